@@ -1,0 +1,190 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// MarkRead records that the caller has read a thread up to a message and tells
+// the other participants. It never moves backwards: an older message is accepted
+// and changes nothing (contract 3.2).
+func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo MessageID) error {
+	if err := c.need(ScopeWrite); err != nil {
+		return err
+	}
+	line, err := s.standing(ctx, c.User, id)
+	if err != nil {
+		return err
+	}
+	message, err := s.visibleMessage(ctx, upTo)
+	if err != nil {
+		return err
+	}
+	if message.Thread != id || !line.Sees(message.Seq) {
+		return Refuse(CodeMessageNotFound, "no such message in this thread")
+	}
+	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
+	_, moved, err := s.store.PutMark(ctx, mark)
+	if err != nil {
+		return Unavailable("store the receipt", err)
+	}
+	if !moved {
+		return nil
+	}
+	t, err := s.thread(ctx, id)
+	if err != nil {
+		// The receipt is stored; those who miss the frame find the mark in the thread.
+		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
+		return nil
+	}
+	s.bus.Publish(Notice{Audience: t.Users(), Receipt: &Receipt{Mark: mark, Device: c.Device}})
+	return nil
+}
+
+// Receipts lists where each recipient of a message stands, in no particular
+// order: everyone who was in the thread when it was sent, but the sender.
+func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]RecipientReceipt, error) {
+	if err := c.need(ScopeRead); err != nil {
+		return nil, err
+	}
+	message, err := s.visibleMessage(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	line, err := s.standing(ctx, c.User, message.Thread)
+	if err != nil {
+		return nil, err
+	}
+	if !line.Sees(message.Seq) {
+		return nil, Refuse(CodeMessageNotFound, "no such message")
+	}
+	recipients, err := s.store.ParticipantsAt(ctx, message.Thread, message.Seq)
+	if err != nil {
+		return nil, Unavailable("list the recipients", err)
+	}
+	recipients = slices.DeleteFunc(recipients, func(u UserID) bool { return u == message.By })
+	marks, err := s.store.MarksAt(ctx, message.Thread, message.Seq, recipients)
+	if err != nil {
+		return nil, Unavailable("load the receipts", err)
+	}
+	receipts := make([]RecipientReceipt, len(marks))
+	for i, m := range marks {
+		receipts[i] = receiptFrom(m)
+	}
+	return receipts, nil
+}
+
+func (s *Service) visibleMessage(ctx context.Context, id MessageID) (Event, error) {
+	e, err := s.store.Message(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Event{}, Refuse(CodeMessageNotFound, "no such message")
+	case err != nil:
+		return Event{}, Unavailable("look up the message", err)
+	}
+	return e, nil
+}
+
+// Ack says that a device holds everything of a thread that it was sent, up to Seq.
+type Ack struct {
+	Thread  ThreadID
+	From    Seq       // the first event it covers
+	Seq     Seq       // the last
+	Message MessageID // the newest message among them; zero is none
+	Senders []AckedSender
+}
+
+// AckedSender is the newest message of one sender that an Ack covers.
+type AckedSender struct {
+	User    UserID
+	Message MessageID
+	Seq     Seq
+}
+
+// Acknowledge records one delivered mark and tells the senders it newly covers
+// (contract 4.1, frame `delivered`). One write and one bus event, however many
+// messages and senders.
+func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID, a Ack) error {
+	present, err := s.store.Marks(ctx, a.Thread, []UserID{user})
+	if err != nil {
+		return Unavailable("load the receipts", err)
+	}
+	received := present[0].Received().Seq
+	if a.Seq <= received {
+		return nil
+	}
+	mark := Mark{Thread: a.Thread, User: user, Kind: Delivered, Seq: a.Seq, Message: a.Message, At: s.markTime()}
+	prev, moved, err := s.store.PutMark(ctx, mark)
+	if err != nil {
+		return Unavailable("store the receipt", err)
+	}
+	if !moved {
+		return nil
+	}
+	received = max(received, prev.Seq)
+	senders, err := s.newlyCovered(ctx, user, a, received)
+	if err != nil {
+		return err
+	}
+	if len(senders) == 0 {
+		return nil
+	}
+	n := Notice{Receipt: &Receipt{Mark: mark, Device: device, Senders: senders}}
+	for _, sm := range senders {
+		n.Audience = append(n.Audience, sm.User)
+	}
+	s.bus.Publish(n)
+	return nil
+}
+
+// maxGap bounds how many messages are read to find the senders of what a device
+// held already when it connected.
+const maxGap = 256
+
+// newlyCovered lists the senders still in the thread whose newest message lies
+// above received, the user's mark before this ack.
+func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]SenderMark, error) {
+	var covered []SenderMark
+	add := func(sender UserID, id MessageID) error {
+		known := slices.ContainsFunc(covered, func(m SenderMark) bool { return m.User == sender })
+		if sender == user || known {
+			return nil
+		}
+		line, err := s.store.UserThread(ctx, sender, a.Thread)
+		switch {
+		case errors.Is(err, ErrNotFound) || err == nil && line.LeftSeq != 0:
+			return nil // a system sender, or one who has left
+		case err != nil:
+			return Unavailable("look up the sender", err)
+		}
+		covered = append(covered, SenderMark{sender, id})
+		return nil
+	}
+	for _, sender := range a.Senders {
+		if sender.Seq <= received {
+			continue
+		}
+		if err := add(sender.User, sender.Message); err != nil {
+			return nil, err
+		}
+	}
+	if a.From <= received+1 {
+		return covered, nil
+	}
+	// The device said it holds newer messages than were ever acknowledged: their
+	// senders have not been told.
+	held, err := s.store.Messages(ctx, a.Thread, received, a.From, true, maxGap)
+	if err != nil {
+		return nil, Unavailable("read the history", err)
+	}
+	for _, e := range held {
+		if err := add(e.By, e.ID); err != nil {
+			return nil, err
+		}
+	}
+	return covered, nil
+}
+
+func (s *Service) markTime() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

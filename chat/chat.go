@@ -1,0 +1,81 @@
+// Package chat is Parley's domain: what a thread, a message and a receipt are,
+// the rules that hold for them, and the use cases that change them.
+//
+// It knows no transport and no database. What it needs of the outside it
+// declares as two ports, [Store] and [Bus]; everything that crosses the network
+// is converted at the border, in package contracts.
+//
+// The heart of the model is the thread's log: every change of a thread that
+// participants must learn of is an [Event] with a seq of 1, 2, 3 … without a
+// gap. The log is the truth. What the bus says is only a hint that the log has
+// grown.
+package chat
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/oklog/ulid/v2"
+)
+
+// UserID names a user: the `sub` of its token (contract 1).
+type UserID string
+
+// DeviceID names one device of one user (contract 1). Two users may have
+// devices of the same name.
+type DeviceID string
+
+// ThreadID is a UUID, version 7 when minted here (contract 1).
+type ThreadID uuid.UUID
+
+// String gives the canonical lower-case form.
+func (id ThreadID) String() string { return uuid.UUID(id).String() }
+
+// Seq is an event's number within its thread: 1, 2, 3 … without gaps. Zero is
+// "before everything".
+type Seq uint64
+
+// EventID is the ULID every event of a log carries. Its milliseconds are the
+// event time; within a thread ids rise strictly with [Seq]. A message's EventID
+// is the public message id.
+type EventID = ulid.ULID
+
+// MessageID is the EventID of a message.
+type MessageID = EventID
+
+// EventIDAt is the lowest EventID of the given instant: a position in time.
+func EventIDAt(t time.Time) EventID {
+	var id EventID
+	if ms := t.UnixMilli(); ms > 0 {
+		_ = id.SetTime(uint64(ms)) // only fails past the year 10889
+	}
+	return id
+}
+
+// Scope is a right that a token grants (contract 2).
+type Scope string
+
+// The scopes of contract 2.
+const (
+	ScopeRead   Scope = "chat.read"
+	ScopeWrite  Scope = "chat.write"
+	ScopeSystem Scope = "chat.system"
+	ScopeAdmin  Scope = "chat.admin"
+)
+
+// Caller is who asks: an authenticated user (or service) on one of its devices.
+type Caller struct {
+	User   UserID
+	Device DeviceID
+	Scopes []Scope
+}
+
+// Has reports whether the caller's token grants s.
+func (c Caller) Has(s Scope) bool {
+	for _, have := range c.Scopes {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}

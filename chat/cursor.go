@@ -1,0 +1,86 @@
+package chat
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+)
+
+// PageRequest asks for one page of a listing.
+type PageRequest struct {
+	Cursor string // from the page before; "" is the first page
+	Size   int    // 0 takes DefaultPageSize
+}
+
+// A cursor is opaque to clients: URL-safe base64 of a kind byte, so that a
+// cursor of one listing is refused by another, and that listing's position.
+type cursorKind byte
+
+const (
+	cursorHistory cursorKind = 'h' // messages before a seq
+	cursorSince   cursorKind = 's' // messages after a seq
+	cursorThreads cursorKind = 't' // threads after one in the order of activity
+)
+
+var cursorEncoding = base64.RawURLEncoding.Strict()
+
+func encodeSeqCursor(kind cursorKind, s Seq) string {
+	return cursorEncoding.EncodeToString(binary.BigEndian.AppendUint64([]byte{byte(kind)}, uint64(s)))
+}
+
+func decodeSeqCursor(kind cursorKind, cursor string) (Seq, error) {
+	b, err := decodeCursor(kind, cursor, 8)
+	if err != nil {
+		return 0, err
+	}
+	return Seq(binary.BigEndian.Uint64(b)), nil
+}
+
+// threadPosition is a place in a list of threads, latest activity first.
+type threadPosition struct {
+	activity time.Time
+	thread   ThreadID
+}
+
+// before is the order of the list.
+func (p threadPosition) before(q threadPosition) bool {
+	if !p.activity.Equal(q.activity) {
+		return p.activity.After(q.activity)
+	}
+	return p.thread.String() < q.thread.String()
+}
+
+func encodeThreadCursor(p threadPosition) string {
+	b := binary.BigEndian.AppendUint64([]byte{byte(cursorThreads)}, uint64(p.activity.UnixMilli()))
+	return cursorEncoding.EncodeToString(append(b, p.thread[:]...))
+}
+
+func decodeThreadCursor(cursor string) (threadPosition, error) {
+	b, err := decodeCursor(cursorThreads, cursor, 8+16)
+	if err != nil {
+		return threadPosition{}, err
+	}
+	return threadPosition{
+		activity: time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC(),
+		thread:   ThreadID(b[8:]),
+	}, nil
+}
+
+func decodeCursor(kind cursorKind, cursor string, size int) ([]byte, error) {
+	b, err := cursorEncoding.DecodeString(cursor)
+	if err != nil || len(b) != 1+size || b[0] != byte(kind) {
+		return nil, Invalid("cursor", "is not one that this listing gave")
+	}
+	return b[1:], nil
+}
+
+// pageSize settles how many items a page holds.
+func (s *Service) pageSize(p PageRequest) (int, error) {
+	switch {
+	case p.Size == 0:
+		return min(DefaultPageSize, s.limits.PageSize), nil
+	case p.Size < 0 || p.Size > s.limits.PageSize:
+		return 0, Invalid("page_size", "is out of bounds")
+	}
+	return p.Size, nil
+}

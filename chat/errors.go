@@ -1,0 +1,83 @@
+package chat
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code is a stable, machine-readable name of a refusal (contract 3).
+type Code string
+
+// The codes that rules of the domain give. The border maps each to its status.
+const (
+	CodeInvalidRequest       Code = "invalid_request"
+	CodeMissingScope         Code = "missing_scope"
+	CodeNotAParticipant      Code = "not_a_participant"
+	CodeNotAnAdmin           Code = "not_an_admin"
+	CodeThreadNotFound       Code = "thread_not_found"
+	CodeMessageNotFound      Code = "message_not_found"
+	CodeParticipantNotFound  Code = "participant_not_found"
+	CodeNotAGroup            Code = "not_a_group"
+	CodeThreadFull           Code = "thread_full"
+	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
+	CodeCiphertextTooLarge   Code = "ciphertext_too_large"
+	CodeRateLimited          Code = "rate_limited"
+	CodeUnavailable          Code = "unavailable"
+)
+
+// Error is a refusal that the caller is told: it never carries internals, which
+// go to the log through Unwrap.
+type Error struct {
+	Code       Code
+	Detail     string       // one sentence for a developer
+	Fields     []FieldError // for invalid_request
+	RetryAfter time.Duration
+	cause      error
+}
+
+// FieldError says what is wrong with one field of a request.
+type FieldError struct {
+	Field   string
+	Message string
+}
+
+func (e *Error) Error() string {
+	msg := string(e.Code)
+	if e.Detail != "" {
+		msg += ": " + e.Detail
+	}
+	for _, f := range e.Fields {
+		msg += fmt.Sprintf(" (%s %s)", f.Field, f.Message)
+	}
+	if e.cause != nil {
+		msg += ": " + e.cause.Error()
+	}
+	return msg
+}
+
+func (e *Error) Unwrap() error { return e.cause }
+
+// Refuse makes an Error.
+func Refuse(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
+
+// Invalid makes an invalid_request about one field.
+func Invalid(field, message string) *Error {
+	return &Error{Code: CodeInvalidRequest, Fields: []FieldError{{field, message}}}
+}
+
+// Unavailable wraps a failure of the store or the bus: the caller may retry.
+func Unavailable(doing string, cause error) *Error {
+	return &Error{
+		Code: CodeUnavailable, Detail: "the service cannot do this now, retry later",
+		RetryAfter: time.Second, cause: fmt.Errorf("%s: %w", doing, cause),
+	}
+}
+
+// CodeOf is the code of err, or CodeUnavailable if it is no Error.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeUnavailable
+}

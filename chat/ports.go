@@ -1,0 +1,192 @@
+package chat
+
+import (
+	"context"
+	"errors"
+)
+
+// Store is the durable truth. Package store/storetest is its contract in
+// executable form; every implementation passes it whole.
+//
+// For every method: a nil error of a write means that it is on stable storage
+// (unless said otherwise), a reader never sees what is not yet there, and any
+// error that is not one of those named here means "unavailable": the outcome of
+// a write is then unknown and the caller may repeat it. Values handed in belong
+// to the store only until it returns; values handed out belong to the caller.
+type Store interface {
+	ThreadStore
+	LogStore
+	ReceiptStore
+	DeviceStore
+
+	// Ping reports whether the store can serve now.
+	Ping(ctx context.Context) error
+	// Close finishes pending writes. The store is not used after it.
+	Close() error
+}
+
+// ThreadStore keeps threads and who is, and was, in them. Membership changes
+// only by events: CreateThread and Append keep it in step with the log.
+type ThreadStore interface {
+	// CreateThread stores a new thread with the first event of its log. For a
+	// 1:1 whose pair of people already has a thread it stores nothing and returns
+	// a *PairExistsError, also when two creations race.
+	CreateThread(ctx context.Context, created Event) error
+	// Thread gives a thread's present state, or ErrNotFound.
+	Thread(ctx context.Context, id ThreadID) (Thread, error)
+	// UserThreads lists every thread the user is or was in, in no particular
+	// order, at the cost of one pass over the threads' heads.
+	UserThreads(ctx context.Context, user UserID) ([]UserThread, error)
+	// UserThread is one line of UserThreads, or ErrNotFound if the user never was in.
+	UserThread(ctx context.Context, user UserID, thread ThreadID) (UserThread, error)
+	// ParticipantsAt lists who was in the thread when event seq was appended, in
+	// no particular order.
+	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]UserID, error)
+}
+
+// LogStore keeps each thread's log.
+type LogStore interface {
+	// Append adds events to one thread's log, in order, from head.Seq+1 on; head
+	// is the head the caller made them for. It commits a prefix of them and
+	// returns its length n; with a nil error that is all of them. Otherwise the
+	// error says why events[n] was refused: ErrStaleHead if its seq is taken, a
+	// *DuplicateError if the sender's idempotency key (within the store's
+	// window) or its client_seq is.
+	Append(ctx context.Context, head Head, events []Event) (n int, err error)
+	// Events lists the events with after < seq ≤ through, oldest first, at most
+	// limit.Count of them and, once past the first, at most limit.Bytes of
+	// ciphertext.
+	Events(ctx context.Context, thread ThreadID, after, through Seq, limit Limit) ([]Event, error)
+	// Messages lists the message events with after < seq < before; the newest
+	// come first if newestFirst. A before of zero is "to the end".
+	Messages(ctx context.Context, thread ThreadID, after, before Seq, newestFirst bool, count int) ([]Event, error)
+	// Message finds a message by its id in whatever thread it is, or ErrNotFound.
+	Message(ctx context.Context, id MessageID) (Event, error)
+	// SeqAt is the seq of the first event whose id is at or above id, or the
+	// head's seq + 1 if there is none: it turns a position in time into one in
+	// the log.
+	SeqAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error)
+	// CountUnread counts messages after the given seq that others than user sent,
+	// up to max.
+	CountUnread(ctx context.Context, thread ThreadID, user UserID, after Seq, max int) (int, error)
+}
+
+// Limit bounds a read of the log.
+type Limit struct {
+	Count int
+	Bytes int
+}
+
+// ReceiptStore keeps receipts as marks: one write each, whatever the thread's size.
+type ReceiptStore interface {
+	// PutMark appends a mark if it is above the user's present one of that kind;
+	// otherwise it writes nothing. prev is the one before; moved tells whether m
+	// was stored. A Message of zero in m is replaced by prev's.
+	PutMark(ctx context.Context, m Mark) (prev Mark, moved bool, err error)
+	// Marks gives the present marks of the given users, in their order.
+	Marks(ctx context.Context, thread ThreadID, users []UserID) ([]Marks, error)
+	// MarksAt gives, for each of the users in their order, the first mark of each
+	// kind at or above seq.
+	MarksAt(ctx context.Context, thread ThreadID, seq Seq, users []UserID) ([]Marks, error)
+}
+
+// DeviceStore keeps how far each device has acknowledged.
+type DeviceStore interface {
+	// Position gives a device's stored position; found is false at its first
+	// connect ever.
+	Position(ctx context.Context, user UserID, device DeviceID) (p Position, found bool, err error)
+	// PutPosition stores a device's position. It need not be durable when it
+	// returns: losing it repeats frames and loses none.
+	PutPosition(ctx context.Context, user UserID, device DeviceID, p Position) error
+}
+
+// Position is how far a device has acknowledged (contract 4.2). For a thread in
+// Cursors that is exact: everything up to the cursor, nothing above. For any
+// other thread: everything older than Time less one overlap window.
+type Position struct {
+	Time    EventID
+	Cursors map[ThreadID]Seq
+}
+
+// Errors of the Store port.
+var (
+	ErrNotFound  = errors.New("not found")
+	ErrStaleHead = errors.New("the log has grown past the given head")
+)
+
+// PairExistsError tells which thread two people already share.
+type PairExistsError struct{ Thread ThreadID }
+
+func (e *PairExistsError) Error() string {
+	return "a 1:1 thread of this pair exists: " + e.Thread.String()
+}
+
+// DuplicateError tells that a message was sent before.
+type DuplicateError struct {
+	By       DuplicateOf
+	Existing Event
+}
+
+// DuplicateOf names the key that recognised a duplicate.
+type DuplicateOf string
+
+// The two ways contract 3.1 recognises a message sent before. A key that matches
+// both is reported as ByIdempotencyKey.
+const (
+	ByIdempotencyKey DuplicateOf = "idempotency_key"
+	ByClientSeq      DuplicateOf = "client_seq"
+)
+
+func (e *DuplicateError) Error() string {
+	return "sent before (same " + string(e.By) + ") as " + e.Existing.ID.String()
+}
+
+// Bus carries hints between those who change threads and the live sessions of
+// every node. It may lose any of them: the log is the truth, and a subscriber
+// that learns of a loss resynchronises from the store.
+type Bus interface {
+	// Publish hands a notice to every subscriber. It returns without waiting for
+	// any of them to act on it; notices of one publisher about one thread arrive
+	// in order. The notice and all it points to are shared and never written again.
+	Publish(n Notice)
+	// Subscribe registers a handler until stop is called. After stop returned the
+	// handler is not called again.
+	Subscribe(h BusHandler) (stop func())
+	// Ping reports whether hints travel now.
+	Ping(ctx context.Context) error
+	// Close ends all subscriptions.
+	Close() error
+}
+
+// BusHandler receives notices. Its methods must not block: they run on the
+// publisher's time.
+type BusHandler interface {
+	// HandleNotice takes one notice.
+	HandleNotice(n Notice)
+	// HandleLoss says that notices may have been lost.
+	HandleLoss()
+}
+
+// Notice is one hint: exactly one of Event and Receipt is set.
+type Notice struct {
+	// Audience are the users it concerns: the thread's participants, and for a
+	// membership change the one added or removed.
+	Audience []UserID
+	Event    *Event
+	Receipt  *Receipt
+}
+
+// Receipt tells that a participant's mark moved.
+type Receipt struct {
+	Mark
+	Device DeviceID // the device it was done on: a reader's other devices are told
+	// Senders are those whose messages the mark newly covers, for Delivered: each
+	// is told of its newest one.
+	Senders []SenderMark
+}
+
+// SenderMark is the newest message of one sender that a receipt covers.
+type SenderMark struct {
+	User    UserID
+	Message MessageID
+}

@@ -1,0 +1,180 @@
+package chat
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// SendRequest is a message to send (contract 3.1).
+type SendRequest struct {
+	Thread           ThreadID
+	IdempotencyKey   string // 1–64 visible ASCII characters
+	ClientSeq        int64
+	Ciphertext       []byte
+	ContentType      ContentType // "" is Text
+	AttachmentID     string
+	AttachmentSHA256 string
+	ReplyTo          MessageID     // zero is none
+	TTL              time.Duration // zero is for ever
+}
+
+// SendOutcome is how a send ended well.
+type SendOutcome int
+
+// The outcomes of contract 3.1.
+const (
+	Sent           SendOutcome = iota // the message is new
+	Replayed                          // the same key and values were sent before
+	ClientSeqTaken                    // another key sent this client_seq before
+)
+
+// SendResult is the message as it is stored, new or found.
+type SendResult struct {
+	Event   Event
+	Outcome SendOutcome
+}
+
+// Send stores a message and hands it to fan-out (contract 3.1). Retries are
+// recognised by the idempotency key, and by client_seq after that is forgotten;
+// a retry fans out again, which heals a crash between commit and fan-out.
+func (s *Service) Send(ctx context.Context, c Caller, req SendRequest) (SendResult, error) {
+	if req.ContentType == "" {
+		req.ContentType = Text
+	}
+	if err := s.checkSend(ctx, c, req); err != nil {
+		return SendResult{}, err
+	}
+	hash := req.hash()
+	events, thread, err := s.logs.append(ctx, req.Thread, len(req.Ciphertext), func(t Thread) ([]Event, error) {
+		if _, in := t.Participant(c.User); !in && req.ContentType != System {
+			return nil, notAParticipant()
+		}
+		return []Event{{Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(hash, s.now())}}, nil
+	})
+	var dup *DuplicateError
+	switch {
+	case errors.As(err, &dup):
+		return s.sentBefore(req, hash, thread, dup)
+	case err != nil:
+		return SendResult{}, err
+	}
+	return SendResult{Event: events[0], Outcome: Sent}, nil
+}
+
+func (s *Service) sentBefore(req SendRequest, hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
+	found := dup.Existing
+	if dup.By == ByIdempotencyKey && (found.Thread != req.Thread || found.Message.BodyHash != hash) {
+		return SendResult{}, Refuse(CodeIdempotencyKeyReused, "the Idempotency-Key was used for another message")
+	}
+	s.bus.Publish(Notice{Audience: t.Users(), Event: &found})
+	if dup.By == ByClientSeq {
+		return SendResult{Event: found, Outcome: ClientSeqTaken}, nil
+	}
+	return SendResult{Event: found, Outcome: Replayed}, nil
+}
+
+// checkSend refuses what no state of the thread could make right.
+func (s *Service) checkSend(ctx context.Context, c Caller, req SendRequest) error {
+	scope := ScopeWrite
+	if req.ContentType == System {
+		scope = ScopeSystem
+	}
+	if err := c.need(scope); err != nil {
+		return err
+	}
+	if err := req.validate(s.limits); err != nil {
+		return err
+	}
+	if req.ReplyTo.IsZero() {
+		return nil
+	}
+	replied, err := s.store.Message(ctx, req.ReplyTo)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Unavailable("look up the message replied to", err)
+	}
+	if err != nil || replied.Thread != req.Thread {
+		return Invalid("reply_to_msg_id", "is no message of this thread")
+	}
+	return nil
+}
+
+func (r SendRequest) validate(l Limits) error {
+	var bad []FieldError
+	refuse := func(wrong bool, field, message string) {
+		if wrong {
+			bad = append(bad, FieldError{field, message})
+		}
+	}
+	refuse(!validIdempotencyKey(r.IdempotencyKey), "Idempotency-Key", "must be 1 to 64 visible ASCII characters")
+	refuse(r.ClientSeq < 0, "client_seq", "must be an integer of 0 or more")
+	refuse(len(r.Ciphertext) == 0, "ciphertext", "must not be empty")
+	refuse(!slices.Contains(contentTypes, r.ContentType), "content_type", "is none of text, image_ref, video_ref, audio_ref, file_ref, system")
+	refuse(utf8.RuneCountInString(r.AttachmentID) > MaxAttachmentID, "attachment_id", "is longer than 256 characters")
+	refuse(r.ContentType.isRef() && r.AttachmentID == "", "attachment_id", "is required for this content_type")
+	refuse(r.AttachmentSHA256 != "" && !isSHA256(r.AttachmentSHA256), "attachment_sha256", "must be 64 lower-case hex digits")
+	refuse(r.TTL != 0 && (r.TTL < time.Second || r.TTL > MaxTTL), "ttl_seconds", "must be 1 to 2419200")
+	if len(bad) > 0 {
+		return &Error{Code: CodeInvalidRequest, Fields: bad}
+	}
+	if len(r.Ciphertext) > l.CiphertextBytes {
+		return Refuse(CodeCiphertextTooLarge, "the ciphertext exceeds the limit, put large media into an attachment")
+	}
+	return nil
+}
+
+var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System}
+
+func (t ContentType) isRef() bool { return t != Text && t != System }
+
+func validIdempotencyKey(key string) bool {
+	for i := range len(key) {
+		if key[i] < '!' || key[i] > '~' {
+			return false
+		}
+	}
+	return len(key) > 0 && len(key) <= MaxIdempotencyKey
+}
+
+func isSHA256(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(s) == 64
+}
+
+// hash covers every value of the request but the key. Each part is preceded by
+// its length, so that no two requests run together to the same bytes.
+func (r SendRequest) hash() [32]byte {
+	h := sha256.New()
+	for _, part := range [][]byte{
+		r.Thread[:], r.Ciphertext, []byte(r.ContentType), []byte(r.AttachmentID), []byte(r.AttachmentSHA256), r.ReplyTo[:],
+		binary.BigEndian.AppendUint64(nil, uint64(r.ClientSeq)), binary.BigEndian.AppendUint64(nil, uint64(r.TTL)),
+	} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write(part)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+func (r SendRequest) message(hash [32]byte, now time.Time) *Message {
+	m := &Message{
+		Ciphertext: r.Ciphertext, ContentType: r.ContentType, ClientSeq: r.ClientSeq,
+		AttachmentID: r.AttachmentID, AttachmentSHA256: r.AttachmentSHA256, ReplyTo: r.ReplyTo,
+		IdempotencyKey: r.IdempotencyKey, BodyHash: hash,
+	}
+	if r.TTL > 0 {
+		m.ExpiresAt = now.Add(r.TTL).UTC().Truncate(time.Millisecond)
+	}
+	return m
+}
+
+func notAParticipant() error {
+	return Refuse(CodeNotAParticipant, "you are not a participant of this thread")
+}

@@ -1,0 +1,66 @@
+package chat
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Config is what a Service needs. Store and Bus are required.
+type Config struct {
+	Store  Store
+	Bus    Bus
+	Log    *slog.Logger
+	Limits Limits           // zero fields take DefaultLimits
+	Now    func() time.Time // time.Now if nil
+}
+
+// Service holds the use cases. Each checks the caller's scope and standing,
+// then the request, and gives an *Error that says what was wrong. What it
+// returned successfully is durable.
+type Service struct {
+	store  Store
+	bus    Bus
+	log    *slog.Logger
+	limits Limits
+	now    func() time.Time
+	logs   *appenders
+}
+
+// New makes a Service.
+func New(cfg Config) *Service {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Service{store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now}
+	s.logs = newAppenders(s)
+	return s
+}
+
+// Close waits for the appends that are under way. No call may be made after it.
+func (s *Service) Close() { s.logs.close() }
+
+// Limits are the limits in force.
+func (s *Service) Limits() Limits { return s.limits }
+
+// Ready reports whether store and bus can serve now.
+func (s *Service) Ready(ctx context.Context) error {
+	if err := s.store.Ping(ctx); err != nil {
+		return Unavailable("reach the store", err)
+	}
+	if err := s.bus.Ping(ctx); err != nil {
+		return Unavailable("reach the bus", err)
+	}
+	return nil
+}
+
+// need refuses a caller whose token lacks a scope.
+func (c Caller) need(s Scope) error {
+	if !c.Has(s) {
+		return Refuse(CodeMissingScope, "the token lacks the scope "+string(s))
+	}
+	return nil
+}

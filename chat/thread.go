@@ -1,0 +1,155 @@
+package chat
+
+import (
+	"slices"
+	"time"
+)
+
+// ThreadType tells a conversation of two from a group.
+type ThreadType string
+
+// The thread types of contract 3.
+const (
+	OneToOne ThreadType = "1_TO_1"
+	Group    ThreadType = "GROUP"
+)
+
+// Role is what a participant may do in a group.
+type Role string
+
+// The roles of contract 3.
+const (
+	Admin  Role = "admin"
+	Member Role = "member"
+)
+
+// Thread is the present state of one thread: what replaying its log yields.
+// Threads are values: a change makes a new one and never writes into a
+// Participants slice that somebody else may hold.
+type Thread struct {
+	ID        ThreadID
+	Type      ThreadType
+	Title     string // "" is no title
+	CreatedAt time.Time
+	CreatedBy UserID
+	// Participants are the present ones in order of joining; those of the
+	// creating request keep its order.
+	Participants []Participant
+	Head         Head
+}
+
+// Participant is one present member of a thread.
+type Participant struct {
+	User      UserID
+	Role      Role
+	JoinedSeq Seq // the event it joined with; it sees the log from there on
+	JoinedAt  time.Time
+}
+
+// Head is the end of a thread's log.
+type Head struct {
+	Seq            Seq
+	ID             EventID   // of the newest event
+	LastMessage    MessageID // zero while there is none
+	LastMessageSeq Seq
+}
+
+// Participant finds a present participant.
+func (t Thread) Participant(u UserID) (Participant, bool) {
+	if i := t.index(u); i >= 0 {
+		return t.Participants[i], true
+	}
+	return Participant{}, false
+}
+
+func (t Thread) index(u UserID) int {
+	return slices.IndexFunc(t.Participants, func(p Participant) bool { return p.User == u })
+}
+
+// Users lists the present participants' ids.
+func (t Thread) Users() []UserID {
+	users := make([]UserID, len(t.Participants))
+	for i, p := range t.Participants {
+		users[i] = p.User
+	}
+	return users
+}
+
+// LastActivity is the last message's time, or the creation while there is none.
+func (t Thread) LastActivity() time.Time {
+	if t.Head.LastMessageSeq == 0 {
+		return t.CreatedAt
+	}
+	return ulidTime(t.Head.LastMessage)
+}
+
+// Apply folds the next event of the thread's log into its state. It is the only
+// place that says what an event does to a thread; stores that can only write one
+// document at a time use it to roll a thread forward from its log.
+func (t Thread) Apply(e Event) Thread {
+	t.Head.Seq, t.Head.ID = e.Seq, e.ID
+	switch e.Kind {
+	case KindMessage:
+		t.Head.LastMessage, t.Head.LastMessageSeq = e.ID, e.Seq
+	case KindThread:
+		t = t.applyChange(e)
+	}
+	return t
+}
+
+func (t Thread) applyChange(e Event) Thread {
+	c := e.Change
+	switch c.Event {
+	case ThreadCreated:
+		t.ID, t.Type, t.Title = e.Thread, c.Type, c.Title
+		t.CreatedAt, t.CreatedBy = e.At(), e.By
+		t.Participants = make([]Participant, 0, len(c.Members))
+		for _, m := range c.Members {
+			t.Participants = append(t.Participants, Participant{User: m.User, Role: m.Role, JoinedSeq: e.Seq, JoinedAt: e.At()})
+		}
+	case ParticipantAdded:
+		joined := Participant{User: c.User, Role: c.Role, JoinedSeq: e.Seq, JoinedAt: e.At()}
+		t.Participants = append(slices.Clip(t.Participants), joined)
+	case ParticipantRemoved:
+		if i := t.index(c.User); i >= 0 {
+			t.Participants = slices.Delete(slices.Clone(t.Participants), i, i+1)
+		}
+	case RoleChanged:
+		if i := t.index(c.User); i >= 0 {
+			t.Participants = slices.Clone(t.Participants)
+			t.Participants[i].Role = c.Role
+		}
+	case TitleChanged:
+		t.Title = c.Title
+	}
+	return t
+}
+
+// successor is who becomes admin when leaving goes: the longest-standing of the
+// others, ties in the order of the creating request. None if an admin stays or
+// nobody does.
+func (t Thread) successor(leaving UserID) (UserID, bool) {
+	var heir UserID
+	for _, p := range t.Participants {
+		switch {
+		case p.User == leaving:
+		case p.Role == Admin:
+			return "", false
+		case heir == "":
+			heir = p.User // Participants is in order of joining
+		}
+	}
+	return heir, heir != ""
+}
+
+// UserThread is one line of a user's list of threads: since when it is in, or
+// until when it was, and how far the thread's log has grown.
+type UserThread struct {
+	Thread    ThreadID
+	JoinedSeq Seq // of the last joining
+	LeftSeq   Seq // of the removal that ended it; zero while it is in
+	Head      Head
+}
+
+// Sees reports whether the user may see the event number s.
+func (u UserThread) Sees(s Seq) bool { return s >= u.JoinedSeq && u.LeftSeq == 0 }
