@@ -1,0 +1,43 @@
+package contracts
+
+import (
+	"github.com/go-json-experiment/json"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// MaxClientFrameBytes bounds a frame from a client (contract 5).
+const MaxClientFrameBytes = 4 << 10
+
+// CodeInvalidFrame is the code of the error frame that answers a client frame
+// which is no frame, or has an unknown type.
+const CodeInvalidFrame chat.Code = "invalid_frame"
+
+// ClientFrame is a frame from a client (contract 4.1).
+type ClientFrame struct {
+	Type     string `json:"t"`
+	FrameSeq uint64 `json:"frame_seq"` // client_ack: everything up to it was received
+}
+
+// ParseClientFrame reads one frame. Unknown members are ignored, as clients
+// ignore them in ours.
+func ParseClientFrame(b []byte) (ClientFrame, error) {
+	var raw struct {
+		Type     string  `json:"t"`
+		FrameSeq *uint64 `json:"frame_seq"`
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "the frame is not a JSON object of the documented form")
+	}
+	f := ClientFrame{Type: raw.Type}
+	switch {
+	case f.Type == FramePong:
+	case f.Type == FrameClientAck && raw.FrameSeq != nil:
+		f.FrameSeq = *raw.FrameSeq
+	case f.Type == FrameClientAck:
+		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "client_ack needs a frame_seq")
+	default:
+		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "unknown frame type")
+	}
+	return f, nil
+}

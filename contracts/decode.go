@@ -1,0 +1,101 @@
+package contracts
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// decodeOptions make decoding strict (contract 3): names are matched exactly,
+// and what is unknown, double or no valid UTF-8 is refused, so that a typo is
+// not silently lost. The first member of a wrong type ends the decoding, so deep
+// nesting is not even read.
+var decodeOptions = json.JoinOptions(
+	json.RejectUnknownMembers(true),
+	json.MatchCaseInsensitiveNames(false),
+	jsontext.AllowDuplicateNames(false),
+	jsontext.AllowInvalidUTF8(false),
+)
+
+// decode reads exactly one JSON object into v. What it gives keeps nothing of
+// body. The error is a *chat.Error that names the field where there is one.
+func decode(body []byte, v any) error {
+	err := json.Unmarshal(body, v, decodeOptions)
+	if err == nil {
+		return nil
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		return semanticRefusal(semantic)
+	}
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(syntactic, jsontext.ErrDuplicateName) {
+		return chat.Invalid(fieldName(syntactic.JSONPointer), "is given twice")
+	}
+	return chat.Refuse(chat.CodeInvalidRequest, "the body is not one well-formed JSON value in UTF-8")
+}
+
+func semanticRefusal(err *json.SemanticError) error {
+	field := fieldName(err.JSONPointer)
+	switch {
+	case errors.Is(err, json.ErrUnknownName):
+		return chat.Invalid(field, "is not a field of this request")
+	case field == "":
+		return chat.Refuse(chat.CodeInvalidRequest, "the body must be a JSON object")
+	case errors.Is(err, errNotBase64), errors.Is(err, errNotString):
+		return chat.Invalid(field, err.Err.Error())
+	}
+	return chat.Invalid(field, "must be "+kindName(err.GoType))
+}
+
+// fieldName is a member's name, followed by its place inside if it is nested, as
+// in "participants/3".
+func fieldName(p jsontext.Pointer) string {
+	const longest = 64 // an unknown name may be as long as the body
+	name := strings.TrimPrefix(string(p), "/")
+	if len(name) > longest {
+		name = strings.ToValidUTF8(name[:longest], "") + "…"
+	}
+	return name
+}
+
+// kindName says in the client's words what a field should have been.
+func kindName(t reflect.Type) string {
+	if t == nil {
+		return "of another type"
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return kindName(t.Elem())
+	case reflect.Int64:
+		return "an integer of 64 bits"
+	case reflect.Slice:
+		return "an array"
+	case reflect.String:
+		return "a string"
+	}
+	return "of another type"
+}
+
+// required gathers the members that a request must have and has not. It returns
+// an untyped nil if there are none.
+func required(members ...member) error {
+	var missing []chat.FieldError
+	for _, m := range members {
+		if !m.given {
+			missing = append(missing, chat.FieldError{Field: m.name, Message: "is required"})
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &chat.Error{Code: chat.CodeInvalidRequest, Fields: missing}
+}
+
+type member struct {
+	name  string
+	given bool
+}

@@ -1,0 +1,80 @@
+package contracts
+
+import (
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// Message is a message (contract 3). Every member is always there; what is
+// absent is null.
+type Message struct {
+	ID               string     `json:"id"`
+	ThreadID         string     `json:"thread_id"`
+	Seq              uint64     `json:"seq"`
+	SenderID         string     `json:"sender_id"`
+	DeviceID         string     `json:"device_id"`
+	ClientSeq        int64      `json:"client_seq"`
+	Ciphertext       []byte     `json:"ciphertext"`
+	ContentType      string     `json:"content_type"`
+	CreatedAt        string     `json:"created_at"`
+	EditedAt         *string    `json:"edited_at"`
+	Deleted          bool       `json:"deleted"`
+	Reactions        []Reaction `json:"reactions"`
+	ReplyTo          *string    `json:"reply_to_msg_id"`
+	AttachmentID     *string    `json:"attachment_id"`
+	AttachmentSHA256 *string    `json:"attachment_sha256"`
+	ExpiresAt        *string    `json:"expires_at"`
+}
+
+// Reaction is one emoji and who gave it when; By and At are parallel (contract 3).
+type Reaction struct {
+	Emoji string   `json:"emoji"`
+	By    []string `json:"by"`
+	At    []string `json:"at"`
+}
+
+// MessagePage is one page of messages (contract 3).
+type MessagePage struct {
+	Messages   []Message `json:"messages"`
+	NextCursor *string   `json:"next_cursor"`
+}
+
+// NewMessage converts an event of chat.KindMessage; it shares the ciphertext.
+func NewMessage(e chat.Event) Message {
+	m := e.Message
+	return Message{
+		ID:               e.ID.String(),
+		ThreadID:         e.Thread.String(),
+		Seq:              uint64(e.Seq),
+		SenderID:         string(e.By),
+		DeviceID:         string(e.Device),
+		ClientSeq:        m.ClientSeq,
+		Ciphertext:       m.Ciphertext,
+		ContentType:      string(m.ContentType),
+		CreatedAt:        FormatTime(e.At()),
+		Reactions:        []Reaction{},
+		ReplyTo:          optionalID(m.ReplyTo),
+		AttachmentID:     optional(m.AttachmentID),
+		AttachmentSHA256: optional(m.AttachmentSHA256),
+		ExpiresAt:        optionalTime(m.ExpiresAt),
+	}
+}
+
+// NewMessagePage converts a page of messages.
+func NewMessagePage(p chat.MessagePage) MessagePage {
+	page := MessagePage{Messages: make([]Message, len(p.Messages)), NextCursor: optional(p.Next)}
+	for i, e := range p.Messages {
+		page.Messages[i] = NewMessage(e)
+	}
+	return page
+}
+
+// optionalTime turns the zero time, which is none, into null.
+func optionalTime(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := FormatTime(t)
+	return &s
+}

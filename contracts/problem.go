@@ -1,0 +1,123 @@
+package contracts
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// The codes that the border gives by itself, besides those of package chat
+// (contract 2 and 3).
+const (
+	CodeUnauthenticated      chat.Code = "unauthenticated"
+	CodeDeviceMismatch       chat.Code = "device_mismatch"
+	CodeNotFound             chat.Code = "not_found" // no such route
+	CodeMethodNotAllowed     chat.Code = "method_not_allowed"
+	CodeUnsupportedMediaType chat.Code = "unsupported_media_type"
+	CodeBodyTooLarge         chat.Code = "body_too_large"
+	CodeHeadersTooLarge      chat.Code = "headers_too_large"
+	CodeRequestTimeout       chat.Code = "request_timeout"
+	CodeRateLimited          chat.Code = "rate_limited"
+	CodeInternal             chat.Code = "internal"
+	CodeUpgradeRequired      chat.Code = "upgrade_required"   // contract 4: not a WebSocket request
+	CodeOriginNotAllowed     chat.Code = "origin_not_allowed" // contract 4
+)
+
+// ProblemContentType is the media type of a Problem (RFC 9457).
+const ProblemContentType = "application/problem+json"
+
+// Problem is the body of every refusal (contract 3, RFC 9457).
+type Problem struct {
+	Type   string         `json:"type"` // "/problems/" and the code
+	Title  string         `json:"title"`
+	Status int            `json:"status"`
+	Detail string         `json:"detail"`
+	Code   chat.Code      `json:"code"`
+	Errors []FieldProblem `json:"errors,omitempty"` // invalid_request only
+
+	// RetryAfter is the value of the header of that name, in seconds; zero is no
+	// header.
+	RetryAfter int `json:"-"`
+}
+
+// FieldProblem says what is wrong with one field, header or parameter.
+type FieldProblem struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+type problemKind struct {
+	status int
+	title  string
+}
+
+// problemKinds is the one table of what each code means to HTTP.
+var problemKinds = map[chat.Code]problemKind{
+	chat.CodeInvalidRequest:       {http.StatusBadRequest, "The request is not valid"},
+	CodeUnauthenticated:           {http.StatusUnauthorized, "A valid token is required"},
+	chat.CodeMissingScope:         {http.StatusForbidden, "The token lacks a scope"},
+	CodeDeviceMismatch:            {http.StatusForbidden, "The device is not the token's"},
+	chat.CodeNotAParticipant:      {http.StatusForbidden, "Not a participant of the thread"},
+	chat.CodeNotAnAdmin:           {http.StatusForbidden, "Not an admin of the group"},
+	CodeNotFound:                  {http.StatusNotFound, "No such route"},
+	chat.CodeThreadNotFound:       {http.StatusNotFound, "No such thread"},
+	chat.CodeMessageNotFound:      {http.StatusNotFound, "No such message"},
+	chat.CodeParticipantNotFound:  {http.StatusNotFound, "No such participant"},
+	CodeMethodNotAllowed:          {http.StatusMethodNotAllowed, "The route has no such method"},
+	CodeRequestTimeout:            {http.StatusRequestTimeout, "The request came too slowly"},
+	chat.CodeNotAGroup:            {http.StatusConflict, "The thread is not a group"},
+	chat.CodeThreadFull:           {http.StatusConflict, "The group is full"},
+	chat.CodeCiphertextTooLarge:   {http.StatusRequestEntityTooLarge, "The ciphertext is too large"},
+	CodeBodyTooLarge:              {http.StatusRequestEntityTooLarge, "The body is too large"},
+	CodeUnsupportedMediaType:      {http.StatusUnsupportedMediaType, "The body must be application/json"},
+	chat.CodeIdempotencyKeyReused: {http.StatusUnprocessableEntity, "The idempotency key was used for another request"},
+	CodeRateLimited:               {http.StatusTooManyRequests, "Too many requests"},
+	CodeOriginNotAllowed:          {http.StatusForbidden, "Pages of this origin may not connect"},
+	CodeUpgradeRequired:           {http.StatusUpgradeRequired, "A WebSocket upgrade is required"},
+	CodeHeadersTooLarge:           {http.StatusRequestHeaderFieldsTooLarge, "The headers are too large"},
+	CodeInternal:                  {http.StatusInternalServerError, "Internal error"},
+	chat.CodeUnavailable:          {http.StatusServiceUnavailable, "Not available now"},
+}
+
+// ProblemOf is what the client is told of err. An error that is no *chat.Error,
+// or whose code has no line in the table, is a bug of ours: the client learns
+// only that there was one.
+func ProblemOf(err error) Problem {
+	refusal, ok := errors.AsType[*chat.Error](err)
+	if !ok {
+		return internalProblem()
+	}
+	kind, ok := problemKinds[refusal.Code]
+	if !ok {
+		return internalProblem()
+	}
+	p := Problem{
+		Type: "/problems/" + string(refusal.Code), Title: kind.title, Status: kind.status,
+		Detail: refusal.Detail, Code: refusal.Code, RetryAfter: retryAfter(kind.status, refusal.RetryAfter),
+	}
+	for _, f := range refusal.Fields {
+		p.Errors = append(p.Errors, FieldProblem(f))
+	}
+	if p.Detail == "" && len(p.Errors) > 0 {
+		p.Detail = p.Errors[0].Field + " " + p.Errors[0].Message
+	}
+	if p.Detail == "" {
+		p.Detail = p.Title
+	}
+	return p
+}
+
+func internalProblem() Problem {
+	return ProblemOf(chat.Refuse(CodeInternal, "the failure was logged under the request id"))
+}
+
+// retryAfter rounds up to whole seconds. 429 and 503 always say when to retry.
+func retryAfter(status int, d time.Duration) int {
+	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+		return 0
+	}
+	return max(1, int(math.Ceil(d.Seconds())))
+}

@@ -1,0 +1,57 @@
+package contracts
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+func TestProblemOf(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		err        error
+		status     int
+		code       chat.Code
+		retryAfter int
+	}{
+		{"a refusal", chat.Refuse(chat.CodeThreadFull, "full"), 409, chat.CodeThreadFull, 0},
+		{"a wrapped one", fmt.Errorf("doing: %w", chat.Refuse(chat.CodeNotAnAdmin, "no")), 403, chat.CodeNotAnAdmin, 0},
+		{"the store is away", chat.Unavailable("read", errors.New("disk 7")), 503, chat.CodeUnavailable, 1},
+		{"half seconds round up", &chat.Error{Code: CodeRateLimited, RetryAfter: 1500 * time.Millisecond}, 429, CodeRateLimited, 2},
+		{"429 always says when", &chat.Error{Code: CodeRateLimited}, 429, CodeRateLimited, 1},
+		{"no refusal", errors.New("disk 7"), 500, CodeInternal, 0},
+		{"an unknown code", chat.Refuse("disk_7", "disk 7"), 500, CodeInternal, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := ProblemOf(tc.err)
+			if p.Status != tc.status || p.Code != tc.code || p.RetryAfter != tc.retryAfter {
+				t.Errorf("got %+v", p)
+			}
+			b, err := json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(b), "disk 7") {
+				t.Errorf("leaks: %s", b)
+			}
+		})
+	}
+}
+
+func TestProblemJSON(t *testing.T) {
+	b, err := json.Marshal(ProblemOf(chat.Invalid("title", "is too long")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"type":"/problems/invalid_request","title":"The request is not valid","status":400,` +
+		`"detail":"title is too long","code":"invalid_request","errors":[{"field":"title","message":"is too long"}]}`
+	if string(b) != want {
+		t.Errorf("got  %s\nwant %s", b, want)
+	}
+}

@@ -1,0 +1,61 @@
+package contracts
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// Receipts tells where each recipient of a message stands (contract 3, 3.2).
+type Receipts struct {
+	States  []RecipientState `json:"states"` // in order of recipient_id
+	Summary ReceiptSummary   `json:"summary"`
+}
+
+// RecipientState is one recipient's state of one message (contract 3.2).
+type RecipientState struct {
+	RecipientID string  `json:"recipient_id"`
+	State       string  `json:"state"`
+	DeliveredAt *string `json:"delivered_at"`
+	ReadAt      *string `json:"read_at"`
+	Reason      *string `json:"reason"` // FAILED only
+}
+
+// ReceiptSummary counts each recipient once, by present state (contract 3.2).
+type ReceiptSummary struct {
+	Sent      int `json:"sent"`
+	Delivered int `json:"delivered"`
+	Read      int `json:"read"`
+	Failed    int `json:"failed"`
+}
+
+// NewReceipts converts and counts the recipients of one message.
+func NewReceipts(recipients []chat.RecipientReceipt) Receipts {
+	r := Receipts{States: make([]RecipientState, len(recipients))}
+	for i, rr := range recipients {
+		r.States[i] = RecipientState{
+			RecipientID: string(rr.User),
+			State:       string(rr.State),
+			DeliveredAt: optionalTime(rr.DeliveredAt),
+			ReadAt:      optionalTime(rr.ReadAt),
+			Reason:      optional(rr.Reason),
+		}
+		r.Summary.count(rr.State)
+	}
+	slices.SortFunc(r.States, func(a, b RecipientState) int { return cmp.Compare(a.RecipientID, b.RecipientID) })
+	return r
+}
+
+func (s *ReceiptSummary) count(state chat.RecipientState) {
+	switch state {
+	case chat.StateSent:
+		s.Sent++
+	case chat.StateDelivered:
+		s.Delivered++
+	case chat.StateRead:
+		s.Read++
+	case chat.StateFailed:
+		s.Failed++
+	}
+}

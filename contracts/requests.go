@@ -1,0 +1,154 @@
+package contracts
+
+import (
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// The bodies of the requests. A pointer tells absence from a zero value; an
+// explicit null of an optional member is absence. Decoding checks the form only;
+// what values mean is for package chat to judge, but for values that could not
+// be told from absence once converted.
+
+type createThreadBody struct {
+	Type         *string  `json:"type"`
+	Participants []string `json:"participants"`
+	Title        *string  `json:"title"`
+}
+
+// DecodeCreateThread reads the body of POST /v1/threads (contract 3).
+func DecodeCreateThread(body []byte) (chat.CreateThread, error) {
+	var b createThreadBody
+	if err := decode(body, &b); err != nil {
+		return chat.CreateThread{}, err
+	}
+	if err := required(member{"type", b.Type != nil}, member{"participants", b.Participants != nil}); err != nil {
+		return chat.CreateThread{}, err
+	}
+	req := chat.CreateThread{Type: chat.ThreadType(*b.Type), Participants: make([]chat.UserID, len(b.Participants))}
+	for i, p := range b.Participants {
+		req.Participants[i] = chat.UserID(p)
+	}
+	if b.Title != nil {
+		req.Title = *b.Title
+	}
+	return req, nil
+}
+
+// DecodeAddParticipant reads the body of POST /v1/threads/{id}/participants
+// (contract 3).
+func DecodeAddParticipant(body []byte) (chat.UserID, error) {
+	var b struct {
+		UserID *string `json:"user_id"`
+	}
+	if err := decode(body, &b); err != nil {
+		return "", err
+	}
+	if err := required(member{"user_id", b.UserID != nil}); err != nil {
+		return "", err
+	}
+	return chat.ParseUserID(*b.UserID)
+}
+
+// DecodeMarkRead reads the body of POST /v1/threads/{id}/read (contract 3).
+func DecodeMarkRead(body []byte) (chat.MessageID, error) {
+	var b struct {
+		UpTo *string `json:"up_to_msg_id"`
+	}
+	if err := decode(body, &b); err != nil {
+		return chat.MessageID{}, err
+	}
+	if err := required(member{"up_to_msg_id", b.UpTo != nil}); err != nil {
+		return chat.MessageID{}, err
+	}
+	return messageIDField("up_to_msg_id", *b.UpTo)
+}
+
+// SendBody is the body of a send (contract 3.1).
+type SendBody struct {
+	ClientSeq        *int64  `json:"client_seq"`
+	Ciphertext       Bytes   `json:"ciphertext"`
+	ContentType      *string `json:"content_type"`
+	AttachmentID     *string `json:"attachment_id"`
+	AttachmentSHA256 *string `json:"attachment_sha256"`
+	ReplyTo          *string `json:"reply_to_msg_id"`
+	TTLSeconds       *int64  `json:"ttl_seconds"`
+}
+
+// DecodeSend reads the body of POST /v1/threads/{id}/messages (contract 3.1).
+func DecodeSend(body []byte) (SendBody, error) {
+	var b SendBody
+	if err := decode(body, &b); err != nil {
+		return SendBody{}, err
+	}
+	return b, b.complete()
+}
+
+// SendPublish is a message to send over MQTT: a SendBody whose idempotency key
+// is a member, "" if absent (contract 4.3).
+type SendPublish struct {
+	SendBody
+	IdempotencyKey string `json:"idempotency_key"`
+}
+
+// DecodeSendPublish reads the payload of a publish to a thread's messages topic
+// (contract 4.3).
+func DecodeSendPublish(payload []byte) (SendPublish, error) {
+	var p SendPublish
+	if err := decode(payload, &p); err != nil {
+		return SendPublish{}, err
+	}
+	return p, p.complete()
+}
+
+func (b SendBody) complete() error {
+	return required(member{"client_seq", b.ClientSeq != nil}, member{"ciphertext", b.Ciphertext != nil})
+}
+
+// maxTTLSeconds is compared before the conversion to a Duration, which could overflow.
+const maxTTLSeconds = int64(chat.MaxTTL / time.Second)
+
+// Request turns a decoded body into the use case's request.
+func (b SendBody) Request(thread chat.ThreadID, idempotencyKey string) (chat.SendRequest, error) {
+	req := chat.SendRequest{
+		Thread: thread, IdempotencyKey: idempotencyKey, ClientSeq: *b.ClientSeq, Ciphertext: b.Ciphertext,
+	}
+	if b.ContentType != nil {
+		if *b.ContentType == "" {
+			return chat.SendRequest{}, chat.Invalid("content_type", "must not be empty")
+		}
+		req.ContentType = chat.ContentType(*b.ContentType)
+	}
+	if b.AttachmentID != nil {
+		req.AttachmentID = *b.AttachmentID
+	}
+	if b.AttachmentSHA256 != nil {
+		if *b.AttachmentSHA256 == "" {
+			return chat.SendRequest{}, chat.Invalid("attachment_sha256", "must not be empty")
+		}
+		req.AttachmentSHA256 = *b.AttachmentSHA256
+	}
+	if b.TTLSeconds != nil {
+		if *b.TTLSeconds < 1 || *b.TTLSeconds > maxTTLSeconds {
+			return chat.SendRequest{}, chat.Invalid("ttl_seconds", "must be 1 to 2419200")
+		}
+		req.TTL = time.Duration(*b.TTLSeconds) * time.Second
+	}
+	if b.ReplyTo != nil {
+		var err error
+		if req.ReplyTo, err = messageIDField("reply_to_msg_id", *b.ReplyTo); err != nil {
+			return chat.SendRequest{}, err
+		}
+	}
+	return req, nil
+}
+
+// messageIDField parses a message id and blames the field it came in.
+func messageIDField(field, s string) (chat.MessageID, error) {
+	id, err := chat.ParseMessageID(s)
+	if err != nil {
+		return chat.MessageID{}, chat.Invalid(field, "must be a ULID of 26 characters")
+	}
+	return id, nil
+}

@@ -1,0 +1,81 @@
+package contracts
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+var sentAt = time.Date(2026, 5, 30, 17, 42, 11, 234_000_000, time.UTC)
+
+func idAt(d time.Duration) chat.EventID { return chat.EventIDAt(sentAt.Add(d)) }
+
+func wantJSON(t *testing.T, v any, want string) {
+	t.Helper()
+	got, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestMessageJSON(t *testing.T) {
+	e := chat.Event{
+		Thread: chat.ThreadID{1}, Seq: 2, ID: idAt(0), Kind: chat.KindMessage, By: "alice", Device: "phone",
+		Message: &chat.Message{Ciphertext: []byte{0xff, 0xff}, ContentType: chat.Text, ClientSeq: 7},
+	}
+	id := e.ID.String()
+	wantJSON(t, NewMessage(e), `{"id":"`+id+`","thread_id":"01000000-0000-0000-0000-000000000000","seq":2,`+
+		`"sender_id":"alice","device_id":"phone","client_seq":7,"ciphertext":"//8=","content_type":"text",`+
+		`"created_at":"2026-05-30T17:42:11.234Z","edited_at":null,"deleted":false,"reactions":[],"reply_to_msg_id":null,`+
+		`"attachment_id":null,"attachment_sha256":null,"expires_at":null}`)
+
+	e.Message.AttachmentID, e.Message.AttachmentSHA256, e.Message.ReplyTo = "a", "00", e.ID
+	e.Message.ExpiresAt = sentAt.Add(time.Hour)
+	wantJSON(t, NewMessagePage(chat.MessagePage{Messages: []chat.Event{e}, Next: "c"}),
+		`{"messages":[{"id":"`+id+`","thread_id":"01000000-0000-0000-0000-000000000000","seq":2,`+
+			`"sender_id":"alice","device_id":"phone","client_seq":7,"ciphertext":"//8=","content_type":"text",`+
+			`"created_at":"2026-05-30T17:42:11.234Z","edited_at":null,"deleted":false,"reactions":[],"reply_to_msg_id":"`+id+`",`+
+			`"attachment_id":"a","attachment_sha256":"00","expires_at":"2026-05-30T18:42:11.234Z"}],"next_cursor":"c"}`)
+	wantJSON(t, NewMessagePage(chat.MessagePage{}), `{"messages":[],"next_cursor":null}`)
+}
+
+func TestThreadJSON(t *testing.T) {
+	alice := chat.Participant{User: "alice", Role: chat.Admin, JoinedSeq: 1, JoinedAt: sentAt}
+	v := chat.ThreadView{
+		Thread: chat.Thread{
+			ID: chat.ThreadID{1}, Type: chat.Group, CreatedAt: sentAt, CreatedBy: "alice",
+			Participants: []chat.Participant{alice},
+		},
+		Unread: 3,
+		Views:  []chat.ParticipantView{{Participant: alice, ReadUpTo: idAt(0)}},
+	}
+	const bare = `{"id":"01000000-0000-0000-0000-000000000000","type":"GROUP","title":null,` +
+		`"created_at":"2026-05-30T17:42:11.234Z","created_by":"alice","last_msg_id":null,` +
+		`"last_activity_at":"2026-05-30T17:42:11.234Z","participant_count":1,"unread_count":3`
+	wantJSON(t, NewThread(v), bare+`}`)
+	wantJSON(t, NewThreadPage(chat.ThreadPage{Threads: []chat.ThreadView{v}}), `{"threads":[`+bare+`}],"next_cursor":null}`)
+	wantJSON(t, NewThreadWithParticipants(v), bare+`,"participants":[{"user_id":"alice","role":"admin",`+
+		`"joined_at":"2026-05-30T17:42:11.234Z","delivered_up_to":null,"read_up_to":"`+idAt(0).String()+`"}]}`)
+	wantJSON(t, NewThreadPage(chat.ThreadPage{}), `{"threads":[],"next_cursor":null}`)
+}
+
+func TestReceiptsJSON(t *testing.T) {
+	wantJSON(t, NewReceipts([]chat.RecipientReceipt{
+		{User: "carol", State: chat.StateRead, DeliveredAt: sentAt, ReadAt: sentAt.Add(time.Second)},
+		{User: "bob", State: chat.StateSent},
+		{User: "dave", State: chat.StateFailed, Reason: "blocked"},
+		{User: "erin", State: chat.StateDelivered, DeliveredAt: sentAt},
+	}), `{"states":[`+
+		`{"recipient_id":"bob","state":"SENT","delivered_at":null,"read_at":null,"reason":null},`+
+		`{"recipient_id":"carol","state":"READ","delivered_at":"2026-05-30T17:42:11.234Z","read_at":"2026-05-30T17:42:12.234Z","reason":null},`+
+		`{"recipient_id":"dave","state":"FAILED","delivered_at":null,"read_at":null,"reason":"blocked"},`+
+		`{"recipient_id":"erin","state":"DELIVERED","delivered_at":"2026-05-30T17:42:11.234Z","read_at":null,"reason":null}],`+
+		`"summary":{"sent":1,"delivered":1,"read":1,"failed":1}}`)
+	wantJSON(t, NewReceipts(nil), `{"states":[],"summary":{"sent":0,"delivered":0,"read":0,"failed":0}}`)
+}

@@ -1,0 +1,94 @@
+package contracts
+
+import "github.com/parleyhq/parley/chat"
+
+// Thread is a thread as one participant sees it (contract 3).
+type Thread struct {
+	ID               string        `json:"id"`
+	Type             string        `json:"type"`
+	Title            *string       `json:"title"`
+	CreatedAt        string        `json:"created_at"`
+	CreatedBy        string        `json:"created_by"`
+	LastMessageID    *string       `json:"last_msg_id"`
+	LastActivityAt   string        `json:"last_activity_at"`
+	ParticipantCount int           `json:"participant_count"`
+	UnreadCount      int           `json:"unread_count"`           // exact to 99, 100 means more
+	Participants     []Participant `json:"participants,omitempty"` // from GET /v1/threads/{id}
+}
+
+// Participant is one member of a thread and how far it has come (contract 3).
+type Participant struct {
+	UserID        string  `json:"user_id"`
+	Role          string  `json:"role"`
+	JoinedAt      string  `json:"joined_at"`
+	DeliveredUpTo *string `json:"delivered_up_to"`
+	ReadUpTo      *string `json:"read_up_to"`
+}
+
+// ThreadPage is one page of threads (contract 3).
+type ThreadPage struct {
+	Threads    []Thread `json:"threads"`
+	NextCursor *string  `json:"next_cursor"`
+}
+
+// NewThread converts a thread without its participants.
+func NewThread(v chat.ThreadView) Thread {
+	return Thread{
+		ID:               v.ID.String(),
+		Type:             string(v.Type),
+		Title:            optional(v.Title),
+		CreatedAt:        FormatTime(v.CreatedAt),
+		CreatedBy:        string(v.CreatedBy),
+		LastMessageID:    optionalID(v.LastMessage),
+		LastActivityAt:   FormatTime(v.LastActivity()),
+		ParticipantCount: len(v.Thread.Participants),
+		UnreadCount:      v.Unread,
+	}
+}
+
+// NewThreadWithParticipants converts a thread as GET /v1/threads/{id} shows it.
+func NewThreadWithParticipants(v chat.ThreadView) Thread {
+	t := NewThread(v)
+	t.Participants = make([]Participant, len(v.Views))
+	for i, p := range v.Views {
+		t.Participants[i] = NewParticipant(p)
+	}
+	return t
+}
+
+// NewParticipant converts a participant.
+func NewParticipant(p chat.ParticipantView) Participant {
+	return Participant{
+		UserID:        string(p.User),
+		Role:          string(p.Role),
+		JoinedAt:      FormatTime(p.JoinedAt),
+		DeliveredUpTo: optionalID(p.DeliveredUpTo),
+		ReadUpTo:      optionalID(p.ReadUpTo),
+	}
+}
+
+// NewThreadPage converts a page of threads.
+func NewThreadPage(p chat.ThreadPage) ThreadPage {
+	page := ThreadPage{Threads: make([]Thread, len(p.Threads)), NextCursor: optional(p.Next)}
+	for i, v := range p.Threads {
+		page.Threads[i] = NewThread(v)
+	}
+	return page
+}
+
+// optional turns "", which is none, into null.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// optionalID turns the zero id, which is none, into null.
+func optionalID(id chat.MessageID) *string {
+	if id.IsZero() {
+		return nil
+	}
+	s := id.String()
+	return &s
+}

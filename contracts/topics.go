@@ -1,0 +1,213 @@
+package contracts
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// The topic tree of contract 4.3. This file is the only place that knows how a
+// topic is spelled; everything else works with the parsed forms.
+const (
+	topicRoot     = "v1"
+	levelThreads  = "threads"
+	levelPresence = "presence"
+	levelDevices  = "devices"
+	leafFrames    = "frames"
+	leafTyping    = "typing"
+	leafMessages  = "messages"
+	leafUp        = "up"
+	sharePrefix   = "$share"
+)
+
+// ThreadFramesTopic is where a thread's frames are published.
+func ThreadFramesTopic(id chat.ThreadID) string {
+	return topicRoot + "/" + levelThreads + "/" + id.String() + "/" + leafFrames
+}
+
+// DeviceFramesTopic is where a device's own frames are published.
+func DeviceFramesTopic(id chat.DeviceID) string {
+	return topicRoot + "/" + levelDevices + "/" + string(id) + "/" + leafFrames
+}
+
+// TopicKind says which of the topics clients publish to a topic is.
+type TopicKind int
+
+// The topics clients publish to.
+const (
+	TopicUnknown        TopicKind = iota
+	TopicThreadTyping             // v1/threads/{id}/typing
+	TopicThreadMessages           // v1/threads/{id}/messages
+	TopicDeviceUp                 // v1/devices/{id}/up
+)
+
+// Topic is a parsed topic name of a PUBLISH from a client.
+type Topic struct {
+	Kind   TopicKind
+	Thread chat.ThreadID
+	Device chat.DeviceID
+}
+
+// ParseTopic reads a topic name. What is no topic clients may publish to is
+// TopicUnknown.
+func ParseTopic(name string) Topic {
+	levels := strings.Split(name, "/")
+	if len(levels) != 4 || levels[0] != topicRoot {
+		return Topic{}
+	}
+	switch area, id, leaf := levels[1], levels[2], levels[3]; area {
+	case levelThreads:
+		thread, err := chat.ParseThreadID(id)
+		if err != nil {
+			return Topic{}
+		}
+		switch leaf {
+		case leafTyping:
+			return Topic{Kind: TopicThreadTyping, Thread: thread}
+		case leafMessages:
+			return Topic{Kind: TopicThreadMessages, Thread: thread}
+		}
+	case levelDevices:
+		device, err := chat.ParseDeviceID(id)
+		if err == nil && leaf == leafUp {
+			return Topic{Kind: TopicDeviceUp, Device: device}
+		}
+	}
+	return Topic{}
+}
+
+// FilterError says why a filter is no subscription of ours.
+type FilterError string
+
+func (e FilterError) Error() string { return string(e) }
+
+// Why a filter is refused; each has its SUBACK code (contract 4.3).
+const (
+	ErrFilterMalformed FilterError = "malformed topic filter"
+	ErrFilterShared    FilterError = "shared subscriptions are not supported"
+	ErrFilterOutside   FilterError = "topic filter outside the tree"
+)
+
+// Filter is a parsed topic filter within the tree: which of the topics that the
+// server publishes to it covers.
+type Filter struct {
+	// Threads covers topics of threads: of one, or with AnyThread of all the
+	// user is in.
+	Threads   bool
+	Thread    chat.ThreadID
+	AnyThread bool
+	Frames    bool // the thread's frames topic is covered
+	Typing    bool // its typing topic is
+
+	// Presence covers one user's presence, or with AnyUser everybody's it may see.
+	Presence bool
+	User     chat.UserID
+	AnyUser  bool
+
+	// Devices covers topics of one device, or with OwnDevice of the subscriber's.
+	Devices      bool
+	Device       chat.DeviceID
+	OwnDevice    bool
+	DeviceFrames bool // the device's frames topic is covered
+}
+
+// CoversThread reports whether the filter yields frames of that thread.
+func (f Filter) CoversThread(id chat.ThreadID) bool {
+	return f.Frames && (f.AnyThread || f.Thread == id)
+}
+
+// ParseFilter reads a topic filter (contract 4.3). It knows the tree, not who
+// may see what: the caller still checks the named thread, user or device.
+func ParseFilter(filter string) (Filter, error) {
+	if !wellFormed(filter) {
+		return Filter{}, ErrFilterMalformed
+	}
+	levels := strings.Split(filter, "/")
+	if levels[0] == sharePrefix {
+		return Filter{}, ErrFilterShared
+	}
+	if levels[0] != topicRoot || len(levels) < 2 {
+		return Filter{}, ErrFilterOutside
+	}
+	if filter == topicRoot+"/#" {
+		return Filter{
+			Threads: true, AnyThread: true, Frames: true, Typing: true,
+			Presence: true, AnyUser: true,
+			Devices: true, OwnDevice: true, DeviceFrames: true,
+		}, nil
+	}
+	if len(levels) < 3 {
+		return Filter{}, ErrFilterOutside
+	}
+	switch levels[1] {
+	case levelThreads:
+		return threadFilter(levels[2], levels[3:])
+	case levelPresence:
+		return presenceFilter(levels[2], levels[3:])
+	case levelDevices:
+		device, err := chat.ParseDeviceID(levels[2])
+		if err != nil {
+			return Filter{}, ErrFilterOutside
+		}
+		return Filter{Devices: true, Device: device, DeviceFrames: covers(levels[3:], leafFrames)}, nil
+	}
+	return Filter{}, ErrFilterOutside
+}
+
+func threadFilter(name string, rest []string) (Filter, error) {
+	f := Filter{Threads: true, Frames: covers(rest, leafFrames), Typing: covers(rest, leafTyping)}
+	switch name {
+	case "#":
+		f.AnyThread, f.Frames, f.Typing = true, true, true
+	case "+":
+		f.AnyThread = true
+	default:
+		var err error
+		if f.Thread, err = chat.ParseThreadID(name); err != nil {
+			return Filter{}, ErrFilterOutside
+		}
+	}
+	return f, nil
+}
+
+func presenceFilter(name string, rest []string) (Filter, error) {
+	f := Filter{Presence: len(rest) == 0 || rest[0] == "#"}
+	switch name {
+	case "#", "+":
+		f.AnyUser = true
+	default:
+		var err error
+		if f.User, err = chat.ParseUserID(name); err != nil {
+			return Filter{}, ErrFilterOutside
+		}
+	}
+	return f, nil
+}
+
+// covers reports whether the levels of a filter behind a name match leaf.
+func covers(rest []string, leaf string) bool {
+	switch len(rest) {
+	case 1:
+		return rest[0] == leaf || rest[0] == "+" || rest[0] == "#"
+	case 2:
+		return (rest[0] == leaf || rest[0] == "+") && rest[1] == "#"
+	}
+	return false
+}
+
+// wellFormed checks MQTT's own rules for a filter (MQTT 5, 4.7.1 and 4.7.3).
+func wellFormed(filter string) bool {
+	if filter == "" || len(filter) > 65535 || !utf8.ValidString(filter) || strings.ContainsRune(filter, 0) {
+		return false
+	}
+	for i, level := range strings.Split(filter, "/") {
+		if strings.ContainsAny(level, "+#") && len(level) > 1 {
+			return false
+		}
+		if level == "#" && i != strings.Count(filter, "/") {
+			return false
+		}
+	}
+	return true
+}

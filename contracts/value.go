@@ -1,0 +1,72 @@
+package contracts
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// TimeLayout is how times cross the border: RFC 3339, UTC, milliseconds
+// (contract 1).
+const TimeLayout = "2006-01-02T15:04:05.000Z"
+
+// FormatTime writes t in TimeLayout.
+func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
+
+// AppendTime writes t in TimeLayout behind dst.
+func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, TimeLayout) }
+
+// Bytes are bytes that cross the border as standard base64 with padding and no
+// line breaks (contract 1). A JSON null leaves them nil; "" makes them empty but
+// not nil, so that absence can be told.
+type Bytes []byte
+
+// strictBase64 also refuses stray bits in the last digit, so that equal bytes
+// have one spelling only.
+var strictBase64 = base64.StdEncoding.Strict()
+
+var (
+	errNotBase64 = errors.New("must be standard base64 with padding and without line breaks")
+	errNotString = errors.New("must be a string")
+)
+
+// UnmarshalJSONFrom decodes without copying the text first: a ciphertext may be
+// 64 KiB.
+func (b *Bytes) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	kind := dec.PeekKind()
+	if kind != 'n' && kind != '"' && kind != 0 { // 0: ReadValue says what is wrong
+		return errNotString
+	}
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if kind == 'n' {
+		*b = nil
+		return nil
+	}
+	return b.decode(value)
+}
+
+func (b *Bytes) decode(quoted jsontext.Value) error {
+	text := []byte(quoted[1 : len(quoted)-1])
+	if bytes.IndexByte(text, '\\') >= 0 { // some encoders escape "/"
+		var err error
+		if text, err = jsontext.AppendUnquote(nil, quoted); err != nil {
+			return err
+		}
+	}
+	if bytes.ContainsAny(text, "\r\n") { // package base64 would skip them
+		return errNotBase64
+	}
+	decoded := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := strictBase64.Decode(decoded, text)
+	if err != nil {
+		return errNotBase64
+	}
+	*b = decoded[:n]
+	return nil
+}
