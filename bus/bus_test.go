@@ -1,0 +1,34 @@
+package bus_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/parleyhq/parley/bus"
+)
+
+func TestOpen(t *testing.T) {
+	b, err := bus.Open("local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefusesBadURLs(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                        "unknown scheme",
+		"local:9000":              "takes no address",
+		"carrier://user:pass@sky": `unknown scheme "carrier"`,
+	} {
+		b, err := bus.Open(url)
+		if b != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%q) = %v, %v; want an error with %q", url, b, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "pass") {
+			t.Errorf("Open(%q) tells the password: %v", url, err)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// Append implements [chat.LogStore]. A thread that was never created is
+// ErrNotFound. A context that ends while the commit is on its way does not stop
+// it: what was sent to the disk cannot be called back.
+func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event) (int, error) {
+	if len(events) == 0 {
+		return 0, nil
+	}
+	if err := checkRun(head, events); err != nil {
+		return 0, err
+	}
+	thread := events[0].Thread
+	unlock, err := s.locks.lock(ctx, appendNames(thread, events)...)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	v, err := s.state.view()
+	if err != nil {
+		return 0, err
+	}
+	defer v.release()
+
+	stored, err := v.head(thread)
+	switch {
+	case err != nil:
+		return 0, err
+	case stored.Seq == 0:
+		return 0, fmt.Errorf("append to thread %s: %w", thread, chat.ErrNotFound)
+	case stored.Seq != head.Seq:
+		return 0, chat.ErrStaleHead
+	}
+	w := newLogWriter(v, s.db, stored)
+	defer w.discard()
+	n, refused := w.addUntilRefused(events, s.recalled())
+	if n == 0 {
+		return 0, refused
+	}
+	if err := s.commitLog(ctx, thread, w); err != nil {
+		return 0, err
+	}
+	return n, refused
+}
+
+// checkRun refuses what cannot be appended to any log: it is a mistake of the caller.
+func checkRun(head chat.Head, events []chat.Event) error {
+	for i, e := range events {
+		if e.Thread != events[0].Thread || e.Seq != head.Seq+1+chat.Seq(i) {
+			return fmt.Errorf("event %d of %s does not follow %d of %s", e.Seq, e.Thread, head.Seq+chat.Seq(i), events[0].Thread)
+		}
+	}
+	return nil
+}
+
+// appendNames are the locks of an append. A client_seq belongs to one thread and
+// is covered by the thread's.
+func appendNames(thread chat.ThreadID, events []chat.Event) []string {
+	names := append(make([]string, 0, 1+len(events)), string(threadKey(thread)))
+	for _, e := range events {
+		if name := idempotencyName(e); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// addUntilRefused gathers events up to the first one refused.
+func (w *logWriter) addUntilRefused(events []chat.Event, recalled timespan) (n int, refused error) {
+	if len(events) > 1 {
+		w.gathered = make(map[string]chat.Event)
+	}
+	for i, e := range events {
+		if e.Kind == chat.KindMessage && e.Message != nil {
+			if err := w.duplicate(e, recalled); err != nil {
+				return i, err
+			}
+		}
+		if err := w.add(e); err != nil {
+			return i, err
+		}
+	}
+	return len(events), nil
+}
+
+// commitLog commits what a logWriter has gathered, with the head it leads to.
+func (s *Store) commitLog(ctx context.Context, thread chat.ThreadID, w *logWriter) error {
+	w.set(headKey(thread), encodeHead(w.head.Head))
+	if err := s.state.commit(ctx, w.take()); err != nil {
+		return fmt.Errorf("append to thread %s: %w", thread, err)
+	}
+	return nil
+}
+
+// logWriter gathers the events of one thread, and all that follows from them,
+// into one batch.
+type logWriter struct {
+	view  *view
+	batch *pebble.Batch
+	// head is a thread of which only the Head is meant: Thread.Apply alone says
+	// how that moves.
+	head chat.Thread
+	// thread is the thread after the last change gathered; nil until there is one.
+	thread *chat.Thread
+	// gathered finds the messages in the batch by what recognises them; nil if
+	// no other event follows.
+	gathered map[string]chat.Event
+}
+
+func newLogWriter(v *view, db *pebble.DB, head chat.Head) *logWriter {
+	return &logWriter{view: v, batch: db.NewBatch(), head: chat.Thread{Head: head}}
+}
+
+// take hands the batch over to the caller.
+func (w *logWriter) take() *pebble.Batch {
+	b := w.batch
+	w.batch = nil
+	return b
+}
+
+// discard gives back a batch that was not taken.
+func (w *logWriter) discard() {
+	if w.batch != nil {
+		_ = w.batch.Close()
+	}
+}
+
+// set cannot fail: a batch only does once it has been committed.
+func (w *logWriter) set(key, value []byte) { _ = w.batch.Set(key, value, nil) }
+
+// add gathers the next event. If it fails, it has gathered nothing.
+func (w *logWriter) add(e chat.Event) error {
+	if err := checkNames(e); err != nil {
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	value, err := encodeEvent(e)
+	if err != nil {
+		return err
+	}
+	if e.Kind == chat.KindThread {
+		if err := w.addChange(e); err != nil {
+			return err
+		}
+	} else {
+		w.addMessage(e)
+	}
+	w.head = w.head.Apply(e)
+	w.set(eventKey(e.Thread, e.Seq), value)
+	w.set(eventIDKey(e.Thread, e.ID), encodeSeq(e.Seq))
+	return nil
+}
+
+func (w *logWriter) addMessage(e chat.Event) {
+	at, m := encodePlace(place{e.Thread, e.Seq}), e.Message
+	w.set(messageKey(e.ID), at)
+	client := clientSeqKey(e.Thread, e.By, e.Device, m.ClientSeq)
+	w.set(client, encodeSeq(e.Seq))
+	w.remember(string(client), e)
+	if m.IdempotencyKey != "" {
+		w.set(idempotencyKey(dayOf(e.At()), e.By, m.IdempotencyKey), at)
+		w.remember(idempotencyName(e), e)
+	}
+}
+
+// addChange rolls the thread forward and writes what of it and of its people's
+// lists is different then.
+func (w *logWriter) addChange(e chat.Event) error {
+	if w.thread == nil {
+		t, err := w.view.thread(e.Thread)
+		if err != nil {
+			return err
+		}
+		w.thread = &t
+	}
+	before, after := *w.thread, w.thread.Apply(e)
+	w.thread = &after
+	w.set(threadKey(e.Thread), encodeThread(after))
+	for _, p := range before.Participants {
+		if _, stays := after.Participant(p.User); !stays {
+			w.setStint(e.Thread, p.User, membership{joined: p.JoinedSeq, left: e.Seq})
+		}
+	}
+	for _, p := range after.Participants {
+		if p.JoinedSeq == e.Seq {
+			w.setStint(e.Thread, p.User, membership{joined: e.Seq})
+		}
+	}
+	return nil
+}
+
+func (w *logWriter) setStint(thread chat.ThreadID, user chat.UserID, m membership) {
+	w.set(stintKey(thread, user, m.joined), encodeSeq(m.left))
+	w.set(userThreadKey(user, thread), encodeMembership(m))
+}
+
+// checkNames refuses ids that cannot be part of a key.
+func checkNames(e chat.Event) error {
+	errs := []error{checkName(e.By), checkName(e.Device)}
+	if c := e.Change; c != nil {
+		errs = append(errs, checkName(c.User))
+		for _, m := range c.Members {
+			errs = append(errs, checkName(m.User))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,50 @@
+package pebble
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// open opens a store that the end of the test closes.
+func open(tb storetest.TB, opts Options) *Store {
+	tb.Helper()
+	s, err := Open("db", opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+// crashable is a store on a disk that forgets what was not synced.
+type crashable struct {
+	*Store
+	disk *vfs.MemFS
+	now  func() time.Time
+}
+
+var subject = storetest.Subject{
+	Open: func(tb storetest.TB, now func() time.Time) chat.Store {
+		disk := vfs.NewCrashableMem()
+		return crashable{open(tb, Options{FS: disk, Now: now}), disk, now}
+	},
+	Reopen: func(tb storetest.TB, s chat.Store) chat.Store {
+		old := s.(crashable)
+		disk := old.disk.CrashClone(vfs.CrashCloneCfg{})
+		return crashable{open(tb, Options{FS: disk, Now: old.now}), disk, old.now}
+	},
+}
+
+func TestConformance(t *testing.T) { storetest.Run(t, subject) }

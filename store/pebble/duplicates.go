@@ -1,0 +1,135 @@
+package pebble
+
+import (
+	"context"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// timespan is both ends included.
+type timespan struct{ from, to time.Time }
+
+// recalled is the time whose idempotency keys are recognised. It ends a day
+// ahead, for a message whose id was minted by a clock ahead of this one.
+func (s *Store) recalled() timespan {
+	now := s.now()
+	return timespan{from: now.Add(-s.window), to: now.Add(24 * time.Hour)}
+}
+
+// duplicate is a *DuplicateError if the message was sent before: with its
+// idempotency key in the given time, or with its client_seq ever.
+func (w *logWriter) duplicate(e chat.Event, recalled timespan) error {
+	existing, found, err := w.sentWithKey(e, recalled)
+	if err != nil {
+		return err
+	}
+	if found {
+		return &chat.DuplicateError{By: chat.ByIdempotencyKey, Existing: existing}
+	}
+	existing, found, err = w.sentWithClientSeq(e)
+	if err != nil {
+		return err
+	}
+	if found {
+		return &chat.DuplicateError{By: chat.ByClientSeq, Existing: existing}
+	}
+	return nil
+}
+
+// sentWithKey finds the message of e's idempotency key in the batch, else under
+// the days of the given time.
+func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bool, error) {
+	name := idempotencyName(e)
+	if name == "" {
+		return chat.Event{}, false, nil
+	}
+	if existing, found := w.gathered[name]; found {
+		return copied(existing)
+	}
+	// Days are signed here: the loop runs past day 0.
+	for d := int64(dayOf(recalled.to)); d >= int64(dayOf(recalled.from)); d-- {
+		at, found, err := lookup(w.view, idempotencyKey(day(d), e.By, e.Message.IdempotencyKey), decodePlace)
+		if err != nil {
+			return chat.Event{}, false, err
+		}
+		if !found {
+			continue
+		}
+		existing, found, err := w.view.event(at)
+		if err != nil || found && !existing.At().Before(recalled.from) {
+			return existing, found, err
+		}
+	}
+	return chat.Event{}, false, nil
+}
+
+func (w *logWriter) sentWithClientSeq(e chat.Event) (chat.Event, bool, error) {
+	key := clientSeqKey(e.Thread, e.By, e.Device, e.Message.ClientSeq)
+	if existing, found := w.gathered[string(key)]; found {
+		return copied(existing)
+	}
+	seq, found, err := lookup(w.view, key, decodeSeq)
+	if err != nil || !found {
+		return chat.Event{}, false, err
+	}
+	return w.view.event(place{e.Thread, seq})
+}
+
+// remember lets later events of the batch be recognised as duplicates of e.
+func (w *logWriter) remember(name string, e chat.Event) {
+	if w.gathered != nil {
+		w.gathered[name] = e
+	}
+}
+
+// copied is an event as it would come back from disk: what the caller handed in
+// stays the caller's.
+func copied(e chat.Event) (chat.Event, bool, error) {
+	value, err := encodeEvent(e)
+	if err != nil {
+		return chat.Event{}, false, err
+	}
+	e, err = decodeEvent(place{e.Thread, e.Seq}, value)
+	return e, err == nil, err
+}
+
+// sweepEvery drops old idempotency keys now and at every interval until ctx ends.
+func (s *Store) sweepEvery(ctx context.Context, interval time.Duration) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("old idempotency keys could not be dropped, the next sweep tries again", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sweep drops the idempotency keys of the days that lie wholly outside the window.
+func (s *Store) sweep(ctx context.Context) error {
+	v, err := s.state.view()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	old := idempotencyDaysBefore(dayOf(s.recalled().from))
+	// A range deletion is only worth its tombstone if there is something to delete.
+	empty := true
+	err = v.scan(ctx, old, false, func(_, _ []byte) (bool, error) {
+		empty = false
+		return false, nil
+	})
+	if err != nil || empty {
+		return err
+	}
+	b := s.db.NewBatch()
+	if err := b.DeleteRange(old.lower, old.upper, nil); err != nil {
+		return err
+	}
+	return s.state.commit(ctx, b)
+}

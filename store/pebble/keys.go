@@ -1,0 +1,187 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// The key space. Integers are big-endian, so that keys sort as their numbers do;
+// thread ids and ULIDs are their 16 bytes. A user or device id is followed by a
+// zero byte, which neither can hold, so that no id is a prefix of another. A
+// place is a thread id and a seq.
+//
+//	v                                        format version of the store
+//	e <thread> <seq8>                        the log: one event
+//	t <thread> <ulid>                        seq of the event with that id
+//	m <ulid>                                 place of the message with that id
+//	c <thread> <user>0 <device>0 <n8>        seq of the message with client_seq n
+//	i <day4> <user>0 <idempotency key>       place of the message sent with that key
+//	h <thread>                               head of the log
+//	T <thread>                               thread: type, title, participants
+//	p <user>0 <user>                         1:1 thread of that pair, ids in order
+//	s <thread> <user>0 <joined8>             stint: seq it ended at, or 0
+//	u <user>0 <thread>                       a user's last stint: joined, left
+//	r <thread> <kind1> <user>0 <seq8>        mark: message, time
+//	d <user>0 <device>                       position of a device
+//
+// The day of an idempotency key is the UTC day of its message's id: old keys go
+// a day at a time, by one range deletion.
+const (
+	prefixFormat      = 'v'
+	prefixEvent       = 'e'
+	prefixEventID     = 't'
+	prefixMessage     = 'm'
+	prefixClientSeq   = 'c'
+	prefixIdempotency = 'i'
+	prefixHead        = 'h'
+	prefixThread      = 'T'
+	prefixPair        = 'p'
+	prefixStint       = 's'
+	prefixUserThread  = 'u'
+	prefixMark        = 'r'
+	prefixPosition    = 'd'
+)
+
+// seqLen is the length of a seq at a key's end.
+const seqLen = 8
+
+// lastSeq is above every seq of a log.
+const lastSeq = chat.Seq(math.MaxUint64)
+
+// keyRange is the keys with lower ≤ key < upper.
+type keyRange struct{ lower, upper []byte }
+
+// within is the range of all keys that begin with prefix.
+func within(prefix []byte) keyRange {
+	upper := append([]byte(nil), prefix...)
+	for i := len(upper) - 1; i >= 0; i-- {
+		if upper[i]++; upper[i] != 0 {
+			return keyRange{prefix, upper[:i+1]}
+		}
+	}
+	return keyRange{lower: prefix} // all 0xff: to the end; no prefix of ours is
+}
+
+func formatKey() []byte { return []byte{prefixFormat} }
+
+func threadPrefix(prefix byte, t chat.ThreadID) []byte {
+	return append(append(make([]byte, 0, 64), prefix), t[:]...)
+}
+
+func appendName[T ~string](key []byte, name T) []byte { return append(append(key, name...), 0) }
+
+func appendSeq(key []byte, s chat.Seq) []byte { return binary.BigEndian.AppendUint64(key, uint64(s)) }
+
+func eventKey(t chat.ThreadID, s chat.Seq) []byte { return appendSeq(threadPrefix(prefixEvent, t), s) }
+
+// eventsBetween is the range of the events with after < seq < before.
+func eventsBetween(t chat.ThreadID, after, before chat.Seq) keyRange {
+	if after == lastSeq || before <= after {
+		return keyRange{eventKey(t, after), eventKey(t, after)} // nothing
+	}
+	return keyRange{eventKey(t, after+1), eventKey(t, before)}
+}
+
+// seqOf is the seq at the end of a key.
+func seqOf(key []byte) chat.Seq { return chat.Seq(binary.BigEndian.Uint64(key[len(key)-seqLen:])) }
+
+func eventIDKey(t chat.ThreadID, id chat.EventID) []byte {
+	return append(threadPrefix(prefixEventID, t), id[:]...)
+}
+
+func messageKey(id chat.MessageID) []byte { return append([]byte{prefixMessage}, id[:]...) }
+
+func clientSeqKey(t chat.ThreadID, u chat.UserID, d chat.DeviceID, n int64) []byte {
+	key := appendName(appendName(threadPrefix(prefixClientSeq, t), u), d)
+	return binary.BigEndian.AppendUint64(key, uint64(n))
+}
+
+func headKey(t chat.ThreadID) []byte   { return threadPrefix(prefixHead, t) }
+func threadKey(t chat.ThreadID) []byte { return threadPrefix(prefixThread, t) }
+
+func pairKey(a, b chat.UserID) []byte {
+	if b < a {
+		a, b = b, a
+	}
+	return append(appendName([]byte{prefixPair}, a), b...)
+}
+
+func stintsPrefix(t chat.ThreadID) []byte { return threadPrefix(prefixStint, t) }
+
+func stintKey(t chat.ThreadID, u chat.UserID, joined chat.Seq) []byte {
+	return appendSeq(appendName(stintsPrefix(t), u), joined)
+}
+
+func parseStintKey(key []byte) (u chat.UserID, joined chat.Seq, err error) {
+	const prefixLen = 1 + len(chat.ThreadID{})
+	if len(key) < prefixLen+1+seqLen {
+		return "", 0, fmt.Errorf("stint key %x is too short", key)
+	}
+	return chat.UserID(key[prefixLen : len(key)-seqLen-1]), seqOf(key), nil
+}
+
+func userThreadsPrefix(u chat.UserID) []byte { return appendName([]byte{prefixUserThread}, u) }
+
+func userThreadKey(u chat.UserID, t chat.ThreadID) []byte {
+	return append(userThreadsPrefix(u), t[:]...)
+}
+
+// threadAtEnd is the thread id at the end of a key.
+func threadAtEnd(key []byte) chat.ThreadID {
+	return chat.ThreadID(key[len(key)-len(chat.ThreadID{}):])
+}
+
+// markKinds are the kinds of marks and their bytes in keys.
+var markKinds = map[chat.MarkKind]byte{chat.Delivered: 'd', chat.Read: 'r'}
+
+func marksPrefix(t chat.ThreadID, kind chat.MarkKind, u chat.UserID) []byte {
+	return appendName(append(threadPrefix(prefixMark, t), markKinds[kind]), u)
+}
+
+func markKey(m chat.Mark) []byte { return appendSeq(marksPrefix(m.Thread, m.Kind, m.User), m.Seq) }
+
+func positionKey(u chat.UserID, d chat.DeviceID) []byte {
+	return append(appendName([]byte{prefixPosition}, u), d...)
+}
+
+// day is a UTC day, counted from 1970.
+type day uint32
+
+func dayOf(t time.Time) day {
+	return day(min(max(t.Unix()/(24*60*60), 0), math.MaxUint32-1))
+}
+
+func idempotencyKey(d day, u chat.UserID, key string) []byte {
+	k := binary.BigEndian.AppendUint32([]byte{prefixIdempotency}, uint32(d))
+	return append(appendName(k, u), key...)
+}
+
+// idempotencyName names a message's idempotency key whatever its day, or "".
+func idempotencyName(e chat.Event) string {
+	if e.Message == nil || e.Message.IdempotencyKey == "" {
+		return ""
+	}
+	return string(idempotencyKey(0, e.By, e.Message.IdempotencyKey))
+}
+
+// idempotencyDaysBefore is the range of all idempotency keys of days before d.
+func idempotencyDaysBefore(d day) keyRange {
+	return keyRange{
+		lower: []byte{prefixIdempotency},
+		upper: binary.BigEndian.AppendUint32([]byte{prefixIdempotency}, uint32(d)),
+	}
+}
+
+// checkName refuses an id that would make a key ambiguous. The domain lets none
+// through; a store that trusted it blindly would mix up two users' data.
+func checkName[T ~string](name T) error {
+	if strings.IndexByte(string(name), 0) >= 0 {
+		return fmt.Errorf("the id %q holds a zero byte", name)
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+// Package pebble is the embedded store: one directory, one process, no server
+// beside it. It keeps the promises of [chat.Store] on github.com/cockroachdb/pebble,
+// a log-structured key-value store.
+//
+// How it is built, file by file: keys.go is the layout on disk, values.go and
+// eventcodec.go what stands under the keys; durable.go is the one way to the
+// database, in which readers only see what is synced; locks.go orders writes
+// that could contradict each other; the rest are the port's methods.
+//
+// A write takes its locks, then a view, decides, builds one batch, and commits
+// it. So each write is atomic, and all writers of a moment share one sync.
+// Times are kept to the millisecond.
+package pebble
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// formatVersion is the layout of keys and values that this build writes. Raise
+// it when an older build could not read the store any more.
+const formatVersion = 1
+
+// sweepInterval is how often old idempotency keys are dropped.
+const sweepInterval = time.Hour
+
+// Options of a store. The zero value is good.
+type Options struct {
+	FS                vfs.FS           // the disk if nil
+	IdempotencyWindow time.Duration    // how long a retry is recognised by its key; that of chat.DefaultLimits if 0
+	Now               func() time.Time // time.Now if nil
+	Log               *slog.Logger     // silent if nil
+	CacheBytes        int64            // block cache; 32 MB if 0
+}
+
+// Store implements [chat.Store].
+type Store struct {
+	db     *pebble.DB
+	lock   io.Closer // of the directory
+	state  *durable
+	locks  keyLocks
+	window time.Duration
+	now    func() time.Time
+	log    *slog.Logger
+
+	stopSweeping context.CancelFunc
+	sweeping     sync.WaitGroup
+}
+
+var _ chat.Store = (*Store)(nil)
+
+// Open opens the store in a directory and makes both if they are not there. It
+// refuses a directory that is in use, and one that a newer build has written.
+func Open(dir string, opts Options) (_ *Store, err error) {
+	opts = opts.orDefaults()
+	lock, err := lockDirectory(opts.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	db, err := pebble.Open(dir, tuned(opts, lock))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), lock.Close())
+	}
+	if err := checkFormat(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
+	}
+	s := &Store{db: db, lock: lock, state: newDurable(db), window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stopSweeping = stop
+	s.sweeping.Go(func() { s.sweepEvery(ctx, sweepInterval) })
+	return s, nil
+}
+
+func (o Options) orDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.IdempotencyWindow == 0 {
+		o.IdempotencyWindow = chat.DefaultLimits.IdempotencyWindow
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 32 << 20
+	}
+	return o
+}
+
+// tuned are Pebble's settings where ours differ from its defaults.
+func tuned(o Options, lock *pebble.Lock) *pebble.Options {
+	p := &pebble.Options{
+		FS:        o.FS,
+		Lock:      lock,
+		CacheSize: o.CacheBytes,
+		Logger:    logger{o.Log},
+		// Named, not FormatNewest: going up is a decision, since there is no way back.
+		FormatMajorVersion: pebble.FormatValueSeparation,
+		// 64 KB messages fill the default of 4 MB in a blink; each flush costs a
+		// manifest sync and a file in L0.
+		MemTableSize: 16 << 20,
+		// Dropped idempotency days and overwritten heads give their room back even
+		// while the store is quiet.
+		FlushDelayDeleteRange: 10 * time.Second,
+		// A burst may let L0 grow further than Pebble's default of 12 before
+		// writers are held up; reads go through the filters.
+		L0StopWritesThreshold: 24,
+	}
+	for i := range p.Levels {
+		// Most lookups of a send are for keys that are not there (client_seq,
+		// idempotency key): the filters answer these without reading a block.
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return p
+}
+
+func lockDirectory(disk vfs.FS, dir string) (*pebble.Lock, error) {
+	if err := disk.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the store's directory: %w", err)
+	}
+	lock, err := pebble.LockDirectory(dir, disk)
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		return nil, fmt.Errorf("open the store in %s: %w", dir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the store in %s is in use by another process (%w)", dir, err)
+	}
+	return lock, nil
+}
+
+// checkFormat refuses a store of a newer format and marks a new one with ours.
+func checkFormat(db *pebble.DB) error {
+	raw, closer, err := db.Get(formatKey())
+	if errors.Is(err, pebble.ErrNotFound) {
+		return db.Set(formatKey(), binary.AppendUvarint(nil, formatVersion), pebble.Sync)
+	}
+	if err != nil {
+		return fmt.Errorf("read the format version: %w", err)
+	}
+	version, n := binary.Uvarint(raw)
+	if err := closer.Close(); err != nil {
+		return fmt.Errorf("read the format version: %w", err)
+	}
+	if n <= 0 || version == 0 {
+		return errors.New("the format version is unreadable")
+	}
+	if version > formatVersion {
+		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", version, formatVersion)
+	}
+	return nil
+}
+
+// Ping reports whether the store takes reads and writes.
+func (s *Store) Ping(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	v, err := s.state.view()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	return s.state.failed()
+}
+
+// Close waits for the calls under way and closes the database. Calls after it
+// fail; closing twice is not allowed.
+func (s *Store) Close() error {
+	s.stopSweeping()
+	s.sweeping.Wait()
+	s.state.close()
+	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
+}

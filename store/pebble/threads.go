@@ -1,0 +1,172 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// CreateThread implements [chat.ThreadStore]. Repeating a creation that was
+// stored (the same thread and event id) succeeds and changes nothing.
+func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
+	if created.Kind != chat.KindThread || created.Change == nil || created.Seq != 1 {
+		return fmt.Errorf("create thread %s: event %d of kind %q begins no log", created.Thread, created.Seq, created.Kind)
+	}
+	pair, err := pairOf(created)
+	if err != nil {
+		return fmt.Errorf("create thread %s: %w", created.Thread, err)
+	}
+	names := []string{string(threadKey(created.Thread))}
+	if pair != nil {
+		names = append(names, string(pair))
+	}
+	unlock, err := s.locks.lock(ctx, names...)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	v, err := s.state.view()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+
+	if exists, err := v.sameCreation(created); err != nil || exists {
+		return err
+	}
+	w := newLogWriter(v, s.db, chat.Head{})
+	defer w.discard()
+	if pair != nil {
+		other, found, err := lookup(v, pair, decodeThreadID)
+		if err != nil {
+			return err
+		}
+		if found {
+			return &chat.PairExistsError{Thread: other}
+		}
+		w.set(pair, encodeThreadID(created.Thread))
+	}
+	w.thread = &chat.Thread{}
+	if err := w.add(created); err != nil {
+		return err
+	}
+	return s.commitLog(ctx, created.Thread, w)
+}
+
+// pairOf is the key of a 1:1's pair of people, nil for a group.
+func pairOf(created chat.Event) ([]byte, error) {
+	c := created.Change
+	if c.Type != chat.OneToOne {
+		return nil, nil
+	}
+	if len(c.Members) != 2 {
+		return nil, fmt.Errorf("a 1:1 of %d people", len(c.Members))
+	}
+	return pairKey(c.Members[0].User, c.Members[1].User), nil
+}
+
+// sameCreation reports whether the thread exists already by this very event. It
+// fails if it exists by another.
+func (v *view) sameCreation(created chat.Event) (bool, error) {
+	first, found, err := v.event(place{created.Thread, 1})
+	if err != nil || !found {
+		return false, err
+	}
+	if first.ID != created.ID {
+		return false, fmt.Errorf("thread %s exists, created by event %s", created.Thread, first.ID)
+	}
+	return true, nil
+}
+
+// Thread implements [chat.ThreadStore].
+func (s *Store) Thread(_ context.Context, id chat.ThreadID) (chat.Thread, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return chat.Thread{}, err
+	}
+	defer v.release()
+	return v.thread(id)
+}
+
+func (v *view) thread(id chat.ThreadID) (chat.Thread, error) {
+	t, found, err := lookup(v, threadKey(id), func(raw []byte) (chat.Thread, error) { return decodeThread(id, raw) })
+	if err != nil {
+		return chat.Thread{}, err
+	}
+	if !found {
+		return chat.Thread{}, fmt.Errorf("thread %s: %w", id, chat.ErrNotFound)
+	}
+	t.Head, err = v.head(id)
+	return t, err
+}
+
+// head is the end of a thread's log; the zero Head if there is none.
+func (v *view) head(id chat.ThreadID) (chat.Head, error) {
+	h, _, err := lookup(v, headKey(id), decodeHead)
+	return h, err
+}
+
+// UserThreads implements [chat.ThreadStore].
+func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserThread, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	var lines []chat.UserThread
+	err = v.scan(ctx, within(userThreadsPrefix(user)), false, func(key, value []byte) (bool, error) {
+		line, err := v.userThread(threadAtEnd(key), value)
+		lines = append(lines, line)
+		return true, err
+	})
+	return lines, err
+}
+
+// UserThread implements [chat.ThreadStore].
+func (s *Store) UserThread(_ context.Context, user chat.UserID, thread chat.ThreadID) (chat.UserThread, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return chat.UserThread{}, err
+	}
+	defer v.release()
+	line, found, err := lookup(v, userThreadKey(user, thread), func(raw []byte) (chat.UserThread, error) {
+		return v.userThread(thread, raw)
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("user %s in thread %s: %w", user, thread, chat.ErrNotFound)
+	}
+	return line, err
+}
+
+func (v *view) userThread(thread chat.ThreadID, value []byte) (chat.UserThread, error) {
+	m, err := decodeMembership(value)
+	if err != nil {
+		return chat.UserThread{}, err
+	}
+	head, err := v.head(thread)
+	return chat.UserThread{Thread: thread, JoinedSeq: m.joined, LeftSeq: m.left, Head: head}, err
+}
+
+// ParticipantsAt implements [chat.ThreadStore]. It reads every stint of the
+// thread, which are as many as there ever were joinings.
+func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) ([]chat.UserID, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	var users []chat.UserID
+	err = v.scan(ctx, within(stintsPrefix(thread)), false, func(key, value []byte) (bool, error) {
+		user, joined, err := parseStintKey(key)
+		if err != nil {
+			return false, err
+		}
+		left, err := decodeSeq(value)
+		if err == nil && joined <= seq && (left == 0 || seq < left) {
+			users = append(users, user)
+		}
+		return true, err
+	})
+	return users, err
+}

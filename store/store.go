@@ -1,0 +1,55 @@
+// Package store opens the store that a URL names. It is the only package that
+// knows all of them; what a store promises is [chat.Store].
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/pebble"
+)
+
+// Options are what every store takes. The zero value is good.
+type Options struct {
+	IdempotencyWindow time.Duration    // that of chat.DefaultLimits if 0
+	Now               func() time.Time // time.Now if nil
+	Log               *slog.Logger     // silent if nil
+}
+
+// Open opens the store of a URL:
+//
+//	pebble:DIR    embedded, in the directory DIR, made if it is not there
+//
+// The context bounds the opening, not the store's life.
+func Open(ctx context.Context, url string, opts Options) (chat.Store, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	scheme, rest, found := strings.Cut(url, ":")
+	if !found {
+		return nil, fmt.Errorf("store URL %q has no scheme: pebble:DIR is one", url)
+	}
+	switch scheme {
+	case "pebble":
+		return openPebble(rest, opts)
+	default:
+		// Not the whole URL: one of another scheme may hold a password.
+		return nil, fmt.Errorf("store URL has the unknown scheme %q: pebble:DIR is known", scheme)
+	}
+}
+
+func openPebble(dir string, opts Options) (chat.Store, error) {
+	if dir == "" {
+		return nil, errors.New("store URL pebble: names no directory")
+	}
+	s, err := pebble.Open(dir, pebble.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log})
+	if err != nil {
+		return nil, err // not s: a nil *Store in an interface is not nil
+	}
+	return s, nil
+}

@@ -1,0 +1,47 @@
+package store_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/parleyhq/parley/store"
+)
+
+func TestOpen(t *testing.T) {
+	s, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("a store just opened does not answer: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefusesBadURLs(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                              "no scheme",
+		"data":                          "no scheme",
+		"pebble:":                       "names no directory",
+		"carrier-pigeon://user:pass@hq": `unknown scheme "carrier-pigeon"`,
+	} {
+		s, err := store.Open(t.Context(), url, store.Options{})
+		if s != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%q) = %v, %v; want an error with %q", url, s, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "pass") {
+			t.Errorf("Open(%q) tells the password: %v", url, err)
+		}
+	}
+}
+
+func TestOpenWithEndedContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if s, err := store.Open(ctx, "pebble:"+t.TempDir(), store.Options{}); s != nil || err == nil {
+		t.Errorf("Open = %v, %v; want an error", s, err)
+	}
+}
