@@ -1,0 +1,131 @@
+package broker
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"github.com/fasthttp/websocket"
+
+	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// jsonConn is a connection that speaks the JSON frames of contract 4.1, one per
+// text message. It is its session's transport.
+type jsonConn struct {
+	writer
+	ws   *websocket.Conn
+	sess atomic.Pointer[session.Session]
+}
+
+func newJSONConn(ws *websocket.Conn) *jsonConn {
+	c := &jsonConn{ws: ws}
+	c.writer = writer{conn: underlying(ws.NetConn()), fill: c.fill}
+	answerControl(ws, c.send, c.finish)
+	return c
+}
+
+// Close codes of contract 4.
+const (
+	closeGoingElsewhere = 1012
+	closeTooBig         = 1009
+	closeBadFrames      = 4400
+	closeExpired        = 4401
+	closeUnresponsive   = 4408
+	closeTakenOver      = 4409
+)
+
+// Wake implements session.Transport.
+func (c *jsonConn) Wake() { c.wake() }
+
+// Close implements session.Transport.
+func (c *jsonConn) Close(r session.Reason) {
+	switch r {
+	case session.TakenOver:
+		c.finish(closeMessage(closeTakenOver, "the device connected again"))
+	case session.TokenExpired:
+		c.finish(closeMessage(closeExpired, "the token has expired"))
+	case session.Unresponsive:
+		c.finish(closeMessage(closeUnresponsive, "no pong or no client_ack"))
+	case session.ShuttingDown:
+		c.finish(closeMessage(closeGoingElsewhere, "the server restarts"))
+	case session.FrameTooLarge:
+		c.finish(closeMessage(closeTooBig, "the frame is too large"))
+	default:
+		c.finish(closeMessage(closeBadFrames, "too many bad frames"))
+	}
+}
+
+// fill pulls from the session.
+func (c *jsonConn) fill(dst []byte) []byte {
+	s := c.sess.Load()
+	if s == nil {
+		return dst
+	}
+	b := jsonBatch{dst}
+	s.Fill(&b)
+	return b.buf
+}
+
+// jsonBatch collects deliveries as text messages.
+type jsonBatch struct{ buf []byte }
+
+// Room implements session.Batch.
+func (b *jsonBatch) Room() bool { return len(b.buf) < batchBytes }
+
+// Put implements session.Batch.
+func (b *jsonBatch) Put(d session.Delivery) bool {
+	b.buf = appendWSHeader(b.buf, wsText, d.Frame.Len(d.FrameSeq))
+	b.buf = d.Frame.Append(b.buf, d.FrameSeq)
+	return true
+}
+
+// serve reads the client's frames until the connection ends.
+func (c *jsonConn) serve(s *session.Session) {
+	s.Start()
+	for !c.isClosing() {
+		kind, r, err := c.ws.NextReader()
+		if err != nil {
+			break
+		}
+		frame, err := io.ReadAll(io.LimitReader(r, contracts.MaxClientFrameBytes+1))
+		if err != nil {
+			break
+		}
+		switch {
+		case c.isClosing(): // nothing counts any more
+		case len(frame) > contracts.MaxClientFrameBytes:
+			c.Close(session.FrameTooLarge)
+		case kind != websocket.TextMessage:
+			s.Fail(contracts.CodeInvalidFrame, "frames are text messages")
+		default:
+			take(s, frame)
+		}
+	}
+	c.linger()
+}
+
+// linger reads on until the client hangs up or the goodbye's time is over.
+func (c *jsonConn) linger() {
+	if c.isClosing() {
+		for {
+			if _, _, err := c.ws.NextReader(); err != nil {
+				break
+			}
+		}
+	}
+	c.kill()
+}
+
+// take handles one frame of the client.
+func take(s *session.Session, frame []byte) {
+	f, err := contracts.ParseClientFrame(frame)
+	if err == nil {
+		err = s.Take(f)
+	}
+	if refusal, ok := errors.AsType[*chat.Error](err); ok {
+		s.Fail(refusal.Code, refusal.Detail)
+	}
+}

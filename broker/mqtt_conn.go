@@ -1,0 +1,326 @@
+package broker
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// mqttConn is one MQTT connection: the net.Conn that the protocol front reads
+// from and writes to, and the session's transport. Between the socket and the
+// front it is the guard: only complete, well-formed packets of bounded size pass,
+// a CONNECT first and within connectTimeout. PUBACKs of our deliveries end here.
+type mqttConn struct {
+	net.Conn // the socket, or the stream inside a WebSocket
+	writer
+	offer Offer
+
+	// The reader's.
+	packet    []byte // what the front has not taken yet of the present packet
+	header    [maxPublishHeader]byte
+	connected bool
+	keepalive time.Duration
+	answer    []byte // reason codes of the SUBACK or UNSUBACK being made
+	in        io.Reader
+
+	// Set by Bind, before the session starts.
+	v5        bool
+	maxPacket int // the client's maximum packet size; 0 is none
+	sess      atomic.Pointer[session.Session]
+
+	// The writer's.
+	topicOf chat.ThreadID
+	topic   string
+}
+
+// Offer is what came with a WebSocket upgrade, for the CONNECT to use.
+type Offer struct {
+	Token    string // of the Authorization header
+	Device   string // the query device_id
+	LastSeen string // the query last_seen_id
+}
+
+// Bounds of the guard (contract 5).
+const (
+	// MaxPacketBytes bounds an MQTT packet from a client.
+	MaxPacketBytes  = 128 << 10
+	maxConnectBytes = 32 << 10 // nobody is authenticated yet
+	readChunk       = 4 << 10  // memory follows what has arrived, not what is announced
+	connectTimeout  = 10 * time.Second
+)
+
+func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
+	c := &mqttConn{Conn: socket, offer: offer, in: socket}
+	c.writer = writer{conn: socket, fill: c.fill}
+	if stream, ok := socket.(*wsStream); ok {
+		c.seal, c.head = sealBinary, maxWSHeader
+		answerControl(stream.ws, func([]byte) error { return nil }, func([]byte) { c.finish(nil) })
+	}
+	_ = socket.SetReadDeadline(time.Now().Add(connectTimeout))
+	return c
+}
+
+// Read gives the front the next bytes of checked packets.
+func (c *mqttConn) Read(p []byte) (int, error) {
+	for len(c.packet) == 0 {
+		if err := c.next(); err != nil {
+			return 0, c.refuse(err)
+		}
+	}
+	n := copy(p, c.packet)
+	c.packet = c.packet[n:]
+	return n, nil
+}
+
+// next reads one packet. It leaves it in c.packet if it is for the front.
+func (c *mqttConn) next() error {
+	header, size, err := c.readHeader()
+	if err != nil {
+		return err
+	}
+	body, err := c.readBody(header, size)
+	if err != nil {
+		return err
+	}
+	kind, flags := header[0]>>4, header[0]&0xF
+	if (kind == packetConnect) == c.connected {
+		return errProtocol // CONNECT comes first, and once
+	}
+	err = checkPacket(kind, flags, body[len(header):], c.v5)
+	if errors.Is(err, errReservedTopic) {
+		return c.refusePublish(flags, body[len(header):])
+	}
+	if err != nil {
+		return err
+	}
+	if c.keepalive > 0 {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
+	}
+	if kind == packetPuback {
+		c.acknowledge(body[len(header):])
+		return nil
+	}
+	c.connected = true
+	c.packet = body
+	return nil
+}
+
+// readHeader reads the first byte and the length.
+func (c *mqttConn) readHeader() (header []byte, size int, err error) {
+	for i := range c.header {
+		if _, err := io.ReadFull(c.in, c.header[i:i+1]); err != nil {
+			return nil, 0, err
+		}
+		if i == 0 {
+			continue
+		}
+		size |= int(c.header[i]&0x7F) << (7 * (i - 1))
+		if c.header[i] < 0x80 {
+			return c.header[:i+1], size, nil
+		}
+	}
+	return nil, 0, errMalformed
+}
+
+// readBody reads the rest of a packet; what it gives begins with the header.
+func (c *mqttConn) readBody(header []byte, size int) ([]byte, error) {
+	limit := MaxPacketBytes
+	if !c.connected {
+		limit = maxConnectBytes
+	}
+	if len(header)+size > limit {
+		return nil, errTooLarge
+	}
+	packet := append(make([]byte, 0, min(len(header)+size, readChunk)), header...)
+	for missing := size; missing > 0; {
+		chunk := min(missing, readChunk)
+		start := len(packet)
+		packet = append(packet, make([]byte, chunk)...)
+		if _, err := io.ReadFull(c.in, packet[start:]); err != nil {
+			return nil, err
+		}
+		missing -= chunk
+	}
+	return packet, nil
+}
+
+// acknowledge takes a PUBACK. With a reason code that says the client failed, the
+// client has had the frame all the same (MQTT 5, 4.3.2).
+func (c *mqttConn) acknowledge(body []byte) {
+	if s := c.sess.Load(); s != nil {
+		s.AckPacket(uint16(body[0])<<8 | uint16(body[1]))
+	}
+}
+
+// refusePublish answers a PUBLISH that the front would leave without an answer.
+func (c *mqttConn) refusePublish(flags byte, body []byte) error {
+	switch {
+	case flags>>1&3 == 0:
+		return nil
+	case !c.v5:
+		c.Close()
+		return io.EOF
+	}
+	return c.send(appendPuback(nil, publishID(body), reasonNotAuthorized))
+}
+
+// refuse tells an MQTT 5 client what was wrong with its packet, and ends the
+// connection.
+func (c *mqttConn) refuse(err error) error {
+	if c.isClosing() {
+		return io.EOF
+	}
+	reason := byte(0)
+	switch {
+	case errors.Is(err, errMalformed):
+		reason = reasonMalformed
+	case errors.Is(err, errProtocol):
+		reason = reasonProtocolError
+	case errors.Is(err, errTooLarge):
+		reason = reasonPacketTooLarge
+	case errors.Is(err, errQoS2):
+		reason = reasonQoSUnsupported
+	}
+	if reason != 0 && c.v5 {
+		c.finish(appendDisconnect(nil, reason))
+	} else {
+		c.finish(nil)
+	}
+	return err
+}
+
+// Write queues a packet of the front. MQTT 3.1.1 has no DISCONNECT from a server.
+func (c *mqttConn) Write(p []byte) (int, error) {
+	if !c.v5 && len(p) > 0 && p[0] == packetServerBye {
+		return len(p), nil
+	}
+	if err := c.send(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Close ends the connection once the packets that wait are written.
+func (c *mqttConn) Close() error {
+	c.finish(nil)
+	return nil
+}
+
+// SetDeadline is how the front sets the keep-alive. The write deadline is the
+// writer's own.
+func (c *mqttConn) SetDeadline(t time.Time) error {
+	if c.isClosing() {
+		return nil
+	}
+	c.keepalive = 0
+	if !t.IsZero() {
+		c.keepalive = time.Until(t)
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// linger reads on until the client hangs up or the goodbye's time is over.
+func (c *mqttConn) linger() {
+	c.finish(nil)
+	_, _ = io.Copy(io.Discard, c.in)
+	c.kill()
+}
+
+// Offer implements hooks.Conn.
+func (c *mqttConn) Offer() (token, device, lastSeen string) {
+	return c.offer.Token, c.offer.Device, c.offer.LastSeen
+}
+
+// SetProtocol implements hooks.Conn.
+func (c *mqttConn) SetProtocol(version byte, maxPacket uint32) {
+	c.v5, c.maxPacket = version >= 5, int(maxPacket)
+}
+
+// Bind implements hooks.Conn.
+func (c *mqttConn) Bind(s *session.Session) { c.sess.Store(s) }
+
+// Session implements hooks.Conn.
+func (c *mqttConn) Session() *session.Session { return c.sess.Load() }
+
+// SetAnswer implements hooks.Conn.
+func (c *mqttConn) SetAnswer(codes []byte) { c.answer = codes }
+
+// TakeAnswer implements hooks.Conn.
+func (c *mqttConn) TakeAnswer() []byte {
+	codes := c.answer
+	c.answer = nil
+	return codes
+}
+
+// Transport implements hooks.Conn.
+func (c *mqttConn) Transport() session.Transport { return mqttTransport{c} }
+
+// mqttTransport is the connection as its session sees it.
+type mqttTransport struct{ conn *mqttConn }
+
+// Wake implements session.Transport.
+func (t mqttTransport) Wake() { t.conn.wake() }
+
+// Close implements session.Transport.
+func (t mqttTransport) Close(r session.Reason) {
+	if t.conn.v5 {
+		t.conn.finish(appendDisconnect(nil, disconnectReason(r)))
+		return
+	}
+	t.conn.finish(nil)
+}
+
+// fill pulls from the session.
+func (c *mqttConn) fill(dst []byte) []byte {
+	s := c.sess.Load()
+	if s == nil {
+		return dst
+	}
+	b := mqttBatch{conn: c, buf: dst, device: s.Caller().Device}
+	s.Fill(&b)
+	return b.buf
+}
+
+// mqttBatch collects deliveries as PUBLISH packets.
+type mqttBatch struct {
+	conn   *mqttConn
+	buf    []byte
+	device chat.DeviceID
+}
+
+// Room implements session.Batch.
+func (b *mqttBatch) Room() bool { return len(b.buf) < batchBytes }
+
+// Put implements session.Batch.
+func (b *mqttBatch) Put(d session.Delivery) bool {
+	c := b.conn
+	if c.topic == "" || c.topicOf != d.Thread {
+		c.topicOf, c.topic = d.Thread, topicFor(d, b.device)
+	}
+	if n := publishLen(d, c.topic, c.v5); c.maxPacket > 0 && 1+uvarintLen(n)+n > c.maxPacket {
+		return false
+	}
+	b.buf = appendPublish(b.buf, d, c.topic, c.v5)
+	return true
+}
+
+func topicFor(d session.Delivery, device chat.DeviceID) string {
+	if d.Thread == (chat.ThreadID{}) {
+		return contracts.DeviceFramesTopic(device)
+	}
+	return contracts.ThreadFramesTopic(d.Thread)
+}
+
+func uvarintLen(n int) int {
+	size := 1
+	for ; n > 0x7F; n >>= 7 {
+		size++
+	}
+	return size
+}

@@ -1,0 +1,297 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"unicode/utf8"
+
+	"github.com/parleyhq/parley/broker/session"
+)
+
+// The MQTT control packet types a client may send, as the guard sees them.
+const (
+	packetConnect     = 1
+	packetPublish     = 3
+	packetPuback      = 4
+	packetSubscribe   = 8
+	packetUnsubscribe = 10
+	packetPingreq     = 12
+	packetDisconnect  = 14
+	packetServerBye   = packetDisconnect << 4
+)
+
+// Reason codes the guard and the pump give by themselves (MQTT 5, 2.4).
+const (
+	reasonMalformed      = 0x81
+	reasonProtocolError  = 0x82
+	reasonNotAuthorized  = 0x87
+	reasonShuttingDown   = 0x8B
+	reasonTakenOver      = 0x8E
+	reasonPacketTooLarge = 0x95
+	reasonQuotaExceeded  = 0x97
+	reasonQoSUnsupported = 0x9B
+)
+
+var (
+	errMalformed = errors.New("malformed packet")
+	errProtocol  = errors.New("packet out of place")
+	errTooLarge  = errors.New("packet too large")
+	errQoS2      = errors.New("publish with QoS 2")
+)
+
+// checkPacket reports whether a packet from a client is complete and well-formed,
+// so that the broker behind the guard never sees one that is not: it allocates by
+// lengths it has not received and reads past the end of short packets. flags are
+// the low bits of the first byte; v5 is false for 3.1.1. In a CONNECT the version
+// is the packet's own.
+func checkPacket(kind, flags byte, body []byte, v5 bool) error {
+	r := reader{rest: body}
+	switch kind {
+	case packetConnect:
+		return r.connect(flags)
+	case packetPublish:
+		return r.publish(flags, v5)
+	case packetPuback:
+		r.skip(2)
+		r.reasonAndProperties(v5)
+		return r.done(flags == 0)
+	case packetSubscribe, packetUnsubscribe:
+		return r.filters(kind, flags, v5)
+	case packetPingreq:
+		return r.done(flags == 0)
+	case packetDisconnect:
+		r.reasonAndProperties(v5)
+		return r.done(flags == 0)
+	}
+	return errProtocol // a server's packet, QoS 2, or AUTH that was not agreed on
+}
+
+// reader walks a packet. After the first thing missing, it only says so.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) done(ok bool) error {
+	if r.bad || !ok || len(r.rest) > 0 {
+		return errMalformed
+	}
+	return nil
+}
+
+func (r *reader) skip(n int) []byte {
+	if r.bad || len(r.rest) < n {
+		r.bad = true
+		return make([]byte, min(n, 4))
+	}
+	skipped := r.rest[:n]
+	r.rest = r.rest[n:]
+	return skipped
+}
+
+func (r *reader) byte() byte     { return r.skip(1)[0] }
+func (r *reader) uint16() uint16 { return binary.BigEndian.Uint16(r.skip(2)) }
+
+// binary skips a length of two bytes and that many.
+func (r *reader) binary() []byte { return r.skip(int(r.uint16())) }
+
+// text is a UTF-8 string without NUL (MQTT 5, 1.5.4).
+func (r *reader) text() string {
+	n := int(r.uint16())
+	b := r.skip(n)
+	if r.bad || !utf8.Valid(b) {
+		r.bad = true
+		return ""
+	}
+	for _, c := range b {
+		if c == 0 {
+			r.bad = true
+		}
+	}
+	return string(b)
+}
+
+// varint is a variable byte integer (MQTT 5, 1.5.5).
+func (r *reader) varint() int {
+	n := 0
+	for shift := 0; shift < 28; shift += 7 {
+		b := r.byte()
+		n |= int(b&0x7F) << shift
+		if b < 0x80 {
+			return n
+		}
+	}
+	r.bad = true
+	return 0
+}
+
+// properties checks a property list (MQTT 5, 2.2.2).
+func (r *reader) properties() {
+	p := reader{rest: r.skip(r.varint())}
+	for len(p.rest) > 0 && !r.bad && !p.bad {
+		switch p.varint() {
+		case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
+			p.skip(1)
+		case 0x13, 0x21, 0x22, 0x23: // two bytes
+			p.skip(2)
+		case 0x02, 0x11, 0x18, 0x27: // four bytes
+			p.skip(4)
+		case 0x0B: // subscription identifier
+			p.varint()
+		case 0x09, 0x16: // binary
+			p.binary()
+		case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: // a string
+			p.text()
+		case 0x26: // a user property
+			p.text()
+			p.text()
+		default:
+			p.bad = true
+		}
+	}
+	r.bad = r.bad || p.bad
+}
+
+func (r *reader) reasonAndProperties(v5 bool) {
+	if v5 && len(r.rest) > 0 {
+		r.byte()
+		if len(r.rest) > 0 {
+			r.properties()
+		}
+	}
+}
+
+func (r *reader) connect(flags byte) error {
+	r.text() // the broker answers a wrong protocol name or version
+	version := r.byte()
+	connectFlags := r.byte()
+	r.uint16() // keep alive
+	if version >= 5 {
+		r.properties()
+	}
+	r.text() // client id
+	if connectFlags&0x04 != 0 {
+		if version >= 5 {
+			r.properties()
+		}
+		r.text()
+		r.binary()
+	}
+	if connectFlags&0x80 != 0 {
+		r.text()
+	}
+	if connectFlags&0x40 != 0 {
+		r.binary()
+	}
+	return r.done(flags == 0)
+}
+
+func (r *reader) publish(flags byte, v5 bool) error {
+	qos := flags >> 1 & 3
+	topic := r.text()
+	if qos > 0 {
+		r.uint16()
+	}
+	if v5 {
+		r.properties()
+	}
+	r.rest = nil // the payload
+	switch {
+	case qos == 3:
+		return errMalformed
+	case r.bad:
+		return errMalformed
+	case qos == 2:
+		return errQoS2
+	case topic != "" && topic[0] == '$':
+		return errReservedTopic
+	}
+	return nil
+}
+
+// errReservedTopic marks a PUBLISH that the broker would leave unanswered.
+var errReservedTopic = errors.New("publish to a $ topic")
+
+func (r *reader) filters(kind, flags byte, v5 bool) error {
+	r.uint16()
+	if v5 {
+		r.properties()
+	}
+	n := 0
+	for ; len(r.rest) > 0 && !r.bad; n++ {
+		r.text()
+		if kind == packetSubscribe {
+			if options := r.byte(); options&3 == 3 || !v5 && options > 2 || options&0xC0 != 0 {
+				r.bad = true
+			}
+		}
+	}
+	return r.done(flags == 2 && n > 0)
+}
+
+// publishID is the packet id of a PUBLISH with QoS 1 that checkPacket has seen.
+func publishID(body []byte) uint16 {
+	r := reader{rest: body}
+	r.text()
+	return r.uint16()
+}
+
+// appendPuback writes a PUBACK with a reason code behind dst.
+func appendPuback(dst []byte, id uint16, reason byte) []byte {
+	return append(dst, packetPuback<<4, 3, byte(id>>8), byte(id), reason)
+}
+
+// appendDisconnect writes a server's DISCONNECT of MQTT 5 behind dst.
+func appendDisconnect(dst []byte, reason byte) []byte {
+	return append(dst, packetServerBye, 2, reason, 0)
+}
+
+// disconnectReason is how MQTT 5 tells a reason (contract 4).
+func disconnectReason(r session.Reason) byte {
+	switch r {
+	case session.TakenOver:
+		return reasonTakenOver
+	case session.TokenExpired:
+		return reasonNotAuthorized
+	case session.FrameTooLarge:
+		return reasonPacketTooLarge
+	case session.ShuttingDown:
+		return reasonShuttingDown
+	case session.QoSUnsupported:
+		return reasonQoSUnsupported
+	case session.Unresponsive:
+		return reasonQuotaExceeded
+	}
+	return reasonProtocolError
+}
+
+// publishLen is the remaining length of a delivery's PUBLISH.
+func publishLen(d session.Delivery, topic string, v5 bool) int {
+	n := 2 + len(topic) + d.Frame.Len(d.FrameSeq)
+	if d.QoS > 0 {
+		n += 2
+	}
+	if v5 {
+		n++ // no properties
+	}
+	return n
+}
+
+// appendPublish writes a delivery as a PUBLISH behind dst. MQTT codes its lengths
+// like Go its uvarints.
+func appendPublish(dst []byte, d session.Delivery, topic string, v5 bool) []byte {
+	dst = append(dst, packetPublish<<4|d.QoS<<1)
+	dst = binary.AppendUvarint(dst, uint64(publishLen(d, topic, v5)))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(topic)))
+	dst = append(dst, topic...)
+	if d.QoS > 0 {
+		dst = binary.BigEndian.AppendUint16(dst, d.PacketID)
+	}
+	if v5 {
+		dst = append(dst, 0)
+	}
+	return d.Frame.Append(dst, d.FrameSeq)
+}
+
+// maxPublishHeader is the longest fixed header.
+const maxPublishHeader = 5

@@ -1,0 +1,84 @@
+package session
+
+import (
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// interest is what a session has subscribed. The zero value is nothing.
+type interest struct {
+	everything bool // a JSON connection
+	filters    map[string]subscription
+}
+
+type subscription struct {
+	filter contracts.Filter
+	qos    byte
+}
+
+// grant tells whether a topic is wanted, and with which QoS.
+type grant struct {
+	ok  bool
+	qos byte
+}
+
+// maxFilters bounds the subscriptions of one session.
+const maxFilters = 1024
+
+// add sets a filter. fresh is false if it only replaced the same one.
+func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh bool) {
+	_, had := i.filters[name]
+	if !had && len(i.filters) >= maxFilters {
+		return false, false
+	}
+	if i.filters == nil {
+		i.filters = make(map[string]subscription)
+	}
+	i.filters[name] = subscription{f, qos}
+	return true, !had
+}
+
+func (i *interest) remove(name string) bool {
+	_, had := i.filters[name]
+	delete(i.filters, name)
+	return had
+}
+
+// frames tells whether a thread's frames are wanted; of overlapping filters the
+// highest QoS counts.
+func (i *interest) frames(thread chat.ThreadID) grant {
+	return i.match(func(f contracts.Filter) bool { return f.CoversThread(thread) })
+}
+
+// device tells whether the device's own frames are.
+func (i *interest) device() grant {
+	if i.everything {
+		return grant{ok: true}
+	}
+	g := i.match(func(f contracts.Filter) bool { return f.DeviceFrames })
+	g.qos = 0
+	return g
+}
+
+// anyFrames reports whether some thread's frames are wanted, allFrames whether
+// those of every thread are.
+func (i *interest) anyFrames() bool {
+	return i.match(func(f contracts.Filter) bool { return f.Frames }).ok
+}
+
+func (i *interest) allFrames() bool {
+	return i.match(func(f contracts.Filter) bool { return f.Frames && f.AnyThread }).ok
+}
+
+func (i *interest) match(covers func(contracts.Filter) bool) grant {
+	if i.everything {
+		return grant{ok: true, qos: 1}
+	}
+	var g grant
+	for _, sub := range i.filters {
+		if covers(sub.filter) {
+			g.ok, g.qos = true, max(g.qos, sub.qos)
+		}
+	}
+	return g
+}

@@ -1,0 +1,83 @@
+package session
+
+import (
+	"container/list"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// kept holds the subscriptions of devices that are away and asked to find them
+// again (MQTT session expiry). They are a convenience: the frames themselves are
+// in the log, and a device that finds no session subscribes anew. So they are kept
+// in memory, for a bounded time, of a bounded number of devices; the one that left
+// first goes first.
+type kept struct {
+	mu      sync.Mutex
+	devices map[keptKey]*list.Element // of *keptEntry
+	oldest  list.List
+}
+
+type keptKey struct {
+	user   chat.UserID
+	device chat.DeviceID
+}
+
+type keptEntry struct {
+	key     keptKey
+	filters map[string]subscription
+	expires time.Time
+}
+
+const maxKept = 50_000
+
+func (k *kept) put(key keptKey, filters map[string]subscription, expires time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.devices == nil {
+		k.devices = make(map[keptKey]*list.Element)
+	}
+	k.forget(key)
+	k.devices[key] = k.oldest.PushBack(&keptEntry{key, filters, expires})
+	if len(k.devices) > maxKept {
+		k.forget(k.oldest.Front().Value.(*keptEntry).key)
+	}
+}
+
+func (k *kept) take(key keptKey, now time.Time) (map[string]subscription, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	el, ok := k.devices[key]
+	if !ok {
+		return nil, false
+	}
+	e := el.Value.(*keptEntry)
+	k.forget(key)
+	return e.filters, now.Before(e.expires)
+}
+
+func (k *kept) forget(key keptKey) {
+	if el, ok := k.devices[key]; ok {
+		k.oldest.Remove(el)
+		delete(k.devices, key)
+	}
+}
+
+// expire forgets devices whose time has passed. Those that asked for different
+// times are not in order of expiry, so it looks at a few of the oldest and leaves
+// the rest to take and the bound.
+func (k *kept) expire(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for el, n := k.oldest.Front(), 0; el != nil && n < 1000; n++ {
+		next := el.Next()
+		if e := el.Value.(*keptEntry); !now.Before(e.expires) {
+			k.forget(e.key)
+		}
+		el = next
+	}
+}
+
+func (i *interest) copy() map[string]subscription { return maps.Clone(i.filters) }

@@ -1,0 +1,394 @@
+package session
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// pump is the part of a session that only its connection's writer touches.
+type pump struct {
+	reg     *Registry
+	settled bool // origin is known
+	origin  origin
+	streams map[chat.ThreadID]*stream
+	merge   merge
+	loaded  int            // bytes of items held by this session alone
+	newest  chat.MessageID // the newest message there is for the user, or was sent
+
+	// The present catch-up.
+	catching bool
+	open     int // streams that have not reached their target
+	replayed int
+
+	receipts []pendingReceipt
+	control  []contracts.Frame
+}
+
+// storeRetry is the pause after a failure to read.
+const storeRetry = time.Second
+
+// Fill puts what is due into the batch, as far as the window and the batch have
+// room. A batch left empty means that there is nothing to send until the next
+// [Transport.Wake].
+func (s *Session) Fill(b Batch) {
+	if err := s.fill(b); err != nil && s.reg.ctx.Err() == nil {
+		s.reg.log.Warn("session cannot read its threads, will retry", "user", s.user, "device", s.device, "error", err)
+		time.AfterFunc(storeRetry, s.resync)
+	}
+}
+
+func (s *Session) fill(b Batch) error {
+	p := &s.pump
+	wakes, resync := s.takeInbox()
+	if resync {
+		if err := s.readHeads(); err != nil {
+			return err
+		}
+	}
+	for _, w := range wakes {
+		if err := s.follow(w); err != nil {
+			return err
+		}
+	}
+	p.control = s.sendControl(b, p.control)
+	for len(p.merge) > 0 && b.Room() {
+		more, err := s.sendNext(b)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+	}
+	p.receipts = s.sendReceipts(b, p.receipts)
+	s.announce(b)
+	return nil
+}
+
+// takeInbox moves what others have left to the pump's side.
+func (s *Session) takeInbox() (wakes []wake, resync bool) {
+	p := &s.pump
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := &s.inbox
+	if s.ended || s.prev != nil {
+		return nil, false
+	}
+	wakes, resync = in.wakes, in.resync
+	in.wakes, in.resync = nil, false
+	if in.phase {
+		in.phase = false
+		p.catching = true
+	}
+	if len(p.control) == 0 { // else they wait in the inbox, which is bounded
+		p.control, in.control = in.control, nil
+	}
+	if len(p.receipts) == 0 {
+		p.receipts = in.receipts.take()
+	}
+	return wakes, resync
+}
+
+// readHeads looks at the heads of all the user's threads and opens a stream for
+// each that has news.
+func (s *Session) readHeads() (err error) {
+	p := &s.pump
+	ctx, cancel := p.reg.readContext()
+	defer cancel()
+	defer func() {
+		if err != nil {
+			s.mu.Lock()
+			s.inbox.resync = true
+			s.mu.Unlock()
+		}
+	}()
+	lines, err := s.reg.store.UserThreads(ctx, s.user)
+	if err != nil {
+		return err
+	}
+	if !p.settled {
+		if p.origin, err = s.reg.settle(ctx, s, lines); err != nil {
+			return err
+		}
+		p.settled = true
+		s.mu.Lock()
+		s.progress.begin(p.origin)
+		s.mu.Unlock()
+	}
+	for _, line := range lines {
+		if line.LeftSeq == 0 && line.Head.LastMessageSeq >= line.JoinedSeq && line.Head.LastMessage.Compare(p.newest) > 0 {
+			p.newest = line.Head.LastMessage
+		}
+		if !s.wants(line.Thread).ok || !s.mayHaveNews(line) {
+			continue
+		}
+		st, err := s.stream(ctx, line)
+		if err != nil {
+			return err
+		}
+		st.want = max(st.want, lastVisible(line))
+		if p.catching && st.cursor < st.end() && st.target == 0 {
+			st.target = st.end()
+			p.open++
+		}
+		if err := p.offer(st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayHaveNews spares the threads in which nothing happened since the session's
+// position the look into their logs.
+func (s *Session) mayHaveNews(line chat.UserThread) bool {
+	p := &s.pump
+	if _, followed := p.streams[line.Thread]; followed {
+		return true
+	}
+	if at, known := p.origin.cursors[line.Thread]; known && !p.origin.claimed {
+		return at < lastVisible(line)
+	}
+	return line.Head.ID.Compare(p.origin.floor) >= 0
+}
+
+// stream finds or opens the session's stream of a thread.
+func (s *Session) stream(ctx context.Context, line chat.UserThread) (*stream, error) {
+	p := &s.pump
+	st := p.streams[line.Thread]
+	if st == nil {
+		cursor, err := s.reg.start(ctx, p.origin, line)
+		if err != nil {
+			return nil, err
+		}
+		st = &stream{thread: line.Thread, cursor: cursor, sent: cursor, until: line.LeftSeq, place: -1}
+		if p.streams == nil {
+			p.streams = make(map[chat.ThreadID]*stream)
+		}
+		p.streams[line.Thread] = st
+		return st, nil
+	}
+	if st.until > 0 && line.JoinedSeq > st.until && st.cursor >= st.until {
+		st.until, st.cursor = 0, max(st.cursor, line.JoinedSeq-1) // in again
+		st.sent = st.cursor
+	}
+	return st, nil
+}
+
+// follow takes up a hint that a thread's log has grown.
+func (s *Session) follow(w wake) error {
+	p := &s.pump
+	if !p.settled {
+		return nil // readHeads will find it
+	}
+	st := p.streams[w.thread]
+	if st == nil || st.until > 0 && w.seq > st.until {
+		ctx, cancel := p.reg.readContext()
+		defer cancel()
+		line, err := p.reg.store.UserThread(ctx, s.user, w.thread)
+		if errors.Is(err, chat.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			st, err = s.stream(ctx, line)
+		}
+		if err != nil {
+			s.wake(w.thread, w.seq) // the retry finds it again
+			return err
+		}
+	}
+	st.want = max(st.want, w.seq)
+	return p.offer(st)
+}
+
+func (s *Session) wants(thread chat.ThreadID) grant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.interest.frames(thread)
+}
+
+// sendNext sends the oldest event of the merge, or passes over it if it is not
+// for this device. It reports false if the window has no room.
+func (s *Session) sendNext(b Batch) (bool, error) {
+	p := &s.pump
+	st := p.merge[0]
+	if len(st.items) == 0 {
+		return true, p.advance(st)
+	}
+	g := s.wants(st.thread)
+	if !g.ok { // unsubscribed meanwhile: the cursor stays
+		p.leave(st)
+		return true, nil
+	}
+	it := st.items[0]
+	if !s.isOwn(it) && !s.deliver(b, st, it, g) {
+		return false, nil
+	}
+	p.pass(st, it, s.user)
+	if st.until > 0 && st.until < st.want && st.cursor >= st.until {
+		s.wake(st.thread, st.want) // the log goes on: is the user in again?
+	}
+	return true, p.advance(st)
+}
+
+// advance sees to it that a stream of the merge is at its next event, or out.
+func (p *pump) advance(st *stream) error {
+	if st.cursor >= st.end() {
+		p.leave(st)
+		return nil
+	}
+	if len(st.items) == 0 {
+		p.unload(st)
+		ok, err := p.load(st)
+		if err != nil || !ok {
+			p.leave(st)
+			return err
+		}
+	}
+	st.next = st.items[0].id
+	heap.Fix(&p.merge, st.place)
+	return nil
+}
+
+// leave takes a stream out of the merge and out of the present catch-up.
+func (p *pump) leave(st *stream) {
+	heap.Remove(&p.merge, st.place)
+	p.unload(st)
+	if st.target > 0 {
+		st.target = 0
+		p.open--
+	}
+}
+
+// isOwn reports whether the event was made by this very device while connected:
+// it knows already. What it did before is part of its replay.
+func (s *Session) isOwn(it *item) bool {
+	return it.by == s.user && it.device == s.device && int64(it.id.Time()) >= s.started.UnixMilli()
+}
+
+// deliver puts one event into window and batch.
+func (s *Session) deliver(b Batch, st *stream, it *item, g grant) bool {
+	entry := sent{durable: true, thread: st.thread, after: st.sent, seq: it.seq, id: it.id, message: it.message, by: it.by}
+	if !s.put(b, it.frame, st.thread, g.qos, entry) {
+		return false
+	}
+	st.sent = it.seq
+	if s.pump.catching {
+		s.pump.replayed++
+	}
+	return true
+}
+
+// put gives a frame its number, a place in the window and a packet id, and hands
+// it to the batch. It reports false if it has to wait.
+func (s *Session) put(b Batch, f contracts.Frame, thread chat.ThreadID, qos byte, entry sent) bool {
+	s.mu.Lock()
+	if s.ended || s.window.full(qos) {
+		s.blocked()
+		s.mu.Unlock()
+		return false
+	}
+	s.frameSeq++
+	entry.frameSeq = s.frameSeq
+	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Thread: thread, QoS: qos}
+	d.PacketID = s.window.add(entry, qos, !s.params.SubscribesAll)
+	s.mu.Unlock()
+	if !b.Put(d) {
+		s.params.Transport.Close(FrameTooLarge)
+		return false
+	}
+	s.reg.stats.frames.Add(1)
+	return true
+}
+
+// pass moves the cursor over an event.
+func (p *pump) pass(st *stream, it *item, user chat.UserID) {
+	st.cursor = it.seq
+	st.items = st.items[1:]
+	if it.removes == user {
+		st.until = it.seq
+	}
+	if it.message && it.id.Compare(p.newest) > 0 {
+		p.newest = it.id
+	}
+	p.reached(st)
+}
+
+// reached notes a stream that has got where the present catch-up wants it.
+func (p *pump) reached(st *stream) {
+	if st.target > 0 && st.cursor >= min(st.target, st.end()) {
+		st.target = 0
+		p.open--
+	}
+}
+
+// sendControl sends frames that wait for no window; it gives back what the batch
+// had no room for.
+func (s *Session) sendControl(b Batch, frames []contracts.Frame) []contracts.Frame {
+	for len(frames) > 0 && b.Room() {
+		s.putControl(b, frames[0])
+		frames = frames[1:]
+	}
+	if len(frames) == 0 {
+		return nil
+	}
+	return frames
+}
+
+// putControl sends a frame of the device's own, if it is subscribed to those.
+func (s *Session) putControl(b Batch, f contracts.Frame) bool {
+	s.mu.Lock()
+	if !s.interest.device().ok {
+		s.mu.Unlock()
+		return false
+	}
+	s.frameSeq++
+	d := Delivery{Frame: f, FrameSeq: s.frameSeq}
+	s.mu.Unlock()
+	b.Put(d)
+	return true
+}
+
+// sendReceipts sends waiting receipts; it gives back what has to wait on.
+func (s *Session) sendReceipts(b Batch, receipts []pendingReceipt) []pendingReceipt {
+	for len(receipts) > 0 && b.Room() {
+		r := receipts[0]
+		if g := s.wants(r.thread); g.ok && !s.put(b, r.frame, r.thread, g.qos, sent{}) {
+			break
+		}
+		receipts = receipts[1:]
+	}
+	if len(receipts) == 0 {
+		return nil
+	}
+	return receipts
+}
+
+// announce ends a catch-up once every stream has reached its target. A client
+// that has not subscribed its device topic yet is told when it does.
+func (s *Session) announce(b Batch) {
+	p := &s.pump
+	if !p.settled || !b.Room() {
+		return
+	}
+	s.mu.Lock()
+	owed := s.inbox.owed
+	s.mu.Unlock()
+	done := p.catching && p.open == 0
+	if !done && !owed {
+		return
+	}
+	if done {
+		p.catching, owed = false, true
+	}
+	if s.putControl(b, contracts.CaughtUpFrame(p.newest, p.replayed)) {
+		owed, p.replayed = false, 0
+	}
+	s.mu.Lock()
+	s.inbox.owed = owed
+	s.mu.Unlock()
+}

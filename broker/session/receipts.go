@@ -1,0 +1,53 @@
+package session
+
+import (
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// receiptQueue holds receipts a session has still to be told of. A newer receipt
+// of the same kind, thread and person replaces the older one that waits: it says
+// all that the older said.
+type receiptQueue struct {
+	index   map[receiptKey]int
+	waiting []pendingReceipt
+}
+
+type receiptKey struct {
+	thread chat.ThreadID
+	by     chat.UserID
+	kind   chat.MarkKind
+}
+
+type pendingReceipt struct {
+	thread chat.ThreadID
+	frame  contracts.Frame
+}
+
+// maxReceipts bounds how many wait. Beyond it new ones are dropped: receipts are
+// not durable frames, the present marks are in the thread (contract 4.2).
+const maxReceipts = 4096
+
+// put queues a receipt; it reports false if it was dropped.
+func (q *receiptQueue) put(key receiptKey, frame contracts.Frame) bool {
+	if i, waits := q.index[key]; waits {
+		q.waiting[i].frame = frame
+		return true
+	}
+	if len(q.waiting) >= maxReceipts {
+		return false
+	}
+	if q.index == nil {
+		q.index = make(map[receiptKey]int)
+	}
+	q.index[key] = len(q.waiting)
+	q.waiting = append(q.waiting, pendingReceipt{key.thread, frame})
+	return true
+}
+
+// take empties the queue.
+func (q *receiptQueue) take() []pendingReceipt {
+	taken := q.waiting
+	*q = receiptQueue{}
+	return taken
+}

@@ -1,0 +1,380 @@
+package session
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// Limits bound sessions (contract 5). Zero fields take DefaultLimits.
+type Limits struct {
+	ConnectionsPerUser int
+	Window             int           // unacknowledged frames per connection
+	AckTimeout         time.Duration // how long a window may stay full
+	PingInterval       time.Duration // JSON connections; 2.5 of it without a pong end one
+	KeepSubscriptions  time.Duration // the longest that subscriptions outlive a connection
+}
+
+// DefaultLimits are those of contract 5.
+var DefaultLimits = Limits{
+	ConnectionsPerUser: 10,
+	Window:             1024,
+	AckTimeout:         60 * time.Second,
+	PingInterval:       30 * time.Second,
+	KeepSubscriptions:  24 * time.Hour,
+}
+
+func (l Limits) orDefaults() Limits {
+	d := DefaultLimits
+	if l.ConnectionsPerUser == 0 {
+		l.ConnectionsPerUser = d.ConnectionsPerUser
+	}
+	if l.Window == 0 {
+		l.Window = d.Window
+	}
+	if l.AckTimeout == 0 {
+		l.AckTimeout = d.AckTimeout
+	}
+	if l.PingInterval == 0 {
+		l.PingInterval = d.PingInterval
+	}
+	if l.KeepSubscriptions == 0 {
+		l.KeepSubscriptions = d.KeepSubscriptions
+	}
+	return l
+}
+
+// Receipts records what devices acknowledge; it is the chat service.
+type Receipts interface {
+	Acknowledge(ctx context.Context, user chat.UserID, device chat.DeviceID, a chat.Ack) error
+}
+
+// Config is what a Registry needs. Store, Bus and Receipts are required.
+type Config struct {
+	Store    chat.Store
+	Bus      chat.Bus
+	Receipts Receipts
+	Log      *slog.Logger
+	Limits   Limits
+	Now      func() time.Time
+}
+
+// Registry knows every session of this node and wakes those that an event
+// concerns. It is sharded by user: nothing is shared between unrelated ones.
+type Registry struct {
+	store    chat.Store
+	receipts Receipts
+	log      *slog.Logger
+	limits   Limits
+	now      func() time.Time
+
+	tails *tails
+	kept  kept
+	beat  heartbeat
+	seed  maphash.Seed
+	users [64]userShard
+	stats counters
+
+	ctx         context.Context // ends with Close
+	cancel      context.CancelFunc
+	wg          sync.WaitGroup
+	unsubscribe func()
+}
+
+type userShard struct {
+	mu       sync.RWMutex
+	sessions map[chat.UserID][]*Session
+	closed   bool
+}
+
+type counters struct {
+	sessions, frames, receiptsDropped atomic.Int64
+}
+
+// Stats are figures for operators.
+type Stats struct {
+	Sessions        int64 // connected now
+	Frames          int64 // durable and receipt frames handed to connections
+	ReceiptsDropped int64 // receipts not told to sessions too far behind
+}
+
+// NewRegistry makes a Registry and subscribes it to the bus. Close ends it.
+func NewRegistry(cfg Config) *Registry {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	r := &Registry{
+		store: cfg.Store, receipts: cfg.Receipts, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
+		tails: newTails(), seed: maphash.MakeSeed(),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	for i := range r.users {
+		r.users[i].sessions = make(map[chat.UserID][]*Session)
+	}
+	r.unsubscribe = cfg.Bus.Subscribe(r)
+	r.spawn(func(ctx context.Context) { r.beat.run(ctx, r) })
+	return r
+}
+
+// spawn runs f in a goroutine that Close waits for.
+func (r *Registry) spawn(f func(context.Context)) {
+	r.wg.Add(1)
+	go func() {
+		defer r.wg.Done()
+		f(r.ctx)
+	}()
+}
+
+// Stats gives the present figures.
+func (r *Registry) Stats() Stats {
+	return Stats{r.stats.sessions.Load(), r.stats.frames.Load(), r.stats.receiptsDropped.Load()}
+}
+
+func (r *Registry) shard(user chat.UserID) *userShard {
+	return &r.users[maphash.String(r.seed, string(user))%uint64(len(r.users))]
+}
+
+// Open admits a connection. One of the same device is taken over; otherwise a
+// user with too many is refused with CodeRateLimited (contract 4). The session
+// does nothing before Start, and must End.
+func (r *Registry) Open(p Params) (*Session, error) {
+	s := &Session{
+		reg: r, params: p, user: p.Caller.User, device: p.Caller.Device,
+		started: r.now(), done: make(chan struct{}),
+		window: window{limit: r.limits.Window, receiveMax: p.ReceiveMaximum},
+	}
+	s.lastPong = s.started
+	s.pump.reg = r
+	s.interest.everything = p.SubscribesAll
+	if err := r.admit(s); err != nil {
+		return nil, err
+	}
+	if s.prev != nil {
+		s.prev.Close(TakenOver)
+	}
+	s.progress.coverage(s.interest.allFrames(), 0)
+	r.beat.add(s)
+	r.stats.sessions.Add(1)
+	return s, nil
+}
+
+// Admits reports whether Open would refuse that caller now.
+func (r *Registry) Admits(c chat.Caller) error {
+	sh := r.shard(c.User)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	_, err := r.place(sh, c.User, c.Device)
+	return err
+}
+
+// place finds the session that a device has already, or -1. It is called with
+// the shard's lock held.
+func (r *Registry) place(sh *userShard, user chat.UserID, device chat.DeviceID) (int, error) {
+	if sh.closed {
+		return -1, chat.Refuse(chat.CodeUnavailable, "the server is shutting down")
+	}
+	mine := sh.sessions[user]
+	i := slices.IndexFunc(mine, func(o *Session) bool { return o.device == device })
+	if i < 0 && len(mine) >= r.limits.ConnectionsPerUser {
+		return -1, chat.Refuse(chat.CodeRateLimited, "too many connections of this user")
+	}
+	return i, nil
+}
+
+func (r *Registry) admit(s *Session) error {
+	sh := r.shard(s.user)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	i, err := r.place(sh, s.user, s.device)
+	if err != nil {
+		return err
+	}
+	mine := slices.Clone(sh.sessions[s.user]) // readers hold the old slice
+	if i >= 0 {
+		s.prev = mine[i]
+		mine[i] = s
+	} else {
+		mine = append(mine, s)
+	}
+	sh.sessions[s.user] = mine
+	if !s.params.SubscribesAll {
+		s.resumed = r.inherit(s)
+	}
+	return nil
+}
+
+// inherit takes on the subscriptions that the device's last connection left, or
+// the one it takes over has.
+func (r *Registry) inherit(s *Session) bool {
+	filters, found := r.kept.take(keptKey{s.user, s.device}, r.now())
+	if s.prev != nil && !s.prev.params.SubscribesAll {
+		s.prev.mu.Lock()
+		filters, found = s.prev.interest.copy(), true
+		s.prev.mu.Unlock()
+	}
+	if s.params.CleanStart || !found {
+		return false
+	}
+	s.interest.filters = filters
+	return true
+}
+
+// remove forgets an ended session, and keeps its subscriptions if it asked for it.
+func (r *Registry) remove(s *Session) {
+	sh := r.shard(s.user)
+	sh.mu.Lock()
+	mine := sh.sessions[s.user]
+	if i := slices.Index(mine, s); i >= 0 {
+		mine = slices.Delete(slices.Clone(mine), i, i+1)
+		if keep := min(s.KeepFor(), r.limits.KeepSubscriptions); keep > 0 && !s.params.SubscribesAll {
+			s.mu.Lock()
+			r.kept.put(keptKey{s.user, s.device}, s.interest.copy(), r.now().Add(keep))
+			s.mu.Unlock()
+		}
+	}
+	if len(mine) == 0 {
+		delete(sh.sessions, s.user)
+	} else {
+		sh.sessions[s.user] = mine
+	}
+	sh.mu.Unlock()
+	r.beat.remove(s)
+	r.stats.sessions.Add(-1)
+}
+
+// of lists a user's sessions on this node. The slice is shared: it is not written to.
+func (r *Registry) of(user chat.UserID) []*Session {
+	sh := r.shard(user)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.sessions[user]
+}
+
+// HandleNotice wakes the sessions a notice concerns. It waits for none of them.
+func (r *Registry) HandleNotice(n chat.Notice) {
+	if n.Receipt != nil {
+		r.handleReceipt(n)
+		return
+	}
+	cached := false
+	for _, user := range n.Audience {
+		for _, s := range r.of(user) {
+			if !cached { // before the first wake, and only if somebody here reads it
+				r.tails.put(*n.Event)
+				cached = true
+			}
+			s.wake(n.Event.Thread, n.Event.Seq)
+		}
+	}
+}
+
+func (r *Registry) handleReceipt(n chat.Notice) {
+	rc := *n.Receipt
+	key := receiptKey{rc.Thread, rc.User, rc.Kind}
+	if rc.Kind == chat.Delivered {
+		for _, sender := range rc.Senders {
+			if sessions := r.of(sender.User); len(sessions) > 0 {
+				r.tell(sessions, key, contracts.DeliveredFrame(rc, sender.Message))
+			}
+		}
+		return
+	}
+	var frame contracts.Frame
+	for _, user := range n.Audience {
+		sessions := r.of(user)
+		if len(sessions) == 0 {
+			continue
+		}
+		if frame == nil {
+			frame = contracts.ReadFrame(rc)
+		}
+		if user == rc.User { // the reader's other devices
+			sessions = slices.DeleteFunc(slices.Clone(sessions), func(s *Session) bool { return s.device == rc.Device })
+		}
+		r.tell(sessions, key, frame)
+	}
+}
+
+func (r *Registry) tell(sessions []*Session, key receiptKey, frame contracts.Frame) {
+	for _, s := range sessions {
+		s.mu.Lock()
+		wanted := !s.ended && s.interest.frames(key.thread).ok
+		if wanted && !s.inbox.receipts.put(key, frame) {
+			r.stats.receiptsDropped.Add(1)
+		}
+		s.mu.Unlock()
+		if wanted {
+			s.params.Transport.Wake()
+		}
+	}
+}
+
+// HandleLoss has every session look for what it may have missed.
+func (r *Registry) HandleLoss() {
+	for _, s := range r.all() {
+		s.resync()
+	}
+}
+
+func (r *Registry) all() []*Session {
+	var all []*Session
+	for i := range r.users {
+		sh := &r.users[i]
+		sh.mu.RLock()
+		for _, mine := range sh.sessions {
+			all = append(all, mine...)
+		}
+		sh.mu.RUnlock()
+	}
+	return all
+}
+
+// Drain admits no more connections and tells those there are to go elsewhere.
+func (r *Registry) Drain() {
+	for i := range r.users {
+		r.users[i].mu.Lock()
+		r.users[i].closed = true
+		r.users[i].mu.Unlock()
+	}
+	for _, s := range r.all() {
+		s.Close(ShuttingDown)
+	}
+}
+
+// Close ends all that sessions still do. Their connections are closed before.
+// What they had acknowledged is stored as far as ctx allows.
+func (r *Registry) Close(ctx context.Context) {
+	r.unsubscribe()
+	for _, s := range r.all() {
+		s.End()
+	}
+	done := make(chan struct{})
+	r.beat.stop()
+	go func() {
+		r.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	r.cancel()
+	<-done
+}
+
+// readTimeout bounds one read of the store by a pump.
+const readTimeout = 10 * time.Second
+
+func (r *Registry) readContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.ctx, readTimeout)
+}

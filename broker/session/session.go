@@ -1,0 +1,319 @@
+// Package session delivers. A session is one connected device: its position in
+// the logs of the user's threads, the window of frames it has not acknowledged
+// yet, and the pump that fills it.
+//
+// There is one way for a frame to reach a device, in replay and live alike: the
+// pump reads the next event behind the session's own position, from the node's
+// tail cache or else from the store. Whoever commits an event only wakes the
+// sessions concerned, which never waits for any of them. A slow session is just
+// one whose position lies further back.
+//
+// The package knows no protocol: a connection is a [Transport].
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// Transport is a session's connection.
+type Transport interface {
+	// Wake has the connection's writer call [Session.Fill] soon and again until
+	// Fill adds nothing, one call at a time. It never blocks.
+	Wake()
+	// Close tells the client why and ends the connection. It never blocks; the
+	// connection calls [Session.End] when it is gone.
+	Close(Reason)
+}
+
+// Reason is why the server ends a connection; each protocol has its own code for
+// it (contract 4).
+type Reason int
+
+// The reasons of contract 4.
+const (
+	TakenOver      Reason = iota + 1 // the same device connected again
+	TokenExpired                     // the token's exp has passed
+	Unresponsive                     // no pong, or a full window, for too long
+	FrameTooLarge                    // a frame exceeds what the client accepts
+	BadFrames                        // too many frames that are none
+	ShuttingDown                     // the server stops
+	ProtocolError                    // an ack of something never sent
+	QoSUnsupported                   // a publish with QoS 2
+	Refused                          // a 3.1.1 publish that cannot be refused otherwise
+)
+
+// Batch takes what a session has to send.
+type Batch interface {
+	// Room reports whether another delivery fits into what is written at once.
+	Room() bool
+	// Put adds one delivery. It reports false, and adds nothing, if the client
+	// said that it takes no packet that large.
+	Put(Delivery) bool
+}
+
+// Delivery is one frame on its way to one connection.
+type Delivery struct {
+	Frame    contracts.Frame
+	FrameSeq uint64
+	// Thread is whose frames topic it belongs to; zero is the device's own.
+	Thread   chat.ThreadID
+	QoS      byte
+	PacketID uint16 // for QoS 1
+}
+
+// Params say who connects and how.
+type Params struct {
+	Caller    chat.Caller
+	Expires   time.Time      // when the token does
+	LastSeen  chat.MessageID // the client's resume position; zero: what it acknowledged
+	Transport Transport
+
+	// Pings is set for JSON connections, which are pinged and must answer.
+	Pings bool
+	// SubscribesAll is set for JSON connections, which get every topic. Others
+	// get what they subscribe.
+	SubscribesAll bool
+	// CleanStart drops the subscriptions that an earlier connection left.
+	CleanStart bool
+	// KeepFor is how long this connection's subscriptions outlive it.
+	KeepFor time.Duration
+	// ReceiveMaximum bounds unacknowledged QoS 1 deliveries; 0 is no bound but
+	// the window's.
+	ReceiveMaximum int
+}
+
+// Session is one connected device. Its methods may be called from any goroutine
+// but Fill, which belongs to the connection's writer.
+type Session struct {
+	// Static.
+	reg     *Registry
+	params  Params
+	user    chat.UserID
+	device  chat.DeviceID
+	started time.Time
+	resumed bool          // an earlier connection's subscriptions were taken on
+	slot    int           // in the heartbeat's wheel, which guards it
+	expiry  int           // in the heartbeat's order of expiry, which guards it
+	prev    *Session      // the one it took over, if any
+	done    chan struct{} // closed once it ended and its position is stored
+
+	// The pump's, inside Fill.
+	pump pump
+
+	mu        sync.Mutex // guards all below; held for moments, never across I/O
+	inbox     inbox
+	interest  interest
+	window    window
+	frameSeq  uint64
+	progress  progress
+	acked     map[chat.ThreadID]*chat.Ack // released by the window, not yet stored
+	flushing  bool
+	badFrames int
+	lastPong  time.Time
+	fullSince time.Time // when the window was first found full; zero while it is not
+	watched   bool      // a timer looks after the full window
+	ended     bool
+}
+
+// inbox is what others have left for the pump.
+type inbox struct {
+	wakes    []wake
+	resync   bool // look at the heads of all threads
+	phase    bool // a catch-up begins: announce its end
+	owed     bool // an announced end that nobody was subscribed to yet
+	control  []contracts.Frame
+	receipts receiptQueue
+}
+
+type wake struct {
+	thread chat.ThreadID
+	seq    chat.Seq
+}
+
+// Bounds of the inbox; each has a way on that loses nothing durable.
+const (
+	maxWakes   = 1024 // beyond: a resync finds them all
+	maxControl = 16   // beyond: dropped, an earlier one still says it
+)
+
+// Resumed reports whether the subscriptions of an earlier connection live on.
+func (s *Session) Resumed() bool { return s.resumed }
+
+// KeepFor is how long the client wants its subscriptions to outlive it.
+func (s *Session) KeepFor() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.params.KeepFor
+}
+
+// SetKeepFor changes that, as a client may when it leaves.
+func (s *Session) SetKeepFor(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.params.KeepFor = d
+}
+
+// Caller is whose session it is.
+func (s *Session) Caller() chat.Caller { return s.params.Caller }
+
+// Start begins delivery: for a connection that gets everything, or resumed its
+// subscriptions, with the replay. It is called once, when the client has been
+// told that it is connected.
+func (s *Session) Start() {
+	prev := s.prev
+	if prev == nil {
+		s.begin()
+		return
+	}
+	// What the device acknowledged on its old connection narrows the replay, so
+	// let that settle, but not for ever.
+	s.reg.spawn(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+		defer cancel()
+		select {
+		case <-prev.done:
+		case <-ctx.Done():
+		}
+		s.begin()
+	})
+}
+
+// settleTimeout bounds how long a takeover waits for the old connection.
+const settleTimeout = 2 * time.Second
+
+func (s *Session) begin() {
+	s.mu.Lock()
+	s.prev = nil
+	s.inbox.resync = true
+	s.inbox.phase = s.interest.anyFrames()
+	s.mu.Unlock()
+	s.params.Transport.Wake()
+}
+
+// wake says that a thread's log has reached seq.
+func (s *Session) wake(thread chat.ThreadID, seq chat.Seq) {
+	s.mu.Lock()
+	if !s.interest.frames(thread).ok {
+		s.mu.Unlock()
+		return
+	}
+	in := &s.inbox
+	if n := len(in.wakes); n > 0 && in.wakes[n-1].thread == thread {
+		in.wakes[n-1].seq = max(in.wakes[n-1].seq, seq)
+	} else if n < maxWakes {
+		in.wakes = append(in.wakes, wake{thread, seq})
+	} else {
+		in.wakes, in.resync = nil, true
+	}
+	s.mu.Unlock()
+	s.params.Transport.Wake()
+}
+
+// resync says that wakes may have been lost.
+func (s *Session) resync() {
+	s.mu.Lock()
+	s.inbox.resync = true
+	s.mu.Unlock()
+	s.params.Transport.Wake()
+}
+
+// Fail answers a client frame that was wrong with an error frame, and ends the
+// connection when there have been too many (contract 4.1).
+func (s *Session) Fail(code chat.Code, detail string) {
+	s.mu.Lock()
+	s.badFrames++
+	over := s.badFrames >= maxBadFrames
+	s.mu.Unlock()
+	if over {
+		s.params.Transport.Close(BadFrames)
+		return
+	}
+	s.tell(contracts.ErrorFrame(code, detail))
+}
+
+// maxBadFrames is how many wrong frames end a JSON connection (contract 4.1).
+const maxBadFrames = 10
+
+// tell queues a control frame.
+func (s *Session) tell(f contracts.Frame) {
+	s.mu.Lock()
+	if len(s.inbox.control) < maxControl {
+		s.inbox.control = append(s.inbox.control, f)
+	}
+	s.mu.Unlock()
+	s.params.Transport.Wake()
+}
+
+// pong records a client's answer to a ping.
+func (s *Session) pong() {
+	s.mu.Lock()
+	s.lastPong = s.reg.now()
+	s.mu.Unlock()
+}
+
+// Take does what a client frame asks for. Its error is an *chat.Error for
+// [Session.Fail].
+func (s *Session) Take(f contracts.ClientFrame) error {
+	switch f.Type {
+	case contracts.FrameClientAck:
+		if !s.AckThrough(f.FrameSeq) {
+			return chat.Refuse(contracts.CodeInvalidFrame, "client_ack of a frame that was never sent")
+		}
+	case contracts.FramePong:
+		s.pong()
+	}
+	return nil
+}
+
+// Subscribe adds a topic filter with the granted QoS. The caller has checked
+// that the user may. It reports false when the session has too many.
+func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
+	s.mu.Lock()
+	ok, fresh := s.interest.add(name, f, qos)
+	if ok && fresh && f.Frames {
+		// Replay of a thread starts at the first subscription that matches it.
+		s.inbox.resync, s.inbox.phase = true, true
+	}
+	s.progress.coverage(s.interest.allFrames(), s.frameSeq)
+	s.mu.Unlock()
+	return ok
+}
+
+// Unsubscribe removes a topic filter; it reports whether there was one.
+func (s *Session) Unsubscribe(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	had := s.interest.remove(name)
+	s.progress.coverage(s.interest.allFrames(), s.frameSeq)
+	return had
+}
+
+// Wake has new subscriptions take effect: the caller has told the client of them.
+func (s *Session) Wake() { s.params.Transport.Wake() }
+
+// Close ends the connection.
+func (s *Session) Close(r Reason) { s.params.Transport.Close(r) }
+
+// End says that the connection is gone. The session stops; what the client
+// acknowledged is stored before the session counts as done.
+func (s *Session) End() {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended = true
+	s.inbox = inbox{}
+	idle := !s.flushing
+	s.flushing = true
+	s.mu.Unlock()
+	s.reg.remove(s)
+	if idle {
+		s.reg.spawn(s.flush)
+	}
+}

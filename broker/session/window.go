@@ -1,0 +1,94 @@
+package session
+
+import "github.com/parleyhq/parley/chat"
+
+// window holds what was sent and not yet acknowledged, in the order of sending.
+// It is pure: no clock, no lock, no I/O.
+//
+// Invariants: entries are in rising frameSeq; at most limit of them, and at most
+// receiveMax that carry a packet id; only a run of acknowledged entries from the
+// front is ever released, so what was released is exactly what a client holds.
+// Packet ids in it are distinct: they count up, and the window spans far fewer
+// than there are.
+type window struct {
+	limit      int
+	receiveMax int
+	entries    []sent
+	withPacket int
+	lastPacket uint16
+}
+
+// sent is one frame in flight.
+type sent struct {
+	frameSeq uint64
+	packet   uint16 // 0: acknowledged by frameSeq only
+	acked    bool
+
+	durable bool // the rest is set
+	thread  chat.ThreadID
+	after   chat.Seq // the event of the thread sent before it
+	seq     chat.Seq
+	id      chat.EventID
+	message bool
+	by      chat.UserID
+}
+
+// full reports whether a frame of that QoS must wait.
+func (w *window) full(qos byte) bool {
+	return len(w.entries) >= w.limit || qos > 0 && w.receiveMax > 0 && w.withPacket >= w.receiveMax
+}
+
+// add puts a frame in flight; it gives the packet id for QoS 1. The caller has
+// asked full.
+func (w *window) add(e sent, qos byte, packets bool) uint16 {
+	if packets && qos > 0 {
+		w.lastPacket++
+		if w.lastPacket == 0 {
+			w.lastPacket = 1
+		}
+		e.packet = w.lastPacket
+		w.withPacket++
+	}
+	w.entries = append(w.entries, e)
+	return e.packet
+}
+
+// ackPacket acknowledges one packet id and gives what that releases. An id that
+// is not in flight is ignored, as MQTT asks.
+func (w *window) ackPacket(id uint16) []sent {
+	for i := range w.entries {
+		if e := &w.entries[i]; e.packet == id && id != 0 {
+			e.acked = true
+			break
+		}
+	}
+	return w.release()
+}
+
+// ackThrough acknowledges everything up to a frame number and gives what that
+// releases.
+func (w *window) ackThrough(frameSeq uint64) []sent {
+	for i := range w.entries {
+		if w.entries[i].frameSeq > frameSeq {
+			break
+		}
+		w.entries[i].acked = true
+	}
+	return w.release()
+}
+
+func (w *window) release() []sent {
+	n := 0
+	for n < len(w.entries) && w.entries[n].acked {
+		if w.entries[n].packet != 0 {
+			w.withPacket--
+		}
+		n++
+	}
+	released := w.entries[:n:n]
+	w.entries = w.entries[n:]
+	if len(w.entries) == 0 {
+		w.entries = nil // an idle window holds no memory
+	}
+	return released
+}

@@ -1,0 +1,166 @@
+package broker
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/fasthttp/websocket"
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// The WebSocket subprotocols of contract 4.
+const (
+	subprotocolMQTT   = "mqtt"
+	subprotocolJSON   = "parley.v1"
+	subprotocolBearer = "bearer."
+)
+
+// upgrader turns requests of the realtime URL into connections.
+type upgrader struct {
+	broker *Broker
+	ws     websocket.FastHTTPUpgrader
+}
+
+func newUpgrader(b *Broker) *upgrader {
+	u := &upgrader{broker: b}
+	u.ws = websocket.FastHTTPUpgrader{
+		Subprotocols:    []string{subprotocolMQTT, subprotocolJSON},
+		ReadBufferSize:  512,
+		WriteBufferSize: 256, // the library writes nothing but what goes wrong in the handshake
+		CheckOrigin:     u.originAllowed,
+	}
+	return u
+}
+
+// Upgrade handles GET /v1/realtime: it picks the protocol, authenticates JSON
+// clients (MQTT ones do so in their CONNECT), and upgrades the connection. Its
+// errors are *chat.Error.
+func (b *Broker) Upgrade(c *fiber.Ctx) error {
+	return b.upgrader.upgrade(c.Context(), offered(c))
+}
+
+// request is what of the HTTP request outlives it: copies, since the server
+// reuses its buffers.
+type request struct {
+	Offer
+	headerDevice string
+	protocols    []string
+}
+
+func offered(c *fiber.Ctx) request {
+	r := request{headerDevice: strings.Clone(c.Get("X-Device-Id"))}
+	r.Device = strings.Clone(c.Query("device_id"))
+	r.LastSeen = strings.Clone(c.Query("last_seen_id"))
+	if scheme, token, ok := strings.Cut(c.Get(fiber.HeaderAuthorization), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		r.Token = strings.Clone(strings.TrimSpace(token))
+	}
+	for p := range strings.SplitSeq(c.Get("Sec-Websocket-Protocol"), ",") {
+		r.protocols = append(r.protocols, strings.Clone(strings.TrimSpace(p)))
+	}
+	return r
+}
+
+func (u *upgrader) upgrade(ctx *fasthttp.RequestCtx, r request) error {
+	if err := refuseTokenInQuery(ctx.QueryArgs()); err != nil {
+		return err
+	}
+	if !websocket.FastHTTPIsWebSocketUpgrade(ctx) {
+		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
+	}
+	if !u.originAllowed(ctx) {
+		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
+	}
+	if slices.Contains(r.protocols, subprotocolMQTT) {
+		return u.handshake(ctx, func(ws *websocket.Conn) { u.broker.serveMQTT(newWSStream(ws), r.Offer) })
+	}
+	params, err := u.authenticate(r)
+	if err != nil {
+		return err
+	}
+	return u.handshake(ctx, func(ws *websocket.Conn) { u.connect(ws, params) })
+}
+
+// refuseTokenInQuery keeps tokens out of URLs: they end in logs (contract 4).
+func refuseTokenInQuery(query *fasthttp.Args) error {
+	for _, name := range []string{"token", "access_token", "authorization"} {
+		if query.Has(name) {
+			return chat.Invalid(name, "a token does not belong into a URL: send it as a header or subprotocol")
+		}
+	}
+	return nil
+}
+
+// handshake answers the request and has serve run the connection, in a goroutine
+// of the HTTP server's.
+func (u *upgrader) handshake(ctx *fasthttp.RequestCtx, serve func(*websocket.Conn)) error {
+	ws := u.ws
+	ws.Error = func(*fasthttp.RequestCtx, int, error) {} // the caller answers
+	if err := ws.Upgrade(ctx, serve); err != nil {
+		return chat.Refuse(chat.CodeInvalidRequest, err.Error())
+	}
+	return nil
+}
+
+// authenticate settles who connects, where it resumes, and whether it may.
+func (u *upgrader) authenticate(r request) (session.Params, error) {
+	token := r.Token
+	for _, p := range r.protocols {
+		if bearer, ok := strings.CutPrefix(p, subprotocolBearer); ok && token == "" {
+			token = bearer
+		}
+	}
+	id, err := u.broker.cfg.Verifier.Verify(token)
+	if err != nil {
+		return session.Params{}, err
+	}
+	caller, err := id.Caller(r.headerDevice, r.Device)
+	if err != nil {
+		return session.Params{}, err
+	}
+	if !caller.Has(chat.ScopeRead) {
+		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
+	}
+	p := session.Params{Caller: caller, Expires: id.Expires, Pings: true, SubscribesAll: true}
+	if r.LastSeen != "" {
+		if p.LastSeen, err = chat.ParseMessageID(r.LastSeen); err != nil {
+			return session.Params{}, chat.Invalid("last_seen_id", "must be a message id")
+		}
+	}
+	return p, u.broker.cfg.Sessions.Admits(caller)
+}
+
+// connect runs a JSON connection.
+func (u *upgrader) connect(ws *websocket.Conn, p session.Params) {
+	c := newJSONConn(ws)
+	p.Transport = c
+	s, err := u.broker.cfg.Sessions.Open(p)
+	if err != nil { // another connection was faster since the upgrade was answered
+		c.finish(closeMessage(websocket.CloseTryAgainLater, "too many connections"))
+		c.linger()
+		return
+	}
+	c.sess.Store(s)
+	u.broker.serveJSON(c, s)
+}
+
+// originAllowed applies --allowed-origins: by default pages of the server's own
+// origin, and clients that send none.
+func (u *upgrader) originAllowed(ctx *fasthttp.RequestCtx) bool {
+	origin := string(ctx.Request.Header.Peek("Origin"))
+	if origin == "" {
+		return true
+	}
+	for _, allowed := range u.broker.cfg.AllowedOrigins {
+		if allowed == "*" || strings.EqualFold(allowed, origin) {
+			return true
+		}
+	}
+	parsed, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(parsed.Host, string(ctx.Host()))
+}

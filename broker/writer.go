@@ -1,0 +1,199 @@
+package broker
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// writer is the sending side of one connection. Packets of the protocol (acks,
+// pings, goodbyes) are queued here by whoever makes them; frames are pulled from
+// the session when the socket takes more. Both leave through one goroutine that
+// runs only while there is something to write, so no caller ever waits for the
+// socket, and an idle connection has neither goroutine nor buffer here.
+type writer struct {
+	conn net.Conn
+	// fill adds what the session has to send behind dst; seal turns a batch into
+	// what goes on the wire (a WebSocket message, say). Both are used by the
+	// writing goroutine only.
+	fill func(dst []byte) []byte
+	seal func(batch []byte) []byte
+	head int // bytes to leave free before a batch, for seal
+
+	mu      sync.Mutex
+	control []byte // whole packets, in order
+	running bool
+	again   bool // woken while running
+	closing bool // after control, nothing more is written
+	dead    bool // nothing more can be written
+}
+
+const (
+	// batchBytes is when a batch goes out; it may exceed that by one frame.
+	batchBytes = 64 << 10
+	// maxControlBytes bounds what waits for a client that sends but does not read.
+	maxControlBytes = 64 << 10
+	// writeTimeout ends a connection whose client takes nothing for that long.
+	// Its position is in the store: it loses nothing.
+	writeTimeout = 60 * time.Second
+	// goodbyeTimeout bounds the last write, and the wait for the client to hang up.
+	goodbyeTimeout = time.Second
+)
+
+var errControlFull = errors.New("the client does not read its acknowledgements")
+
+// wake has the writing goroutine run until there is nothing to write.
+func (w *writer) wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.again = true
+	w.start()
+}
+
+// send queues a packet of the protocol. It fails, and ends the connection, if the
+// client lets too many wait.
+func (w *writer) send(packet []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.dead || w.closing:
+		return net.ErrClosed
+	case len(w.control)+len(packet) > maxControlBytes:
+		w.dead = true
+		_ = w.conn.Close()
+		return errControlFull
+	}
+	w.control = append(w.control, packet...)
+	w.start()
+	return nil
+}
+
+// finish ends the connection after the packets that wait, and goodbye. It does
+// not wait for that.
+func (w *writer) finish(goodbye []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dead || w.closing {
+		return
+	}
+	w.closing = true
+	w.control = append(w.control, goodbye...)
+	_ = w.conn.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) // also for a write under way
+	w.start()
+}
+
+// start is called with mu held.
+func (w *writer) start() {
+	if !w.running && !w.dead {
+		w.running = true
+		go w.run()
+	}
+}
+
+func (w *writer) run() {
+	buf := batches.Get().(*[]byte)
+	defer putBatch(buf)
+	for {
+		control, closing, more := w.next()
+		if !more {
+			return
+		}
+		batch := append((*buf)[:w.head], control...)
+		if !closing {
+			batch = w.fill(batch)
+		}
+		*buf = batch
+		if len(batch) > w.head && !w.write(batch, closing) {
+			return
+		}
+		if closing {
+			w.hangUp()
+			return
+		}
+	}
+}
+
+// next takes what waits; with nothing to do it ends the run.
+func (w *writer) next() (control []byte, closing, more bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dead || !w.again && !w.closing && len(w.control) == 0 {
+		w.running = false
+		return nil, false, false
+	}
+	control, w.control, w.again = w.control, nil, false
+	return control, w.closing, true
+}
+
+// write sends one batch; frames were pulled for as long as it had room, so there
+// may be more: it asks again.
+func (w *writer) write(batch []byte, closing bool) bool {
+	w.mu.Lock()
+	w.again = true
+	timeout := writeTimeout
+	if closing || w.closing {
+		timeout = goodbyeTimeout
+	}
+	_ = w.conn.SetWriteDeadline(time.Now().Add(timeout))
+	w.mu.Unlock()
+	if w.seal != nil {
+		batch = w.seal(batch)
+	}
+	if _, err := w.conn.Write(batch); err != nil {
+		w.kill()
+		return false
+	}
+	return true
+}
+
+// hangUp ends the sending side and gives the client a moment to do the same:
+// closing a socket with unread input would reset it, and take the goodbye along.
+func (w *writer) hangUp() {
+	if !closeWrite(w.conn) {
+		w.kill()
+		return
+	}
+	w.mu.Lock()
+	w.dead, w.running = true, false
+	w.mu.Unlock()
+	_ = w.conn.SetReadDeadline(time.Now().Add(goodbyeTimeout)) // then the reader ends, and kills
+}
+
+// isClosing reports whether the connection is on its way out.
+func (w *writer) isClosing() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closing || w.dead
+}
+
+// kill closes the socket.
+func (w *writer) kill() {
+	w.mu.Lock()
+	w.dead, w.running = true, false
+	w.mu.Unlock()
+	_ = w.conn.Close()
+}
+
+// closeWrite half-closes the connection under any wrappers, if that can be.
+func closeWrite(conn net.Conn) bool {
+	for {
+		switch c := conn.(type) {
+		case interface{ CloseWrite() error }:
+			return c.CloseWrite() == nil
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return false
+		}
+	}
+}
+
+// batches recycles write buffers between connections.
+var batches = sync.Pool{New: func() any { b := make([]byte, 16, 4<<10); return &b }}
+
+func putBatch(b *[]byte) {
+	if cap(*b) <= 4*batchBytes {
+		batches.Put(b)
+	}
+}

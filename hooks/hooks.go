@@ -1,0 +1,120 @@
+// Package hooks joins the embedded MQTT server (mochi) to Parley: it says who may
+// connect, what a SUBSCRIBE is granted and what becomes of a PUBLISH. The server
+// parses and answers; it keeps no session and delivers nothing. Its subscription
+// trie stays empty: every filter is refused to it and answered by us.
+package hooks
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts/token"
+)
+
+// Conn is what the hooks need of a connection; a client's Net.Conn is one.
+type Conn interface {
+	// Offer is what came with a WebSocket upgrade: a bearer token, and the query
+	// parameters device_id and last_seen_id.
+	Offer() (token, device, lastSeen string)
+	// SetProtocol tells the version and the largest packet the client takes.
+	SetProtocol(version byte, maxPacket uint32)
+	// Transport is the connection as a session sees it.
+	Transport() session.Transport
+	// Bind gives the connection its session; Session gives it back, nil before.
+	Bind(*session.Session)
+	Session() *session.Session
+	// SetAnswer keeps the reason codes of the SUBACK or UNSUBACK being made until
+	// TakeAnswer.
+	SetAnswer(codes []byte)
+	TakeAnswer() []byte
+}
+
+// Access answers who may see what; it is the chat service.
+type Access interface {
+	MayFollow(ctx context.Context, user chat.UserID, id chat.ThreadID) error
+	ShareThread(ctx context.Context, a, b chat.UserID) (bool, error)
+}
+
+// Sessions opens sessions; it is the session registry.
+type Sessions interface {
+	Open(session.Params) (*session.Session, error)
+}
+
+// Server answers a CONNECT; it is the MQTT server.
+type Server interface {
+	SendConnack(cl *mqtt.Client, reason packets.Code, present bool, properties *packets.Properties) error
+}
+
+// Config is what a Hook needs; all of it.
+type Config struct {
+	Server   Server
+	Sessions Sessions
+	Access   Access
+	Verifier *token.Verifier
+	Log      *slog.Logger
+	// MaxPacketBytes is told to clients as the Maximum Packet Size.
+	MaxPacketBytes uint32
+	// KeepSubscriptions is the longest session expiry a client gets.
+	KeepSubscriptions time.Duration
+}
+
+// Hook is the mochi hook.
+type Hook struct {
+	mqtt.HookBase
+	cfg Config
+	// nonce makes the server's client ids unique per connection, so that its own
+	// takeover, which loses and reorders, never runs. Ours is by user and device.
+	nonce counter
+}
+
+// New makes a Hook.
+func New(cfg Config) *Hook { return &Hook{cfg: cfg} }
+
+// ID implements mqtt.Hook.
+func (h *Hook) ID() string { return "parley" }
+
+// Provides implements mqtt.Hook.
+func (h *Hook) Provides(b byte) bool {
+	switch b {
+	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablished, mqtt.OnPacketEncode, mqtt.OnPacketRead,
+		mqtt.OnPacketSent, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnUnsubscribe, mqtt.OnPublish:
+		return true
+	}
+	return false
+}
+
+// OnConnectAuthenticate implements mqtt.Hook: OnConnect has refused whom it had to.
+func (h *Hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
+
+// OnSessionEstablished starts delivery: the client has its CONNACK.
+func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	conn(cl).Session().Start()
+}
+
+// OnPacketEncode completes what the server answers: what a CONNACK says is
+// available, and our own reason codes.
+func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		return h.connack(cl, pk)
+	case packets.Suback, packets.Unsuback:
+		pk.ReasonCodes = conn(cl).TakeAnswer()
+		pk.Properties.User = nil
+	}
+	return pk
+}
+
+// OnPacketSent has new subscriptions take effect once the SUBACK is on its way.
+func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
+	if pk.FixedHeader.Type == packets.Suback {
+		conn(cl).Session().Wake()
+	}
+}
+
+func conn(cl *mqtt.Client) Conn { return cl.Net.Conn.(Conn) }
