@@ -1,0 +1,267 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/gofiber/fiber/v2"
+	"go.uber.org/goleak"
+
+	"github.com/parleyhq/parley/bus/local"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+	"github.com/parleyhq/parley/contracts/token"
+	"github.com/parleyhq/parley/store"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// fasthttp's sweeper of idle workers sees only every 10 s that its server has stopped.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		// fasthttp starts this clock with its first server and never stops it.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+	)
+}
+
+var secret = []byte("0123456789abcdef0123456789abcdef")
+
+// world is a whole server on a real socket: the application over the real use
+// cases, the embedded store and the local bus.
+type world struct {
+	t    *testing.T
+	addr string
+	log  *logBuffer
+}
+
+// newWorld starts a server; change may alter its configuration before.
+func newWorld(t *testing.T, change ...func(*Config)) *world {
+	t.Helper()
+	st, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus := local.New()
+	service := chat.New(chat.Config{Store: st, Bus: bus})
+	verifier, err := token.NewVerifier(token.Config{Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, log: &logBuffer{}}
+	cfg := Config{
+		Chat: service, Verifier: verifier, ServeMetrics: true,
+		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	stop := w.listen(New(cfg))
+	t.Cleanup(func() {
+		stop()
+		service.Close()
+		for _, close := range []func() error{bus.Close, st.Close} {
+			if err := close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return w
+}
+
+func (w *world) listen(app *fiber.App) (stop func()) {
+	w.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.addr = ln.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- app.Listener(ln) }()
+	return func() {
+		http.DefaultClient.CloseIdleConnections()
+		if err := app.ShutdownWithTimeout(5 * time.Second); err != nil {
+			w.t.Error(err)
+		}
+		if err := <-served; err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func mint(t *testing.T, c token.Claims) string {
+	t.Helper()
+	if c.Expires.IsZero() {
+		c.Expires = time.Now().Add(time.Hour)
+	}
+	tok, err := token.Mint(secret, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// request is one call. A user gets a token with the scopes of people unless
+// token is set.
+type request struct {
+	user, token  string
+	method, path string
+	body         string
+	header       map[string]string // "" removes one
+}
+
+type answer struct {
+	t      *testing.T
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (w *world) do(r request) answer {
+	w.t.Helper()
+	var body io.Reader
+	if r.body != "" {
+		body = strings.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), r.method, "http://"+w.addr+r.path, body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if r.user != "" && r.token == "" {
+		r.token = mint(w.t, token.Claims{User: chat.UserID(r.user), Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}})
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	if r.body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range r.header {
+		if value == "" {
+			req.Header.Del(name)
+		} else {
+			req.Header.Set(name, value)
+		}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a := answer{w.t, resp.StatusCode, resp.Header, got}
+	if a.header.Get("X-Request-Id") == "" {
+		w.t.Errorf("%s %s: no X-Request-Id", r.method, r.path)
+	}
+	if a.header.Get("Server") != "" {
+		w.t.Errorf("%s %s: Server is %s", r.method, r.path, a.header.Get("Server"))
+	}
+	return a
+}
+
+// get, post and del are calls of alice, who is in every thread of the tests.
+func (w *world) get(path string) answer {
+	w.t.Helper()
+	return w.do(request{user: "alice", method: "GET", path: path})
+}
+
+func (w *world) post(path, body string) answer {
+	w.t.Helper()
+	return w.do(request{user: "alice", method: "POST", path: path, body: body})
+}
+
+func (w *world) del(path string) answer {
+	w.t.Helper()
+	return w.do(request{user: "alice", method: "DELETE", path: path})
+}
+
+// send posts a message with the given key.
+func (w *world) send(user, thread, key, body string) answer {
+	w.t.Helper()
+	return w.do(request{
+		user: user, method: "POST", path: "/v1/threads/" + thread + "/messages", body: body,
+		header: map[string]string{"Idempotency-Key": key},
+	})
+}
+
+// group makes a group of alice and others and gives its id.
+func (w *world) group(others ...string) string {
+	w.t.Helper()
+	body, err := json.Marshal(map[string]any{"type": "GROUP", "participants": append([]string{}, others...)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a := w.post("/v1/threads", string(body)).want(http.StatusCreated)
+	return decoded[contracts.Thread](a).ID
+}
+
+func (a answer) want(status int) answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("got %d %.300s, want %d", a.status, a.body, status)
+	}
+	return a
+}
+
+// refused checks for a whole problem document of that status and code.
+func (a answer) refused(status int, code chat.Code) contracts.Problem {
+	a.t.Helper()
+	a.want(status)
+	if ct := a.header.Get("Content-Type"); ct != contracts.ProblemContentType {
+		a.t.Errorf("Content-Type is %s", ct)
+	}
+	p := decoded[contracts.Problem](a)
+	if p.Code != code || p.Status != status || p.Title == "" || p.Type == "" || p.Detail == "" {
+		a.t.Errorf("got %s, want %s", a.body, code)
+	}
+	return p
+}
+
+// invalid checks for an invalid_request that blames the field first.
+func (a answer) invalid(field string) {
+	a.t.Helper()
+	p := a.refused(http.StatusBadRequest, chat.CodeInvalidRequest)
+	var got string
+	if len(p.Errors) > 0 {
+		got = p.Errors[0].Field
+	}
+	if got != field {
+		a.t.Errorf("blames %q, want %q: %s", got, field, a.body)
+	}
+}
+
+func decoded[T any](a answer) T {
+	a.t.Helper()
+	var v T
+	if err := json.Unmarshal(a.body, &v, json.RejectUnknownMembers(true)); err != nil {
+		a.t.Fatalf("%v in %.300s", err, a.body)
+	}
+	return v
+}

@@ -1,0 +1,86 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// Headers of a send (contract 3.1).
+const (
+	idempotencyKeyHeader      = "Idempotency-Key"
+	idempotencyReplayedHeader = "Idempotency-Replayed"
+)
+
+func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	send, err := contracts.DecodeSend(b)
+	if err != nil {
+		return err
+	}
+	req, err := send.Request(id, c.Get(idempotencyKeyHeader))
+	if err != nil {
+		return err
+	}
+	result, err := s.chat.Send(ctx, caller, req)
+	if err != nil {
+		return err
+	}
+	status := http.StatusAccepted
+	switch result.Outcome {
+	case chat.Replayed:
+		c.Set(idempotencyReplayedHeader, "true")
+	case chat.ClientSeqTaken:
+		// No problem document: the client wants the message it sent before.
+		status = http.StatusConflict
+	}
+	return respond(c, status, contracts.NewMessage(result.Event))
+}
+
+func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	var messages chat.MessagePage
+	if hasQuery(c, "since") {
+		since, bad := chat.ParseMessageID(c.Query("since"))
+		if bad != nil {
+			return chat.Invalid("since", "must be a message id")
+		}
+		messages, err = s.chat.HistorySince(ctx, caller, id, since, p)
+	} else {
+		messages, err = s.chat.History(ctx, caller, id, p)
+	}
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewMessagePage(messages))
+}
+
+func (s *server) getReceipts(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := messageID(c)
+	if err != nil {
+		return err
+	}
+	receipts, err := s.chat.Receipts(ctx, caller, id)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewReceipts(receipts))
+}

@@ -1,0 +1,152 @@
+package rest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// exchange is one request and its answer, as the log and the metrics see it. It
+// belongs to the goroutine that serves the request.
+type exchange struct {
+	requestID string
+	start     time.Time
+	route     string // the pattern, never the path: paths are unbounded and hold ids
+	user      chat.UserID
+	err       error // what failed inside; nil if the answer is no 5xx
+}
+
+type exchangeKey struct{}
+
+// unmatched is the route of a request that matched none.
+const unmatched = "unmatched"
+
+const requestIDHeader = "X-Request-Id"
+
+// observe surrounds every request that reached the router.
+func (s *server) observe(c *fiber.Ctx) error {
+	ex := begin(c)
+	if err := recovered(c); err != nil {
+		s.refuse(c, ex, err)
+	}
+	s.end(c, ex)
+	return nil
+}
+
+// refuseUnrouted answers what never reached the router: a request that fasthttp
+// could not read, by its form, size or pace.
+func (s *server) refuseUnrouted(c *fiber.Ctx, err error) error {
+	ex := begin(c)
+	lingerIfTooLarge(c, err)
+	s.refuse(c, ex, err)
+	s.end(c, ex)
+	return nil
+}
+
+func begin(c *fiber.Ctx) *exchange {
+	ex := &exchange{requestID: requestID(c), start: time.Now(), route: unmatched}
+	c.Locals(exchangeKey{}, ex)
+	c.Set(requestIDHeader, ex.requestID)
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return ex
+}
+
+func exchangeOf(c *fiber.Ctx) *exchange { return c.Locals(exchangeKey{}).(*exchange) }
+
+// requestID takes the client's, if it is 1 to 128 visible ASCII characters and
+// so can do no harm in a header or a log, or makes one (contract 3).
+func requestID(c *fiber.Ctx) string {
+	id := c.Get(requestIDHeader)
+	if len(id) == 0 || len(id) > 128 {
+		return rand.Text()
+	}
+	for i := range len(id) {
+		if id[i] < '!' || id[i] > '~' {
+			return rand.Text()
+		}
+	}
+	return id
+}
+
+// recovered goes on to the handler and turns a panic of it into an error.
+func recovered(c *fiber.Ctx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return c.Next()
+}
+
+// routed notes which route a request has taken.
+func routed(handle fiber.Handler) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		exchangeOf(c).route = c.Route().Path
+		return handle(c)
+	}
+}
+
+// end counts and logs a finished exchange: no token, no body, no path.
+func (s *server) end(c *fiber.Ctx, ex *exchange) {
+	took := time.Since(ex.start)
+	method, status := knownMethod(c.Method()), c.Response().StatusCode()
+	s.metrics.observe(method, ex.route, status, took)
+
+	attrs := []slog.Attr{
+		slog.String("method", method), slog.String("route", ex.route), slog.Int("status", status),
+		slog.Duration("took", took), slog.Int("bytes", len(c.Response().Body())),
+		slog.String("user", string(ex.user)), slog.String("request_id", ex.requestID),
+	}
+	level := slog.LevelInfo
+	if ex.err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.Any("error", ex.err))
+	}
+	if status == http.StatusInternalServerError { // a bug, where 503 is a state
+		level = slog.LevelError
+	}
+	s.log.LogAttrs(context.Background(), level, "request", attrs...)
+}
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newMetrics(registry *prometheus.Registry) *metrics {
+	labels := []string{"route", "method", "status"}
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_http_requests_total", Help: "HTTP requests answered.",
+		}, labels),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "parley_http_request_duration_seconds", Help: "Time from a request's arrival to its answer.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, // 0.1 is the send SLO
+		}, labels),
+	}
+	registry.MustRegister(m.requests, m.duration)
+	return m
+}
+
+func (m *metrics) observe(method, route string, status int, took time.Duration) {
+	code := strconv.Itoa(status)
+	m.requests.WithLabelValues(route, method, code).Inc()
+	m.duration.WithLabelValues(route, method, code).Observe(took.Seconds())
+}
+
+func metricsHandler(registry *prometheus.Registry) fiber.Handler {
+	return adaptor.HTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+}

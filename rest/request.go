@@ -1,0 +1,110 @@
+package rest
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// handler answers a request of an authenticated caller. The context ends when
+// the call has used up its time.
+type handler func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error
+
+// call makes a route of a handler.
+func (s *server) call(handle handler) fiber.Handler {
+	return routed(func(c *fiber.Ctx) error {
+		caller, err := s.authenticate(c)
+		if err != nil {
+			return err
+		}
+		exchangeOf(c).user = caller.User
+		ctx, cancel := context.WithTimeout(context.Background(), s.limits.CallTimeout)
+		defer cancel()
+		return handle(ctx, c, caller)
+	})
+}
+
+// authenticate says who calls on which device (contract 2).
+func (s *server) authenticate(c *fiber.Ctx) (chat.Caller, error) {
+	scheme, credentials, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return chat.Caller{}, chat.Refuse(contracts.CodeUnauthenticated, "the header Authorization must be Bearer and a token")
+	}
+	identity, err := s.verifier.Verify(strings.TrimSpace(credentials))
+	if err != nil {
+		return chat.Caller{}, err
+	}
+	return identity.Caller(c.Get("X-Device-Id"), c.Query("device_id"))
+}
+
+// body gives the request's JSON, valid until the handler returns.
+func body(c *fiber.Ctx) ([]byte, error) {
+	mediaType, _, _ := strings.Cut(c.Get(fiber.HeaderContentType), ";")
+	if !strings.EqualFold(strings.TrimSpace(mediaType), fiber.MIMEApplicationJSON) {
+		return nil, chat.Refuse(contracts.CodeUnsupportedMediaType, "the Content-Type must be application/json")
+	}
+	if c.Get(fiber.HeaderContentEncoding) != "" {
+		return nil, chat.Refuse(contracts.CodeUnsupportedMediaType, "the body must not be compressed")
+	}
+	// Not c.Body, which would also unpack what says it is compressed, to any size.
+	return c.Request().Body(), nil
+}
+
+// threadID reads the thread in the path; what is no thread id names no thread.
+func threadID(c *fiber.Ctx) (chat.ThreadID, error) {
+	id, err := chat.ParseThreadID(pathValue(c, "id"))
+	if err != nil {
+		return id, chat.Refuse(chat.CodeThreadNotFound, "no such thread")
+	}
+	return id, nil
+}
+
+// messageID reads the message in the path; what is no message id names no message.
+func messageID(c *fiber.Ctx) (chat.MessageID, error) {
+	id, err := chat.ParseMessageID(pathValue(c, "id"))
+	if err != nil {
+		return id, chat.Refuse(chat.CodeMessageNotFound, "no such message")
+	}
+	return id, nil
+}
+
+// participantID reads the user in the path; what is no user id is no participant.
+func participantID(c *fiber.Ctx) (chat.UserID, error) {
+	id, err := chat.ParseUserID(pathValue(c, "uid"))
+	if err != nil {
+		return id, chat.Refuse(chat.CodeParticipantNotFound, "no such participant")
+	}
+	return id, nil
+}
+
+// pathValue undoes the percent-encoding of one segment of the path. Fiber matches
+// the path as it was sent, so that an encoded slash does not part segments.
+func pathValue(c *fiber.Ctx, name string) string {
+	value, err := url.PathUnescape(c.Params(name))
+	if err != nil {
+		return "" // no id has this form
+	}
+	return value
+}
+
+// page reads the query parameters cursor and page_size.
+func page(c *fiber.Ctx) (chat.PageRequest, error) {
+	p := chat.PageRequest{Cursor: c.Query("cursor")}
+	if !hasQuery(c, "page_size") {
+		return p, nil
+	}
+	size, err := strconv.Atoi(c.Query("page_size"))
+	if err != nil || size < 1 { // the upper bound is the domain's
+		return p, chat.Invalid("page_size", "must be an integer from 1 to the limit")
+	}
+	p.Size = size
+	return p, nil
+}
+
+func hasQuery(c *fiber.Ctx, name string) bool { return c.Context().QueryArgs().Has(name) }

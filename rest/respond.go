@@ -1,0 +1,108 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// respond answers with a JSON body.
+func respond(c *fiber.Ctx, status int, body any) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the response: %w", err)
+	}
+	c.Status(status).Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	c.Response().SetBodyRaw(encoded) // not copied: nobody else has it
+	return nil
+}
+
+// noContent answers 204.
+func noContent(c *fiber.Ctx) error {
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// refuse answers with the problem that err is to the client; of a 5xx, err
+// itself goes to the log and only there.
+func (s *server) refuse(c *fiber.Ctx, ex *exchange, err error) {
+	problem := contracts.ProblemOf(refusalOf(err))
+	if problem.Status >= http.StatusInternalServerError {
+		ex.err = err
+	}
+	if problem.Status == http.StatusUnauthorized {
+		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
+	}
+	if problem.RetryAfter > 0 {
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(problem.RetryAfter))
+	}
+	encoded, err := json.Marshal(problem)
+	if err != nil { // a detail that is no UTF-8
+		ex.err = errors.Join(ex.err, fmt.Errorf("encode the problem: %w", err))
+	}
+	c.Status(problem.Status).Set(fiber.HeaderContentType, contracts.ProblemContentType)
+	c.Response().SetBodyRaw(encoded)
+}
+
+// refusalOf names in our own words what Fiber, fasthttp or a deadline refused.
+func refusalOf(err error) error {
+	if _, ok := errors.AsType[*chat.Error](err); ok {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return chat.Unavailable("serve the request", err)
+	}
+	fiberErr, ok := errors.AsType[*fiber.Error](err)
+	if !ok {
+		return err
+	}
+	switch fiberErr.Code {
+	case http.StatusNotFound:
+		return chat.Refuse(contracts.CodeNotFound, "there is no such route")
+	case http.StatusMethodNotAllowed:
+		return chat.Refuse(contracts.CodeMethodNotAllowed, "see the header Allow")
+	case http.StatusRequestTimeout:
+		return chat.Refuse(contracts.CodeRequestTimeout, "the request did not arrive in time")
+	case http.StatusRequestEntityTooLarge:
+		return chat.Refuse(contracts.CodeBodyTooLarge, "the body exceeds the limit")
+	case http.StatusRequestHeaderFieldsTooLarge:
+		return chat.Refuse(contracts.CodeHeadersTooLarge, "the request line and headers exceed the limit")
+	}
+	return chat.Refuse(chat.CodeInvalidRequest, "this is no well-formed HTTP request")
+}
+
+// lingerIfTooLarge reads on a little after a body over the limit. fasthttp closes
+// the connection with the rest unread, upon which TCP discards the answer on its
+// way; a client that is still writing would see a reset and never learn why.
+func lingerIfTooLarge(c *fiber.Ctx, err error) {
+	const (
+		pause = 100 * time.Millisecond // who sends nothing for so long is waiting for us
+		whole = time.Second
+		most  = 4 << 20
+	)
+	conn := c.Context().Conn()
+	if !errors.Is(err, fiber.ErrRequestEntityTooLarge) || conn == nil {
+		return
+	}
+	buf := make([]byte, 8<<10)
+	end := time.Now().Add(whole)
+	for read := 0; read < most && time.Now().Before(end); {
+		if conn.SetReadDeadline(time.Now().Add(pause)) != nil {
+			return
+		}
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		read += n
+	}
+}

@@ -1,0 +1,114 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+func (s *server) createThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	req, err := contracts.DecodeCreateThread(b)
+	if err != nil {
+		return err
+	}
+	thread, created, err := s.chat.CreateThread(ctx, caller, req)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+		c.Set(fiber.HeaderLocation, "/v1/threads/"+thread.ID.String())
+	}
+	return respond(c, status, contracts.NewThread(thread))
+}
+
+func (s *server) listThreads(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	threads, err := s.chat.Threads(ctx, caller, p)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewThreadPage(threads))
+}
+
+func (s *server) getThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	thread, err := s.chat.Thread(ctx, caller, id)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewThreadWithParticipants(thread))
+}
+
+func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	user, err := contracts.DecodeAddParticipant(b)
+	if err != nil {
+		return err
+	}
+	participant, added, err := s.chat.AddParticipant(ctx, caller, id, user)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if added {
+		status = http.StatusCreated
+	}
+	return respond(c, status, contracts.NewParticipant(participant))
+}
+
+func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	user, err := participantID(c)
+	if err != nil {
+		return err
+	}
+	if err := s.chat.RemoveParticipant(ctx, caller, id, user); err != nil {
+		return err
+	}
+	return noContent(c)
+}
+
+func (s *server) markRead(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	upTo, err := contracts.DecodeMarkRead(b)
+	if err != nil {
+		return err
+	}
+	if err := s.chat.MarkRead(ctx, caller, id, upTo); err != nil {
+		return err
+	}
+	return noContent(c)
+}

@@ -1,0 +1,168 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+func TestOneToOneIsCreatedOnce(t *testing.T) {
+	w := newWorld(t)
+	a := w.post("/v1/threads", `{"type":"1_TO_1","participants":["bob"]}`).want(http.StatusCreated)
+	first := decoded[contracts.Thread](a)
+	if first.Type != "1_TO_1" || first.CreatedBy != "alice" || first.ParticipantCount != 2 || first.Participants != nil {
+		t.Errorf("got %s", a.body)
+	}
+	if loc := a.header.Get("Location"); loc != "/v1/threads/"+first.ID {
+		t.Errorf("Location is %s", loc)
+	}
+	again := w.do(request{user: "bob", method: "POST", path: "/v1/threads", body: `{"type":"1_TO_1","participants":["bob","alice"]}`}).want(http.StatusOK)
+	if decoded[contracts.Thread](again).ID != first.ID {
+		t.Errorf("the pair got another thread: %s", again.body)
+	}
+	shown := decoded[contracts.Thread](w.get("/v1/threads/" + first.ID).want(http.StatusOK))
+	if len(shown.Participants) != 2 || shown.Participants[0].UserID != "alice" || shown.Participants[1].ReadUpTo != nil {
+		t.Errorf("got %+v", shown.Participants)
+	}
+}
+
+func TestCreateThreadBounds(t *testing.T) {
+	w := newWorld(t)
+	people := func(n int) string {
+		ids := make([]string, n)
+		for i := range ids {
+			ids[i] = fmt.Sprintf(`"u%d"`, i)
+		}
+		return "[" + strings.Join(ids, ",") + "]"
+	}
+	group := func(people, title string) string {
+		return `{"type":"GROUP","participants":` + people + `,"title":"` + title + `"}`
+	}
+	for name, body := range map[string]string{
+		"title of 256":  group(`["bob"]`, strings.Repeat("é", 256)),
+		"250 people":    group(people(249), ""),
+		"alone":         group(`[]`, ""),
+		"merged":        group(`["bob","bob","alice"]`, ""),
+		"id of 64":      group(`["`+strings.Repeat("x", 64)+`"]`, ""),
+		"title is null": `{"type":"GROUP","participants":["bob"],"title":null}`,
+	} {
+		t.Run(name, func(t *testing.T) { w.post("/v1/threads", body).want(http.StatusCreated) })
+	}
+	for _, tc := range []struct{ name, body, field string }{
+		{"title of 257", group(`["bob"]`, strings.Repeat("é", 257)), "title"},
+		{"251 people", group(people(250), ""), "participants"},
+		{"id of 65", group(`["`+strings.Repeat("x", 65)+`"]`, ""), "participants"},
+		{"me", group(`["me"]`, ""), "participants"},
+		{"null in the list", group(`[null]`, ""), "participants"},
+		{"1:1 of one", `{"type":"1_TO_1","participants":["alice"]}`, "participants"},
+		{"1:1 of three", `{"type":"1_TO_1","participants":["bob","carol"]}`, "participants"},
+		{"type unknown", `{"type":"group","participants":["bob"]}`, "type"},
+		{"type missing", `{"participants":["bob"]}`, "type"},
+		{"participants missing", `{"type":"GROUP"}`, "participants"},
+		{"unknown field", `{"type":"GROUP","participants":[],"topic":"x"}`, "topic"},
+		{"miscased field", `{"type":"GROUP","Participants":[]}`, "Participants"},
+		{"duplicate field", `{"type":"GROUP","type":"GROUP","participants":[]}`, "type"},
+		{"trailing garbage", `{"type":"GROUP","participants":[]}]`, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) { w.post("/v1/threads", tc.body).invalid(tc.field) })
+	}
+}
+
+func TestGroupMembership(t *testing.T) {
+	w := newWorld(t)
+	id := w.group("bob")
+	members := "/v1/threads/" + id + "/participants"
+
+	carol := decoded[contracts.Participant](w.post(members, `{"user_id":"carol"}`).want(http.StatusCreated))
+	if carol.UserID != "carol" || carol.Role != "member" {
+		t.Errorf("got %+v", carol)
+	}
+	w.post(members, `{"user_id":"carol"}`).want(http.StatusOK)
+	w.post(members, `{"user_id":"me"}`).invalid("user_id")
+	w.post(members, `{}`).invalid("user_id")
+	w.post(members, `{"user_id":"dave","role":"admin"}`).invalid("role")
+	asBob := func(method, path, body string) answer {
+		return w.do(request{user: "bob", method: method, path: path, body: body})
+	}
+	asBob("DELETE", members+"/carol", "").refused(403, chat.CodeNotAnAdmin)
+	w.del(members+"/nobody").refused(404, chat.CodeParticipantNotFound)
+	w.del(members+"/me").refused(404, chat.CodeParticipantNotFound)
+	w.del(members + "/%63arol").want(http.StatusNoContent)
+	asBob("DELETE", members+"/bob", "").want(http.StatusNoContent)
+	asBob("GET", "/v1/threads/"+id, "").refused(403, chat.CodeNotAParticipant)
+	asBob("POST", members, `{"user_id":"dave"}`).refused(403, chat.CodeNotAParticipant)
+
+	pair := decoded[contracts.Thread](w.post("/v1/threads", `{"type":"1_TO_1","participants":["bob"]}`)).ID
+	w.post("/v1/threads/"+pair+"/participants", `{"user_id":"carol"}`).refused(409, chat.CodeNotAGroup)
+	w.del("/v1/threads/"+pair+"/participants/bob").refused(409, chat.CodeNotAGroup)
+
+	others := make([]string, 249)
+	for i := range others {
+		others[i] = fmt.Sprintf("u%d", i)
+	}
+	w.post("/v1/threads/"+w.group(others...)+"/participants", `{"user_id":"carol"}`).refused(409, chat.CodeThreadFull)
+}
+
+func TestThreadList(t *testing.T) {
+	w := newWorld(t)
+	if got := string(w.get("/v1/threads").want(200).body); got != `{"threads":[],"next_cursor":null}` {
+		t.Errorf("got %s", got)
+	}
+	made := map[string]bool{}
+	for range 5 {
+		made[w.group("bob")] = true
+	}
+	cursor, pages := "", 0
+	for {
+		page := decoded[contracts.ThreadPage](w.get("/v1/threads?page_size=2&cursor=" + cursor).want(200))
+		for _, th := range page.Threads {
+			if !made[th.ID] {
+				t.Errorf("%s is listed twice or not ours", th.ID)
+			}
+			delete(made, th.ID)
+		}
+		if pages++; page.NextCursor == nil {
+			break
+		}
+		cursor = *page.NextCursor
+	}
+	if len(made) != 0 || pages != 3 {
+		t.Errorf("%d threads missing after %d pages", len(made), pages)
+	}
+	w.get("/v1/threads?cursor=nonsense").invalid("cursor")
+}
+
+func TestPageSizeBounds(t *testing.T) {
+	w := newWorld(t)
+	history := "/v1/threads/" + w.group("bob") + "/messages"
+	for _, path := range []string{"/v1/threads", history} {
+		for _, size := range []string{"1", "100"} {
+			w.get(path + "?page_size=" + size).want(200)
+		}
+		for _, size := range []string{"0", "101", "-1", "x", "", "1.0", "99999999999999999999"} {
+			w.get(path + "?page_size=" + size).invalid("page_size")
+		}
+	}
+}
+
+func TestMalformedIDsInThePathNameNothing(t *testing.T) {
+	w := newWorld(t)
+	id := w.group("bob")
+	const unknown = "018fca3e-52b2-7f3c-8a35-6a2f5c1d9e00"
+	for _, bad := range []string{unknown, "x", strings.ToUpper(id), "%7B" + id + "%7D", "urn:uuid:" + id, strings.ReplaceAll(id, "-", ""), "%00"} {
+		path := "/v1/threads/" + bad
+		w.get(path).refused(404, chat.CodeThreadNotFound)
+		w.get(path+"/messages").refused(404, chat.CodeThreadNotFound)
+		w.send("alice", bad, "k", `{"client_seq":1,"ciphertext":"AA=="}`).refused(404, chat.CodeThreadNotFound)
+		w.post(path+"/read", `{"up_to_msg_id":"01HX9G3M2J8K4N5P7Q8R0S1TAB"}`).refused(404, chat.CodeThreadNotFound)
+		w.post(path+"/participants", `{"user_id":"bob"}`).refused(404, chat.CodeThreadNotFound)
+		w.del(path+"/participants/bob").refused(404, chat.CodeThreadNotFound)
+	}
+	for _, bad := range []string{"01HX9G3M2J8K4N5P7Q8R0S1TAB", "x", "01hx9g3m2j8k4n5p7q8r0s1tab", "81HX9G3M2J8K4N5P7Q8R0S1TAB"} {
+		w.get("/v1/messages/"+bad+"/receipts").refused(404, chat.CodeMessageNotFound)
+	}
+}
