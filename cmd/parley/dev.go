@@ -1,0 +1,90 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts/token"
+)
+
+const devSecretFile = "jwt-secret"
+
+// devSecret reads the secret that the first `serve --dev` made in dir.
+func devSecret(dir string) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(dir, devSecretFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no secret in %s: run parley serve --dev first, or set --jwt-secret or --jwt-secret-file", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the secret: %w", err)
+	}
+	return trimNewline(b), nil
+}
+
+// makeDevSecret makes that secret if there is none yet.
+func makeDevSecret(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, devSecretFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make the secret: %w", err)
+	}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	_, err = fmt.Fprintln(f, base64.RawURLEncoding.EncodeToString(secret))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write the secret: %w", err)
+	}
+	return nil
+}
+
+// welcome prints what a newcomer needs to try the server.
+func welcome(out io.Writer, secret []byte, httpAddr, mqttAddr string) error {
+	mint := func(user chat.UserID) (string, error) {
+		now := time.Now()
+		return token.Mint(secret, token.Claims{
+			User: user, Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}, Issued: now, Expires: now.Add(24 * time.Hour),
+		})
+	}
+	one, err := mint(devUserOne)
+	if err != nil {
+		return err
+	}
+	two, err := mint(devUserTwo)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, `
+Parley is up: REST and realtime on http://%[1]s, MQTT on %[2]s.
+Tokens for two demo users, good for 24 hours (more: parley token --sub NAME):
+
+export ALICE=%[3]s
+export BOB=%[4]s
+
+Make a thread and send a message:
+
+curl -s http://%[1]s/v1/threads -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
+  -d '{"type":"1_TO_1","participants":["bob"]}'
+curl -s http://%[1]s/v1/threads/THREAD_ID/messages -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
+  -H "Idempotency-Key: first" -d '{"client_seq":1,"ciphertext":"aGVsbG8="}'
+
+Receive with any MQTT client (the token is the password):
+
+mosquitto_sub -h 127.0.0.1 -p 1883 -V 5 -q 1 -i phone -u bob -P "$BOB" -t 'v1/#'
+npx mqtt sub -h 127.0.0.1 -p 1883 -V 5 -q 1 -i phone -u bob -P "$BOB" -t 'v1/#'
+
+`, httpAddr, mqttAddr, one, two)
+	return err
+}

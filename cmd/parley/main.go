@@ -1,0 +1,78 @@
+// Command parley is the chat server, and the small tools that go with it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+)
+
+const usage = `parley is the backend of a messenger.
+
+	parley serve     run the server (--dev: everything on loopback, ready to try)
+	parley token     print a token signed with the server's secret
+	parley version   print the version
+
+Each command tells its flags with --help. A flag can also be set by the
+environment (PARLEY_ and the flag in capitals, with _ for -) or in the YAML file
+that --config names.
+`
+
+// version is set by the linker for a release.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	switch {
+	case err == nil:
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	default:
+		fmt.Fprintln(os.Stderr, "parley:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the program without the process around it.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return errors.New("no command given")
+	}
+	switch command, rest := args[0], args[1:]; command {
+	case "serve":
+		return serve(ctx, rest, stdout, stderr)
+	case "token":
+		return printToken(rest, stdout)
+	case "version":
+		fmt.Fprintln(stdout, versionLine())
+		return nil
+	case "help", "-h", "--help":
+		fmt.Fprint(stdout, usage)
+		return nil
+	default:
+		return fmt.Errorf("unknown command %q: see parley help", command)
+	}
+}
+
+// versionLine tells version, commit and Go version.
+func versionLine() string {
+	commit := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = s.Value
+			}
+		}
+	}
+	return fmt.Sprintf("parley %s (commit %s, %s)", version, commit, runtime.Version())
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parleyhq/parley/broker"
+	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/bus"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts/token"
+	"github.com/parleyhq/parley/hooks"
+	"github.com/parleyhq/parley/rest"
+	"github.com/parleyhq/parley/store"
+)
+
+// Time limits of a start and a stop (contract 6: both within 10 s).
+const (
+	startTimeout = 8 * time.Second
+	stopTimeout  = 6 * time.Second
+)
+
+// serve is `parley serve`: it runs until ctx ends, then drains.
+func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	set, err := parseServe(args, stdout)
+	if err != nil {
+		return err
+	}
+	n, err := start(set, slog.New(slog.NewJSONHandler(stderr, nil)))
+	if err != nil {
+		return err
+	}
+	if set.dev {
+		if err := welcome(stdout, n.secret, n.http.Addr().String(), addrOf(n.mqtt)); err != nil {
+			n.stop()
+			return err
+		}
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-n.failed:
+	}
+	n.stop()
+	return err
+}
+
+// node is a running server and all it is made of.
+type node struct {
+	set    settings
+	log    *slog.Logger
+	secret []byte
+
+	store    chat.Store
+	bus      chat.Bus
+	chat     *chat.Service
+	sessions *session.Registry
+	broker   *broker.Broker
+	metrics  *prometheus.Registry
+	apps     []*fiber.App
+
+	http, mqtt, scrape net.Listener // nil: not listened on
+
+	draining atomic.Bool
+	failed   chan error // of a listener that cannot go on
+}
+
+// start opens everything, or nothing: on an error what was opened is closed again.
+func start(set settings, log *slog.Logger) (n *node, err error) {
+	n = &node{set: set, log: log, failed: make(chan error, 3)}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	verifier, err := n.loadKeys()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.listen(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if n.store, err = store.Open(ctx, set.store, store.Options{IdempotencyWindow: set.limits.IdempotencyWindow, Log: log}); err != nil {
+		return nil, fmt.Errorf("open --store: %w", err)
+	}
+	if n.bus, err = bus.Open(set.bus); err != nil {
+		return nil, fmt.Errorf("open --bus: %w", err)
+	}
+	if err := n.assemble(verifier); err != nil {
+		return nil, err
+	}
+	n.run()
+	return n, nil
+}
+
+func (n *node) loadKeys() (*token.Verifier, error) {
+	devData := ""
+	if n.set.dev {
+		devData = n.set.data
+		if err := makeDevSecret(devData); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if n.secret, err = n.set.keys.load(devData); err != nil {
+		return nil, err
+	}
+	return token.NewVerifier(token.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience})
+}
+
+// listen takes the ports first: that a port is taken shows at once.
+func (n *node) listen() error {
+	for _, l := range []struct {
+		flag, addr string
+		ln         *net.Listener
+	}{
+		{"listen", n.set.listen, &n.http},
+		{"mqtt-listen", n.set.mqttListen, &n.mqtt},
+		{"metrics-listen", n.set.metricsListen, &n.scrape},
+	} {
+		if l.addr == "" {
+			continue
+		}
+		ln, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return fmt.Errorf("--%s: %w", l.flag, err)
+		}
+		*l.ln = ln
+	}
+	return nil
+}
+
+// assemble wires the parts together.
+func (n *node) assemble(verifier *token.Verifier) error {
+	n.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits})
+	n.sessions = session.NewRegistry(session.Config{
+		Store: n.store, Bus: n.bus, Receipts: n.chat, Log: n.log, Limits: n.set.live,
+	})
+	n.broker = broker.New(broker.Config{
+		Sessions: n.sessions, Verifier: verifier, Log: n.log, AllowedOrigins: n.set.origins(),
+	})
+	err := n.broker.AddHook(hooks.New(hooks.Config{
+		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Verifier: verifier,
+		MaxPacketBytes: broker.MaxPacketBytes, KeepSubscriptions: n.set.live.KeepSubscriptions,
+	}))
+	if err != nil {
+		return err
+	}
+	n.metrics = newMetrics(n.sessions, n.broker)
+	n.apps = append(n.apps, rest.New(rest.Config{
+		Chat: n.chat, Verifier: verifier, Log: n.log, Realtime: n.broker.Upgrade,
+		Metrics: n.metrics, ServeMetrics: n.scrape == nil, Draining: n.draining.Load,
+	}))
+	if n.scrape != nil {
+		n.apps = append(n.apps, rest.NewMetrics(n.metrics))
+	}
+	return nil
+}
+
+// run starts serving on the listeners.
+func (n *node) run() {
+	n.serveOn("http", n.http, n.apps[0].Listener)
+	if n.mqtt != nil {
+		n.serveOn("mqtt", n.mqtt, n.broker.ServeTCP)
+	}
+	if n.scrape != nil {
+		n.serveOn("metrics", n.scrape, n.apps[1].Listener)
+	}
+}
+
+func (n *node) serveOn(service string, ln net.Listener, serve func(net.Listener) error) {
+	n.log.Info("listening", "service", service, "addr", ln.Addr().String(), "version", version)
+	go func() { // ends with its listener, which stop closes
+		if err := serve(ln); err != nil && !errors.Is(err, net.ErrClosed) && !n.draining.Load() {
+			n.failed <- fmt.Errorf("serve %s: %w", service, err)
+		}
+	}()
+}
+
+// stop drains the node (contract 6): it says that it is not ready, and after the
+// drain delay takes no more connections, sends the clients away, finishes what is
+// being written and closes the store.
+func (n *node) stop() {
+	n.log.Info("stopping", "drain_delay", n.set.drainDelay.String())
+	n.draining.Store(true)
+	if n.set.drainDelay > 0 {
+		<-time.After(n.set.drainDelay)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	n.sessions.Drain()
+	n.broker.Close(ctx)
+	for _, app := range n.apps {
+		if err := app.ShutdownWithContext(ctx); err != nil {
+			n.log.Warn("requests were cut", "error", err)
+		}
+	}
+	n.chat.Close()
+	n.sessions.Close(ctx)
+	n.close()
+	n.log.Info("stopped")
+}
+
+// close closes what start opened and nothing has closed since.
+func (n *node) close() {
+	for _, ln := range []net.Listener{n.http, n.mqtt, n.scrape} {
+		if ln != nil {
+			_ = ln.Close() // perhaps closed already
+		}
+	}
+	if n.bus != nil {
+		if err := n.bus.Close(); err != nil {
+			n.log.Error("close the bus", "error", err)
+		}
+	}
+	if n.store != nil {
+		if err := n.store.Close(); err != nil {
+			n.log.Error("close the store", "error", err)
+		}
+	}
+}
+
+func addrOf(ln net.Listener) string {
+	if ln == nil {
+		return "no port"
+	}
+	return ln.Addr().String()
+}
