@@ -1,0 +1,63 @@
+# Parley's house work. `make` lists the targets. Everything beyond Go itself is
+# built from pinned versions, so a fresh clone needs only Go and make.
+
+SHELL := bash
+BIN   := $(CURDIR)/.bin
+E2E   := contracts/e2e
+# The three modules: the product, its end-to-end tests, the linters.
+LINTED := . $(E2E)
+
+FUZZTIME  ?= 10s
+BENCHTIME ?= 1s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## serve on this machine with the embedded store and two demo users
+	go run ./cmd/parley serve --dev
+
+.PHONY: build
+build: ## build .bin/parley
+	go build -o $(BIN)/parley ./cmd/parley
+
+.PHONY: test
+test: ## all tests with the race detector, the end-to-end suite included
+	go test -race ./...
+	$(MAKE) --no-print-directory e2e
+
+.PHONY: e2e
+e2e: ## the end-to-end suite against the real binary
+	cd $(E2E) && go test -race -timeout 15m ./...
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## formatting, vet and the linters of .golangci.yml
+	@out="$$($(BIN)/gofumpt -l .)"; test -z "$$out" || { echo "not gofumpt-formatted:"; echo "$$out"; exit 1; }
+	@set -e; for module in $(LINTED); do (cd $$module && echo "lint $$module" && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+
+.PHONY: fmt
+fmt: $(BIN)/golangci-lint ## format the code
+	$(BIN)/gofumpt -w .
+
+.PHONY: bench
+bench: ## every benchmark, with allocations
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -e; grep -rlE --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+	  package=$$(dirname "$$file"); \
+	  grep -oE '^func Fuzz[A-Za-z0-9_]*' "$$file" | awk '{print $$2}' | while read -r target; do \
+	    echo "fuzz $$package $$target"; \
+	    go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) </dev/null; \
+	  done; \
+	done
+
+# One rule for both tools: `go build -o DIR/ tool` builds all that deploy/tools names.
+$(BIN)/golangci-lint: deploy/tools/go.mod deploy/tools/go.sum
+	@mkdir -p $(BIN)
+	cd deploy/tools && go build -o $(BIN)/ tool
+	@touch $@

@@ -1,0 +1,229 @@
+// Package parley_test holds the rules of the house that no compiler checks: who
+// may import whom, that every package says what it is for, and that files stay
+// of a size one can read.
+package parley_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/parleyhq/parley"
+
+// maxFileLines is where a file that grew becomes two ideas sharing a room; most
+// are far shorter.
+const maxFileLines = 700
+
+// listedPackage is what `go list -json` tells of one package of this module.
+type listedPackage struct {
+	ImportPath  string
+	Dir         string
+	Doc         string
+	GoFiles     []string
+	CgoFiles    []string
+	Imports     []string
+	Standard    bool
+	TestImports []string
+}
+
+// rel is the package's path within the module; "" is the root.
+func (p listedPackage) rel() string { return relative(p.ImportPath) }
+
+func relative(importPath string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+}
+
+func packages(t *testing.T) []listedPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json", "./...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listedPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listedPackage
+		switch err := dec.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return all
+		case err != nil:
+			t.Fatalf("reading go list: %v", err)
+		}
+		all = append(all, p)
+	}
+}
+
+// layer is a set of packages with the same rights.
+type layer struct {
+	folder string   // the package at this path and those below it
+	may    []string // folders of this module it may import, besides its own
+}
+
+// layers is the import rule of docs/architecture.md:
+//
+//	cmd → {rest, hooks, broker} → contracts → chat ← {store/*, bus/*}
+//
+// The first line whose folder holds a package is the package's.
+var layers = []layer{
+	{"cmd", []string{"rest", "hooks", "broker", "contracts", "chat", "store", "bus"}},
+	{"rest", []string{"contracts", "chat"}},
+	{"hooks", []string{"contracts", "chat"}},
+	{"broker", []string{"contracts", "chat"}},
+	{"contracts", []string{"chat"}},
+	{"store", []string{"chat"}},
+	{"bus", []string{"chat"}},
+	{"chat", nil},
+}
+
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}
+
+func layerOf(path string) (layer, bool) {
+	i := slices.IndexFunc(layers, func(l layer) bool { return within(path, l.folder) })
+	if i < 0 {
+		return layer{}, false
+	}
+	return layers[i], true
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.rel() == "" {
+			continue // this test's own package
+		}
+		own, known := layerOf(p.rel())
+		if !known {
+			t.Errorf("%s belongs to no layer: give it a line in this test and in docs/architecture.md", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if imported != module && !strings.HasPrefix(imported, module+"/") {
+				continue
+			}
+			target := relative(imported)
+			if within(target, own.folder) || slices.ContainsFunc(own.may, func(f string) bool { return within(target, f) }) {
+				continue
+			}
+			t.Errorf("%s imports %s: %s may import only %v", p.rel(), target, own.folder, own.may)
+		}
+	}
+}
+
+// forbidden names technology that must not reach a folder, whatever the layers say.
+var forbidden = []struct {
+	folder, imports, why string
+}{
+	{"broker/session", "github.com/mochi-mqtt/", "a session sees a Transport, so that another MQTT front can take mochi's place"},
+	{"rest", "github.com/mochi-mqtt/", "REST knows no broker"},
+	{"contracts", "github.com/mochi-mqtt/", "the wire format outlives the broker"},
+	{"contracts", "github.com/gofiber/", "the wire format outlives the web framework"},
+	{"store", "github.com/gofiber/", "a store answers no requests"},
+	{"hooks", "github.com/gofiber/", "hooks are MQTT's side"},
+}
+
+func TestTechnologyStaysInItsFolder(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, rule := range forbidden {
+			if !within(p.rel(), rule.folder) {
+				continue
+			}
+			for _, imported := range p.Imports {
+				if strings.HasPrefix(imported, rule.imports) {
+					t.Errorf("%s imports %s: %s", p.rel(), imported, rule.why)
+				}
+			}
+		}
+	}
+}
+
+// domainImports are the only modules that the domain may use: ids, no technology.
+var domainImports = []string{"github.com/google/uuid", "github.com/oklog/ulid/v2"}
+
+func TestDomainKnowsNoTechnology(t *testing.T) {
+	banned := []string{"net", "net/http", "database/sql", "os", "os/exec", "log"}
+	for _, p := range packages(t) {
+		if !within(p.rel(), "chat") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			first, _, _ := strings.Cut(imported, "/")
+			standard := !strings.Contains(first, ".")
+			switch {
+			case standard && slices.Contains(banned, imported):
+				t.Errorf("%s imports %s: the domain does no input or output", p.rel(), imported)
+			case !standard && !within(relative(imported), "chat") && !slices.Contains(domainImports, imported):
+				t.Errorf("%s imports %s: the domain uses the standard library and %v", p.rel(), imported, domainImports)
+			}
+		}
+	}
+}
+
+// Only cmd wires, so nothing but cmd may name a concrete store or bus; the
+// suites that implementations share are for tests alone.
+func TestSuitesStayInTests(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			suite := strings.HasSuffix(imported, "/storetest") || strings.HasSuffix(imported, "/bustest") || imported == "testing"
+			if suite && !strings.HasSuffix(p.ImportPath, "test") {
+				t.Errorf("%s imports %s outside a test", p.rel(), imported)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.GoFiles)+len(p.CgoFiles) == 0 {
+			continue
+		}
+		want := "Package " + filepath.Base(p.ImportPath)
+		if within(p.rel(), "cmd") {
+			want = "Command " + filepath.Base(p.ImportPath)
+		}
+		if !strings.HasPrefix(p.Doc, want) {
+			t.Errorf("%s: the package comment should start with %q, it is %q", p.rel(), want, p.Doc)
+		}
+		if n := packageComments(t, p); n > 1 {
+			t.Errorf("%s has %d package comments, go doc runs them together: keep one", p.rel(), n)
+		}
+	}
+}
+
+func packageComments(t *testing.T, p listedPackage) (n int) {
+	t.Helper()
+	for _, name := range p.GoFiles {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.Doc != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func TestFilesStayReadable(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, name := range p.GoFiles {
+			source, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lines := strings.Count(string(source), "\n"); lines > maxFileLines {
+				t.Errorf("%s/%s has %d lines, more than %d: which two ideas share it?", p.rel(), name, lines, maxFileLines)
+			}
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+)
+
+// document reads a YAML file beside this module as plain JSON values.
+func document(name string) (any, error) {
+	source, err := os.ReadFile(filepath.Join("..", name))
+	if err != nil {
+		return nil, err
+	}
+	var tree any
+	if err := yaml.Unmarshal(source, &tree); err != nil {
+		return nil, err
+	}
+	// The schema compiler wants the value types of its own decoder.
+	asJSON, err := json.Marshal(tree)
+	if err != nil {
+		return nil, err
+	}
+	return jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+}
+
+// frameSchemas are the schemas of asyncapi.yaml by frame type.
+var frameSchemas = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
+	doc, err := document("asyncapi.yaml")
+	if err != nil {
+		return nil, err
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft7)
+	compiler.AssertFormat()
+	if err := compiler.AddResource("asyncapi.json", doc); err != nil {
+		return nil, err
+	}
+	messages, ok := dig(doc, "components", "messages").(map[string]any)
+	if !ok {
+		return nil, errors.New("asyncapi.yaml has no components.messages")
+	}
+	schemas := map[string]*jsonschema.Schema{}
+	for name, message := range messages {
+		ref, ok := dig(message, "payload", "$ref").(string)
+		if !ok {
+			return nil, fmt.Errorf("message %s has no payload reference", name)
+		}
+		if schemas[name], err = compiler.Compile("asyncapi.json" + ref); err != nil {
+			return nil, fmt.Errorf("schema of %s: %w", name, err)
+		}
+	}
+	return schemas, nil
+})
+
+func dig(v any, path ...string) any {
+	for _, key := range path {
+		m, _ := v.(map[string]any)
+		v = m[key]
+	}
+	return v
+}
+
+// frameEnd is how every frame from the server ends: frame_seq is its last member.
+var frameEnd = regexp.MustCompile(`,"frame_seq":[1-9][0-9]*\}$`)
+
+// checkFrame holds one frame from the server to asyncapi.yaml.
+func checkFrame(raw []byte) error {
+	schemas, err := frameSchemas()
+	if err != nil {
+		return err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	kind, _ := dig(value, "t").(string)
+	schema, known := schemas[kind]
+	if !known {
+		return fmt.Errorf("asyncapi.yaml has no frame %q", kind)
+	}
+	if err := schema.Validate(value); err != nil {
+		return fmt.Errorf("not what asyncapi.yaml says of %s: %w", kind, err)
+	}
+	if !frameEnd.Match(raw) {
+		return errors.New("frame_seq is not the last member")
+	}
+	return nil
+}
+
+// openAPI is the validator of openapi.yaml.
+var openAPI = sync.OnceValues(func() (validator.Validator, error) {
+	source, err := os.ReadFile(filepath.Join("..", "openapi.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	doc, err := libopenapi.NewDocument(source)
+	if err != nil {
+		return nil, err
+	}
+	v, errs := validator.NewValidator(doc)
+	return v, errors.Join(errs...)
+})
+
+func TestOpenAPIDocumentIsValid(t *testing.T) {
+	v, err := openAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, problems := v.ValidateDocument(); !ok {
+		for _, p := range problems {
+			t.Error(p)
+		}
+	}
+}
+
+func TestAsyncAPIReferencesResolve(t *testing.T) {
+	doc, err := document("asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := dig(doc, "asyncapi"); got != "3.0.0" {
+		t.Errorf("asyncapi is %v, want 3.0.0", got)
+	}
+	var walk func(at string, v any)
+	walk = func(at string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				if dig(doc, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...) == nil {
+					t.Errorf("%s: %s leads nowhere", at, ref)
+				}
+			}
+			for key, child := range v {
+				walk(at+"/"+key, child)
+			}
+		case []any:
+			for i, child := range v {
+				walk(fmt.Sprintf("%s/%d", at, i), child)
+			}
+		}
+	}
+	walk("", doc)
+}
+
+func TestAsyncAPIExamplesFitTheirSchemas(t *testing.T) {
+	schemas, err := frameSchemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := document("asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, schema := range schemas {
+		examples, _ := dig(doc, "components", "messages", name, "examples").([]any)
+		if len(examples) == 0 {
+			t.Errorf("%s has no example", name)
+		}
+		for _, example := range examples {
+			if err := schema.Validate(dig(example, "payload")); err != nil {
+				t.Errorf("example of %s: %v", name, err)
+			}
+		}
+	}
+}
+
+// The suite is only as strict as the document: these must not pass.
+func TestAsyncAPICatchesTypos(t *testing.T) {
+	const thread, id = "0197226c-3f55-7cc3-98c4-dc0c0c07398f", "01JWFG3M2J8K4N5P7Q8R0S1TVW"
+	const at = "2026-05-30T17:42:11.234Z"
+	for what, raw := range map[string]string{
+		"unknown field":             `{"t":"ping","at":"` + at + `","extra":1,"frame_seq":1}`,
+		"unknown type":              `{"t":"pink","at":"` + at + `","frame_seq":1}`,
+		"missing field":             `{"t":"delivered","thread_id":"` + thread + `","id":"` + id + `","at":"` + at + `","frame_seq":1}`,
+		"upper-case thread id":      `{"t":"read","thread_id":"` + strings.ToUpper(thread) + `","by":"bob","up_to":"` + id + `","at":"` + at + `","frame_seq":1}`,
+		"time without millis":       `{"t":"ping","at":"2026-05-30T17:42:11Z","frame_seq":1}`,
+		"impossible time":           `{"t":"ping","at":"2026-13-30T17:42:11.234Z","frame_seq":1}`,
+		"frame_seq of zero":         `{"t":"ping","at":"` + at + `","frame_seq":0}`,
+		"frame_seq not last":        `{"t":"ping","frame_seq":1,"at":"` + at + `"}`,
+		"created without members":   `{"t":"thread","thread_id":"` + thread + `","seq":1,"event":"created","type":"GROUP","by":"ann","at":"` + at + `","frame_seq":1}`,
+		"removed without a user":    `{"t":"thread","thread_id":"` + thread + `","seq":2,"event":"participant_removed","by":"ann","at":"` + at + `","frame_seq":1}`,
+		"added without a role":      `{"t":"thread","thread_id":"` + thread + `","seq":2,"event":"participant_added","user_id":"bob","by":"ann","at":"` + at + `","frame_seq":1}`,
+		"last_id of the wrong form": `{"t":"caught_up","last_id":"","replayed":0,"frame_seq":1}`,
+	} {
+		if err := checkFrame([]byte(raw)); err == nil {
+			t.Errorf("%s passes: %s", what, raw)
+		}
+	}
+}

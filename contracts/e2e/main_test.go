@@ -1,0 +1,64 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait. It is generous because a loaded machine is no
+// reason to fail; what passes never waits that long.
+const patience = 30 * time.Second
+
+// binary is the server under test, built with the race detector.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "parley-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "parley")
+	build := exec.Command("go", "build", "-race", "-o", binary, "./cmd/parley")
+	build.Dir = filepath.Join("..", "..")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the server:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// serveHelp is what `parley serve -h` says; optional flags are looked up in it.
+var serveHelp = sync.OnceValue(func() string {
+	out, _ := exec.Command(binary, "serve", "-h").CombinedOutput()
+	return string(out)
+})
+
+func hasFlag(name string) bool { return strings.Contains(serveHelp(), "-"+name) }
+
+// eventually polls a condition that nothing announces.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("still not so after %v: %s", patience, what)
+		}
+	}
+}

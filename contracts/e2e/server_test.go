@@ -1,0 +1,237 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// secret signs the tokens of every server the suite starts.
+var secret = []byte("a-secret-that-only-the-e2e-suite-knows-0123456789")
+
+// server is one Parley process on a directory and two ports of its own. It can
+// be stopped, killed and started again in the same place.
+type server struct {
+	dir       string
+	extra     []string
+	http, tcp string // addresses, the same over restarts
+
+	cmd    *exec.Cmd
+	log    *serverLog
+	exited chan struct{} // closed when the process is gone
+}
+
+// serverLog keeps what the process wrote on standard error, as it comes.
+type serverLog struct {
+	mu    sync.Mutex
+	lines bytes.Buffer
+	http  chan string
+	tcp   chan string
+	done  chan struct{}
+}
+
+func (l *serverLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.String()
+}
+
+func (l *serverLog) follow(r io.Reader) {
+	defer close(l.done)
+	for lines := bufio.NewReader(r); ; {
+		line, err := lines.ReadString('\n')
+		l.mu.Lock()
+		l.lines.WriteString(line)
+		l.mu.Unlock()
+		l.announce(line)
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (l *serverLog) announce(line string) {
+	var entry struct{ Msg, Service, Addr string }
+	if json.Unmarshal([]byte(line), &entry) != nil || entry.Msg != "listening" {
+		return
+	}
+	switch entry.Service {
+	case "http":
+		l.http <- entry.Addr
+	case "mqtt":
+		l.tcp <- entry.Addr
+	}
+}
+
+// startServer runs a server until the test ends, and then sees that it leaves
+// cleanly.
+func startServer(t *testing.T, extra ...string) *server {
+	t.Helper()
+	s := &server{dir: t.TempDir(), extra: extra, http: "127.0.0.1:0", tcp: "127.0.0.1:0"}
+	if err := os.WriteFile(s.secretFile(), append(secret, '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t)
+	t.Cleanup(func() {
+		if s.running() {
+			s.stop(t)
+		}
+	})
+	return s
+}
+
+func (s *server) secretFile() string { return filepath.Join(s.dir, "secret") }
+
+func (s *server) args() []string {
+	args := []string{
+		"serve", "--listen", s.http, "--mqtt-listen", s.tcp,
+		"--store", "pebble:" + filepath.Join(s.dir, "store"), "--jwt-secret-file", s.secretFile(),
+	}
+	if hasFlag("rate-send") && !slices.Contains(s.extra, "--rate-send") {
+		args = append(args, "--rate-send", "0")
+	}
+	if !slices.Contains(s.extra, "--drain-delay") {
+		args = append(args, "--drain-delay", "10ms")
+	}
+	return append(args, s.extra...)
+}
+
+// start runs the process and waits until it listens.
+func (s *server) start(t testing.TB) {
+	t.Helper()
+	s.log = &serverLog{http: make(chan string, 1), tcp: make(chan string, 1), done: make(chan struct{})}
+	s.exited = make(chan struct{})
+	s.cmd = exec.Command(binary, s.args()...)
+	s.cmd.Env = cleanEnvironment()
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	cmd, log, exited := s.cmd, s.log, s.exited
+	go log.follow(stderr)
+	go func() {
+		<-log.done // Wait closes the pipe, so all of it has to be read first
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	s.http = s.awaitAddress(t, log.http)
+	s.tcp = s.awaitAddress(t, log.tcp)
+}
+
+func (s *server) awaitAddress(t testing.TB, addr <-chan string) string {
+	t.Helper()
+	select {
+	case a := <-addr:
+		return a
+	case <-s.exited:
+		t.Fatalf("the server left while starting (%v):\n%s", s.cmd.ProcessState, s.log)
+	case <-time.After(patience):
+		s.kill(t)
+		t.Fatalf("the server does not listen:\n%s", s.log)
+	}
+	return ""
+}
+
+func (s *server) running() bool {
+	select {
+	case <-s.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// terminate asks the process to leave, as an operator's supervisor does.
+func (s *server) terminate(t testing.TB) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitExit sees the process gone with code 0 and nothing ugly in its log.
+func (s *server) awaitExit(t testing.TB) {
+	t.Helper()
+	select {
+	case <-s.exited:
+	case <-time.After(patience):
+		_ = s.cmd.Process.Signal(syscall.SIGQUIT)
+		<-s.exited
+		t.Errorf("the server did not leave after SIGTERM:\n%s", s.log)
+		return
+	}
+	s.checkLog(t)
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the server left with code %d after SIGTERM:\n%s", code, s.log)
+	}
+}
+
+func (s *server) stop(t testing.TB) {
+	t.Helper()
+	s.terminate(t)
+	s.awaitExit(t)
+}
+
+// kill is kill -9: the process gets no chance to write anything.
+func (s *server) kill(t testing.TB) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	<-s.exited
+	s.checkLog(t)
+}
+
+func (s *server) checkLog(t testing.TB) {
+	t.Helper()
+	log := s.log.String()
+	if strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
+		t.Errorf("the server's log has a race or a panic:\n%s", log)
+	}
+	if t.Failed() || os.Getenv("PARLEY_E2E_LOG") != "" {
+		t.Logf("the server's log:\n%s", tail(log, 100))
+	}
+}
+
+func tail(s string, lines int) string {
+	all := strings.Split(s, "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// cleanEnvironment keeps settings of the machine out of the test.
+func cleanEnvironment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PARLEY_") })
+}
+
+// status is the HTTP status of a GET without a token, or 0 if nobody answers.
+func (s *server) status(path string) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, nil)
+	if err != nil {
+		return 0
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
