@@ -77,7 +77,7 @@ type layer struct {
 var layers = []layer{
 	{"cmd", []string{"rest", "hooks", "broker", "contracts", "chat", "store", "bus"}},
 	{"rest", []string{"contracts", "chat"}},
-	{"hooks", []string{"contracts", "chat"}},
+	{"hooks", []string{"broker/session", "contracts", "chat"}}, // the sessions, which know no protocol; not the broker
 	{"broker", []string{"contracts", "chat"}},
 	{"contracts", []string{"chat"}},
 	{"store", []string{"chat"}},

@@ -69,6 +69,9 @@ func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 // Read gives the front the next bytes of checked packets.
 func (c *mqttConn) Read(p []byte) (int, error) {
 	for len(c.packet) == 0 {
+		if c.isClosing() {
+			return 0, io.EOF
+		}
 		if err := c.next(); err != nil {
 			return 0, c.refuse(err)
 		}
@@ -228,6 +231,7 @@ func (c *mqttConn) SetDeadline(t time.Time) error {
 // linger reads on until the client hangs up or the goodbye's time is over.
 func (c *mqttConn) linger() {
 	c.finish(nil)
+	_ = c.Conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 	_, _ = io.Copy(io.Discard, c.in)
 	c.kill()
 }

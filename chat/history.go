@@ -55,15 +55,15 @@ func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since
 
 // lastAt is the seq of the last event at or below id.
 func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error) {
-	at, err := s.store.SeqAt(ctx, thread, nextInOrder(id))
+	at, err := s.store.SeqAt(ctx, thread, NextInOrder(id))
 	if err != nil {
 		return 0, Unavailable("find the position", err)
 	}
 	return at - 1, nil
 }
 
-// nextInOrder is the lowest id above id; the highest of all stays itself.
-func nextInOrder(id EventID) EventID {
+// NextInOrder is the lowest id above id; the highest of all stays itself.
+func NextInOrder(id EventID) EventID {
 	for i := len(id) - 1; i >= 0; i-- {
 		if id[i]++; id[i] != 0 {
 			return id

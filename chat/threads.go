@@ -52,7 +52,7 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	var pair *PairExistsError
 	switch err := s.store.CreateThread(ctx, e); {
 	case errors.As(err, &pair):
-		v, err := s.Thread(ctx, Caller{User: c.User, Scopes: []Scope{ScopeRead}}, pair.Thread)
+		v, err := s.viewWithParticipants(ctx, c.User, pair.Thread)
 		return v, false, err
 	case err != nil:
 		return ThreadView{}, false, Unavailable("store the thread", err)
@@ -106,11 +106,15 @@ func (s *Service) Thread(ctx context.Context, c Caller, id ThreadID) (ThreadView
 	if err := c.need(ScopeRead); err != nil {
 		return ThreadView{}, err
 	}
+	return s.viewWithParticipants(ctx, c.User, id)
+}
+
+func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id ThreadID) (ThreadView, error) {
 	t, err := s.thread(ctx, id)
 	if err != nil {
 		return ThreadView{}, err
 	}
-	me, in := t.Participant(c.User)
+	me, in := t.Participant(user)
 	if !in {
 		return ThreadView{}, notAParticipant()
 	}
@@ -122,7 +126,7 @@ func (s *Service) Thread(ctx context.Context, c Caller, id ThreadID) (ThreadView
 	var read Seq
 	for i, p := range t.Participants {
 		views[i] = ParticipantView{Participant: p, DeliveredUpTo: marks[i].Received().Message, ReadUpTo: marks[i].Read.Message}
-		if p.User == c.User {
+		if p.User == user {
 			read = marks[i].Read.Seq
 		}
 	}

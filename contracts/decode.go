@@ -1,6 +1,7 @@
 package contracts
 
 import (
+	"cmp"
 	"errors"
 	"reflect"
 	"strings"
@@ -62,22 +63,21 @@ func fieldName(p jsontext.Pointer) string {
 	return name
 }
 
-// kindName says in the client's words what a field should have been.
+// kindNames are the Go kinds of request fields in the client's words.
+var kindNames = map[reflect.Kind]string{
+	reflect.Int64:  "an integer of 64 bits",
+	reflect.Slice:  "an array",
+	reflect.String: "a string",
+}
+
 func kindName(t reflect.Type) string {
 	if t == nil {
 		return "of another type"
 	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		return kindName(t.Elem())
-	case reflect.Int64:
-		return "an integer of 64 bits"
-	case reflect.Slice:
-		return "an array"
-	case reflect.String:
-		return "a string"
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
 	}
-	return "of another type"
+	return cmp.Or(kindNames[t.Kind()], "of another type")
 }
 
 // required gathers the members that a request must have and has not. It returns

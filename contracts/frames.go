@@ -26,9 +26,6 @@ const (
 // is the connection's own: [Frame.Append] adds it.
 type Frame []byte
 
-// maxFrameSeqBytes is the longest end of a frame: 20 digits and the brace.
-const maxFrameSeqBytes = 21
-
 // Append writes the whole frame with its number behind dst.
 func (f Frame) Append(dst []byte, frameSeq uint64) []byte {
 	dst = append(dst, f...)
@@ -214,12 +211,11 @@ func (o *object) members(members []chat.InitialMember, joined time.Time) {
 		if i > 0 {
 			o.buf = append(o.buf, ',')
 		}
-		inner := object{buf: append(o.buf, '{')}
-		inner.text("user_id", string(m.User))
-		inner.buf = append(inner.buf[:len(o.buf)+1], inner.buf[len(o.buf)+2:]...) // the comma before the first member
-		inner.text("role", string(m.Role))
-		inner.time("joined_at", joined)
-		o.buf = append(inner.buf, '}')
+		o.buf = append(o.buf, `{"user_id":`...)
+		o.buf, _ = jsontext.AppendQuote(o.buf, string(m.User)) // see text
+		o.text("role", string(m.Role))
+		o.time("joined_at", joined)
+		o.buf = append(o.buf, '}')
 	}
 	o.buf = append(o.buf, ']')
 }

@@ -20,7 +20,6 @@ const (
 	CodeBodyTooLarge         chat.Code = "body_too_large"
 	CodeHeadersTooLarge      chat.Code = "headers_too_large"
 	CodeRequestTimeout       chat.Code = "request_timeout"
-	CodeRateLimited          chat.Code = "rate_limited"
 	CodeInternal             chat.Code = "internal"
 	CodeUpgradeRequired      chat.Code = "upgrade_required"   // contract 4: not a WebSocket request
 	CodeOriginNotAllowed     chat.Code = "origin_not_allowed" // contract 4
@@ -74,7 +73,7 @@ var problemKinds = map[chat.Code]problemKind{
 	CodeBodyTooLarge:              {http.StatusRequestEntityTooLarge, "The body is too large"},
 	CodeUnsupportedMediaType:      {http.StatusUnsupportedMediaType, "The body must be application/json"},
 	chat.CodeIdempotencyKeyReused: {http.StatusUnprocessableEntity, "The idempotency key was used for another request"},
-	CodeRateLimited:               {http.StatusTooManyRequests, "Too many requests"},
+	chat.CodeRateLimited:          {http.StatusTooManyRequests, "Too many requests"},
 	CodeOriginNotAllowed:          {http.StatusForbidden, "Pages of this origin may not connect"},
 	CodeUpgradeRequired:           {http.StatusUpgradeRequired, "A WebSocket upgrade is required"},
 	CodeHeadersTooLarge:           {http.StatusRequestHeaderFieldsTooLarge, "The headers are too large"},

@@ -23,8 +23,8 @@ func TestProblemOf(t *testing.T) {
 		{"a refusal", chat.Refuse(chat.CodeThreadFull, "full"), 409, chat.CodeThreadFull, 0},
 		{"a wrapped one", fmt.Errorf("doing: %w", chat.Refuse(chat.CodeNotAnAdmin, "no")), 403, chat.CodeNotAnAdmin, 0},
 		{"the store is away", chat.Unavailable("read", errors.New("disk 7")), 503, chat.CodeUnavailable, 1},
-		{"half seconds round up", &chat.Error{Code: CodeRateLimited, RetryAfter: 1500 * time.Millisecond}, 429, CodeRateLimited, 2},
-		{"429 always says when", &chat.Error{Code: CodeRateLimited}, 429, CodeRateLimited, 1},
+		{"half seconds round up", &chat.Error{Code: chat.CodeRateLimited, RetryAfter: 1500 * time.Millisecond}, 429, chat.CodeRateLimited, 2},
+		{"429 always says when", &chat.Error{Code: chat.CodeRateLimited}, 429, chat.CodeRateLimited, 1},
 		{"no refusal", errors.New("disk 7"), 500, CodeInternal, 0},
 		{"an unknown code", chat.Refuse("disk_7", "disk 7"), 500, CodeInternal, 0},
 	} {

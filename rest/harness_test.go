@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -67,10 +68,8 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	t.Cleanup(func() {
 		stop()
 		service.Close()
-		for _, close := range []func() error{bus.Close, st.Close} {
-			if err := close(); err != nil {
-				t.Error(err)
-			}
+		if err := errors.Join(bus.Close(), st.Close()); err != nil {
+			t.Error(err)
 		}
 	})
 	return w

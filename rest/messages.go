@@ -38,12 +38,11 @@ func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		return err
 	}
 	status := http.StatusAccepted
-	switch result.Outcome {
-	case chat.Replayed:
+	if result.Outcome == chat.Replayed {
 		c.Set(idempotencyReplayedHeader, "true")
-	case chat.ClientSeqTaken:
-		// No problem document: the client wants the message it sent before.
-		status = http.StatusConflict
+	}
+	if result.Outcome == chat.ClientSeqTaken {
+		status = http.StatusConflict // no problem document: the client wants the message it sent before
 	}
 	return respond(c, status, contracts.NewMessage(result.Event))
 }

@@ -64,7 +64,11 @@ func begin(c *fiber.Ctx) *exchange {
 	return ex
 }
 
-func exchangeOf(c *fiber.Ctx) *exchange { return c.Locals(exchangeKey{}).(*exchange) }
+// exchangeOf is what begin put there.
+func exchangeOf(c *fiber.Ctx) *exchange {
+	ex, _ := c.Locals(exchangeKey{}).(*exchange)
+	return ex
+}
 
 // requestID takes the client's, if it is 1 to 128 visible ASCII characters and
 // so can do no harm in a header or a log, or makes one (contract 3).

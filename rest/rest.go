@@ -178,7 +178,9 @@ func limitConnections(app *fiber.App, l Limits) {
 	// Fiber answers a method it does not know by itself, past all of ours.
 	route := server.Handler
 	server.Handler = func(ctx *fasthttp.RequestCtx) {
-		ctx.Request.Header.SetMethod(knownMethod(string(ctx.Method())))
+		if sent := string(ctx.Method()); knownMethod(sent) != sent {
+			ctx.Request.Header.SetMethod(otherMethod)
+		}
 		route(ctx)
 	}
 }

@@ -71,11 +71,11 @@ func (r *Registry) start(ctx context.Context, o origin, line chat.UserThread) (c
 		}
 		from := floor - 1
 		if known && cursor > from {
-			at, err := r.store.SeqAt(ctx, line.Thread, o.at)
+			news, err := r.store.SeqAt(ctx, line.Thread, chat.NextInOrder(o.at))
 			if err != nil {
 				return 0, err
 			}
-			from = max(from, min(cursor, at))
+			from = max(from, min(cursor, news-1))
 		}
 		cursor = from
 	}

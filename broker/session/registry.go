@@ -161,6 +161,7 @@ func (r *Registry) Open(p Params) (*Session, error) {
 	}
 	if s.prev != nil {
 		s.prev.Close(TakenOver)
+		s.prev.End() // now, not when its client has hung up: the new session waits for it
 	}
 	s.progress.coverage(s.interest.allFrames(), 0)
 	r.beat.add(s)

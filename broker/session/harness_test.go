@@ -1,0 +1,306 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/parleyhq/parley/bus/local"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+	"github.com/parleyhq/parley/store"
+)
+
+// node is a chat service with its sessions, on a real store.
+type node struct {
+	t        *testing.T
+	store    chat.Store
+	chat     *chat.Service
+	sessions *Registry
+	keys     int
+	mu       sync.Mutex
+}
+
+func newNode(t *testing.T, limits Limits) *node {
+	t.Helper()
+	st, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus := local.New()
+	n := &node{t: t, store: st, chat: chat.New(chat.Config{Store: st, Bus: bus})}
+	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Receipts: n.chat, Limits: limits})
+	t.Cleanup(func() {
+		n.chat.Close()
+		n.sessions.Close(context.Background())
+		if err := bus.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+func as(user chat.UserID, device chat.DeviceID) chat.Caller {
+	return chat.Caller{User: user, Device: device, Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}}
+}
+
+func (n *node) group(by chat.UserID, others ...chat.UserID) chat.ThreadID {
+	n.t.Helper()
+	v, _, err := n.chat.CreateThread(n.t.Context(), as(by, "web"), chat.CreateThread{Type: chat.Group, Participants: others})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return v.ID
+}
+
+func (n *node) send(by chat.Caller, thread chat.ThreadID, text string) chat.Event {
+	n.t.Helper()
+	n.mu.Lock()
+	n.keys++
+	key := n.keys
+	n.mu.Unlock()
+	r, err := n.chat.Send(n.t.Context(), by, chat.SendRequest{
+		Thread: thread, IdempotencyKey: fmt.Sprint("k", key), ClientSeq: int64(key), Ciphertext: []byte(text),
+	})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return r.Event
+}
+
+// device is a connected client with a transport of its own: it takes a frame when
+// the test lets it, so that a test decides who is slow.
+type device struct {
+	n    *node
+	sess *Session
+
+	mu     sync.Mutex
+	cond   *sync.Cond
+	woken  bool
+	frames []frame
+	closed Reason
+	stall  bool // does not read
+	ended  bool
+	manual bool // the test acknowledges
+	wg     sync.WaitGroup
+}
+
+type frame struct {
+	T        string `json:"t"`
+	Thread   string `json:"thread_id"`
+	Seq      int    `json:"seq"`
+	ID       string `json:"id"`
+	By       string `json:"by"`
+	UpTo     string `json:"up_to"`
+	Event    string `json:"event"`
+	LastID   string `json:"last_id"`
+	Replayed int    `json:"replayed"`
+	FrameSeq uint64 `json:"frame_seq"`
+	packet   uint16
+}
+
+type option func(*device, *Params)
+
+func lastSeen(id chat.MessageID) option { return func(_ *device, p *Params) { p.LastSeen = id } }
+func manualAcks(d *device, _ *Params)   { d.manual = true }
+func stalled(d *device, _ *Params)      { d.stall = true }
+func mqtt(d *device, p *Params)         { p.SubscribesAll, p.Pings = false, false }
+func receiveMaximum(n int) option       { return func(_ *device, p *Params) { p.ReceiveMaximum = n } }
+
+// connect opens a session. An MQTT one still has to subscribe.
+func (n *node) connect(c chat.Caller, options ...option) *device {
+	n.t.Helper()
+	d := &device{n: n}
+	d.cond = sync.NewCond(&d.mu)
+	p := Params{Caller: c, Expires: time.Now().Add(time.Hour), Transport: d, SubscribesAll: true}
+	for _, o := range options {
+		o(d, &p)
+	}
+	s, err := n.sessions.Open(p)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	d.sess = s
+	d.wg.Add(1)
+	go d.write()
+	n.t.Cleanup(d.disconnect)
+	s.Start()
+	return d
+}
+
+func (d *device) Wake() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.woken = true
+	d.cond.Broadcast()
+}
+
+func (d *device) Close(r Reason) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed == 0 {
+		d.closed = r
+	}
+	d.ended = true
+	d.cond.Broadcast()
+}
+
+// disconnect ends the connection and waits until the session is settled.
+func (d *device) disconnect() {
+	d.mu.Lock()
+	d.ended = true
+	d.cond.Broadcast()
+	d.mu.Unlock()
+	d.wg.Wait()
+	d.sess.End()
+	<-d.sess.done
+}
+
+// write is the connection's writer.
+func (d *device) write() {
+	defer d.wg.Done()
+	for {
+		d.mu.Lock()
+		for !d.ended && (!d.woken || d.stall) {
+			d.cond.Wait()
+		}
+		if d.ended {
+			d.mu.Unlock()
+			return
+		}
+		d.woken = false
+		d.mu.Unlock()
+		b := &batch{}
+		d.sess.Fill(b)
+		if len(b.frames) > 0 {
+			d.deliver(b.frames)
+		}
+	}
+}
+
+func (d *device) deliver(frames []frame) {
+	d.mu.Lock()
+	d.frames = append(d.frames, frames...)
+	d.woken = true
+	d.cond.Broadcast()
+	manual := d.manual
+	d.mu.Unlock()
+	if !manual {
+		d.ack(frames...)
+	}
+}
+
+func (d *device) ack(frames ...frame) {
+	for _, f := range frames {
+		if f.packet != 0 {
+			d.sess.AckPacket(f.packet)
+		} else if !d.sess.AckThrough(f.FrameSeq) {
+			d.n.t.Errorf("frame %d cannot be acknowledged", f.FrameSeq)
+		}
+	}
+}
+
+func (d *device) resume() {
+	d.mu.Lock()
+	d.stall = false
+	d.cond.Broadcast()
+	d.mu.Unlock()
+}
+
+// batch takes up to eight frames at once.
+type batch struct{ frames []frame }
+
+func (b *batch) Room() bool { return len(b.frames) < 8 }
+
+func (b *batch) Put(d Delivery) bool {
+	f := frame{}
+	if err := json.Unmarshal(d.Frame.Append(nil, d.FrameSeq), &f); err != nil {
+		panic(err)
+	}
+	f.packet = d.PacketID
+	b.frames = append(b.frames, f)
+	return true
+}
+
+// await waits until the frames so far satisfy want, and returns them.
+func (d *device) await(what string, want func([]frame) bool) []frame {
+	d.n.t.Helper()
+	expired := false
+	timer := time.AfterFunc(20*time.Second, func() {
+		d.mu.Lock()
+		expired = true
+		d.cond.Broadcast()
+		d.mu.Unlock()
+	})
+	defer timer.Stop()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for !want(d.frames) {
+		if expired {
+			d.n.t.Fatalf("%s never came; got %d frames: %+v", what, len(d.frames), d.frames)
+		}
+		d.cond.Wait()
+	}
+	return append([]frame(nil), d.frames...)
+}
+
+func (d *device) awaitFrame(t string, match func(frame) bool) frame {
+	d.n.t.Helper()
+	var found frame
+	d.await(t, func(frames []frame) bool {
+		for _, f := range frames {
+			if f.T == t && match(f) {
+				found = f
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func (d *device) awaitCaughtUp() frame {
+	d.n.t.Helper()
+	return d.awaitFrame(contracts.FrameCaughtUp, func(frame) bool { return true })
+}
+
+func (d *device) awaitSeq(thread chat.ThreadID, seq chat.Seq) []frame {
+	d.n.t.Helper()
+	return d.await(fmt.Sprintf("event %d", seq), func(frames []frame) bool {
+		for _, f := range frames {
+			if f.Thread == thread.String() && f.Seq == int(seq) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (d *device) subscribe(name string) {
+	d.n.t.Helper()
+	f, err := contracts.ParseFilter(name)
+	if err != nil {
+		d.n.t.Fatal(err)
+	}
+	if !d.sess.Subscribe(name, f, 1) {
+		d.n.t.Fatalf("%s was refused", name)
+	}
+	d.sess.Wake()
+}
+
+// seqs lists the event numbers of one thread in the order they came.
+func seqs(frames []frame, thread chat.ThreadID) []int {
+	var got []int
+	for _, f := range frames {
+		if f.Thread == thread.String() && f.Seq > 0 {
+			got = append(got, f.Seq)
+		}
+	}
+	return got
+}

@@ -1,0 +1,149 @@
+package contracts
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+const topicThread = "01970c2e-3c00-7000-8000-000000000001"
+
+func TestFiltersWithinTheTree(t *testing.T) {
+	thread := mustThread(topicThread)
+	everything := Filter{
+		Threads: true, AnyThread: true, Frames: true, Typing: true, Presence: true, AnyUser: true,
+		Devices: true, OwnDevice: true, DeviceFrames: true,
+	}
+	for name, want := range map[string]Filter{
+		"v1/#":                                    everything,
+		"v1/threads/#":                            {Threads: true, AnyThread: true, Frames: true, Typing: true},
+		"v1/threads/+/frames":                     {Threads: true, AnyThread: true, Frames: true},
+		"v1/threads/+/typing":                     {Threads: true, AnyThread: true, Typing: true},
+		"v1/threads/+/+":                          {Threads: true, AnyThread: true, Frames: true, Typing: true},
+		"v1/threads/+":                            {Threads: true, AnyThread: true},
+		"v1/threads/" + topicThread + "/frames":   {Threads: true, Thread: thread, Frames: true},
+		"v1/threads/" + topicThread + "/#":        {Threads: true, Thread: thread, Frames: true, Typing: true},
+		"v1/threads/" + topicThread + "/frames/#": {Threads: true, Thread: thread, Frames: true},
+		"v1/threads/" + topicThread + "/messages": {Threads: true, Thread: thread},
+		"v1/threads/+/frames/more":                {Threads: true, AnyThread: true},
+		"v1/presence/bob":                         {Presence: true, User: "bob"},
+		"v1/presence/+":                           {Presence: true, AnyUser: true},
+		"v1/presence/#":                           {Presence: true, AnyUser: true},
+		"v1/devices/phone/frames":                 {Devices: true, Device: "phone", DeviceFrames: true},
+		"v1/devices/phone/#":                      {Devices: true, Device: "phone", DeviceFrames: true},
+		"v1/devices/phone/replies":                {Devices: true, Device: "phone"},
+	} {
+		if got, err := ParseFilter(name); err != nil || got != want {
+			t.Errorf("%s gave %+v, %v; want %+v", name, got, err, want)
+		}
+	}
+}
+
+func TestFiltersRefused(t *testing.T) {
+	for name, want := range map[string]FilterError{
+		"#":                        ErrFilterOutside,
+		"+/threads/+/frames":       ErrFilterOutside,
+		"+/+/+/+":                  ErrFilterOutside,
+		"$SYS/#":                   ErrFilterOutside,
+		"v1":                       ErrFilterOutside,
+		"v1/+":                     ErrFilterOutside,
+		"v1/+/+/frames":            ErrFilterOutside,
+		"v1/threads":               ErrFilterOutside,
+		"v1/threads//frames":       ErrFilterOutside,
+		"v1/threads/nobody/frames": ErrFilterOutside,
+		"v1/threads/" + strings.ToUpper(topicThread) + "/frames": ErrFilterOutside,
+		"v1/presence/me":                   ErrFilterOutside,
+		"v1/devices/+/frames":              ErrFilterOutside,
+		"v1/devices/#":                     ErrFilterOutside,
+		"v2/threads/+/frames":              ErrFilterOutside,
+		"/v1/threads/+/frames":             ErrFilterOutside,
+		"$share/group/v1/threads/+/frames": ErrFilterShared,
+		"$share/g":                         ErrFilterShared,
+		"":                                 ErrFilterMalformed,
+		"v1/threads/#/frames":              ErrFilterMalformed,
+		"v1/threads/a+/frames":             ErrFilterMalformed,
+		"v1/thr#":                          ErrFilterMalformed,
+		"v1/threads/\x00/frames":           ErrFilterMalformed,
+		"v1/threads/\xff/frames":           ErrFilterMalformed,
+		"v1/" + strings.Repeat("x", 1<<16): ErrFilterMalformed,
+	} {
+		if got, err := ParseFilter(name); !errors.Is(err, want) {
+			t.Errorf("%.60q gave %+v, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+func TestTopicsClientsPublishTo(t *testing.T) {
+	thread := mustThread(topicThread)
+	for name, want := range map[string]Topic{
+		"v1/threads/" + topicThread + "/typing":   {Kind: TopicThreadTyping, Thread: thread},
+		"v1/threads/" + topicThread + "/messages": {Kind: TopicThreadMessages, Thread: thread},
+		"v1/devices/phone/up":                     {Kind: TopicDeviceUp, Device: "phone"},
+		"v1/threads/" + topicThread + "/frames":   {},
+		"v1/devices/phone/frames":                 {},
+		"v1/presence/bob":                         {},
+		"v1/threads/x/typing":                     {},
+		"v1/devices//up":                          {},
+		"v1/devices/phone/up/":                    {},
+		"$SYS/broker":                             {},
+		"":                                        {},
+	} {
+		if got := ParseTopic(name); got != want {
+			t.Errorf("%q gave %+v, want %+v", name, got, want)
+		}
+	}
+	if got := ThreadFramesTopic(thread); got != "v1/threads/"+topicThread+"/frames" {
+		t.Error(got)
+	}
+	if got := DeviceFramesTopic("phone"); got != "v1/devices/phone/frames" {
+		t.Error(got)
+	}
+}
+
+// A filter that names a thread covers that thread's topic exactly when MQTT says
+// that the filter matches the topic.
+func FuzzTopicFilter(f *testing.F) {
+	for _, seed := range []string{"v1/#", "v1/threads/+/frames", "v1/threads/" + topicThread + "/#", "v1/threads/+/+", "$share/a/b", "+/+", "v1/threads/+/frames/#"} {
+		f.Add(seed)
+	}
+	thread := mustThread(topicThread)
+	f.Fuzz(func(t *testing.T, name string) {
+		parsed, err := ParseFilter(name)
+		if err != nil {
+			return
+		}
+		if got, want := parsed.CoversThread(thread), matches(name, ThreadFramesTopic(thread)); got != want {
+			t.Errorf("%q covers the thread's frames: %v, MQTT matches: %v", name, got, want)
+		}
+	})
+}
+
+// matches is MQTT 5, 4.7, for well-formed filters.
+func matches(filter, topic string) bool {
+	filters, levels := strings.Split(filter, "/"), strings.Split(topic, "/")
+	for i, f := range filters {
+		switch {
+		case f == "#":
+			return len(levels) >= i
+		case i >= len(levels) || f != "+" && f != levels[i]:
+			return false
+		}
+	}
+	return len(filters) == len(levels)
+}
+
+func FuzzTopic(f *testing.F) {
+	f.Add("v1/threads/" + topicThread + "/typing")
+	f.Add("v1/devices/phone/up")
+	f.Fuzz(func(t *testing.T, name string) {
+		got := ParseTopic(name)
+		if got.Kind == TopicDeviceUp && name != "v1/devices/"+string(got.Device)+"/up" {
+			t.Errorf("%q became %+v", name, got)
+		}
+		if got.Kind == TopicThreadTyping && got.Thread == (chat.ThreadID{}) && !strings.Contains(name, "00000000") {
+			t.Errorf("%q became %+v", name, got)
+		}
+	})
+}
