@@ -156,8 +156,8 @@ func FuzzFrameText(f *testing.F) {
 
 func TestClientFrames(t *testing.T) {
 	for in, want := range map[string]ClientFrame{
-		`{"t":"pong"}`:                      {Type: FramePong},
-		`{"t":"client_ack","frame_seq":12}`: {Type: FrameClientAck, FrameSeq: 12},
+		`{"t":"pong"}`:                                      {Type: FramePong},
+		`{"t":"client_ack","frame_seq":12}`:                 {Type: FrameClientAck, FrameSeq: 12},
 		`{"t":"client_ack","frame_seq":0,"future":{"x":1}}`: {Type: FrameClientAck},
 	} {
 		if got, err := ParseClientFrame([]byte(in)); err != nil || got != want {
