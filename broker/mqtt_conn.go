@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fasthttp/websocket"
+
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
@@ -60,7 +62,8 @@ func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 	c.writer = writer{conn: socket, fill: c.fill}
 	if stream, ok := socket.(*wsStream); ok {
 		c.seal, c.head = sealBinary, maxWSHeader
-		answerControl(stream.ws, func([]byte) error { return nil }, func([]byte) { c.finish(nil) })
+		c.farewell = closeMessage(websocket.CloseNormalClosure, "")
+		answerControl(stream.ws, c.sendRaw, func([]byte) { c.finish(nil) })
 	}
 	_ = socket.SetReadDeadline(time.Now().Add(connectTimeout))
 	return c

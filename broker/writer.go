@@ -20,9 +20,12 @@ type writer struct {
 	fill func(dst []byte) []byte
 	seal func(batch []byte) []byte
 	head int // bytes to leave free before a batch, for seal
+	// farewell is the last thing on the wire, after the sealed goodbye.
+	farewell []byte
 
 	mu      sync.Mutex
 	control []byte // whole packets, in order
+	raw     []byte // what goes out as it is, past seal: answers of the WebSocket itself
 	running bool
 	again   bool // woken while running
 	closing bool // after control, nothing more is written
@@ -53,18 +56,23 @@ func (w *writer) wake() {
 
 // send queues a packet of the protocol. It fails, and ends the connection, if the
 // client lets too many wait.
-func (w *writer) send(packet []byte) error {
+func (w *writer) send(packet []byte) error { return w.queue(&w.control, packet) }
+
+// sendRaw queues bytes that are not sealed.
+func (w *writer) sendRaw(b []byte) error { return w.queue(&w.raw, b) }
+
+func (w *writer) queue(to *[]byte, b []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.dead || w.closing:
 		return net.ErrClosed
-	case len(w.control)+len(packet) > maxControlBytes:
+	case len(w.control)+len(w.raw)+len(b) > maxControlBytes:
 		w.dead = true
 		_ = w.conn.Close()
 		return errControlFull
 	}
-	w.control = append(w.control, packet...)
+	*to = append(*to, b...)
 	w.start()
 	return nil
 }
@@ -95,16 +103,12 @@ func (w *writer) run() {
 	buf := batches.Get().(*[]byte)
 	defer putBatch(buf)
 	for {
-		control, closing, more := w.next()
+		control, raw, closing, more := w.next()
 		if !more {
 			return
 		}
-		batch := append((*buf)[:w.head], control...)
-		if !closing {
-			batch = w.fill(batch)
-		}
-		*buf = batch
-		if len(batch) > w.head && !w.write(batch, closing) {
+		batch := w.compose(buf, control, raw, closing)
+		if len(batch) > 0 && !w.write(batch, closing) {
 			return
 		}
 		if closing {
@@ -114,16 +118,40 @@ func (w *writer) run() {
 	}
 }
 
+// compose makes the next write: what the WebSocket answers, the packets that
+// wait, frames of the session.
+func (w *writer) compose(buf *[]byte, control, raw []byte, closing bool) []byte {
+	batch := append((*buf)[:w.head], control...)
+	if !closing {
+		batch = w.fill(batch)
+	}
+	*buf = batch
+	switch {
+	case len(batch) == w.head:
+		batch = nil
+	case w.seal != nil:
+		batch = w.seal(batch)
+	}
+	if len(raw) > 0 {
+		batch = append(raw, batch...)
+	}
+	if closing {
+		batch = append(batch, w.farewell...)
+	}
+	return batch
+}
+
 // next takes what waits; with nothing to do it ends the run.
-func (w *writer) next() (control []byte, closing, more bool) {
+func (w *writer) next() (control, raw []byte, closing, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.dead || !w.again && !w.closing && len(w.control) == 0 {
+	if w.dead || !w.again && !w.closing && len(w.control) == 0 && len(w.raw) == 0 {
 		w.running = false
-		return nil, false, false
+		return nil, nil, false, false
 	}
-	control, w.control, w.again = w.control, nil, false
-	return control, w.closing, true
+	control, raw = w.control, w.raw
+	w.control, w.raw, w.again = nil, nil, false
+	return control, raw, w.closing, true
 }
 
 // write sends one batch; frames were pulled for as long as it had room, so there
@@ -137,9 +165,6 @@ func (w *writer) write(batch []byte, closing bool) bool {
 	}
 	_ = w.conn.SetWriteDeadline(time.Now().Add(timeout))
 	w.mu.Unlock()
-	if w.seal != nil {
-		batch = w.seal(batch)
-	}
 	if _, err := w.conn.Write(batch); err != nil {
 		w.kill()
 		return false

@@ -15,8 +15,8 @@ import (
 // reason to fail; what passes never waits that long.
 const patience = 30 * time.Second
 
-// binary is the server under test, built with the race detector.
-var binary string
+// parleyBinary is the server under test, built with the race detector.
+var parleyBinary string
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -29,8 +29,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "parley")
-	build := exec.Command("go", "build", "-race", "-o", binary, "./cmd/parley")
+	parleyBinary = filepath.Join(dir, "parley")
+	build := exec.Command("go", "build", "-race", "-o", parleyBinary, "./cmd/parley")
 	build.Dir = filepath.Join("..", "..")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
@@ -42,7 +42,7 @@ func run(m *testing.M) int {
 
 // serveHelp is what `parley serve -h` says; optional flags are looked up in it.
 var serveHelp = sync.OnceValue(func() string {
-	out, _ := exec.Command(binary, "serve", "-h").CombinedOutput()
+	out, _ := exec.Command(parleyBinary, "serve", "-h").CombinedOutput()
 	return string(out)
 })
 

@@ -114,7 +114,7 @@ func (s *server) start(t testing.TB) {
 	t.Helper()
 	s.log = &serverLog{http: make(chan string, 1), tcp: make(chan string, 1), done: make(chan struct{})}
 	s.exited = make(chan struct{})
-	s.cmd = exec.Command(binary, s.args()...)
+	s.cmd = exec.Command(parleyBinary, s.args()...)
 	s.cmd.Env = cleanEnvironment()
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {

@@ -48,3 +48,17 @@ var subject = storetest.Subject{
 }
 
 func TestConformance(t *testing.T) { storetest.Run(t, subject) }
+
+func TestModel(t *testing.T) { storetest.RunModel(t, subject) }
+
+// BenchmarkStore runs on the disk that holds the temporary directory.
+func BenchmarkStore(b *testing.B) {
+	storetest.Benchmark(b, storetest.Subject{Open: func(tb storetest.TB, now func() time.Time) chat.Store {
+		s, err := Open(b.TempDir(), Options{Now: now})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = s.Close() })
+		return s
+	}})
+}

@@ -65,8 +65,7 @@ func (d *durable) view() (*view, error) {
 		return nil, errClosed
 	}
 	d.views.Add(1)
-	d.current.refs++
-	return d.current, nil
+	return &view{snap: d.db.NewSnapshot(), of: d, refs: 1}, nil
 }
 
 func (v *view) release() {
