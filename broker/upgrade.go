@@ -128,9 +128,11 @@ func (u *upgrader) authenticate(r request) (session.Params, error) {
 	}
 	p := session.Params{Caller: caller, Expires: id.Expires, Pings: true, SubscribesAll: true}
 	if r.LastSeen != "" {
-		if p.LastSeen, err = chat.ParseMessageID(r.LastSeen); err != nil {
+		last, err := chat.ParseMessageID(r.LastSeen)
+		if err != nil {
 			return session.Params{}, chat.Invalid("last_seen_id", "must be a message id")
 		}
+		p.LastSeen = &last
 	}
 	return p, u.broker.cfg.Sessions.Admits(caller)
 }

@@ -82,9 +82,11 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 		ReceiveMaximum: int(cl.Properties.Props.ReceiveMaximum),
 	}
 	if lastSeen != "" {
-		if params.LastSeen, err = chat.ParseMessageID(lastSeen); err != nil {
+		last, err := chat.ParseMessageID(lastSeen)
+		if err != nil {
 			return session.Params{}, err
 		}
+		params.LastSeen = &last
 	}
 	return params, nil
 }

@@ -107,7 +107,7 @@ type frame struct {
 
 type option func(*device, *Params)
 
-func lastSeen(id chat.MessageID) option { return func(_ *device, p *Params) { p.LastSeen = id } }
+func lastSeen(id chat.MessageID) option { return func(_ *device, p *Params) { p.LastSeen = &id } }
 func manualAcks(d *device, _ *Params)   { d.manual = true }
 func stalled(d *device, _ *Params)      { d.stall = true }
 func mqtt(d *device, p *Params)         { p.SubscribesAll, p.Pings = false, false }

@@ -34,7 +34,8 @@ func (r *Registry) settle(ctx context.Context, s *Session, lines []chat.UserThre
 		return origin{}, err
 	}
 	now := chat.EventIDAt(s.started)
-	if last := s.params.LastSeen; !last.IsZero() {
+	if s.params.LastSeen != nil {
+		last := *s.params.LastSeen
 		if last.Compare(now) > 0 {
 			last = now // what comes from here on is news, whatever the client says
 		}

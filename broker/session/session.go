@@ -69,8 +69,8 @@ type Delivery struct {
 // Params say who connects and how.
 type Params struct {
 	Caller    chat.Caller
-	Expires   time.Time      // when the token does
-	LastSeen  chat.MessageID // the client's resume position; zero: what it acknowledged
+	Expires   time.Time       // when the token does
+	LastSeen  *chat.MessageID // the client's resume position; nil: what it acknowledged
 	Transport Transport
 
 	// Pings is set for JSON connections, which are pinged and must answer.

@@ -74,33 +74,34 @@ type node struct {
 }
 
 // start opens everything, or nothing: on an error what was opened is closed again.
-func start(set settings, log *slog.Logger) (n *node, err error) {
-	n = &node{set: set, log: log, failed: make(chan error, 3)}
-	defer func() {
-		if err != nil {
-			n.close()
-		}
-	}()
-	verifier, err := n.loadKeys()
-	if err != nil {
-		return nil, err
-	}
-	if err := n.listen(); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	if n.store, err = store.Open(ctx, set.store, store.Options{IdempotencyWindow: set.limits.IdempotencyWindow, Log: log}); err != nil {
-		return nil, fmt.Errorf("open --store: %w", err)
-	}
-	if n.bus, err = bus.Open(set.bus); err != nil {
-		return nil, fmt.Errorf("open --bus: %w", err)
-	}
-	if err := n.assemble(verifier); err != nil {
+func start(set settings, log *slog.Logger) (*node, error) {
+	n := &node{set: set, log: log, failed: make(chan error, 3)}
+	if err := n.open(); err != nil {
+		n.close()
 		return nil, err
 	}
 	n.run()
 	return n, nil
+}
+
+func (n *node) open() error {
+	verifier, err := n.loadKeys()
+	if err != nil {
+		return err
+	}
+	if err := n.listen(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Log: n.log}
+	if n.store, err = store.Open(ctx, n.set.store, opts); err != nil {
+		return fmt.Errorf("open --store: %w", err)
+	}
+	if n.bus, err = bus.Open(n.set.bus); err != nil {
+		return fmt.Errorf("open --bus: %w", err)
+	}
+	return n.assemble(verifier)
 }
 
 func (n *node) loadKeys() (*token.Verifier, error) {

@@ -65,7 +65,8 @@ func (d *durable) view() (*view, error) {
 		return nil, errClosed
 	}
 	d.views.Add(1)
-	return &view{snap: d.db.NewSnapshot(), of: d, refs: 1}, nil
+	d.current.refs++
+	return d.current, nil
 }
 
 func (v *view) release() {

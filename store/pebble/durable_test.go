@@ -1,0 +1,406 @@
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// gate stands before the syncs of the log. While it is shut they wait, and tell
+// so; failing, they fail.
+type gate struct {
+	mu      sync.Mutex
+	shut    chan struct{} // nil: open
+	arrived chan struct{}
+	failure error
+}
+
+func newGate() *gate { return &gate{arrived: make(chan struct{}, 100)} }
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = make(chan struct{})
+}
+
+// open lets syncs through, or makes them fail from now on.
+func (g *gate) open(failure error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failure = failure
+	if g.shut != nil {
+		close(g.shut)
+		g.shut = nil
+	}
+}
+
+func (g *gate) pass() error {
+	g.mu.Lock()
+	shut := g.shut
+	g.mu.Unlock()
+	if shut != nil {
+		g.arrived <- struct{}{}
+		<-shut
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failure
+}
+
+// gatedFS has the gate before every sync of a log file.
+type gatedFS struct {
+	vfs.FS
+	gate *gate
+}
+
+func (fs gatedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.Create(name, category)
+	return fs.gated(name, f), err
+}
+
+func (fs gatedFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.ReuseForWrite(from, to, category)
+	return fs.gated(to, f), err
+}
+
+func (fs gatedFS) gated(name string, f vfs.File) vfs.File {
+	if f != nil && strings.HasSuffix(name, ".log") {
+		return gatedFile{f, fs.gate}
+	}
+	return f
+}
+
+type gatedFile struct {
+	vfs.File
+	gate *gate
+}
+
+func (f gatedFile) Sync() error     { return errors.Join(f.gate.pass(), f.File.Sync()) }
+func (f gatedFile) SyncData() error { return errors.Join(f.gate.pass(), f.File.SyncData()) }
+
+var testTime = time.Date(2026, 5, 30, 17, 42, 11, 0, time.UTC)
+
+// numberedID is an event id whose order is that of n.
+func numberedID(n chat.Seq) (id chat.EventID) {
+	id = chat.EventIDAt(testTime)
+	id[14], id[15] = byte(n>>8), byte(n)
+	return id
+}
+
+func creationOf(kind chat.ThreadType, thread byte, users ...chat.UserID) chat.Event {
+	c := &chat.ThreadChange{Event: chat.ThreadCreated, Type: kind}
+	for _, u := range users {
+		c.Members = append(c.Members, chat.InitialMember{User: u, Role: chat.Member})
+	}
+	return chat.Event{Thread: chat.ThreadID{15: thread}, Seq: 1, ID: numberedID(1), Kind: chat.KindThread, By: users[0], Device: "d", Change: c}
+}
+
+func messageOf(thread byte, seq chat.Seq, key string) chat.Event {
+	id := numberedID(seq)
+	id[13] = thread
+	return chat.Event{
+		Thread: chat.ThreadID{15: thread}, Seq: seq, ID: id, Kind: chat.KindMessage, By: "ann", Device: "d",
+		Message: &chat.Message{Ciphertext: []byte("sealed"), ContentType: chat.Text, ClientSeq: int64(seq), IdempotencyKey: key},
+	}
+}
+
+func create(t *testing.T, s *Store, e chat.Event) {
+	t.Helper()
+	if err := s.CreateThread(t.Context(), e); err != nil {
+		t.Fatalf("CreateThread: %v", err)
+	}
+}
+
+func mustAppend(t *testing.T, s *Store, events ...chat.Event) {
+	t.Helper()
+	head := chat.Head{Seq: events[0].Seq - 1}
+	if n, err := s.Append(t.Context(), head, events); n != len(events) || err != nil {
+		t.Fatalf("Append = %d, %v", n, err)
+	}
+}
+
+// observed is all that readers can tell of the thread 1 and of what is written
+// to it in the test below.
+func observed(t *testing.T, s *Store) (all struct {
+	Thread     chat.Thread
+	Events     int
+	Messages   int
+	Found      bool
+	SeqAt      chat.Seq
+	Unread     int
+	AnnThreads int
+	CidWasIn   bool
+	CidThreads int
+	Then       int
+	Marks      chat.Marks
+	PairFound  bool
+},
+) {
+	t.Helper()
+	ctx, thread := t.Context(), chat.ThreadID{15: 1}
+	check := func(err error) bool {
+		t.Helper()
+		if err != nil && !errors.Is(err, chat.ErrNotFound) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	var err error
+	all.Thread, err = s.Thread(ctx, thread)
+	check(err)
+	events, err := s.Events(ctx, thread, 0, 100, chat.Limit{Count: 100, Bytes: 1000})
+	check(err)
+	messages, err := s.Messages(ctx, thread, 0, 0, true, 100)
+	check(err)
+	all.Events, all.Messages = len(events), len(messages)
+	_, err = s.Message(ctx, messageOf(1, 2, "").ID)
+	all.Found = check(err)
+	all.SeqAt, err = s.SeqAt(ctx, thread, ulid.ULID{0: 0xff})
+	check(err)
+	all.Unread, err = s.CountUnread(ctx, thread, "bob", 0, 100)
+	check(err)
+	lines, err := s.UserThreads(ctx, "ann")
+	check(err)
+	all.AnnThreads = len(lines)
+	_, err = s.UserThread(ctx, "cid", thread)
+	all.CidWasIn = check(err)
+	lines, err = s.UserThreads(ctx, "cid")
+	check(err)
+	all.CidThreads = len(lines)
+	users, err := s.ParticipantsAt(ctx, thread, 3)
+	check(err)
+	all.Then = len(users)
+	marks, err := s.Marks(ctx, thread, []chat.UserID{"bob"})
+	check(err)
+	all.Marks = marks[0]
+	_, err = s.Thread(ctx, chat.ThreadID{15: 2})
+	all.PairFound = check(err)
+	return all
+}
+
+// Pebble shows a batch before its log is synced. A reader of the store must not
+// see it until then, nor may a retry be told that it is a duplicate.
+func TestReadersSeeOnlyWhatIsSynced(t *testing.T) {
+	g := newGate()
+	s := open(t, Options{FS: gatedFS{vfs.NewMem(), g}, Now: func() time.Time { return testTime }})
+	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
+	create(t, s, creationOf(chat.Group, 3, "ann", "bob"))
+	before := observed(t, s)
+
+	g.close()
+	joining := chat.Event{
+		Thread: chat.ThreadID{15: 1}, Seq: 3, ID: numberedID(3), Kind: chat.KindThread, By: "ann", Device: "d",
+		Change: &chat.ThreadChange{Event: chat.ParticipantAdded, User: "cid", Role: chat.Member},
+	}
+	writes := []func() error{
+		func() error {
+			_, err := s.Append(t.Context(), before.Thread.Head, []chat.Event{messageOf(1, 2, "key"), joining})
+			return err
+		},
+		func() error { return s.CreateThread(t.Context(), creationOf(chat.OneToOne, 2, "ann", "eve")) },
+		func() error {
+			_, _, err := s.PutMark(t.Context(), chat.Mark{Thread: chat.ThreadID{15: 1}, User: "bob", Kind: chat.Read, Seq: 2, At: testTime})
+			return err
+		},
+	}
+	var synced atomic.Bool
+	var wg sync.WaitGroup
+	t.Cleanup(func() { // before the store is closed, which waits for them
+		g.open(nil)
+		wg.Wait()
+	})
+	first := func(i int) {
+		err := writes[i]()
+		if err != nil || !synced.Load() {
+			t.Errorf("write %d returned %v, synced is %v", i, err, synced.Load())
+		}
+	}
+	wg.Go(func() { first(0) })
+	<-g.arrived
+	waitUntilPebbleShows(t, s, eventKey(chat.ThreadID{15: 1}, 2))
+	wg.Go(func() { first(1) })
+	wg.Go(func() { first(2) })
+	wg.Go(func() { // the retry of the first
+		n, err := s.Append(t.Context(), before.Thread.Head, []chat.Event{messageOf(1, 2, "key")})
+		if n != 0 || !errors.Is(err, chat.ErrStaleHead) || !synced.Load() {
+			t.Errorf("a retry got %d, %v, synced is %v", n, err, synced.Load())
+		}
+	})
+	wg.Go(func() { // the same key, in another thread
+		var dup *chat.DuplicateError
+		n, err := s.Append(t.Context(), chat.Head{Seq: 1}, []chat.Event{messageOf(3, 2, "key")})
+		if n != 0 || !errors.As(err, &dup) || !synced.Load() {
+			t.Errorf("a retry in another thread got %d, %v, synced is %v", n, err, synced.Load())
+		}
+	})
+	waitUntilTwoWant(t, s, idempotencyName(messageOf(1, 2, "key")))
+	for range 100 {
+		if now := observed(t, s); !reflect.DeepEqual(now, before) {
+			t.Fatalf("readers see what is not synced:\n%+v, before:\n%+v", now, before)
+		}
+	}
+
+	synced.Store(true)
+	g.open(nil)
+	wg.Wait()
+	after := observed(t, s)
+	if after.Thread.Head.Seq != 3 || after.Events != 3 || after.Messages != 1 || !after.Found || after.SeqAt != 4 ||
+		after.Unread != 1 || after.AnnThreads != 3 || !after.CidWasIn || after.CidThreads != 1 || after.Then != 3 ||
+		after.Marks.Read.Seq != 2 || !after.PairFound || len(after.Thread.Participants) != 3 {
+		t.Errorf("after the sync readers see %+v", after)
+	}
+}
+
+// waitUntilPebbleShows waits until Pebble itself would let a reader see a key:
+// from then on a store that read it directly would fail the test.
+func waitUntilPebbleShows(t *testing.T, s *Store, key []byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		if value, closer, err := s.db.Get(key); err == nil {
+			shown := len(value) > 0
+			_ = closer.Close()
+			if shown {
+				return
+			}
+		}
+	}
+	t.Fatal("pebble does not show what is not synced any more: durable.go can be simpler")
+}
+
+// waitUntilTwoWant waits until one operation holds a name and another waits for it.
+func waitUntilTwoWant(t *testing.T, s *Store, name string) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+		s.locks.mu.Lock()
+		k := s.locks.held[name]
+		both := k != nil && k.refs >= 2
+		s.locks.mu.Unlock()
+		if both {
+			return
+		}
+	}
+	t.Error("the second operation does not wait for the first")
+}
+
+// After a failed sync nobody knows what is on disk: the writer is told, readers
+// keep what was durable, and nothing more is written.
+func TestFailedSyncStopsWrites(t *testing.T) {
+	g := newGate()
+	s, err := Open("db", Options{FS: gatedFS{vfs.NewMem(), g}, Now: func() time.Time { return testTime }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }() // it cannot sync either
+	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
+
+	broken := errors.New("the disk is gone")
+	g.open(broken)
+	for range 2 {
+		n, err := s.Append(t.Context(), chat.Head{Seq: 1}, []chat.Event{messageOf(1, 2, "key")})
+		if n != 0 || err == nil || !strings.Contains(err.Error(), broken.Error()) {
+			t.Errorf("Append = %d, %v; want that %v", n, err, broken)
+		}
+	}
+	if err := s.Ping(t.Context()); err == nil {
+		t.Error("Ping says that the store can serve")
+	}
+	if err := s.PutPosition(t.Context(), "ann", "d", chat.Position{}); err == nil {
+		t.Error("PutPosition succeeded")
+	}
+	if head := observed(t, s).Thread.Head.Seq; head != 1 {
+		t.Errorf("readers see the head %d, want 1", head)
+	}
+}
+
+func TestCallsAfterCloseFail(t *testing.T) {
+	s, err := Open("db", Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	if _, err := s.Thread(t.Context(), chat.ThreadID{}); !errors.Is(err, errClosed) {
+		t.Errorf("Thread: %v", err)
+	}
+	if err := s.CreateThread(t.Context(), creationOf(chat.Group, 1, "ann")); !errors.Is(err, errClosed) {
+		t.Errorf("CreateThread: %v", err)
+	}
+	if err := s.Ping(t.Context()); !errors.Is(err, errClosed) {
+		t.Errorf("Ping: %v", err)
+	}
+}
+
+// What an operation writes does not depend on how many people it concerns.
+func TestWritesPerOperation(t *testing.T) {
+	var keys, logBytes [2]int
+	for i, people := range []int{2, 250} {
+		s := open(t, Options{FS: vfs.NewMem(), Now: func() time.Time { return testTime }})
+		users := make([]chat.UserID, people)
+		for j := range users {
+			users[j] = chat.UserID(fmt.Sprintf("user%03d", j))
+		}
+		create(t, s, creationOf(chat.Group, 1, users...))
+		keys[i], logBytes[i] = written(t, s, func() { mustAppend(t, s, messageOf(1, 2, "key")) })
+
+		receipt, _ := written(t, s, func() {
+			if _, moved, err := s.PutMark(t.Context(), chat.Mark{Thread: chat.ThreadID{15: 1}, User: "user001", Kind: chat.Read, Seq: 2, At: testTime}); !moved || err != nil {
+				t.Fatalf("PutMark: %v, %v", moved, err)
+			}
+		})
+		if receipt != 1 {
+			t.Errorf("a receipt in a group of %d writes %d keys, want 1", people, receipt)
+		}
+	}
+	if keys[0] != keys[1] || keys[0] != 6 || logBytes[0] != logBytes[1] {
+		t.Errorf("a message to 2 writes %d keys and %d bytes, to 250 %d keys and %d bytes; want 6 keys for both",
+			keys[0], logBytes[0], keys[1], logBytes[1])
+	}
+}
+
+// written counts the keys that differ after an operation, and the bytes it gave
+// to the log.
+func written(t *testing.T, s *Store, operation func()) (keys, logBytes int) {
+	t.Helper()
+	before, bytesBefore := dump(t, s), s.db.Metrics().WAL.BytesIn
+	operation()
+	for key, value := range dump(t, s) {
+		if old, there := before[key]; !there || !bytes.Equal(old, value) {
+			keys++
+		}
+	}
+	return keys, int(s.db.Metrics().WAL.BytesIn - bytesBefore)
+}
+
+func dump(t *testing.T, s *Store) map[string][]byte {
+	t.Helper()
+	v, err := s.state.view()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.release()
+	all := make(map[string][]byte)
+	err = v.scan(t.Context(), keyRange{}, false, func(key, value []byte) (bool, error) {
+		all[string(key)] = bytes.Clone(value)
+		return true, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

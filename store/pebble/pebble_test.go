@@ -1,0 +1,154 @@
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+func TestOpenRefusesADirectoryInUse(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+		t.Errorf("a second Open: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	if s, err = Open(dir, Options{}); err != nil {
+		t.Fatalf("Open after Close: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+}
+
+func TestOpenRefusesOtherFormats(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stored []byte
+		want   string
+	}{
+		"newer":      {binary.AppendUvarint(nil, formatVersion+1), "written by a newer version"},
+		"unreadable": {[]byte{0x80}, "unreadable"},
+	} {
+		disk := vfs.NewMem()
+		s, err := Open("db", Options{FS: disk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.db.Set(formatKey(), tt.stored, pebble.Sync); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatalf("Close: %v", err)
+		}
+		for range 2 { // the second finds no lock left behind
+			_, err = Open("db", Options{FS: disk})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: Open = %v; want one line with %q", name, err, tt.want)
+			}
+		}
+	}
+}
+
+func TestPebbleLogsToSlog(t *testing.T) {
+	var out bytes.Buffer
+	l := logger{slog.New(slog.NewTextHandler(&out, nil))}
+	l.Infof("flushed %d", 1)
+	if out.Len() > 0 {
+		t.Errorf("what is information to pebble is logged above debug: %s", &out)
+	}
+	l.Errorf("lost %d", 2)
+	if got := out.String(); !strings.Contains(got, "ERROR") || !strings.Contains(got, "lost 2") {
+		t.Errorf("logged %q", got)
+	}
+}
+
+// The sweep drops whole days outside the window, and no key that still counts.
+func TestSweepDropsOldDays(t *testing.T) {
+	var later atomic.Int64 // the store's own sweep looks at the clock, too
+	s := open(t, Options{FS: vfs.NewMem(), Now: func() time.Time { return testTime.Add(time.Duration(later.Load())) }})
+	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
+	for seq := chat.Seq(2); seq <= 6; seq++ {
+		e := messageOf(1, seq, "key"+string(rune('0'+seq)))
+		if err := e.ID.SetTime(uint64(testTime.AddDate(0, 0, int(seq)-6).UnixMilli())); err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, s, e)
+	}
+	for _, want := range []struct {
+		later time.Duration
+		keys  int
+	}{{0, 2}, {6 * time.Hour, 2}, {7 * time.Hour, 1}, {24 * time.Hour, 1}, {31 * time.Hour, 0}} {
+		later.Store(int64(want.later))
+		if err := s.sweep(t.Context()); err != nil {
+			t.Fatalf("sweep: %v", err)
+		}
+		keys := 0
+		for key := range dump(t, s) {
+			if key[0] == prefixIdempotency {
+				keys++
+			}
+		}
+		if keys != want.keys {
+			t.Errorf("after %v: %d idempotency keys, want %d", want.later, keys, want.keys)
+		}
+	}
+}
+
+func TestKeysThatWouldBeAmbiguousAreRefused(t *testing.T) {
+	s := open(t, Options{FS: vfs.NewMem()})
+	if err := s.CreateThread(t.Context(), creationOf(chat.Group, 1, "ann", "b\x00b")); err == nil {
+		t.Error("a user id with a zero byte is taken")
+	}
+	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
+	e := messageOf(1, 2, "key")
+	e.Device = "\x00"
+	if n, err := s.Append(t.Context(), chat.Head{Seq: 1}, []chat.Event{e}); n != 0 || err == nil {
+		t.Errorf("a device id with a zero byte: %d, %v", n, err)
+	}
+}
+
+func TestKeyLocks(t *testing.T) {
+	var l keyLocks
+	lock := func(ctx context.Context, names ...string) func() {
+		unlock, err := l.lock(ctx, names...)
+		if err != nil {
+			t.Fatalf("lock(%q): %v", names, err)
+		}
+		return unlock
+	}
+	first := lock(t.Context(), "b", "a", "b")
+	lock(t.Context(), "c")() // others are free
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.lock(ended, "0", "a"); err == nil {
+		t.Error("a held name was locked again")
+	}
+	lock(t.Context(), "0")() // what it had taken is free again
+
+	got := make(chan struct{})
+	go func() {
+		defer close(got)
+		lock(context.Background(), "a", "b")()
+	}()
+	first()
+	<-got
+	if len(l.held) != 0 {
+		t.Errorf("%d names are remembered that nobody wants", len(l.held))
+	}
+}
