@@ -85,7 +85,7 @@ func (b *jsonBatch) Put(d session.Delivery) bool {
 // serve reads the client's frames until the connection ends.
 func (c *jsonConn) serve(s *session.Session) {
 	s.Start()
-	for !c.isClosing() {
+	for {
 		kind, r, err := c.ws.NextReader()
 		if err != nil {
 			break
@@ -95,7 +95,6 @@ func (c *jsonConn) serve(s *session.Session) {
 			break
 		}
 		switch {
-		case c.isClosing(): // nothing counts any more
 		case len(frame) > contracts.MaxClientFrameBytes:
 			c.Close(session.FrameTooLarge)
 		case kind != websocket.TextMessage:
@@ -104,18 +103,7 @@ func (c *jsonConn) serve(s *session.Session) {
 			take(s, frame)
 		}
 	}
-	c.linger()
-}
-
-// linger reads on until the client hangs up or the goodbye's time is over.
-func (c *jsonConn) linger() {
-	if c.isClosing() {
-		for {
-			if _, _, err := c.ws.NextReader(); err != nil {
-				break
-			}
-		}
-	}
+	c.awaitEnd()
 	c.kill()
 }
 

@@ -231,11 +231,16 @@ func (c *mqttConn) SetDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// linger reads on until the client hangs up or the goodbye's time is over.
+// linger reads on until the client hangs up or the goodbye's time is over. What it
+// still acknowledges counts.
 func (c *mqttConn) linger() {
 	c.finish(nil)
+	c.keepalive = 0
 	_ = c.Conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
-	_, _ = io.Copy(io.Discard, c.in)
+	for c.next() == nil {
+		c.packet = nil
+	}
+	c.awaitEnd()
 	c.kill()
 }
 

@@ -144,7 +144,8 @@ func (u *upgrader) connect(ws *websocket.Conn, p session.Params) {
 	s, err := u.broker.cfg.Sessions.Open(p)
 	if err != nil { // another connection was faster since the upgrade was answered
 		c.finish(closeMessage(websocket.CloseTryAgainLater, "too many connections"))
-		c.linger()
+		c.awaitEnd()
+		c.kill()
 		return
 	}
 	c.sess.Store(s)

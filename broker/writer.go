@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -27,9 +28,10 @@ type writer struct {
 	control []byte // whole packets, in order
 	raw     []byte // what goes out as it is, past seal: answers of the WebSocket itself
 	running bool
-	again   bool // woken while running
-	closing bool // after control, nothing more is written
-	dead    bool // nothing more can be written
+	again   bool          // woken while running
+	closing bool          // after control, nothing more is written
+	dead    bool          // nothing more can be written
+	ended   chan struct{} // closed once dead; made when somebody waits for that
 }
 
 const (
@@ -68,7 +70,7 @@ func (w *writer) queue(to *[]byte, b []byte) error {
 	case w.dead || w.closing:
 		return net.ErrClosed
 	case len(w.control)+len(w.raw)+len(b) > maxControlBytes:
-		w.dead = true
+		w.die()
 		_ = w.conn.Close()
 		return errControlFull
 	}
@@ -166,7 +168,11 @@ func (w *writer) write(batch []byte, closing bool) bool {
 	_ = w.conn.SetWriteDeadline(time.Now().Add(timeout))
 	w.mu.Unlock()
 	if _, err := w.conn.Write(batch); err != nil {
-		w.kill()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.kill()
+		} else {
+			w.stopWriting() // what the client sent before it went may wait to be read
+		}
 		return false
 	}
 	return true
@@ -179,10 +185,44 @@ func (w *writer) hangUp() {
 		w.kill()
 		return
 	}
+	w.stopWriting()
+}
+
+// stopWriting ends the writing. The reader has a moment left, and then kills.
+func (w *writer) stopWriting() {
 	w.mu.Lock()
-	w.dead, w.running = true, false
+	w.die()
 	w.mu.Unlock()
-	_ = w.conn.SetReadDeadline(time.Now().Add(goodbyeTimeout)) // then the reader ends, and kills
+	_ = w.conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
+}
+
+// die is called with mu held.
+func (w *writer) die() {
+	w.running = false
+	if !w.dead {
+		w.dead = true
+		if w.ended != nil {
+			close(w.ended)
+		}
+	}
+}
+
+// awaitEnd waits until a goodbye under way is written.
+func (w *writer) awaitEnd() {
+	w.mu.Lock()
+	if w.ended == nil {
+		w.ended = make(chan struct{})
+	}
+	waits := w.closing && !w.dead
+	ended := w.ended
+	w.mu.Unlock()
+	if !waits {
+		return
+	}
+	select {
+	case <-ended:
+	case <-time.After(2 * goodbyeTimeout):
+	}
 }
 
 // isClosing reports whether the connection is on its way out.
@@ -195,7 +235,7 @@ func (w *writer) isClosing() bool {
 // kill closes the socket.
 func (w *writer) kill() {
 	w.mu.Lock()
-	w.dead, w.running = true, false
+	w.die()
 	w.mu.Unlock()
 	_ = w.conn.Close()
 }

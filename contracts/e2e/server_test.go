@@ -209,8 +209,11 @@ func (s *server) checkLog(t testing.TB) {
 	}
 }
 
-func tail(s string, lines int) string {
-	all := strings.Split(s, "\n")
+// tail is the end of a log, without the access log's lines.
+func tail(log string, lines int) string {
+	all := slices.DeleteFunc(strings.Split(log, "\n"), func(line string) bool {
+		return strings.Contains(line, `"msg":"request"`)
+	})
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
