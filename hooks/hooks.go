@@ -110,10 +110,12 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 	return pk
 }
 
-// OnPacketSent has new subscriptions take effect once the SUBACK is on its way.
+// OnPacketSent has changed subscriptions take effect once their acknowledgement is
+// on its way.
 func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
-	if pk.FixedHeader.Type == packets.Suback {
-		conn(cl).Session().Wake()
+	switch pk.FixedHeader.Type {
+	case packets.Suback, packets.Unsuback:
+		conn(cl).Session().Subscribed()
 	}
 }
 

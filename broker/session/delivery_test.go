@@ -397,6 +397,7 @@ func TestUnsubscribedThreadWaitsAtItsPosition(t *testing.T) {
 	phone.subscribe("v1/threads/+/frames")
 	phone.awaitSeq(g, 1)
 	phone.sess.Unsubscribe("v1/threads/+/frames")
+	phone.sess.Subscribed()
 	for range 5 {
 		n.send(as("alice", "web"), g, "x")
 	}

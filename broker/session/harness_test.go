@@ -291,7 +291,7 @@ func (d *device) subscribe(name string) {
 	if !d.sess.Subscribe(name, f, 1) {
 		d.n.t.Fatalf("%s was refused", name)
 	}
-	d.sess.Wake()
+	d.sess.Subscribed()
 }
 
 // seqs lists the event numbers of one thread in the order they came.

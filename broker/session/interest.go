@@ -1,11 +1,14 @@
 package session
 
 import (
+	"maps"
+
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
 
-// interest is what a session has subscribed. The zero value is nothing.
+// interest is what a session has subscribed. The zero value is nothing. It is a
+// value: a change makes a new map, so that the pump can go by a copy.
 type interest struct {
 	everything bool // a JSON connection
 	filters    map[string]subscription
@@ -31,16 +34,21 @@ func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh boo
 	if !had && len(i.filters) >= maxFilters {
 		return false, false
 	}
-	if i.filters == nil {
-		i.filters = make(map[string]subscription)
+	filters := maps.Clone(i.filters)
+	if filters == nil {
+		filters = make(map[string]subscription)
 	}
-	i.filters[name] = subscription{f, qos}
+	filters[name] = subscription{f, qos}
+	i.filters = filters
 	return true, !had
 }
 
 func (i *interest) remove(name string) bool {
 	_, had := i.filters[name]
-	delete(i.filters, name)
+	if had {
+		i.filters = maps.Clone(i.filters)
+		delete(i.filters, name)
+	}
 	return had
 }
 

@@ -2,7 +2,6 @@ package session
 
 import (
 	"container/list"
-	"maps"
 	"sync"
 	"time"
 
@@ -79,5 +78,3 @@ func (k *kept) expire(now time.Time) {
 		el = next
 	}
 }
-
-func (i *interest) copy() map[string]subscription { return maps.Clone(i.filters) }

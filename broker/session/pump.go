@@ -25,6 +25,7 @@ type pump struct {
 	open     int // streams that have not reached their target
 	replayed int
 
+	interest interest // what is in force for the present Fill
 	receipts []pendingReceipt
 	control  []contracts.Frame
 }
@@ -79,6 +80,7 @@ func (s *Session) takeInbox() (wakes []wake, resync bool) {
 	if s.ended || s.prev != nil {
 		return nil, false
 	}
+	p.interest = s.interest
 	wakes, resync = in.wakes, in.resync
 	in.wakes, in.resync = nil, false
 	if in.phase {
@@ -124,7 +126,7 @@ func (s *Session) readHeads() (err error) {
 		if line.LeftSeq == 0 && line.Head.LastMessageSeq >= line.JoinedSeq && line.Head.LastMessage.Compare(p.newest) > 0 {
 			p.newest = line.Head.LastMessage
 		}
-		if !s.wants(line.Thread).ok || !s.mayHaveNews(line) {
+		if !p.interest.frames(line.Thread).ok || !s.mayHaveNews(line) {
 			continue
 		}
 		st, err := s.stream(ctx, line)
@@ -205,12 +207,6 @@ func (s *Session) follow(w wake) error {
 	return p.offer(st)
 }
 
-func (s *Session) wants(thread chat.ThreadID) grant {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.interest.frames(thread)
-}
-
 // sendNext sends the oldest event of the merge, or passes over it if it is not
 // for this device. It reports false if the window has no room.
 func (s *Session) sendNext(b Batch) (bool, error) {
@@ -219,7 +215,7 @@ func (s *Session) sendNext(b Batch) (bool, error) {
 	if len(st.items) == 0 {
 		return true, p.advance(st)
 	}
-	g := s.wants(st.thread)
+	g := p.interest.frames(st.thread)
 	if !g.ok { // unsubscribed meanwhile: the cursor stays
 		p.leave(st)
 		return true, nil
@@ -341,11 +337,10 @@ func (s *Session) sendControl(b Batch, frames []contracts.Frame) []contracts.Fra
 
 // putControl sends a frame of the device's own, if it is subscribed to those.
 func (s *Session) putControl(b Batch, f contracts.Frame) bool {
-	s.mu.Lock()
-	if !s.interest.device().ok {
-		s.mu.Unlock()
+	if !s.pump.interest.device().ok {
 		return false
 	}
+	s.mu.Lock()
 	s.frameSeq++
 	d := Delivery{Frame: f, FrameSeq: s.frameSeq}
 	s.mu.Unlock()
@@ -357,7 +352,7 @@ func (s *Session) putControl(b Batch, f contracts.Frame) bool {
 func (s *Session) sendReceipts(b Batch, receipts []pendingReceipt) []pendingReceipt {
 	for len(receipts) > 0 && b.Room() {
 		r := receipts[0]
-		if g := s.wants(r.thread); g.ok && !s.put(b, r.frame, r.thread, g.qos, sent{}) {
+		if g := s.pump.interest.frames(r.thread); g.ok && !s.put(b, r.frame, r.thread, g.qos, sent{}) {
 			break
 		}
 		receipts = receipts[1:]

@@ -155,7 +155,7 @@ func (r *Registry) Open(p Params) (*Session, error) {
 	}
 	s.lastPong = s.started
 	s.pump.reg = r
-	s.interest.everything = p.SubscribesAll
+	s.declared.everything = p.SubscribesAll
 	if err := r.admit(s); err != nil {
 		return nil, err
 	}
@@ -163,7 +163,6 @@ func (r *Registry) Open(p Params) (*Session, error) {
 		s.prev.Close(TakenOver)
 		s.prev.End() // now, not when its client has hung up: the new session waits for it
 	}
-	s.progress.coverage(s.interest.allFrames(), 0)
 	r.beat.add(s)
 	r.stats.sessions.Add(1)
 	return s, nil
@@ -211,6 +210,8 @@ func (r *Registry) admit(s *Session) error {
 	if !s.params.SubscribesAll {
 		s.resumed = r.inherit(s)
 	}
+	s.interest = s.declared
+	s.progress.coverage(s.interest.allFrames(), 0)
 	return nil
 }
 
@@ -220,13 +221,13 @@ func (r *Registry) inherit(s *Session) bool {
 	filters, found := r.kept.take(keptKey{s.user, s.device}, r.now())
 	if s.prev != nil && !s.prev.params.SubscribesAll {
 		s.prev.mu.Lock()
-		filters, found = s.prev.interest.copy(), true
+		filters, found = s.prev.declared.filters, true
 		s.prev.mu.Unlock()
 	}
 	if s.params.CleanStart || !found {
 		return false
 	}
-	s.interest.filters = filters
+	s.declared.filters = filters
 	return true
 }
 
@@ -239,7 +240,7 @@ func (r *Registry) remove(s *Session) {
 		mine = slices.Delete(slices.Clone(mine), i, i+1)
 		if keep := min(s.KeepFor(), r.limits.KeepSubscriptions); keep > 0 && !s.params.SubscribesAll {
 			s.mu.Lock()
-			r.kept.put(keptKey{s.user, s.device}, s.interest.copy(), r.now().Add(keep))
+			r.kept.put(keptKey{s.user, s.device}, s.declared.filters, r.now().Add(keep))
 			s.mu.Unlock()
 		}
 	}

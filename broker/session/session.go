@@ -107,7 +107,9 @@ type Session struct {
 
 	mu        sync.Mutex // guards all below; held for moments, never across I/O
 	inbox     inbox
-	interest  interest
+	declared  interest // what the client asked for
+	interest  interest // what of it is in force
+	replays   bool     // declared has thread frames that interest had not
 	window    window
 	frameSeq  uint64
 	progress  progress
@@ -270,31 +272,37 @@ func (s *Session) Take(f contracts.ClientFrame) error {
 	return nil
 }
 
-// Subscribe adds a topic filter with the granted QoS. The caller has checked
-// that the user may. It reports false when the session has too many.
+// Subscribe adds a topic filter with the granted QoS, to take effect with
+// Subscribed. The caller has checked that the user may. It reports false when the
+// session has too many.
 func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
 	s.mu.Lock()
-	ok, fresh := s.interest.add(name, f, qos)
-	if ok && fresh && f.Frames {
-		// Replay of a thread starts at the first subscription that matches it.
-		s.inbox.resync, s.inbox.phase = true, true
-	}
-	s.progress.coverage(s.interest.allFrames(), s.frameSeq)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	ok, fresh := s.declared.add(name, f, qos)
+	s.replays = s.replays || ok && fresh && f.Frames
 	return ok
 }
 
-// Unsubscribe removes a topic filter; it reports whether there was one.
+// Unsubscribe removes a topic filter, to take effect with Subscribed. It reports
+// whether there was one.
 func (s *Session) Unsubscribe(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	had := s.interest.remove(name)
-	s.progress.coverage(s.interest.allFrames(), s.frameSeq)
-	return had
+	return s.declared.remove(name)
 }
 
-// Wake has new subscriptions take effect: the caller has told the client of them.
-func (s *Session) Wake() { s.params.Transport.Wake() }
+// Subscribed has the subscriptions take effect: the client has been told of them.
+// Replay of a thread starts at the first subscription that matches it.
+func (s *Session) Subscribed() {
+	s.mu.Lock()
+	s.interest = s.declared
+	if s.replays {
+		s.replays, s.inbox.resync, s.inbox.phase = false, true, true
+	}
+	s.progress.coverage(s.interest.allFrames(), s.frameSeq)
+	s.mu.Unlock()
+	s.params.Transport.Wake()
+}
 
 // Close ends the connection.
 func (s *Session) Close(r Reason) { s.params.Transport.Close(r) }
