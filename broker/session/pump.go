@@ -263,7 +263,7 @@ func (p *pump) leave(st *stream) {
 // isOwn reports whether the event was made by this very device while connected:
 // it knows already. What it did before is part of its replay.
 func (s *Session) isOwn(it *item) bool {
-	return it.by == s.user && it.device == s.device && int64(it.id.Time()) >= s.started.UnixMilli()
+	return it.by == s.user && it.device == s.device && int64(it.id.Time()) > s.started.UnixMilli()
 }
 
 // deliver puts one event into window and batch.
