@@ -16,7 +16,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 
@@ -105,18 +104,16 @@ func (b *Broker) AddHook(h mqtt.Hook) error {
 // Panics counts connections that ended in a panic of the protocol front.
 func (b *Broker) Panics() int64 { return b.panics.Load() }
 
-// ServeTCP accepts MQTT connections until the listener is closed or the Broker
-// is. Running out of file descriptors pauses it and does not end it.
+// ServeTCP accepts MQTT connections until the listener is closed, by the Broker
+// or else.
 func (b *Broker) ServeTCP(ln net.Listener) error {
 	if !b.track(ln) {
 		return net.ErrClosed
 	}
-	pause := time.Duration(0)
 	for {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
-			pause = 0
 			b.wg.Add(1)
 			go func() {
 				defer b.wg.Done()
@@ -125,9 +122,7 @@ func (b *Broker) ServeTCP(ln net.Listener) error {
 		case b.isClosed() || errors.Is(err, net.ErrClosed):
 			return nil
 		default:
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			b.cfg.Log.Error("cannot accept MQTT connections, will retry", "error", err, "pause", pause)
-			<-time.After(pause)
+			return fmt.Errorf("accept an MQTT connection: %w", err)
 		}
 	}
 }

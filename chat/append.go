@@ -64,7 +64,17 @@ func newAppenders(svc *Service) *appenders {
 	return a
 }
 
-func (a *appenders) close() { a.wg.Wait() }
+func (a *appenders) close(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		a.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
 
 func (a *appenders) shard(id ThreadID) *appendShard {
 	return &a.shards[binary.BigEndian.Uint16(id[14:])%uint16(len(a.shards))]

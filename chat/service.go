@@ -40,8 +40,9 @@ func New(cfg Config) *Service {
 	return s
 }
 
-// Close waits for the appends that are under way. No call may be made after it.
-func (s *Service) Close() { s.logs.close() }
+// Close waits for the appends that are under way, as long as ctx allows. No call
+// may be made after it.
+func (s *Service) Close(ctx context.Context) { s.logs.close(ctx) }
 
 // Limits are the limits in force.
 func (s *Service) Limits() Limits { return s.limits }

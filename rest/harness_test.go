@@ -67,7 +67,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	stop := w.listen(New(cfg))
 	t.Cleanup(func() {
 		stop()
-		service.Close()
+		service.Close(context.Background())
 		if err := errors.Join(bus.Close(), st.Close()); err != nil {
 			t.Error(err)
 		}

@@ -111,13 +111,16 @@ func (s *server) end(c *fiber.Ctx, ex *exchange) {
 
 	attrs := []slog.Attr{
 		slog.String("method", method), slog.String("route", ex.route), slog.Int("status", status),
-		slog.Duration("took", took), slog.Int("bytes", len(c.Response().Body())),
+		slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("bytes", len(c.Response().Body())),
 		slog.String("user", string(ex.user)), slog.String("request_id", ex.requestID),
 	}
 	level := slog.LevelInfo
-	if ex.err != nil {
+	switch {
+	case ex.err != nil:
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.Any("error", ex.err))
+	case ex.route == "/healthz" || ex.route == "/readyz" || ex.route == "/metrics":
+		level = slog.LevelDebug // probes come every few seconds
 	}
 	if status == http.StatusInternalServerError { // a bug, where 503 is a state
 		level = slog.LevelError

@@ -34,7 +34,7 @@ func newNode(t *testing.T, limits Limits) *node {
 	n := &node{t: t, store: st, chat: chat.New(chat.Config{Store: st, Bus: bus})}
 	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Receipts: n.chat, Limits: limits})
 	t.Cleanup(func() {
-		n.chat.Close()
+		n.chat.Close(context.Background())
 		n.sessions.Close(context.Background())
 		if err := bus.Close(); err != nil {
 			t.Error(err)

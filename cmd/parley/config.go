@@ -154,10 +154,10 @@ func newFlagSet(name string) *flag.FlagSet {
 }
 
 // parse reads flags, then the environment, then the file of --config.
-func parse(fs *flag.FlagSet, args []string, output io.Writer) error {
+func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Option) error {
 	fs.String("config", "", "YAML file of settings, its keys are the flag names")
-	err := ff.Parse(fs, args, ff.WithEnvVarPrefix("PARLEY"),
-		ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ffyaml.Parser))
+	err := ff.Parse(fs, args, append(options, ff.WithEnvVarPrefix("PARLEY"),
+		ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ffyaml.Parser))...)
 	if errors.Is(err, flag.ErrHelp) {
 		fs.SetOutput(output)
 		fs.Usage()
@@ -166,7 +166,10 @@ func parse(fs *flag.FlagSet, args []string, output io.Writer) error {
 	if err == nil && fs.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w (see %s --help)", err, fs.Name())
+	}
+	return nil
 }
 
 // load gives the secret: the one set, that of the file, or with a data directory

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -51,40 +52,55 @@ func makeDevSecret(dir string) error {
 }
 
 // welcome prints what a newcomer needs to try the server.
-func welcome(out io.Writer, secret []byte, httpAddr, mqttAddr string) error {
-	mint := func(user chat.UserID) (string, error) {
-		now := time.Now()
-		return token.Mint(secret, token.Claims{
+func welcome(out io.Writer, secret []byte, httpAddr, mqttAddr net.Addr) error {
+	now := time.Now()
+	var tokens [2]string
+	for i, user := range []chat.UserID{devUserOne, devUserTwo} {
+		var err error
+		tokens[i], err = token.Mint(secret, token.Claims{
 			User: user, Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}, Issued: now, Expires: now.Add(24 * time.Hour),
 		})
+		if err != nil {
+			return err
+		}
 	}
-	one, err := mint(devUserOne)
+	if _, err := fmt.Fprintf(out, welcomeText, httpAddr, tokens[0], tokens[1]); err != nil {
+		return err
+	}
+	if mqttAddr == nil {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(mqttAddr.String())
 	if err != nil {
 		return err
 	}
-	two, err := mint(devUserTwo)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, `
-Parley is up: REST and realtime on http://%[1]s, MQTT on %[2]s.
+	_, err = fmt.Fprintf(out, welcomeMQTT, host, port)
+	return err
+}
+
+const welcomeText = `
+Parley is up: REST and realtime on http://%[1]s
 Tokens for two demo users, good for 24 hours (more: parley token --sub NAME):
 
-export ALICE=%[3]s
-export BOB=%[4]s
+export ALICE=%[2]s
+export BOB=%[3]s
 
 Make a thread and send a message:
 
-curl -s http://%[1]s/v1/threads -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
-  -d '{"type":"1_TO_1","participants":["bob"]}'
-curl -s http://%[1]s/v1/threads/THREAD_ID/messages -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
+THREAD=$(curl -s http://%[1]s/v1/threads -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
+  -d '{"type":"1_TO_1","participants":["bob"]}' | grep -oE '[0-9a-f-]{36}' | head -1)
+curl -s http://%[1]s/v1/threads/$THREAD/messages -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
   -H "Idempotency-Key: first" -d '{"client_seq":1,"ciphertext":"aGVsbG8="}'
 
-Receive with any MQTT client (the token is the password):
+Receive as JSON frames, one per message:
 
-mosquitto_sub -h 127.0.0.1 -p 1883 -V 5 -q 1 -i phone -u bob -P "$BOB" -t 'v1/#'
-npx mqtt sub -h 127.0.0.1 -p 1883 -V 5 -q 1 -i phone -u bob -P "$BOB" -t 'v1/#'
+npx --yes wscat -c ws://%[1]s/v1/realtime -H "Authorization: Bearer $BOB"
 
-`, httpAddr, mqttAddr, one, two)
-	return err
-}
+`
+
+const welcomeMQTT = `Or with any MQTT library; the token is the password, the client id the device:
+
+mosquitto_sub -h %[1]s -p %[2]s -V 5 -q 1 -i phone -u bob -P "$BOB" -t 'v1/#'
+npx --yes mqtt sub -h %[1]s -p %[2]s -V 5 -q 1 -i tablet -u bob -P "$BOB" -t 'v1/#'
+
+`

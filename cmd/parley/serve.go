@@ -35,12 +35,12 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	n, err := start(set, slog.New(slog.NewJSONHandler(stderr, nil)))
+	n, err := start(ctx, set, slog.New(slog.NewJSONHandler(stderr, nil)))
 	if err != nil {
 		return err
 	}
 	if set.dev {
-		if err := welcome(stdout, n.secret, n.http.Addr().String(), addrOf(n.mqtt)); err != nil {
+		if err := welcome(stdout, n.secret, n.http.Addr(), addrOf(n.mqtt)); err != nil {
 			n.stop()
 			return err
 		}
@@ -74,9 +74,11 @@ type node struct {
 }
 
 // start opens everything, or nothing: on an error what was opened is closed again.
-func start(set settings, log *slog.Logger) (*node, error) {
+func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
 	n := &node{set: set, log: log, failed: make(chan error, 3)}
-	if err := n.open(); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := n.open(ctx); err != nil {
 		n.close()
 		return nil, err
 	}
@@ -84,7 +86,7 @@ func start(set settings, log *slog.Logger) (*node, error) {
 	return n, nil
 }
 
-func (n *node) open() error {
+func (n *node) open(ctx context.Context) error {
 	verifier, err := n.loadKeys()
 	if err != nil {
 		return err
@@ -92,16 +94,34 @@ func (n *node) open() error {
 	if err := n.listen(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
 	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Log: n.log}
-	if n.store, err = store.Open(ctx, n.set.store, opts); err != nil {
-		return fmt.Errorf("open --store: %w", err)
-	}
 	if n.bus, err = bus.Open(n.set.bus); err != nil {
 		return fmt.Errorf("open --bus: %w", err)
 	}
+	if n.store, err = openStore(ctx, n.set.store, opts); err != nil {
+		return fmt.Errorf("open --store: %w", err)
+	}
 	return n.assemble(verifier)
+}
+
+// openStore opens the store, or gives up when ctx ends: a store that cannot write
+// may try for ever. What it is still doing then ends with the process.
+func openStore(ctx context.Context, url string, opts store.Options) (chat.Store, error) {
+	type opened struct {
+		store chat.Store
+		err   error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		s, err := store.Open(ctx, url, opts)
+		done <- opened{s, err}
+	}()
+	select {
+	case o := <-done:
+		return o.store, o.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("it is not there in time: %w", context.Cause(ctx))
+	}
 }
 
 func (n *node) loadKeys() (*token.Verifier, error) {
@@ -132,7 +152,7 @@ func (n *node) listen() error {
 		if l.addr == "" {
 			continue
 		}
-		ln, err := net.Listen("tcp", l.addr)
+		ln, err := listenTCP(l.addr, n.log)
 		if err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
 		}
@@ -206,7 +226,7 @@ func (n *node) stop() {
 			n.log.Warn("requests were cut", "error", err)
 		}
 	}
-	n.chat.Close()
+	n.chat.Close(ctx)
 	n.sessions.Close(ctx)
 	n.close()
 	n.log.Info("stopped")
@@ -231,9 +251,9 @@ func (n *node) close() {
 	}
 }
 
-func addrOf(ln net.Listener) string {
+func addrOf(ln net.Listener) net.Addr {
 	if ln == nil {
-		return "no port"
+		return nil
 	}
-	return ln.Addr().String()
+	return ln.Addr()
 }

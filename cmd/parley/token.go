@@ -4,12 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/peterbourgon/ff/v3"
 
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts/token"
 )
+
+var knownScopes = []chat.Scope{chat.ScopeRead, chat.ScopeWrite, chat.ScopeSystem, chat.ScopeAdmin}
 
 // printToken is `parley token`.
 func printToken(args []string, stdout io.Writer) error {
@@ -25,7 +30,8 @@ func printToken(args []string, stdout io.Writer) error {
 	fs.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is good")
 	fs.StringVar(&data, "data", "./data", "where serve --dev keeps its secret")
 	keys.register(fs)
-	if err := parse(fs, args, stdout); err != nil {
+	// The file may be the one of serve.
+	if err := parse(fs, args, stdout, ff.WithIgnoreUndefined(true)); err != nil {
 		return err
 	}
 	if sub == "" {
@@ -43,6 +49,9 @@ func printToken(args []string, stdout io.Writer) error {
 		Issuer: keys.issuer, Audience: keys.audience, Issued: time.Now(), Expires: time.Now().Add(ttl),
 	}
 	for s := range strings.FieldsSeq(scope) {
+		if !slices.Contains(knownScopes, chat.Scope(s)) {
+			return fmt.Errorf("--scope: there is no %q, the scopes are %v", s, knownScopes)
+		}
 		claims.Scopes = append(claims.Scopes, chat.Scope(s))
 	}
 	signed, err := token.Mint(secret, claims)

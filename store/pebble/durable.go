@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,6 +23,7 @@ var errClosed = errors.New("the store is closed")
 // whole, and without waiting for the next.
 type durable struct {
 	db    *pebble.DB
+	log   *slog.Logger
 	queue chan *commit
 	ended chan struct{} // closed when the committing goroutine has returned
 	views sync.WaitGroup
@@ -50,8 +52,8 @@ type view struct {
 	refs int // guarded by of.mu; one is that of being current
 }
 
-func newDurable(db *pebble.DB) *durable {
-	d := &durable{db: db, queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
+func newDurable(db *pebble.DB, log *slog.Logger) *durable {
+	d := &durable{db: db, log: log, queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
 	d.current = &view{snap: db.NewSnapshot(), of: d, refs: 1}
 	go d.run()
 	return d
@@ -162,6 +164,7 @@ func (d *durable) publish(failure error) (old *view) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.failure == nil {
+			d.log.Error("the store takes no writes until the server is restarted", "error", failure)
 			d.failure = fmt.Errorf("the store takes no writes until it is restarted: %w", failure)
 		}
 		return nil

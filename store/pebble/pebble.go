@@ -77,7 +77,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := checkFormat(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
-	s := &Store{db: db, lock: lock, state: newDurable(db), window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log}
+	s := &Store{db: db, lock: lock, state: newDurable(db, opts.Log), window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopSweeping = stop
 	s.sweeping.Go(func() { s.sweepEvery(ctx, sweepInterval) })
