@@ -115,7 +115,8 @@ func (s *server) start(t testing.TB) {
 	s.log = &serverLog{http: make(chan string, 1), tcp: make(chan string, 1), done: make(chan struct{})}
 	s.exited = make(chan struct{})
 	s.cmd = exec.Command(parleyBinary, s.args()...)
-	s.cmd.Env = cleanEnvironment()
+	// The race detector would have the process linger for a second.
+	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10")
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,235 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	v4 "github.com/eclipse/paho.mqtt.golang/packets"
+
+	v5 "github.com/eclipse/paho.golang/packets"
+)
+
+func TestSubscribeCodes(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	own, foreign := ann.createGroup(t).ID, bob.createGroup(t).ID
+	const granted, no, noShare = 1, 0x87, 0x9E
+	for _, c := range []struct {
+		filter string
+		code   byte // MQTT 5; in 3.1.1 every refusal is 0x80
+	}{
+		{"v1/threads/" + own + "/frames", granted},
+		{"v1/threads/+/frames", granted},
+		{"v1/threads/#", granted},
+		{"v1/#", granted},
+		{"v1/devices/a/frames", granted},
+		{"v1/devices/a/#", granted},
+		{"v1/threads/" + foreign + "/frames", no},
+		{"v1/threads/" + foreign + "/#", no},
+		{"v1/threads/00000000-0000-7000-8000-000000000000/frames", no},
+		{"v1/devices/b/frames", no},
+		{"v1/devices/+/frames", no},
+		{"#", no},
+		{"+/#", no},
+		{"+/+/frames", no},
+		{"+/threads/+/frames", no},
+		{"/v1/#", no},
+		{"v2/#", no},
+		{"$SYS/#", no},
+		{"$share/g/v1/#", noShare},
+		{"$share/g/v1/threads/+/frames", noShare},
+	} {
+		for _, version := range []byte{mqtt311, mqtt5} {
+			t.Run(fmt.Sprintf("version %d %s", version, strings.ReplaceAll(c.filter, "/", "_")), func(t *testing.T) {
+				want := c.code
+				if version == mqtt311 && want >= 0x80 {
+					want = 0x80
+				}
+				r := dialRaw(t, s, version)
+				r.accepted(t, helloOf(ann))
+				if got := r.subscribe(t, 1, 2, c.filter); len(got) != 1 || got[0] != want {
+					t.Errorf("SUBACK %#x, want %#x", got, want)
+				}
+				r.ping(t)
+			})
+		}
+	}
+}
+
+// One SUBSCRIBE with good and bad filters gets a code for each, in order.
+func TestSubscribeCodesComeInOrder(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	r := dialRaw(t, s, mqtt5)
+	r.accepted(t, helloOf(ann))
+	got := r.subscribe(t, 7, 0, "v1/devices/a/frames", "#", "v1/threads/+/frames", "v1/devices/zed/frames")
+	if want := []byte{0, 0x87, 0, 0x87}; !bytes.Equal(got, want) {
+		t.Errorf("SUBACK %#x, want %#x", got, want)
+	}
+}
+
+// A refused filter delivers nothing, also when its thread has news.
+func TestRefusedSubscriptionDeliversNothing(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	foreign, shared := bob.createGroup(t), bob.createGroup(t, "ann")
+	r := dialRaw(t, s, mqtt5)
+	r.accepted(t, helloOf(ann))
+	r.subscribe(t, 1, 1, "v1/threads/"+foreign.ID+"/frames", "#", "v1/threads/"+shared.ID+"/frames")
+	bob.send(t, foreign.ID, "private")
+	bob.send(t, shared.ID, "for Ann")
+	for {
+		d := r.deliver(t)
+		if !strings.Contains(d.topic, shared.ID) {
+			t.Fatalf("got %s on %s", d.payload, d.topic)
+		}
+		r.puback(t, d.id)
+		if strings.Contains(string(d.payload), `"t":"msg"`) {
+			return
+		}
+	}
+}
+
+func TestPublishWithQoS2IsRefused(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	for _, version := range []byte{mqtt311, mqtt5} {
+		r := dialRaw(t, s, version)
+		r.accepted(t, helloOf(ann))
+		r.publish(t, 5, 2, "v1/devices/a/up", `{"t":"client_ack","frame_seq":1}`)
+		want := byte(0x9B)
+		if version == mqtt311 {
+			want = 0 // a 3.1.1 server can only hang up
+		}
+		if got := r.ends(t); got != want {
+			t.Errorf("version %d: the connection ended with %#x, want %#x", version, got, want)
+		}
+	}
+}
+
+func TestPublishElsewhereIsRefused(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	group := bob.createGroup(t, "ann")
+	line := mqtt5TCP.live(t, bob, options{})
+	for _, topic := range []string{
+		"elsewhere", "v1/devices/b/up", "v1/devices/a/frames", "v1/threads/" + group.ID + "/frames", "v1/presence/ann", "$SYS/broker",
+	} {
+		r := dialRaw(t, s, mqtt5)
+		r.accepted(t, helloOf(ann))
+		r.publish(t, 9, 1, topic, `{"t":"msg"}`)
+		if p, ok := r.read(t).(*v5.Puback); !ok || p.PacketID != 9 || p.ReasonCode != 0x87 {
+			t.Errorf("publishing to %s with QoS 1 is answered %+v, want PUBACK 0x87", topic, p)
+		}
+		r.publish(t, 0, 0, topic, `{"t":"msg"}`)
+		r.ping(t) // still here
+
+		old := dialRaw(t, s, mqtt311)
+		old.accepted(t, helloOf(ann))
+		old.publish(t, 0, 0, topic, `{"t":"msg"}`)
+		old.ping(t)
+		old.publish(t, 9, 1, topic, `{"t":"msg"}`)
+		if p, err := old.tryRead(); err == nil {
+			t.Errorf("publishing to %s in 3.1.1 is answered %v, want the end", topic, p)
+		}
+	}
+	// None of it reached Bob.
+	after := bob.withClaims(t, func(c claimSet) { c["device_id"] = "other" }).send(t, group.ID, "real")
+	if f := line.untilType(t, "msg"); f.ID != after.ID {
+		t.Errorf("Bob got %v", f)
+	}
+}
+
+func TestWillsAreRefused(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	for version, want := range map[byte]byte{mqtt311: 5, mqtt5: 0x87} {
+		h := helloOf(ann)
+		h.will = true
+		if got := dialRaw(t, s, version).connect(t, h).code; got != want {
+			t.Errorf("version %d: a will gets CONNACK %#x, want %#x", version, got, want)
+		}
+	}
+}
+
+func TestWhatConnackTells(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	connect := func(h hello) *v5.Properties { return dialRaw(t, s, mqtt5).accepted(t, h).props }
+
+	props := connect(helloOf(ann))
+	if props.MaximumQOS == nil || *props.MaximumQOS != 1 {
+		t.Errorf("Maximum QoS is %v, want 1", props.MaximumQOS)
+	}
+	if props.RetainAvailable == nil || *props.RetainAvailable != 0 {
+		t.Errorf("Retain Available is %v, want 0", props.RetainAvailable)
+	}
+	for given, want := range map[uint16]uint16{0: 600, 601: 600, 65535: 600} {
+		h := helloOf(ann)
+		h.keepAlive = given
+		if got := connect(h).ServerKeepAlive; got == nil || *got != want {
+			t.Errorf("keep-alive %d: Server Keep Alive is %v, want %d", given, got, want)
+		}
+	}
+	for _, given := range []uint16{30, 600} {
+		h := helloOf(ann)
+		h.keepAlive = given
+		if got := connect(h).ServerKeepAlive; got != nil && *got != given {
+			t.Errorf("keep-alive %d: Server Keep Alive is %d", given, *got)
+		}
+	}
+
+	// An empty client id takes the token's device, or "default".
+	h := helloOf(ann)
+	h.clientID = ""
+	if got := connect(h).AssignedClientID; got != "a" {
+		t.Errorf("Assigned Client Identifier is %q, want the token's device", got)
+	}
+	free := ann.withClaims(t, func(c claimSet) { delete(c, "device_id") })
+	h = helloOf(free)
+	h.clientID = ""
+	if got := connect(h).AssignedClientID; got != "default" {
+		t.Errorf("Assigned Client Identifier is %q, want default", got)
+	}
+}
+
+// A client that subscribes with QoS 0 acknowledges on its device's up topic.
+func TestClientAckOverMQTT(t *testing.T) {
+	s := startServer(t)
+	for _, version := range []byte{mqtt311, mqtt5} {
+		for _, qos := range []byte{0, 1} {
+			name := fmt.Sprintf("v%d-qos%d", version, qos)
+			ann, bob := s.device(t, "ann-"+name, "a"), s.device(t, "bob-"+name, "b")
+			group := ann.createGroup(t, bob.user)
+			r := dialRaw(t, s, version)
+			r.accepted(t, helloOf(bob))
+			r.subscribe(t, 1, 0, "v1/threads/+/frames", "v1/devices/b/frames")
+			sent := ann.send(t, group.ID, "hello")
+			var got delivery
+			for !strings.Contains(string(got.payload), sent.ID) || !strings.Contains(string(got.payload), `"t":"msg"`) {
+				if got = r.deliver(t); got.qos != 0 {
+					t.Fatalf("a QoS 0 subscription delivers with QoS %d", got.qos)
+				}
+			}
+			if state := ann.stateOf(t, sent.ID, bob.user); state != "SENT" {
+				t.Fatalf("%s: before client_ack the message is %s", name, state)
+			}
+			f, _ := newRecord().add(got.payload, got.topic, 0, nil)
+			r.publish(t, uint16(qos)*3, qos, "v1/devices/b/up", fmt.Sprintf(`{"t":"client_ack","frame_seq":%d}`, f.FrameSeq))
+			if qos == 1 {
+				switch p := r.read(t).(type) {
+				case *v5.Puback:
+					if p.ReasonCode != 0 {
+						t.Errorf("%s: PUBACK %#x", name, p.ReasonCode)
+					}
+				case *v4.PubackPacket:
+				default:
+					t.Errorf("%s: the client_ack is answered with %v", name, p)
+				}
+			}
+			eventually(t, "delivery", func() bool { return ann.stateOf(t, sent.ID, bob.user) == "DELIVERED" })
+		}
+	}
+}

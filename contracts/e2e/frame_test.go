@@ -1,0 +1,253 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// frame is one frame from the server, whatever protocol it came by.
+type frame struct {
+	T           string  `json:"t"`
+	FrameSeq    uint64  `json:"frame_seq"`
+	ID          string  `json:"id"`
+	ThreadID    string  `json:"thread_id"`
+	Seq         uint64  `json:"seq"`
+	SenderID    string  `json:"sender_id"`
+	DeviceID    string  `json:"device_id"`
+	ClientSeq   int64   `json:"client_seq"`
+	Ciphertext  []byte  `json:"ciphertext"`
+	ContentType string  `json:"content_type"`
+	CreatedAt   string  `json:"created_at"`
+	Event       string  `json:"event"`
+	By          string  `json:"by"`
+	UserID      string  `json:"user_id"`
+	UpTo        string  `json:"up_to"`
+	LastID      *string `json:"last_id"`
+	Replayed    int     `json:"replayed"`
+	Code        string  `json:"code"`
+
+	topic string // MQTT only
+	qos   byte   // MQTT only
+	ack   func() // tells the server that this frame has arrived
+}
+
+// durable frames carry a seq; they are replayed and acknowledged.
+func (f frame) durable() bool { return f.Seq > 0 }
+
+func (f frame) String() string {
+	switch f.T {
+	case "msg":
+		text := string(f.Ciphertext)
+		return fmt.Sprintf("#%d msg %d %.20q by %s", f.FrameSeq, f.Seq, text, f.SenderID)
+	case "thread":
+		return fmt.Sprintf("#%d thread %d %s %s by %s", f.FrameSeq, f.Seq, f.Event, f.UserID, f.By)
+	default:
+		return fmt.Sprintf("#%d %s %s%s by %s (replayed %d, %s)", f.FrameSeq, f.T, f.ID, f.UpTo, f.By, f.Replayed, f.Code)
+	}
+}
+
+// record is everything one connection received, in order. Scenarios read it
+// with a cursor of their own.
+type record struct {
+	mu         sync.Mutex
+	frames     []frame
+	violations []string
+	ended      bool
+	end        int // WebSocket close code or MQTT reason code; 0 if none was told
+	changed    chan struct{}
+	cursor     int
+}
+
+func newRecord() *record { return &record{changed: make(chan struct{})} }
+
+// add holds a frame to the contract and keeps it. It must not need the test to
+// be running still, so what is wrong is reported later. A frame that a client
+// hands over after the test gave the connection up counts as never received:
+// kept is false, and it must not be acknowledged.
+func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f frame, kept bool) {
+	f = frame{topic: topic, qos: qos}
+	err := checkFrame(raw)
+	if jsonErr := json.Unmarshal(raw, &f); err == nil {
+		err = jsonErr
+	}
+	f.ack = func() { ack(f) }
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return f, false
+	}
+	if err != nil {
+		r.violate("%v\n%s", err, raw)
+	}
+	if want := uint64(len(r.frames) + 1); f.FrameSeq != want {
+		r.violate("frame %d of the connection has frame_seq %d: %s", want, f.FrameSeq, raw)
+	}
+	if topic != "" {
+		r.checkTopic(f)
+	}
+	r.frames = append(r.frames, f)
+	r.wake()
+	return f, true
+}
+
+func (r *record) checkTopic(f frame) {
+	switch f.T {
+	case "caught_up", "error":
+		if !strings.HasPrefix(f.topic, "v1/devices/") || !strings.HasSuffix(f.topic, "/frames") {
+			r.violate("a %s frame came on %s", f.T, f.topic)
+		}
+	default:
+		if want := "v1/threads/" + f.ThreadID + "/frames"; f.topic != want {
+			r.violate("a %s frame came on %s, want %s", f.T, f.topic, want)
+		}
+	}
+}
+
+func (r *record) violate(format string, args ...any) {
+	if len(r.violations) < 5 {
+		r.violations = append(r.violations, fmt.Sprintf(format, args...))
+	}
+}
+
+// finish notes that the connection is over, and why.
+func (r *record) finish(code int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ended {
+		r.ended, r.end = true, code
+		r.wake()
+	}
+}
+
+func (r *record) wake() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+func (r *record) all() []frame {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.frames[:len(r.frames):len(r.frames)]
+}
+
+// over reports whether the connection has ended.
+func (r *record) over() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended
+}
+
+// watch calls look with all frames so far whenever there are more, until it is
+// satisfied; false means that the connection ended or the time ran out.
+func (r *record) watch(limit time.Duration, look func([]frame) bool) bool {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for {
+		r.mu.Lock()
+		frames, ended, changed := r.frames, r.ended, r.changed
+		r.mu.Unlock()
+		if look(frames) {
+			return true
+		}
+		if ended {
+			return false
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			return false
+		}
+	}
+}
+
+// next is the frame after the last one that this test looked at; pings pass.
+func (r *record) next(t testing.TB) frame {
+	t.Helper()
+	return r.until(t, "any frame", func(f frame) bool { return f.T != "ping" })
+}
+
+// expect is next, of that type.
+func (r *record) expect(t testing.TB, kind string) frame {
+	t.Helper()
+	f := r.next(t)
+	if f.T != kind {
+		t.Fatalf("the next frame is %v, want %s; all: %v", f, kind, r.all())
+	}
+	return f
+}
+
+// until passes over frames to the first that matches.
+func (r *record) until(t testing.TB, what string, match func(frame) bool) frame {
+	t.Helper()
+	var found frame
+	ok := r.watch(patience, func(frames []frame) bool {
+		for ; r.cursor < len(frames); r.cursor++ {
+			if match(frames[r.cursor]) {
+				found = frames[r.cursor]
+				r.cursor++
+				return true
+			}
+		}
+		return false
+	})
+	if !ok {
+		t.Fatalf("no %s came (connection over: %t, code %#x); all: %v", what, r.over(), r.end, r.all())
+	}
+	return found
+}
+
+// untilType passes over frames to the first of a type.
+func (r *record) untilType(t testing.TB, kind string) frame {
+	t.Helper()
+	return r.until(t, kind, func(f frame) bool { return f.T == kind })
+}
+
+// untilMessage passes over frames to the message with that id.
+func (r *record) untilMessage(t testing.TB, id string) frame {
+	t.Helper()
+	return r.until(t, "msg "+id, func(f frame) bool { return f.T == "msg" && f.ID == id })
+}
+
+// has reports whether any frame so far matches.
+func (r *record) has(match func(frame) bool) bool {
+	for _, f := range r.all() {
+		if match(f) {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitEnd waits for the end of the connection and sees that it came with code.
+func (r *record) awaitEnd(t testing.TB, code int) {
+	t.Helper()
+	r.watch(patience, func([]frame) bool { return false })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !r.ended:
+		t.Fatalf("the connection is still there, want its end with %#x", code)
+	case r.end != code:
+		t.Fatalf("the connection ended with %d (%#x), want %d (%#x)", r.end, r.end, code, code)
+	}
+}
+
+// checkOrder sees that seq rises strictly in every thread of one connection.
+func (r *record) checkOrder(t testing.TB) {
+	t.Helper()
+	last := map[string]uint64{}
+	for _, f := range r.all() {
+		if !f.durable() {
+			continue
+		}
+		if f.Seq <= last[f.ThreadID] {
+			t.Errorf("thread %s: seq %d came after %d on one connection", f.ThreadID, f.Seq, last[f.ThreadID])
+			return
+		}
+		last[f.ThreadID] = f.Seq
+	}
+}

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+)
+
+// A subscription with a wildcard is to what the user may see, now and later.
+func TestWildcardsFollowMembership(t *testing.T) {
+	s := startServer(t)
+	for _, filter := range []string{"v1/threads/+/frames", "v1/threads/#", "v1/#"} {
+		for _, p := range []protocol{mqtt5TCP, mqtt311WS} {
+			t.Run(p.name+" "+filter, func(t *testing.T) {
+				t.Parallel()
+				user := p.name + "-" + map[string]string{"v1/threads/+/frames": "plus", "v1/threads/#": "threads", "v1/#": "all"}[filter]
+				ann, bob := s.device(t, "ann-"+user, "a"), s.device(t, "bob-"+user, "b")
+				filters := []string{filter}
+				if filter != "v1/#" {
+					filters = append(filters, "v1/devices/b/frames")
+				}
+				followMembership(t, ann, bob, p.live(t, bob, options{filters: filters}))
+			})
+		}
+	}
+}
+
+func TestJSONFollowsMembership(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	followMembership(t, ann, bob, jsonProtocol.live(t, bob, options{}))
+}
+
+// followMembership adds Bob to a group, removes him and adds him again, while
+// his one connection stays as it is.
+func followMembership(t *testing.T, ann, bob *device, line *client) {
+	t.Helper()
+	group, other := ann.createGroup(t), ann.createGroup(t)
+	before := ann.send(t, group.ID, "before Bob")
+
+	ann.add(t, group.ID, bob.user)
+	if f := line.expect(t, "thread"); f.Event != "participant_added" || f.UserID != bob.user || f.ThreadID != group.ID || f.Seq != 3 {
+		t.Fatalf("Bob is told %v, want that he was added", f)
+	}
+	first := ann.send(t, group.ID, "first")
+	if f := line.expect(t, "msg"); f.ID != first.ID {
+		t.Fatalf("Bob got %v, want %s", f, first.ID)
+	}
+
+	ann.remove(t, group.ID, bob.user)
+	if f := line.expect(t, "thread"); f.Event != "participant_removed" || f.UserID != bob.user {
+		t.Fatalf("Bob is told %v, want that he was removed", f)
+	}
+	hidden := ann.send(t, group.ID, "not for Bob")
+	// A later event of another thread proves that nothing came between.
+	ann.add(t, other.ID, bob.user)
+	if f := line.expect(t, "thread"); f.ThreadID != other.ID || f.Event != "participant_added" {
+		t.Fatalf("after his removal Bob got %v", f)
+	}
+	bob.must(t, http.StatusForbidden, http.MethodGet, "/v1/threads/"+group.ID, nil)
+
+	// Back in, he sees the thread from his last joining on.
+	ann.add(t, group.ID, bob.user)
+	if f := line.expect(t, "thread"); f.Event != "participant_added" || f.ThreadID != group.ID {
+		t.Fatalf("Bob is told %v, want that he was added again", f)
+	}
+	again := ann.send(t, group.ID, "again")
+	if f := line.expect(t, "msg"); f.ID != again.ID {
+		t.Fatalf("Bob got %v, want %s", f, again.ID)
+	}
+	if line.has(func(f frame) bool { return f.ID == before.ID || f.ID == hidden.ID }) {
+		t.Error("Bob got a message of a time when he was not in the thread")
+	}
+}
+
+// Who was removed while away gets told so, and nothing later of the thread.
+func TestRemovedWhileAway(t *testing.T) {
+	s := startServer(t)
+	for _, p := range oneOfEach {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			ann, bob := s.device(t, "ann-"+p.name, "a"), s.device(t, "bob-"+p.name, "b")
+			group := ann.createGroup(t, bob.user)
+			seen := ann.send(t, group.ID, "seen")
+			line := p.live(t, bob, options{})
+			eventually(t, "delivery", func() bool { return ann.stateOf(t, seen.ID, bob.user) == "DELIVERED" })
+			line.drop()
+
+			ann.send(t, group.ID, "missed")
+			ann.remove(t, group.ID, bob.user)
+			hidden := ann.send(t, group.ID, "not for Bob")
+
+			line = p.live(t, bob, options{})
+			if !line.has(func(f frame) bool { return f.Event == "participant_removed" && f.UserID == bob.user }) {
+				t.Errorf("Bob is not told that he was removed: %v", line.all())
+			}
+			if line.has(func(f frame) bool { return f.ID == hidden.ID }) {
+				t.Error("Bob got a message sent after his removal")
+			}
+		})
+	}
+}
+
+// The acting device is not told of what it did; the user's other devices are.
+func TestOtherDevicesOfTheSenderAreTold(t *testing.T) {
+	s := startServer(t)
+	phone, laptop := s.device(t, "ann", "phone"), s.device(t, "ann", "laptop")
+	onPhone, onLaptop := jsonProtocol.live(t, phone, options{}), mqtt5WS.live(t, laptop, options{})
+	group := phone.createGroup(t, "bob")
+	if f := onLaptop.expect(t, "thread"); f.Event != "created" || f.ThreadID != group.ID {
+		t.Fatalf("the laptop is told %v", f)
+	}
+	sent := phone.send(t, group.ID, "from the phone")
+	if f := onLaptop.expect(t, "msg"); f.ID != sent.ID {
+		t.Fatalf("the laptop got %v", f)
+	}
+	back := laptop.send(t, group.ID, "from the laptop")
+	if f := onPhone.expect(t, "msg"); f.ID != back.ID {
+		t.Fatalf("the phone got %v, want only the laptop's message", f)
+	}
+	// Reading on one device is told to the other.
+	bob := s.device(t, "bob", "b")
+	theirs := bob.send(t, group.ID, "from Bob")
+	onPhone.untilMessage(t, theirs.ID)
+	phone.markRead(t, group.ID, theirs.ID)
+	if f := onLaptop.untilType(t, "read"); f.By != "ann" || f.UpTo != theirs.ID {
+		t.Errorf("the laptop is told %v", f)
+	}
+}

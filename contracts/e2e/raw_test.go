@@ -1,0 +1,322 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	v4 "github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/coder/websocket"
+	v5 "github.com/eclipse/paho.golang/packets"
+)
+
+// raw is an MQTT connection without a client's good manners: the test decides
+// every packet and may write any byte.
+type raw struct {
+	net.Conn
+	version byte // 4 is MQTT 3.1.1, 5 is MQTT 5
+}
+
+// MQTT's names for the versions.
+const (
+	mqtt311 = 4
+	mqtt5   = 5
+)
+
+func dialRaw(t testing.TB, s *server, version byte) *raw {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", s.tcp, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rawOn(t, conn, version)
+}
+
+func dialRawWS(t testing.TB, s *server, version byte, query string) *raw {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, "ws://"+s.http+"/v1/realtime"+query, &websocket.DialOptions{Subprotocols: []string{"mqtt"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rawOn(t, websocket.NetConn(context.Background(), conn, websocket.MessageBinary), version)
+}
+
+func rawOn(t testing.TB, conn net.Conn, version byte) *raw {
+	t.Helper()
+	t.Cleanup(func() { conn.Close() })
+	return &raw{conn, version}
+}
+
+// hello is a CONNECT; the zero value of a field leaves it out.
+type hello struct {
+	clientID, user, password string
+	keepAlive                uint16
+	receiveMax               uint16
+	lastSeen                 string
+	keep                     bool
+	will                     bool
+}
+
+// helloOf is the CONNECT of an ordinary device.
+func helloOf(d *device) hello {
+	return hello{clientID: d.id, user: d.user, password: d.token, keepAlive: 60}
+}
+
+func (r *raw) send(t testing.TB, p interface {
+	WriteTo(io.Writer) (int64, error)
+},
+) {
+	t.Helper()
+	var b bytes.Buffer // one write per packet, whatever the codec does
+	if _, err := p.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	r.bytes(t, b.Bytes())
+}
+
+func (r *raw) send4(t testing.TB, p v4.ControlPacket) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := p.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	r.bytes(t, b.Bytes())
+}
+
+func (r *raw) bytes(t testing.TB, b []byte) {
+	t.Helper()
+	if _, err := r.Write(b); err != nil {
+		t.Fatalf("writing: %v", err)
+	}
+}
+
+// connack is what either version answers to a CONNECT.
+type connack struct {
+	code           byte
+	sessionPresent bool
+	props          *v5.Properties // MQTT 5
+}
+
+// connect sends the CONNECT and reads the CONNACK.
+func (r *raw) connect(t testing.TB, h hello) connack {
+	t.Helper()
+	r.sendConnect(t, h)
+	switch p := r.read(t).(type) {
+	case *v5.Connack:
+		return connack{p.ReasonCode, p.SessionPresent, p.Properties}
+	case *v4.ConnackPacket:
+		return connack{p.ReturnCode, p.SessionPresent, nil}
+	default:
+		t.Fatalf("the answer to CONNECT is %v", p)
+		return connack{}
+	}
+}
+
+func (r *raw) sendConnect(t testing.TB, h hello) {
+	t.Helper()
+	if r.version == mqtt311 {
+		p := v4.NewControlPacket(v4.Connect).(*v4.ConnectPacket)
+		p.ProtocolName, p.ProtocolVersion, p.ClientIdentifier = "MQTT", 4, h.clientID
+		p.CleanSession, p.Keepalive = !h.keep, h.keepAlive
+		p.UsernameFlag, p.Username = true, h.user
+		p.PasswordFlag, p.Password = h.password != "", []byte(h.password)
+		if h.will {
+			p.WillFlag, p.WillTopic, p.WillMessage = true, "v1/devices/"+h.clientID+"/up", []byte("{}")
+		}
+		r.send4(t, p)
+		return
+	}
+	p := &v5.Connect{
+		ProtocolName: "MQTT", ProtocolVersion: 5, ClientID: h.clientID, KeepAlive: h.keepAlive, CleanStart: !h.keep,
+		UsernameFlag: h.user != "", Username: h.user, PasswordFlag: h.password != "", Password: []byte(h.password),
+		Properties: &v5.Properties{},
+	}
+	if h.receiveMax > 0 {
+		p.Properties.ReceiveMaximum = &h.receiveMax
+	}
+	if h.lastSeen != "" {
+		p.Properties.User = append(p.Properties.User, v5.User{Key: "last_seen_id", Value: h.lastSeen})
+	}
+	if h.keep {
+		expiry := uint32(300)
+		p.Properties.SessionExpiryInterval = &expiry
+	}
+	if h.will {
+		p.WillFlag, p.WillTopic, p.WillMessage, p.WillProperties = true, "v1/devices/"+h.clientID+"/up", []byte("{}"), &v5.Properties{}
+	}
+	r.send(t, p)
+}
+
+// accepted connects a device that has to be let in.
+func (r *raw) accepted(t testing.TB, h hello) connack {
+	t.Helper()
+	ack := r.connect(t, h)
+	if ack.code != 0 {
+		t.Fatalf("CONNACK %#x, want success", ack.code)
+	}
+	return ack
+}
+
+func (r *raw) sendSubscribe(t testing.TB, id uint16, qos byte, filters ...string) {
+	t.Helper()
+	if r.version == mqtt311 {
+		p := v4.NewControlPacket(v4.Subscribe).(*v4.SubscribePacket)
+		p.MessageID, p.Topics = id, filters
+		for range filters {
+			p.Qoss = append(p.Qoss, qos)
+		}
+		r.send4(t, p)
+		return
+	}
+	p := &v5.Subscribe{PacketID: id, Properties: &v5.Properties{}}
+	for _, f := range filters {
+		p.Subscriptions = append(p.Subscriptions, v5.SubOptions{Topic: f, QoS: qos})
+	}
+	r.send5(t, p)
+}
+
+// send5 frames a packet of the MQTT 5 codec.
+func (r *raw) send5(t testing.TB, p v5.Packet) {
+	t.Helper()
+	r.send(t, p)
+}
+
+// subscribe sends a SUBSCRIBE and gives the codes of its SUBACK; deliveries that
+// come before it are passed to each, if any.
+func (r *raw) subscribe(t testing.TB, id uint16, qos byte, filters ...string) []byte {
+	t.Helper()
+	r.sendSubscribe(t, id, qos, filters...)
+	for {
+		switch p := r.read(t).(type) {
+		case *v5.Suback:
+			if p.PacketID == id {
+				return p.Reasons
+			}
+		case *v4.SubackPacket:
+			if p.MessageID == id {
+				return p.ReturnCodes
+			}
+		case *v5.Disconnect:
+			t.Fatalf("DISCONNECT %#x instead of SUBACK", p.ReasonCode)
+		}
+	}
+}
+
+func (r *raw) publish(t testing.TB, id uint16, qos byte, topic, payload string) {
+	t.Helper()
+	if r.version == mqtt311 {
+		p := v4.NewControlPacket(v4.Publish).(*v4.PublishPacket)
+		p.MessageID, p.Qos, p.TopicName, p.Payload = id, qos, topic, []byte(payload)
+		r.send4(t, p)
+		return
+	}
+	r.send5(t, &v5.Publish{PacketID: id, QoS: qos, Topic: topic, Payload: []byte(payload), Properties: &v5.Properties{}})
+}
+
+func (r *raw) puback(t testing.TB, id uint16) {
+	t.Helper()
+	r.bytes(t, pubackOf(id))
+}
+
+// pubackOf is the same four bytes in both versions.
+func pubackOf(id uint16) []byte {
+	return binary.BigEndian.AppendUint16([]byte{v5.PUBACK << 4, 2}, id)
+}
+
+// ping sees that the connection is alive and all packets before were handled.
+func (r *raw) ping(t testing.TB) {
+	t.Helper()
+	r.bytes(t, []byte{v5.PINGREQ << 4, 0})
+	for {
+		switch r.read(t).(type) {
+		case *v5.Pingresp, *v4.PingrespPacket:
+			return
+		}
+	}
+}
+
+// read is the next packet, in the codec of the version.
+func (r *raw) read(t testing.TB) any {
+	t.Helper()
+	p, err := r.tryRead()
+	if err != nil {
+		t.Fatalf("reading a packet: %v", err)
+	}
+	return p
+}
+
+func (r *raw) tryRead() (any, error) {
+	if err := r.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	if r.version == mqtt311 {
+		return v4.ReadPacket(r)
+	}
+	p, err := v5.ReadPacket(r)
+	if err != nil {
+		return nil, err
+	}
+	return p.Content, nil
+}
+
+// delivery is one PUBLISH from the server.
+type delivery struct {
+	id      uint16
+	qos     byte
+	topic   string
+	payload []byte
+}
+
+// deliver is the next PUBLISH; other packets pass.
+func (r *raw) deliver(t testing.TB) delivery {
+	t.Helper()
+	d, err := r.tryDeliver()
+	if err != nil {
+		t.Fatalf("waiting for a delivery: %v", err)
+	}
+	return d
+}
+
+func (r *raw) tryDeliver() (delivery, error) {
+	for {
+		p, err := r.tryRead()
+		if err != nil {
+			return delivery{}, err
+		}
+		switch p := p.(type) {
+		case *v5.Publish:
+			return delivery{p.PacketID, p.QoS, p.Topic, p.Payload}, nil
+		case *v4.PublishPacket:
+			return delivery{p.MessageID, p.Qos, p.TopicName, p.Payload}, nil
+		case *v5.Disconnect:
+			return delivery{}, refusal{int(p.ReasonCode)}
+		}
+	}
+}
+
+// ends reads on to the end of the connection; code is that of a DISCONNECT, or
+// 0 if the line was just cut.
+func (r *raw) ends(t testing.TB) (code byte) {
+	t.Helper()
+	for {
+		p, err := r.tryRead()
+		if err != nil {
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				t.Fatal("the connection is still open")
+			}
+			return code
+		}
+		if d, ok := p.(*v5.Disconnect); ok {
+			code = d.ReasonCode
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"syscall"
+	"testing"
+)
+
+// Somebody who does not read the socket at all must cost the others nothing, and
+// must lose nothing.
+func TestStalledReader(t *testing.T) {
+	const (
+		messages = 300
+		size     = 32 << 10
+		// What the whole server may grow by: far less than the backlog of 10 MB
+		// copied for the stalled connection, with the race detector's overhead.
+		growth = 64 << 20
+	)
+	s := startServer(t)
+	for _, version := range []byte{mqtt311, mqtt5} {
+		name := map[byte]string{mqtt311: "311", mqtt5: "5"}[version]
+		ann, bob, stuck := s.device(t, "ann"+name, "a"), s.device(t, "bob"+name, "b"), s.device(t, "stuck"+name, "s")
+		group := ann.createGroup(t, bob.user, stuck.user)
+		ann.bulk = true
+		bobLine := jsonProtocol.live(t, bob, options{})
+
+		r := dialSmall(t, s, version)
+		r.accepted(t, helloOf(stuck))
+		r.subscribe(t, 1, 1, "v1/threads/+/frames")
+		before := s.metric(t, "go_memstats_heap_inuse_bytes")
+
+		payload := string(bytes.Repeat([]byte("x"), size))
+		var last message
+		for range messages {
+			last = ann.send(t, group.ID, payload)
+		}
+		bobLine.untilMessage(t, last.ID)
+		if after := s.metric(t, "go_memstats_heap_inuse_bytes"); after-before > growth {
+			t.Errorf("the heap grew by %.0f MB while a reader stalled", (after-before)/(1<<20))
+		}
+
+		// The stuck one reads again; if it was cut off meanwhile, it comes back.
+		seen := &union{name: "version " + name}
+		if err := r.readOn(seen, group.ID, messages+1); err != nil {
+			t.Logf("version %s: the stalled connection ended (%v) with %d frames read", name, err, len(seen.seen[group.ID]))
+			c := mqtt5TCP.live(t, stuck, options{})
+			seen.take(t, c.record)
+		}
+		seen.checkComplete(t, group.ID, messages+1)
+		eventually(t, "the last message is delivered to the stalled one", func() bool {
+			return ann.stateOf(t, last.ID, stuck.user) == "DELIVERED"
+		})
+	}
+}
+
+// dialSmall is a connection whose receive buffer is small against the backlog,
+// but not so small that the kernel's own timers decide how fast it is read in
+// the end.
+func dialSmall(t testing.TB, s *server, version byte) *raw {
+	t.Helper()
+	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 64<<10)
+		})
+	}}
+	conn, err := small.DialContext(t.Context(), "tcp", s.tcp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rawOn(t, conn, version)
+}
+
+// readOn reads and acknowledges until all n events of the thread have come.
+func (r *raw) readOn(seen *union, thread string, n int) error {
+	for !seen.complete(thread, n) {
+		d, err := r.tryDeliver()
+		if err != nil {
+			return err
+		}
+		var f frame
+		if err := json.Unmarshal(d.payload, &f); err != nil {
+			return err
+		}
+		seen.add([]frame{f})
+		if _, err := r.Write(pubackOf(d.id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A client that takes everything and acknowledges nothing fills its window, not
+// the server; the others go on, and it gets the rest when it acknowledges.
+func TestReaderThatNeverAcknowledges(t *testing.T) {
+	const messages = 1500 // more than the window of 1,024
+	s := startServer(t)
+	ann, bob, silent := s.device(t, "ann", "a"), s.device(t, "bob", "b"), s.device(t, "silent", "s")
+	group := ann.createGroup(t, bob.user, silent.user)
+	bobLine := mqtt5WS.live(t, bob, options{})
+	line := jsonProtocol.live(t, silent, options{manual: true})
+	var last message
+	for range messages {
+		last = ann.send(t, group.ID, "x")
+	}
+	bobLine.untilMessage(t, last.ID)
+	durable := func() (n int, newest frame) {
+		for _, f := range line.all() {
+			if f.durable() {
+				n, newest = n+1, f
+			}
+		}
+		return n, newest
+	}
+	eventually(t, "the window is full", func() bool { n, _ := durable(); return n >= 1024 })
+	if n, _ := durable(); n != 1024 {
+		t.Errorf("%d frames were sent without an acknowledgement, the window is 1,024", n)
+	}
+	_, newest := durable()
+	newest.ack()
+	line.untilMessage(t, last.ID)
+	seen := &union{}
+	seen.take(t, line.record)
+	seen.checkComplete(t, group.ID, messages+1)
+}

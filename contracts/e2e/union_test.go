@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"testing"
+)
+
+// union is what one receiver knows of its threads after many connections:
+// doubles dropped by (thread, seq), as the contract asks of clients.
+type union struct {
+	name string
+	seen map[string]map[uint64]string // thread → seq → message id, or the event
+}
+
+func (u *union) add(frames []frame) {
+	if u.seen == nil {
+		u.seen = map[string]map[uint64]string{}
+	}
+	for _, f := range frames {
+		if !f.durable() {
+			continue
+		}
+		if u.seen[f.ThreadID] == nil {
+			u.seen[f.ThreadID] = map[uint64]string{}
+		}
+		u.seen[f.ThreadID][f.Seq] = f.ID + f.Event
+	}
+}
+
+// with is u and the frames of a connection that is still open.
+func (u *union) with(frames []frame) *union {
+	u.add(frames)
+	return u
+}
+
+// take adds a connection that is over, and sees that it was in order.
+func (u *union) take(t testing.TB, r *record) {
+	t.Helper()
+	r.checkOrder(t)
+	r.checkContract(t)
+	u.add(r.all())
+}
+
+// complete reports whether seq 1 to n of the thread are all there.
+func (u *union) complete(thread string, n int) bool { return len(u.seen[thread]) >= n }
+
+func (u *union) checkComplete(t testing.TB, thread string, n int) {
+	t.Helper()
+	for seq := uint64(1); seq <= uint64(n); seq++ {
+		if _, ok := u.seen[thread][seq]; !ok {
+			t.Errorf("%s: thread %s: seq %d of %d never came (%d did)", u.name, thread, seq, n, len(u.seen[thread]))
+			return
+		}
+	}
+	if got := len(u.seen[thread]); got != n {
+		t.Errorf("%s: thread %s: %d different events came, want %d", u.name, thread, got, n)
+	}
+}
+
+// checkMessages sees that each accepted message has come with its own seq.
+func (u *union) checkMessages(t testing.TB, accepted []message) {
+	t.Helper()
+	for _, m := range accepted {
+		if got := u.seen[m.ThreadID][m.Seq]; got != m.ID {
+			t.Errorf("%s: thread %s: seq %d came as %q, 202 said %s", u.name, m.ThreadID, m.Seq, got, m.ID)
+			return
+		}
+	}
+}
