@@ -69,8 +69,15 @@ func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]Recip
 	if err != nil {
 		return nil, Unavailable("load the receipts", err)
 	}
+	t, err := s.thread(ctx, message.Thread)
+	if err != nil {
+		return nil, err
+	}
 	receipts := make([]RecipientReceipt, len(marks))
 	for i, m := range marks {
+		if p, in := t.Participant(m.User); in && message.Seq < p.JoinedSeq {
+			m = m.before(p.JoinedSeq) // what it has received since it came back, it cannot see
+		}
 		receipts[i] = receiptFrom(m)
 	}
 	return receipts, nil
@@ -174,7 +181,15 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 		return covered, nil
 	}
 	// The device said it holds newer messages than were ever acknowledged: their
-	// senders have not been told.
+	// senders have not been told. Nobody receives what came before its joining.
+	line, err := s.store.UserThread(ctx, user, a.Thread)
+	if err != nil {
+		return nil, Unavailable("look up the recipient", err)
+	}
+	received = max(received, line.JoinedSeq-1)
+	if a.From <= received+1 {
+		return covered, nil
+	}
 	held, err := s.store.Messages(ctx, a.Thread, received, a.From, true, maxGap)
 	if err != nil {
 		return nil, Unavailable("read the history", err)

@@ -68,7 +68,8 @@ func decodeThreadCursor(cursor string) (threadPosition, error) {
 
 func decodeCursor(kind cursorKind, cursor string, size int) ([]byte, error) {
 	b, err := cursorEncoding.DecodeString(cursor)
-	if err != nil || len(b) != 1+size || b[0] != byte(kind) {
+	// The decoder skips line breaks: the lengths on both sides leave no room for any.
+	if err != nil || len(b) != 1+size || len(cursor) != cursorEncoding.EncodedLen(1+size) || b[0] != byte(kind) {
 		return nil, Invalid("cursor", "is not one that this listing gave")
 	}
 	return b[1:], nil

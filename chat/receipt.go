@@ -39,6 +39,17 @@ func (m Marks) Received() Mark {
 	return m.Delivered
 }
 
+// before leaves out the marks at or above seq.
+func (m Marks) before(seq Seq) Marks {
+	if m.Delivered.Seq >= seq {
+		m.Delivered = Mark{}
+	}
+	if m.Read.Seq >= seq {
+		m.Read = Mark{}
+	}
+	return m
+}
+
 // RecipientState is where one recipient stands with one message (contract 3.2).
 type RecipientState string
 

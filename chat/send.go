@@ -129,7 +129,9 @@ func (r SendRequest) validate(l Limits) error {
 
 var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System}
 
-func (t ContentType) isRef() bool { return t != Text && t != System }
+func (t ContentType) isRef() bool {
+	return t == ImageRef || t == VideoRef || t == AudioRef || t == FileRef
+}
 
 func validIdempotencyKey(key string) bool {
 	for i := range len(key) {

@@ -1,0 +1,89 @@
+package chat
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestCursorsReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seq := Seq(rapid.Uint64().Draw(t, "seq"))
+		for _, kind := range []cursorKind{cursorHistory, cursorSince} {
+			if back, err := decodeSeqCursor(kind, encodeSeqCursor(kind, seq)); err != nil || back != seq {
+				t.Fatalf("seq %d reads back as %d, %v", seq, back, err)
+			}
+		}
+		at := aPosition().Draw(t, "position")
+		back, err := decodeThreadCursor(encodeThreadCursor(at))
+		if err != nil || back.thread != at.thread || !back.activity.Equal(at.activity) {
+			t.Fatalf("%v reads back as %v, %v", at, back, err)
+		}
+	})
+}
+
+// aPosition draws places of a few instants and threads, so that ties are common.
+func aPosition() *rapid.Generator[threadPosition] {
+	return rapid.Custom(func(t *rapid.T) threadPosition {
+		return threadPosition{
+			activity: time.UnixMilli(rapid.Int64Range(0, 3).Draw(t, "activity")).UTC(),
+			thread:   ThreadID{0: rapid.ByteRange(0, 3).Draw(t, "first"), 15: rapid.ByteRange(0, 2).Draw(t, "last")},
+		}
+	})
+}
+
+// Without a total order a page could leave a thread out, or show it twice.
+func TestThreadPositionsAreTotallyOrdered(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, q, r := aPosition().Draw(t, "p"), aPosition().Draw(t, "q"), aPosition().Draw(t, "r")
+		switch {
+		case p == q && (p.before(q) || q.before(p)):
+			t.Fatal("a place is before itself")
+		case p != q && p.before(q) == q.before(p):
+			t.Fatal("two places are not in one order")
+		case p.before(q) && q.before(r) && !p.before(r):
+			t.Fatal("the order goes round")
+		case p.before(q) && p.activity.Before(q.activity):
+			t.Fatal("the latest does not come first")
+		}
+	})
+}
+
+// Whatever a client sends as a cursor, it is refused, or it is exactly what this
+// listing would have given for the place it means.
+func FuzzCursor(f *testing.F) {
+	for _, seed := range []string{
+		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", encodeSeqCursor(cursorHistory, 0), encodeSeqCursor(cursorSince, 1<<64-1),
+		encodeThreadCursor(threadPosition{activity: time.UnixMilli(1_780_000_000_000), thread: ThreadID{1, 2, 3}}),
+		encodeThreadCursor(threadPosition{activity: time.UnixMilli(-1)}),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, cursor string) {
+		accepted := 0
+		for _, kind := range []cursorKind{cursorHistory, cursorSince} {
+			seq, err := decodeSeqCursor(kind, cursor)
+			if err == nil {
+				accepted++
+				if again := encodeSeqCursor(kind, seq); again != cursor {
+					t.Errorf("%q was taken for %q", cursor, again)
+				}
+			} else if CodeOf(err) != CodeInvalidRequest {
+				t.Errorf("%q: %v", cursor, err)
+			}
+		}
+		place, err := decodeThreadCursor(cursor)
+		if err == nil {
+			accepted++
+			if again := encodeThreadCursor(place); again != cursor {
+				t.Errorf("%q was taken for %q", cursor, again)
+			}
+		} else if CodeOf(err) != CodeInvalidRequest {
+			t.Errorf("%q: %v", cursor, err)
+		}
+		if accepted > 1 {
+			t.Errorf("%d listings take %q for theirs", accepted, cursor)
+		}
+	})
+}

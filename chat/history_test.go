@@ -1,0 +1,238 @@
+package chat_test
+
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+func TestHistoryIsSeenFromJoiningOn(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	old := w.send("alice", id, "before carol")
+	w.add("alice", id, "carol")
+	v := w.view("carol", id)
+	same(t, "last message", v.LastMessage.IsZero(), true)
+	same(t, "unread", v.Unread, 0)
+	same(t, "what others see", w.view("bob", id).LastMessage, old.ID)
+
+	news := w.send("alice", id, "after")
+	sameList(t, "carol's history", w.history("carol", id), "after")
+	sameList(t, "bob's history", w.history("bob", id), "after", "before carol")
+	same(t, "last message", w.view("carol", id).LastMessage, news.ID)
+	same(t, "unread", w.view("carol", id).Unread, 1)
+
+	page, err := w.HistorySince(t.Context(), as("carol"), id, chat.MessageID{}, chat.PageRequest{})
+	must(t, err)
+	sameList(t, "since the beginning", texts(page.Messages), "after")
+}
+
+func TestHistoryOfOneWhoReJoins(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	first := w.send("alice", id, "while in")
+	w.remove("alice", id, "bob")
+	w.send("alice", id, "while away")
+
+	_, err := w.History(t.Context(), as("bob"), id, chat.PageRequest{})
+	refused(t, err, chat.CodeNotAParticipant)
+	_, err = w.HistorySince(t.Context(), as("bob"), id, first.ID, chat.PageRequest{})
+	refused(t, err, chat.CodeNotAParticipant)
+	_, err = w.Thread(t.Context(), as("bob"), id)
+	refused(t, err, chat.CodeNotAParticipant)
+	refused(t, w.MarkRead(t.Context(), as("bob"), id, first.ID), chat.CodeNotAParticipant)
+	_, err = w.Receipts(t.Context(), as("bob"), first.ID)
+	refused(t, err, chat.CodeNotAParticipant)
+
+	w.add("alice", id, "bob")
+	sameList(t, "right after", w.history("bob", id))
+	w.send("alice", id, "back again")
+	sameList(t, "history", w.history("bob", id), "back again")
+	same(t, "unread", w.view("bob", id).Unread, 1)
+	page, err := w.HistorySince(t.Context(), as("bob"), id, first.ID, chat.PageRequest{})
+	must(t, err)
+	sameList(t, "since what it saw once", texts(page.Messages), "back again")
+	refused(t, w.MarkRead(t.Context(), as("bob"), id, first.ID), chat.CodeMessageNotFound)
+	_, err = w.Receipts(t.Context(), as("bob"), first.ID)
+	refused(t, err, chat.CodeMessageNotFound)
+}
+
+func TestHistoryRefusals(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice")
+	_, err := w.History(t.Context(), with("mallory", chat.ScopeWrite, chat.ScopeSystem), nowhere, chat.PageRequest{Size: -1})
+	refused(t, err, chat.CodeMissingScope)
+	_, err = w.History(t.Context(), as("alice"), nowhere, chat.PageRequest{Size: -1})
+	refused(t, err, chat.CodeThreadNotFound)
+	_, err = w.History(t.Context(), as("mallory"), id, chat.PageRequest{Size: -1})
+	refused(t, err, chat.CodeNotAParticipant)
+	for _, size := range []int{-1, 101} {
+		_, err = w.History(t.Context(), as("alice"), id, chat.PageRequest{Size: size})
+		invalid(t, err, "page_size")
+	}
+}
+
+// pages walks a listing to its end and gives the texts page by page.
+func pages(t *testing.T, size int, list func(chat.PageRequest) (chat.MessagePage, error)) (all [][]string) {
+	t.Helper()
+	cursor := ""
+	for {
+		page, err := list(chat.PageRequest{Cursor: cursor, Size: size})
+		must(t, err)
+		all = append(all, texts(page.Messages))
+		if cursor = page.Next; cursor == "" {
+			return all
+		}
+	}
+}
+
+func TestHistoryPages(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	want := texts(w.sendMany("alice", id, 110))
+	newestFirst := func(p chat.PageRequest) (chat.MessagePage, error) {
+		return w.History(t.Context(), as("bob"), id, p)
+	}
+	fromTheStart := func(p chat.PageRequest) (chat.MessagePage, error) {
+		return w.HistorySince(t.Context(), as("bob"), id, chat.MessageID{}, p)
+	}
+	for size, count := range map[int]int{1: 110, 7: 16, 10: 11, 100: 2, 0: 3} {
+		forward := pages(t, size, fromTheStart)
+		same(t, "pages", len(forward), count) // no empty page at the end
+		sameList(t, "oldest first", slices.Concat(forward...), want...)
+		backward := slices.Concat(pages(t, size, newestFirst)...)
+		slices.Reverse(backward)
+		sameList(t, "newest first", backward, want...)
+	}
+	page, err := newestFirst(chat.PageRequest{})
+	must(t, err)
+	same(t, "page by default", len(page.Messages), chat.DefaultPageSize)
+}
+
+func TestHistoryCursorStandsWhileMessagesArrive(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice")
+	w.sendMany("alice", id, 4)
+	page, err := w.History(t.Context(), as("alice"), id, chat.PageRequest{Size: 2})
+	must(t, err)
+	w.send("alice", id, "newer")
+	rest, err := w.History(t.Context(), as("alice"), id, chat.PageRequest{Size: 2, Cursor: page.Next})
+	must(t, err)
+	sameList(t, "second page", texts(rest.Messages), "message 2", "message 1")
+	same(t, "end", rest.Next, "")
+}
+
+func TestSinceGoesOnFromItsCursor(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice")
+	sent := w.sendMany("alice", id, 3)
+	page, err := w.HistorySince(t.Context(), as("alice"), id, sent[0].ID, chat.PageRequest{Size: 1})
+	must(t, err)
+	sameList(t, "first page", texts(page.Messages), "message 2")
+	page, err = w.HistorySince(t.Context(), as("alice"), id, sent[0].ID, chat.PageRequest{Size: 1, Cursor: page.Next})
+	must(t, err)
+	sameList(t, "second page", texts(page.Messages), "message 3")
+	same(t, "end", page.Next, "")
+}
+
+func TestSincePositions(t *testing.T) {
+	w := newWorld(t)
+	id, other := w.newGroup("alice"), w.newGroup("alice")
+	m1 := w.send("alice", id, "one")
+	w.clock.advance(time.Second)
+	elsewhere := w.send("alice", other, "elsewhere")
+	w.clock.advance(time.Second)
+	m2 := w.send("alice", id, "two")
+	w.clock.advance(time.Second)
+	m3 := w.send("alice", id, "three")
+	highest := ulid.MustParseStrict("7ZZZZZZZZZZZZZZZZZZZZZZZZZ")
+	for name, c := range map[string]struct {
+		since chat.MessageID
+		want  []string
+	}{
+		"a message":                     {m1.ID, []string{"two", "three"}},
+		"the newest":                    {m3.ID, nil},
+		"zero":                          {chat.MessageID{}, []string{"one", "two", "three"}},
+		"a message of another thread":   {elsewhere.ID, []string{"two", "three"}},
+		"an instant between two":        {chat.EventIDAt(m2.At().Add(time.Millisecond)), []string{"three"}},
+		"the instant of a message":      {chat.EventIDAt(m2.At()), []string{"two", "three"}},
+		"before the thread was created": {chat.EventIDAt(m1.At().Add(-time.Hour)), []string{"one", "two", "three"}},
+		"the far future":                {highest, nil},
+		"the id after a message":        {chat.NextInOrder(m2.ID), []string{"three"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page, err := w.HistorySince(t.Context(), as("alice"), id, c.since, chat.PageRequest{})
+			must(t, err)
+			sameList(t, "messages", texts(page.Messages), c.want...)
+		})
+	}
+}
+
+func TestCursorsOfOtherListingsAndTamperedOnes(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice")
+	w.newGroup("alice")
+	w.sendMany("alice", id, 3)
+	list := map[string]func(cursor string) (string, error){
+		"history": func(c string) (string, error) {
+			p, err := w.History(t.Context(), as("alice"), id, chat.PageRequest{Cursor: c, Size: 1})
+			return p.Next, err
+		},
+		"since": func(c string) (string, error) {
+			p, err := w.HistorySince(t.Context(), as("alice"), id, chat.MessageID{}, chat.PageRequest{Cursor: c, Size: 1})
+			return p.Next, err
+		},
+		"threads": func(c string) (string, error) {
+			p, err := w.Threads(t.Context(), as("alice"), chat.PageRequest{Cursor: c, Size: 1})
+			return p.Next, err
+		},
+	}
+	cursors := map[string]string{"none": "!", "spaces": " ", "padded": base64.URLEncoding.EncodeToString([]byte("h1234567"))}
+	for name, f := range list {
+		good, err := f("")
+		must(t, err)
+		same(t, "there is more", good != "", true)
+		cursors[name] = good
+		cursors[name+", cut"] = good[:len(good)-1]
+		cursors[name+", longer"] = good + "A"
+		cursors[name+", broken into lines"] = good[:4] + "\r\n" + good[4:]
+		cursors[name+", kind changed"] = strings.Replace(good, good[:1], "z", 1)
+		_, err = f(good)
+		must(t, err)
+	}
+	for name, cursor := range cursors {
+		for listing, f := range list {
+			if name == listing {
+				continue
+			}
+			t.Run(name+" given to "+listing, func(t *testing.T) {
+				_, err := f(cursor)
+				invalid(t, err, "cursor")
+			})
+		}
+	}
+}
+
+func TestForeignSeqInACursorShowsNothingOlderThanJoining(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice")
+	w.sendMany("alice", id, 3)
+	// The cursors of one who sees all, given by one who does not.
+	back, err := w.History(t.Context(), as("alice"), id, chat.PageRequest{Size: 1})
+	must(t, err)
+	forth, err := w.HistorySince(t.Context(), as("alice"), id, chat.MessageID{}, chat.PageRequest{Size: 1})
+	must(t, err)
+	w.add("alice", id, "bob")
+	page, err := w.History(t.Context(), as("bob"), id, chat.PageRequest{Cursor: back.Next})
+	must(t, err)
+	sameList(t, "newest first", texts(page.Messages))
+	page, err = w.HistorySince(t.Context(), as("bob"), id, chat.MessageID{}, chat.PageRequest{Cursor: forth.Next})
+	must(t, err)
+	sameList(t, "oldest first", texts(page.Messages))
+}
