@@ -93,7 +93,7 @@ func (r *reader) byte() byte     { return r.skip(1)[0] }
 func (r *reader) uint16() uint16 { return binary.BigEndian.Uint16(r.skip(2)) }
 
 // binary skips a length of two bytes and that many.
-func (r *reader) binary() []byte { return r.skip(int(r.uint16())) }
+func (r *reader) binary() { r.skip(int(r.uint16())) }
 
 // text is a UTF-8 string without NUL (MQTT 5, 1.5.4).
 func (r *reader) text() string {
@@ -261,8 +261,9 @@ func disconnectReason(r session.Reason) byte {
 		return reasonQoSUnsupported
 	case session.Unresponsive:
 		return reasonQuotaExceeded
+	default:
+		return reasonProtocolError
 	}
-	return reasonProtocolError
 }
 
 // publishLen is the remaining length of a delivery's PUBLISH.

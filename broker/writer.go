@@ -123,7 +123,8 @@ func (w *writer) run() {
 // compose makes the next write: what the WebSocket answers, the packets that
 // wait, frames of the session.
 func (w *writer) compose(buf *[]byte, control, raw []byte, closing bool) []byte {
-	batch := append((*buf)[:w.head], control...)
+	batch := (*buf)[:w.head]
+	batch = append(batch, control...)
 	if !closing {
 		batch = w.fill(batch)
 	}

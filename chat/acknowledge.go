@@ -18,7 +18,7 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	if err != nil {
 		return err
 	}
-	message, err := s.visibleMessage(ctx, upTo)
+	message, err := s.anyMessage(ctx, upTo)
 	if err != nil {
 		return err
 	}
@@ -49,16 +49,9 @@ func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]Recip
 	if err := c.need(ScopeRead); err != nil {
 		return nil, err
 	}
-	message, err := s.visibleMessage(ctx, id)
+	message, err := s.messageFor(ctx, c.User, id)
 	if err != nil {
 		return nil, err
-	}
-	line, err := s.standing(ctx, c.User, message.Thread)
-	if err != nil {
-		return nil, err
-	}
-	if !line.Sees(message.Seq) {
-		return nil, Refuse(CodeMessageNotFound, "no such message")
 	}
 	recipients, err := s.store.ParticipantsAt(ctx, message.Thread, message.Seq)
 	if err != nil {
@@ -81,17 +74,6 @@ func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]Recip
 		receipts[i] = receiptFrom(m)
 	}
 	return receipts, nil
-}
-
-func (s *Service) visibleMessage(ctx context.Context, id MessageID) (Event, error) {
-	e, err := s.store.Message(ctx, id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Event{}, Refuse(CodeMessageNotFound, "no such message")
-	case err != nil:
-		return Event{}, Unavailable("look up the message", err)
-	}
-	return e, nil
 }
 
 // Ack says that a device holds everything of a thread that it was sent, up to Seq.

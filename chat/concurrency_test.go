@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestTwoNodesTakeTurns(t *testing.T) {
 			node = other
 		}
 		w.clock.advance(time.Second)
-		_, err := node.Send(t.Context(), as("bob"), w.request(id, fmt.Sprint(i)))
+		_, err := node.Send(t.Context(), as("bob"), w.request(id, strconv.Itoa(i)))
 		must(t, err)
 	}
 	same(t, "events", len(w.soundLog(id)), 21)
@@ -140,7 +141,7 @@ func TestTwoNodesAtOnce(t *testing.T) {
 	for i, u := range senders {
 		wg.Go(func() {
 			for n := range messages {
-				if _, err := nodes[i%2].Send(t.Context(), as(u), w.request(id, fmt.Sprint(n))); err != nil {
+				if _, err := nodes[i%2].Send(t.Context(), as(u), w.request(id, strconv.Itoa(n))); err != nil {
 					t.Errorf("%s, message %d: %v", u, n, err)
 				}
 			}

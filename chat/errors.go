@@ -20,6 +20,7 @@ const (
 	CodeParticipantNotFound  Code = "participant_not_found"
 	CodeNotAGroup            Code = "not_a_group"
 	CodeThreadFull           Code = "thread_full"
+	CodeLastAdmin            Code = "last_admin"
 	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
 	CodeCiphertextTooLarge   Code = "ciphertext_too_large"
 	CodeRateLimited          Code = "rate_limited"

@@ -3,7 +3,7 @@ package chat_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,11 +40,11 @@ func unavailable(tb TB, err, cause error) {
 func TestAppendFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault chat.SendOutcome // of the retry, once the store is well again
-		fail  func(ctx context.Context, events []chat.Event, real appendCall) (int, error)
+		fail  func(ctx context.Context, events []chat.Event, commit appendCall) (int, error)
 	}{
 		"before it is stored": {chat.Sent, func(context.Context, []chat.Event, appendCall) (int, error) { return 0, errDisk }},
-		"after it is stored": {chat.Replayed, func(ctx context.Context, events []chat.Event, real appendCall) (int, error) {
-			if _, err := real(ctx, events); err != nil {
+		"after it is stored": {chat.Replayed, func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
+			if _, err := commit(ctx, events); err != nil {
 				return 0, err
 			}
 			return 0, errDisk
@@ -83,8 +83,8 @@ func TestSuccessionCutInHalfKeepsAnAdmin(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
 	w.heard.take()
-	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, real appendCall) (int, error) {
-		n, err := real(ctx, events[:1])
+	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
+		n, err := commit(ctx, events[:1])
 		return n, errors.Join(err, errDisk)
 	})
 	unavailable(t, w.RemoveParticipant(t.Context(), as("alice"), id, "alice"), errDisk)
@@ -101,7 +101,7 @@ func TestSuccessionCutInHalfKeepsAnAdmin(t *testing.T) {
 
 func TestCreationFails(t *testing.T) {
 	w := newWorld(t)
-	fault := createFault(func(real func() error) error { return errors.Join(real(), errDisk) })
+	fault := createFault(func(commit func() error) error { return errors.Join(commit(), errDisk) })
 	w.store.onCreate.Store(&fault)
 	req := chat.CreateThread{Type: chat.OneToOne, Participants: []chat.UserID{"bob"}}
 	_, _, err := w.CreateThread(t.Context(), as("alice"), req)
@@ -118,10 +118,10 @@ func TestSenderGivesUpWaiting(t *testing.T) {
 	id := w.newGroup("alice", "bob")
 	w.heard.take()
 	entered, release := make(chan struct{}), make(chan struct{})
-	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, real appendCall) (int, error) {
+	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 		close(entered)
 		<-release
-		return real(ctx, events)
+		return commit(ctx, events)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	req, answer := w.request(id, "once"), make(chan error)
@@ -146,12 +146,12 @@ func TestOneStuckThreadHoldsUpNoOther(t *testing.T) {
 	w := newWorld(t)
 	stuck, free := w.newGroup("alice"), w.newGroup("alice")
 	entered, release := make(chan struct{}), make(chan struct{})
-	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, real appendCall) (int, error) {
+	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 		if events[0].Thread == stuck {
 			close(entered)
 			<-release
 		}
-		return real(ctx, events)
+		return commit(ctx, events)
 	})
 	defer heal()
 	done := make(chan error)
@@ -170,9 +170,9 @@ func TestCloseWaitsForTheCommitAsLongAsItMay(t *testing.T) {
 		w := newWorld(t)
 		id := w.newGroup("alice")
 		release := make(chan struct{})
-		defer w.store.failAppends(func(ctx context.Context, events []chat.Event, real appendCall) (int, error) {
+		defer w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 			<-release
-			return real(ctx, events)
+			return commit(ctx, events)
 		})()
 		answer := w.queue(id, 1)[0]
 
@@ -241,7 +241,7 @@ func (w *world) queue(thread chat.ThreadID, n int) []chan error {
 	for i := range answers {
 		answers[i] = make(chan error, 1)
 		go func() {
-			_, err := w.Send(context.Background(), as("alice"), w.request(thread, fmt.Sprint(i)))
+			_, err := w.Send(context.Background(), as("alice"), w.request(thread, strconv.Itoa(i)))
 			answers[i] <- err
 		}()
 		synctest.Wait()
@@ -258,19 +258,19 @@ func TestBatchThatIsCommittedInPart(t *testing.T) {
 		w.heard.take()
 		release := make(chan struct{})
 		calls := 0
-		heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, real appendCall) (int, error) {
+		heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 			switch calls++; calls {
 			case 1:
 				<-release
-				return real(ctx, events)
+				return commit(ctx, events)
 			case 2:
 				if len(events) != 10 {
 					t.Errorf("the batch has %d events, want 10", len(events))
 				}
-				n, err := real(ctx, events[:4])
+				n, err := commit(ctx, events[:4])
 				return n, errors.Join(err, errDisk)
 			}
-			return real(ctx, events)
+			return commit(ctx, events)
 		})
 		defer heal()
 		answers := w.queue(id, 11)
@@ -298,19 +298,19 @@ func TestBatchThatMeetsAnotherNodeHalfway(t *testing.T) {
 		release := make(chan struct{})
 		calls := 0
 		var heal func()
-		heal = w.store.failAppends(func(ctx context.Context, events []chat.Event, real appendCall) (int, error) {
+		heal = w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 			switch calls++; calls {
 			case 1:
 				<-release
 			case 2:
-				n, err := real(ctx, events[:3])
+				n, err := commit(ctx, events[:3])
 				must(t, err)
 				heal() // the other node's append goes straight through
 				_, err = other.Send(ctx, as("bob"), w.request(id, "from the other node"))
 				must(t, err)
 				return n, chat.ErrStaleHead
 			}
-			return real(ctx, events)
+			return commit(ctx, events)
 		})
 		answers := w.queue(id, 9)
 		close(release)

@@ -324,35 +324,35 @@ type faultyStore struct {
 }
 
 type (
-	appendFault func(ctx context.Context, events []chat.Event, real func(context.Context, []chat.Event) (int, error)) (int, error)
-	markFault   func(real func() (chat.Mark, bool, error)) (chat.Mark, bool, error)
-	createFault func(real func() error) error
+	appendFault func(ctx context.Context, events []chat.Event, commit func(context.Context, []chat.Event) (int, error)) (int, error)
+	markFault   func(commit func() (chat.Mark, bool, error)) (chat.Mark, bool, error)
+	createFault func(commit func() error) error
 )
 
 var errDisk = errors.New("the disk is gone")
 
 func (s *faultyStore) Append(ctx context.Context, head chat.Head, events []chat.Event) (int, error) {
-	real := func(ctx context.Context, events []chat.Event) (int, error) { return s.Store.Append(ctx, head, events) }
+	commit := func(ctx context.Context, events []chat.Event) (int, error) { return s.Store.Append(ctx, head, events) }
 	if fault := s.onAppend.Load(); fault != nil {
-		return (*fault)(ctx, events, real)
+		return (*fault)(ctx, events, commit)
 	}
-	return real(ctx, events)
+	return commit(ctx, events)
 }
 
 func (s *faultyStore) PutMark(ctx context.Context, m chat.Mark) (chat.Mark, bool, error) {
-	real := func() (chat.Mark, bool, error) { return s.Store.PutMark(ctx, m) }
+	commit := func() (chat.Mark, bool, error) { return s.Store.PutMark(ctx, m) }
 	if fault := s.onPutMark.Load(); fault != nil {
-		return (*fault)(real)
+		return (*fault)(commit)
 	}
-	return real()
+	return commit()
 }
 
 func (s *faultyStore) CreateThread(ctx context.Context, created chat.Event) error {
-	real := func() error { return s.Store.CreateThread(ctx, created) }
+	commit := func() error { return s.Store.CreateThread(ctx, created) }
 	if fault := s.onCreate.Load(); fault != nil {
-		return (*fault)(real)
+		return (*fault)(commit)
 	}
-	return real()
+	return commit()
 }
 
 // failAppends puts a fault in the place of every append until heal is called.

@@ -53,6 +53,74 @@ func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since
 	return messagePage(cursorSince, found, size), nil
 }
 
+// EventPage is one page of a thread's log.
+type EventPage struct {
+	Events []Event
+	Next   Seq // the last event of the page; zero at the end of the log
+}
+
+// maxEventPageBytes bounds the ciphertext of one page of events.
+const maxEventPageBytes = 1 << 20
+
+// Events lists a thread's log after a seq, oldest first, from the caller's joining
+// on: the exact way to keep an index on a device (contract 3).
+func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, p PageRequest) (EventPage, error) {
+	line, size, err := s.reading(ctx, c, id, p)
+	if err != nil {
+		return EventPage{}, err
+	}
+	after := max(since, line.JoinedSeq-1)
+	if after >= line.Head.Seq {
+		return EventPage{}, nil
+	}
+	found, err := s.store.Events(ctx, id, after, line.Head.Seq, Limit{Count: size, Bytes: maxEventPageBytes})
+	if err != nil {
+		return EventPage{}, Unavailable("read the log", err)
+	}
+	page := EventPage{Events: found}
+	if n := len(found); n > 0 && found[n-1].Seq < line.Head.Seq {
+		page.Next = found[n-1].Seq
+	}
+	return page, nil
+}
+
+// Message gives one message to a participant who sees it.
+func (s *Service) Message(ctx context.Context, c Caller, id MessageID) (Event, error) {
+	if err := c.need(ScopeRead); err != nil {
+		return Event{}, err
+	}
+	return s.messageFor(ctx, c.User, id)
+}
+
+// messageFor finds a message in a thread the user is in. One from before its
+// joining does not exist for it.
+func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Event, error) {
+	message, err := s.anyMessage(ctx, id)
+	if err != nil {
+		return Event{}, err
+	}
+	line, err := s.standing(ctx, user, message.Thread)
+	if err != nil {
+		return Event{}, err
+	}
+	if !line.Sees(message.Seq) {
+		return Event{}, Refuse(CodeMessageNotFound, "no such message")
+	}
+	return message, nil
+}
+
+// anyMessage finds a message whoever asks.
+func (s *Service) anyMessage(ctx context.Context, id MessageID) (Event, error) {
+	e, err := s.store.Message(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Event{}, Refuse(CodeMessageNotFound, "no such message")
+	case err != nil:
+		return Event{}, Unavailable("look up the message", err)
+	}
+	return e, nil
+}
+
 // lastAt is the seq of the last event at or below id.
 func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error) {
 	at, err := s.store.SeqAt(ctx, thread, NextInOrder(id))

@@ -1,8 +1,8 @@
 package chat_test
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -38,7 +38,7 @@ func (m *model) member(u chat.UserID) int {
 
 func (m *model) send(rt *rapid.T, by chat.UserID) {
 	m.number++
-	text := fmt.Sprint(m.number)
+	text := strconv.Itoa(m.number)
 	res, err := m.w.Send(rt.Context(), as(by), m.w.request(m.id, text))
 	if m.member(by) < 0 {
 		refused(rt, err, chat.CodeNotAParticipant)

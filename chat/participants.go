@@ -1,6 +1,10 @@
 package chat
 
-import "context"
+import (
+	"context"
+	"slices"
+	"unicode/utf8"
+)
 
 // AddParticipant brings a user into a group; any participant may. added is
 // false if the user is in already.
@@ -26,15 +30,8 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 	if err != nil {
 		return ParticipantView{}, false, err
 	}
-	for _, e := range events {
-		t = t.Apply(e)
-	}
-	p, _ := t.Participant(user)
-	marks, err := s.store.Marks(ctx, id, []UserID{user})
-	if err != nil {
-		return ParticipantView{}, false, Unavailable("load the receipts", err)
-	}
-	return ParticipantView{Participant: p, DeliveredUpTo: marks[0].Received().Message, ReadUpTo: marks[0].Read.Message}, len(events) > 0, nil
+	v, err = s.participantView(ctx, t, events, user)
+	return v, len(events) > 0, err
 }
 
 // RemoveParticipant takes a user out of a group: oneself is leaving, others are
@@ -63,6 +60,87 @@ func (s *Service) RemoveParticipant(ctx context.Context, c Caller, id ThreadID, 
 		return append(events, c.change(ThreadChange{Event: ParticipantRemoved, User: user})), nil
 	})
 	return err
+}
+
+// SetRole makes a participant of a group an admin or a mere member; admins may. A
+// group keeps at least one admin.
+func (s *Service) SetRole(ctx context.Context, c Caller, id ThreadID, user UserID, role Role) (ParticipantView, error) {
+	if err := c.need(ScopeWrite); err != nil {
+		return ParticipantView{}, err
+	}
+	if role != Admin && role != Member {
+		return ParticipantView{}, Invalid("role", "must be admin or member")
+	}
+	events, t, err := s.logs.append(ctx, id, 0, func(t Thread) ([]Event, error) {
+		if err := t.mayAdminister(c.User); err != nil {
+			return nil, err
+		}
+		p, in := t.Participant(user)
+		switch {
+		case !in:
+			return nil, Refuse(CodeParticipantNotFound, "no such participant")
+		case p.Role == role:
+			return nil, nil
+		case role == Member && t.admins() == 1:
+			return nil, Refuse(CodeLastAdmin, "a group keeps an admin: name another one first")
+		}
+		return []Event{c.change(ThreadChange{Event: RoleChanged, User: user, Role: role})}, nil
+	})
+	if err != nil {
+		return ParticipantView{}, err
+	}
+	return s.participantView(ctx, t, events, user)
+}
+
+// SetTitle names a group, or with "" takes the name away; admins may.
+func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title string) (ThreadView, error) {
+	if err := c.need(ScopeWrite); err != nil {
+		return ThreadView{}, err
+	}
+	if utf8.RuneCountInString(title) > MaxTitleChars {
+		return ThreadView{}, Invalid("title", "is longer than 256 characters")
+	}
+	_, _, err := s.logs.append(ctx, id, 0, func(t Thread) ([]Event, error) {
+		if err := t.mayAdminister(c.User); err != nil {
+			return nil, err
+		}
+		if t.Title == title {
+			return nil, nil
+		}
+		return []Event{c.change(ThreadChange{Event: TitleChanged, Title: title})}, nil
+	})
+	if err != nil {
+		return ThreadView{}, err
+	}
+	return s.viewWithParticipants(ctx, c.User, id)
+}
+
+// participantView is a participant after the given events of its thread.
+func (s *Service) participantView(ctx context.Context, t Thread, events []Event, user UserID) (ParticipantView, error) {
+	for _, e := range events {
+		t = t.Apply(e)
+	}
+	p, _ := t.Participant(user)
+	marks, err := s.store.Marks(ctx, t.ID, []UserID{user})
+	if err != nil {
+		return ParticipantView{}, Unavailable("load the receipts", err)
+	}
+	return ParticipantView{Participant: p, DeliveredUpTo: marks[0].Received().Message, ReadUpTo: marks[0].Read.Message}, nil
+}
+
+// mayAdminister refuses whoever is no admin of a group.
+func (t Thread) mayAdminister(by UserID) error {
+	if err := t.mayChangeGroup(by); err != nil {
+		return err
+	}
+	if me, _ := t.Participant(by); me.Role != Admin {
+		return Refuse(CodeNotAnAdmin, "only an admin may do that")
+	}
+	return nil
+}
+
+func (t Thread) admins() int {
+	return len(slices.DeleteFunc(slices.Clone(t.Participants), func(p Participant) bool { return p.Role != Admin }))
 }
 
 // mayChangeGroup refuses who is not in, and any change of a 1:1.

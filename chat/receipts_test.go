@@ -80,8 +80,8 @@ func TestMarkRead(t *testing.T) {
 func TestMarkReadRefusals(t *testing.T) {
 	w := newWorld(t)
 	id, other := w.newGroup("alice"), w.newGroup("alice", "bob")
-	m, elsewhere := w.send("alice", id, "early"), w.send("alice", other, "elsewhere")
-	w.add("alice", id, "bob")
+	m, elsewhere := w.send("alice", id, "early"), w.sendMany("alice", other, 9)[8]
+	w.add("alice", id, "bob") // to whom a seq as high as that of elsewhere would be visible
 	w.heard.take()
 	for name, c := range map[string]struct {
 		by   chat.Caller

@@ -93,11 +93,25 @@ func (s *Service) checkSend(ctx context.Context, c Caller, req SendRequest) erro
 	if req.ReplyTo.IsZero() {
 		return nil
 	}
+	return s.checkReply(ctx, c, req)
+}
+
+// checkReply refuses a reply to what is no message of the thread, or one from
+// before the sender's joining. Who is not in the thread learns nothing of its ids.
+func (s *Service) checkReply(ctx context.Context, c Caller, req SendRequest) error {
+	var joined Seq
+	if req.ContentType != System {
+		line, err := s.standing(ctx, c.User, req.Thread)
+		if err != nil {
+			return err
+		}
+		joined = line.JoinedSeq
+	}
 	replied, err := s.store.Message(ctx, req.ReplyTo)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Unavailable("look up the message replied to", err)
 	}
-	if err != nil || replied.Thread != req.Thread {
+	if err != nil || replied.Thread != req.Thread || replied.Seq < joined {
 		return Invalid("reply_to_msg_id", "is no message of this thread")
 	}
 	return nil

@@ -3,6 +3,7 @@ package chat_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -109,7 +110,7 @@ func TestThreadPages(t *testing.T) {
 	w := newWorld(t)
 	var want []string
 	for i := range 25 {
-		title := fmt.Sprint(i)
+		title := strconv.Itoa(i)
 		w.titled("alice", title)
 		want = append(want, title)
 		if i%4 == 3 {

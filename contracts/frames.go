@@ -43,6 +43,15 @@ func (f Frame) Len(frameSeq uint64) int {
 	return n
 }
 
+// Unnumbered is the frame without its frame_seq.
+func (f Frame) Unnumbered() []byte {
+	whole := f[:len(f)-len(frameSeqName)]
+	return append(whole[:len(whole):len(whole)], '}')
+}
+
+// frameSeqName is how every Frame ends.
+const frameSeqName = `,"frame_seq":`
+
 // EventFrame encodes a log event as the frame of its kind.
 func EventFrame(e chat.Event) Frame {
 	if e.Kind == chat.KindMessage {
@@ -156,7 +165,7 @@ func newObject(t string, size int) object {
 
 // frame ends the object before the value of frame_seq.
 func (o *object) frame() Frame {
-	return append(o.buf, `,"frame_seq":`...)
+	return append(o.buf, frameSeqName...)
 }
 
 func (o *object) name(name string) {

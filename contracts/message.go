@@ -3,6 +3,8 @@ package contracts
 import (
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -59,6 +61,25 @@ func NewMessage(e chat.Event) Message {
 		AttachmentSHA256: optional(m.AttachmentSHA256),
 		ExpiresAt:        optionalTime(m.ExpiresAt),
 	}
+}
+
+// EventPage is one page of a thread's log, as frames without their frame_seq
+// (contract 3).
+type EventPage struct {
+	Events       []jsontext.Value `json:"events"`
+	NextSinceSeq *uint64          `json:"next_since_seq"`
+}
+
+// NewEventPage converts a page of events.
+func NewEventPage(p chat.EventPage) EventPage {
+	page := EventPage{Events: make([]jsontext.Value, len(p.Events))}
+	for i, e := range p.Events {
+		page.Events[i] = EventFrame(e).Unnumbered()
+	}
+	if next := uint64(p.Next); next > 0 {
+		page.NextSinceSeq = &next
+	}
+	return page
 }
 
 // NewMessagePage converts a page of messages.

@@ -68,6 +68,7 @@ var problemKinds = map[chat.Code]problemKind{
 	CodeMethodNotAllowed:          {http.StatusMethodNotAllowed, "The route has no such method"},
 	CodeRequestTimeout:            {http.StatusRequestTimeout, "The request came too slowly"},
 	chat.CodeNotAGroup:            {http.StatusConflict, "The thread is not a group"},
+	chat.CodeLastAdmin:            {http.StatusConflict, "The group would have no admin"},
 	chat.CodeThreadFull:           {http.StatusConflict, "The group is full"},
 	chat.CodeCiphertextTooLarge:   {http.StatusRequestEntityTooLarge, "The ciphertext is too large"},
 	CodeBodyTooLarge:              {http.StatusRequestEntityTooLarge, "The body is too large"},

@@ -3,6 +3,8 @@ package contracts
 import (
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -49,6 +51,44 @@ func DecodeAddParticipant(body []byte) (chat.UserID, error) {
 		return "", err
 	}
 	return chat.ParseUserID(*b.UserID)
+}
+
+// DecodeSetTitle reads the body of PATCH /v1/threads/{id}: "" for a null, which
+// clears the title (contract 3).
+func DecodeSetTitle(body []byte) (string, error) {
+	b := struct {
+		Title jsontext.Value `json:"title"`
+	}{}
+	if err := decode(body, &b); err != nil {
+		return "", err
+	}
+	if err := required(member{"title", b.Title != nil}); err != nil {
+		return "", err
+	}
+	switch b.Title.Kind() {
+	case jsontext.KindNull:
+		return "", nil
+	case jsontext.KindString:
+		title, err := jsontext.AppendUnquote(nil, b.Title)
+		return string(title), err
+	default:
+		return "", chat.Invalid("title", "must be a string or null")
+	}
+}
+
+// DecodeSetRole reads the body of PATCH /v1/threads/{id}/participants/{uid}
+// (contract 3).
+func DecodeSetRole(body []byte) (chat.Role, error) {
+	var b struct {
+		Role *string `json:"role"`
+	}
+	if err := decode(body, &b); err != nil {
+		return "", err
+	}
+	if err := required(member{"role", b.Role != nil}); err != nil {
+		return "", err
+	}
+	return chat.Role(*b.Role), nil
 }
 
 // DecodeMarkRead reads the body of POST /v1/threads/{id}/read (contract 3).
@@ -139,6 +179,9 @@ func (b SendBody) Request(thread chat.ThreadID, idempotencyKey string) (chat.Sen
 		var err error
 		if req.ReplyTo, err = messageIDField("reply_to_msg_id", *b.ReplyTo); err != nil {
 			return chat.SendRequest{}, err
+		}
+		if req.ReplyTo.IsZero() { // chat takes the zero id for none
+			return chat.SendRequest{}, chat.Invalid("reply_to_msg_id", "is no message of this thread")
 		}
 	}
 	return req, nil

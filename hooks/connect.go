@@ -156,6 +156,7 @@ func connackCode(err error) packets.Code {
 		code = packets.ErrClientIdentifierNotValid
 	case chat.CodeRateLimited:
 		code = packets.ErrQuotaExceeded
+	default: // not now
 	}
 	if refusal.Detail != "" {
 		code.Reason = string(refusal.Code) + ": " + refusal.Detail

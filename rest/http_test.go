@@ -58,10 +58,10 @@ func TestRoutesAndMethods(t *testing.T) {
 	for _, tc := range []struct{ method, path, allow string }{
 		{"DELETE", "/v1/threads", "GET, HEAD, POST"},
 		{"OPTIONS", "/v1/threads", "GET, HEAD, POST"},
-		{"PUT", "/v1/threads/" + id, "GET, HEAD"},
+		{"PUT", "/v1/threads/" + id, "GET, HEAD, PATCH"},
 		{"GET", "/v1/threads/" + id + "/read", "POST"},
 		{"HEAD", "/v1/threads/" + id + "/read", "POST"},
-		{"GET", "/v1/threads/" + id + "/participants/bob", "DELETE"},
+		{"GET", "/v1/threads/" + id + "/participants/bob", "DELETE, PATCH"},
 		{"POST", "/healthz", "GET, HEAD"},
 		{"BREW", "/v1/threads", "GET, HEAD, POST"},
 	} {

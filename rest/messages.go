@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"net/http"
+	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -70,6 +71,40 @@ func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 		return err
 	}
 	return respond(c, http.StatusOK, contracts.NewMessagePage(messages))
+}
+
+func (s *server) fetchEvents(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	since := uint64(0)
+	if hasQuery(c, "since_seq") {
+		if since, err = strconv.ParseUint(c.Query("since_seq"), 10, 63); err != nil {
+			return chat.Invalid("since_seq", "must be an integer of 0 or more")
+		}
+	}
+	events, err := s.chat.Events(ctx, caller, id, chat.Seq(since), p)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewEventPage(events))
+}
+
+func (s *server) getMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := messageID(c)
+	if err != nil {
+		return err
+	}
+	message, err := s.chat.Message(ctx, caller, id)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewMessage(message))
 }
 
 func (s *server) getReceipts(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {

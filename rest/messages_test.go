@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -207,4 +208,62 @@ func TestReadAndReceipts(t *testing.T) {
 		t.Errorf("bob: %+v", b)
 	}
 	w.do(request{user: "mallory", method: "GET", path: "/v1/messages/" + sent.ID + "/receipts"}).refused(403, chat.CodeNotAParticipant)
+}
+
+func TestOneMessageIsForThoseWhoSeeIt(t *testing.T) {
+	w := newWorld(t)
+	id := w.group("bob")
+	sent := decoded[contracts.Message](w.send("alice", id, "one", `{"client_seq":1,"ciphertext":"aGVsbG8="}`).want(202))
+	got := decoded[contracts.Message](w.do(request{user: "bob", method: "GET", path: "/v1/messages/" + sent.ID}).want(200))
+	if got.ID != sent.ID || got.Seq != sent.Seq || string(got.Ciphertext) != "hello" {
+		t.Errorf("got %+v, want %+v", got, sent)
+	}
+	w.do(request{user: "mallory", method: "GET", path: "/v1/messages/" + sent.ID}).refused(403, chat.CodeNotAParticipant)
+	w.post("/v1/threads/"+id+"/participants", `{"user_id":"carol"}`).want(201)
+	w.do(request{user: "carol", method: "GET", path: "/v1/messages/" + sent.ID}).refused(404, chat.CodeMessageNotFound)
+	for _, unknown := range []string{"01ARZ3NDEKTSV4RRFFQ69G5FAV", "x", "01arz3ndektsv4rrffq69g5fav"} {
+		w.get("/v1/messages/"+unknown).refused(404, chat.CodeMessageNotFound)
+	}
+}
+
+func TestEventsAreTheWholeLogInPages(t *testing.T) {
+	w := newWorld(t)
+	id := w.group("bob")
+	for i := range 4 {
+		w.send("alice", id, fmt.Sprint("k", i), fmt.Sprintf(`{"client_seq":%d,"ciphertext":"aGVsbG8="}`, i)).want(202)
+	}
+	w.post("/v1/threads/"+id+"/participants", `{"user_id":"carol"}`).want(201)
+	var seqs []uint64
+	for since := uint64(0); ; {
+		page := decoded[contracts.EventPage](w.get(fmt.Sprintf("/v1/threads/%s/events?since_seq=%d&page_size=2", id, since)).want(200))
+		for _, e := range page.Events {
+			var frame struct {
+				T        string  `json:"t"`
+				Seq      uint64  `json:"seq"`
+				FrameSeq *uint64 `json:"frame_seq"`
+			}
+			if err := json.Unmarshal(e, &frame); err != nil {
+				t.Fatal(err)
+			}
+			if frame.FrameSeq != nil {
+				t.Errorf("the event has a frame_seq: %s", e)
+			}
+			seqs = append(seqs, frame.Seq)
+		}
+		if page.NextSinceSeq == nil {
+			break
+		}
+		since = *page.NextSinceSeq
+	}
+	if fmt.Sprint(seqs) != "[1 2 3 4 5 6]" {
+		t.Errorf("the log is %v, want 1 to 6", seqs)
+	}
+	joined := decoded[contracts.EventPage](w.do(request{user: "carol", method: "GET", path: "/v1/threads/" + id + "/events"}).want(200))
+	if len(joined.Events) != 1 {
+		t.Errorf("carol sees %d events, want her joining alone", len(joined.Events))
+	}
+	for _, bad := range []string{"since_seq=-1", "since_seq=x", "since_seq=1.5", "page_size=0", "page_size=101"} {
+		w.get("/v1/threads/"+id+"/events?"+bad).refused(400, chat.CodeInvalidRequest)
+	}
+	w.do(request{user: "mallory", method: "GET", path: "/v1/threads/" + id + "/events"}).refused(403, chat.CodeNotAParticipant)
 }

@@ -30,7 +30,9 @@ type ThreadCalls interface {
 	CreateThread(ctx context.Context, c chat.Caller, req chat.CreateThread) (v chat.ThreadView, created bool, err error)
 	Thread(ctx context.Context, c chat.Caller, id chat.ThreadID) (chat.ThreadView, error)
 	Threads(ctx context.Context, c chat.Caller, p chat.PageRequest) (chat.ThreadPage, error)
+	SetTitle(ctx context.Context, c chat.Caller, id chat.ThreadID, title string) (chat.ThreadView, error)
 	AddParticipant(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID) (v chat.ParticipantView, added bool, err error)
+	SetRole(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID, role chat.Role) (chat.ParticipantView, error)
 	RemoveParticipant(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID) error
 }
 
@@ -39,6 +41,8 @@ type MessageCalls interface {
 	Send(ctx context.Context, c chat.Caller, req chat.SendRequest) (chat.SendResult, error)
 	History(ctx context.Context, c chat.Caller, id chat.ThreadID, p chat.PageRequest) (chat.MessagePage, error)
 	HistorySince(ctx context.Context, c chat.Caller, id chat.ThreadID, since chat.MessageID, p chat.PageRequest) (chat.MessagePage, error)
+	Events(ctx context.Context, c chat.Caller, id chat.ThreadID, since chat.Seq, p chat.PageRequest) (chat.EventPage, error)
+	Message(ctx context.Context, c chat.Caller, id chat.MessageID) (chat.Event, error)
 	MarkRead(ctx context.Context, c chat.Caller, id chat.ThreadID, upTo chat.MessageID) error
 	Receipts(ctx context.Context, c chat.Caller, id chat.MessageID) ([]chat.RecipientReceipt, error)
 }
@@ -196,11 +200,15 @@ func (s *server) routes(app *fiber.App, cfg Config) {
 	app.Post("/v1/threads", s.call(s.createThread))
 	app.Get("/v1/threads", s.call(s.listThreads))
 	app.Get("/v1/threads/:id", s.call(s.getThread))
+	app.Patch("/v1/threads/:id", s.call(s.setTitle))
 	app.Post("/v1/threads/:id/participants", s.call(s.addParticipant))
+	app.Patch("/v1/threads/:id/participants/:uid", s.call(s.setRole))
 	app.Delete("/v1/threads/:id/participants/:uid", s.call(s.removeParticipant))
 	app.Post("/v1/threads/:id/messages", s.call(s.sendMessage))
 	app.Get("/v1/threads/:id/messages", s.call(s.fetchHistory))
+	app.Get("/v1/threads/:id/events", s.call(s.fetchEvents))
 	app.Post("/v1/threads/:id/read", s.call(s.markRead))
+	app.Get("/v1/messages/:id", s.call(s.getMessage))
 	app.Get("/v1/messages/:id/receipts", s.call(s.getReceipts))
 
 	app.Get("/healthz", routed(s.healthz))

@@ -55,6 +55,26 @@ func (s *server) getThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller
 	return respond(c, http.StatusOK, contracts.NewThreadWithParticipants(thread))
 }
 
+func (s *server) setTitle(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	title, err := contracts.DecodeSetTitle(b)
+	if err != nil {
+		return err
+	}
+	thread, err := s.chat.SetTitle(ctx, caller, id, title)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewThread(thread))
+}
+
 func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 	id, err := threadID(c)
 	if err != nil {
@@ -77,6 +97,30 @@ func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.C
 		status = http.StatusCreated
 	}
 	return respond(c, status, contracts.NewParticipant(participant))
+}
+
+func (s *server) setRole(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	id, err := threadID(c)
+	if err != nil {
+		return err
+	}
+	user, err := participantID(c)
+	if err != nil {
+		return err
+	}
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	role, err := contracts.DecodeSetRole(b)
+	if err != nil {
+		return err
+	}
+	participant, err := s.chat.SetRole(ctx, caller, id, user, role)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewParticipant(participant))
 }
 
 func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {

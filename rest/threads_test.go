@@ -166,3 +166,54 @@ func TestMalformedIDsInThePathNameNothing(t *testing.T) {
 		w.get("/v1/messages/"+bad+"/receipts").refused(404, chat.CodeMessageNotFound)
 	}
 }
+
+func TestTitleIsForAdminsOfGroups(t *testing.T) {
+	w := newWorld(t)
+	id := w.group("bob")
+	path := "/v1/threads/" + id
+	as := func(user, body string) answer {
+		return w.do(request{user: user, method: "PATCH", path: path, body: body})
+	}
+	title := strings.Repeat("é", 256)
+	if got := decoded[contracts.Thread](as("alice", `{"title":"`+title+`"}`).want(200)); got.Title == nil || *got.Title != title {
+		t.Errorf("the title is %v", got.Title)
+	}
+	as("alice", `{"title":"`+title+`é"}`).invalid("title")
+	as("alice", `{"title":7}`).invalid("title")
+	as("alice", `{}`).invalid("title")
+	as("alice", `{"title":"x","colour":1}`).invalid("colour")
+	as("bob", `{"title":"x"}`).refused(403, chat.CodeNotAnAdmin)
+	as("mallory", `{"title":"x"}`).refused(403, chat.CodeNotAParticipant)
+	if got := decoded[contracts.Thread](as("alice", `{"title":null}`).want(200)); got.Title != nil {
+		t.Errorf("a null left the title %q", *got.Title)
+	}
+	before := decoded[contracts.EventPage](w.get(path + "/events").want(200))
+	as("alice", `{"title":null}`).want(200) // clears nothing, and is no event
+	after := decoded[contracts.EventPage](w.get(path + "/events").want(200))
+	if len(after.Events) != len(before.Events) || len(after.Events) != 3 {
+		t.Errorf("%d events, then %d; want created and two changes of title", len(before.Events), len(after.Events))
+	}
+	one := decoded[contracts.Thread](w.post("/v1/threads", `{"type":"1_TO_1","participants":["bob"]}`).want(201)).ID
+	w.do(request{user: "alice", method: "PATCH", path: "/v1/threads/" + one, body: `{"title":"x"}`}).refused(409, chat.CodeNotAGroup)
+}
+
+func TestRolesAreGivenByAdmins(t *testing.T) {
+	w := newWorld(t)
+	members := "/v1/threads/" + w.group("bob") + "/participants/"
+	as := func(user, whose, body string) answer {
+		return w.do(request{user: user, method: "PATCH", path: members + whose, body: body})
+	}
+	as("bob", "bob", `{"role":"admin"}`).refused(403, chat.CodeNotAnAdmin)
+	as("mallory", "bob", `{"role":"admin"}`).refused(403, chat.CodeNotAParticipant)
+	as("alice", "alice", `{"role":"member"}`).refused(409, chat.CodeLastAdmin)
+	as("alice", "carol", `{"role":"admin"}`).refused(404, chat.CodeParticipantNotFound)
+	as("alice", "bob", `{"role":"owner"}`).invalid("role")
+	as("alice", "bob", `{}`).invalid("role")
+	if got := decoded[contracts.Participant](as("alice", "bob", `{"role":"admin"}`).want(200)); got.Role != "admin" {
+		t.Errorf("bob is %s", got.Role)
+	}
+	as("alice", "bob", `{"role":"admin"}`).want(200)
+	if got := decoded[contracts.Participant](as("alice", "alice", `{"role":"member"}`).want(200)); got.Role != "member" {
+		t.Errorf("alice is %s", got.Role)
+	}
+}

@@ -179,7 +179,7 @@ func TestFullWindowWaitsForAcksAndLosesNothing(t *testing.T) {
 	if len(frames) != 4 {
 		t.Fatalf("%d frames are out, above a window of 4", len(frames))
 	}
-	for next := 0; next < 21; next++ {
+	for next := range 21 {
 		frames = bob.awaitSeq(g, chat.Seq(next+1))
 		bob.ack(frames[next])
 	}

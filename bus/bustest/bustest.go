@@ -5,7 +5,7 @@ package bustest
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -250,7 +250,7 @@ func testPing(t *testing.T, b chat.Bus) {
 		t.Errorf("an open bus: %v", err)
 	}
 	ended, cancel := context.WithCancelCause(t.Context())
-	cancel(fmt.Errorf("the test ended it"))
+	cancel(errors.New("the test ended it"))
 	if err := b.Ping(ended); err == nil {
 		t.Error("Ping with an ended context says that hints travel")
 	}

@@ -95,7 +95,7 @@ func testNoKey(_ *testing.T, f *fixture) {
 func testPrefix(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	first := f.append(thread, draft("ann", "hello"))[0]
-	batch := []chat.Event{draft("bob", "3"), addition("ann", "cid"), resend(first, draft("ann", "")), draft("bob", "not reached")}
+	batch := []chat.Event{draft("bob", "3"), addition("cid"), resend(first, draft("ann", "")), draft("bob", "not reached")}
 	events, n, err := f.tryAppend(thread, batch...)
 	var dup *chat.DuplicateError
 	if n != 2 || !errors.As(err, &dup) || !sameEvent(dup.Existing, first) {

@@ -34,7 +34,7 @@ func testEventFields(t *testing.T, f *fixture) {
 	full.Message.ExpiresAt = f.clock.Now().Add(time.Hour)
 	full.Message.ClientSeq = math.MaxInt64
 	bare := chat.Event{Kind: chat.KindMessage, By: "bob", Device: "d", Message: &chat.Message{ContentType: chat.System}}
-	want := f.append(thread, full, bare, addition("ann", "cid"),
+	want := f.append(thread, full, bare, addition("cid"),
 		change("ann", chat.ThreadChange{Event: chat.TitleChanged, Title: "Käsekränzchen"}),
 		change("ann", chat.ThreadChange{Event: chat.RoleChanged, User: "bob", Role: chat.Admin}), removal("ann", "cid"))
 	wantEvents(t, "Events", f.log(thread)[1:], want)
@@ -48,7 +48,7 @@ func testEventFields(t *testing.T, f *fixture) {
 
 func testEventsLimits(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
-	f.append(thread, draft("ann", "0123456789"), draft("ann", "0123456789"), addition("ann", "cid"), draft("ann", "0123456789"))
+	f.append(thread, draft("ann", "0123456789"), draft("ann", "0123456789"), addition("cid"), draft("ann", "0123456789"))
 	other := f.group("ann", "bob")
 	f.append(other, drafts("ann", 3)...)
 
@@ -81,7 +81,7 @@ func testEventsLimits(t *testing.T, f *fixture) {
 
 func testMessages(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
-	log := f.append(thread, draft("ann", "2"), addition("ann", "cid"), draft("cid", "4"), draft("ann", "5"), removal("ann", "cid"), draft("bob", "7"))
+	log := f.append(thread, draft("ann", "2"), addition("cid"), draft("cid", "4"), draft("ann", "5"), removal("ann", "cid"), draft("bob", "7"))
 	tests := []struct {
 		name          string
 		after, before chat.Seq
@@ -155,7 +155,7 @@ func testSeqAt(t *testing.T, f *fixture) {
 
 func testCountUnread(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
-	f.append(thread, draft("ann", "2"), draft("bob", "3"), addition("ann", "cid"), draft("cid", "5"), draft("ann", "6"), draft("ann", "7"))
+	f.append(thread, draft("ann", "2"), draft("bob", "3"), addition("cid"), draft("cid", "5"), draft("ann", "6"), draft("ann", "7"))
 	tests := []struct {
 		user  chat.UserID
 		after chat.Seq

@@ -151,7 +151,7 @@ func (m *model) changeMember(rt *rapid.T) {
 	id := m.anyThread(rt)
 	state := m.state(id, m.end(id))
 	user := rapid.SampledFrom(people).Draw(rt, "user")
-	d := addition("ann", user)
+	d := addition(user)
 	if _, in := state.Participant(user); in {
 		d = removal("ann", user)
 	}

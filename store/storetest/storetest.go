@@ -175,8 +175,8 @@ func change(by chat.UserID, c chat.ThreadChange) chat.Event {
 	return chat.Event{Kind: chat.KindThread, By: by, Device: "phone", Change: &c}
 }
 
-func addition(by, user chat.UserID) chat.Event {
-	return change(by, chat.ThreadChange{Event: chat.ParticipantAdded, User: user, Role: chat.Member})
+func addition(user chat.UserID) chat.Event {
+	return change("ann", chat.ThreadChange{Event: chat.ParticipantAdded, User: user, Role: chat.Member})
 }
 
 func removal(by, user chat.UserID) chat.Event {

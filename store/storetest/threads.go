@@ -126,7 +126,7 @@ func testThreadFollowsLog(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	steps := [][]chat.Event{
 		{draft("ann", "hello")},
-		{addition("ann", "cid"), draft("cid", "hi"), change("ann", chat.ThreadChange{Event: chat.TitleChanged, Title: "the club"})},
+		{addition("cid"), draft("cid", "hi"), change("ann", chat.ThreadChange{Event: chat.TitleChanged, Title: "the club"})},
 		{change("ann", chat.ThreadChange{Event: chat.RoleChanged, User: "bob", Role: chat.Admin}), removal("ann", "ann")},
 		{change("bob", chat.ThreadChange{Event: chat.TitleChanged})},
 		{draft("bob", "bye")},
@@ -184,11 +184,11 @@ func testRejoin(t *testing.T, f *fixture) {
 	if line := f.userThread("bob", thread); line.JoinedSeq != 1 || line.LeftSeq != 2 {
 		t.Errorf("removed: joined %d, left %d; want 1, 2", line.JoinedSeq, line.LeftSeq)
 	}
-	f.append(thread, addition("ann", "bob"))
+	f.append(thread, addition("bob"))
 	if line := f.userThread("bob", thread); line.JoinedSeq != 4 || line.LeftSeq != 0 {
 		t.Errorf("back: joined %d, left %d; want 4, 0", line.JoinedSeq, line.LeftSeq)
 	}
-	f.append(thread, removal("ann", "bob"), addition("ann", "bob"), removal("bob", "bob"))
+	f.append(thread, removal("ann", "bob"), addition("bob"), removal("bob", "bob"))
 	if line := f.userThread("bob", thread); line.JoinedSeq != 6 || line.LeftSeq != 7 {
 		t.Errorf("gone, back and gone in one batch: joined %d, left %d; want 6, 7", line.JoinedSeq, line.LeftSeq)
 	}
@@ -196,8 +196,8 @@ func testRejoin(t *testing.T, f *fixture) {
 
 func testParticipantsAt(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
-	f.append(thread, draft("ann", "2"), addition("ann", "cid"), removal("ann", "bob"), draft("ann", "5"))
-	f.append(thread, addition("ann", "bob"), removal("ann", "cid"))
+	f.append(thread, draft("ann", "2"), addition("cid"), removal("ann", "bob"), draft("ann", "5"))
+	f.append(thread, addition("bob"), removal("ann", "cid"))
 	for seq, want := range [][]chat.UserID{
 		0: {},
 		1: {"ann", "bob"},
