@@ -2,12 +2,15 @@ package chat
 
 import "time"
 
-// Limits bound what callers may do (contract 5). All are settable.
+// Limits bound what callers may do (contract 5). All are settable; zero fields
+// take the default, but for the rate, where zero is a setting.
 type Limits struct {
 	Participants      int           // people in a group, the creator included
 	CiphertextBytes   int           // decoded
 	IdempotencyWindow time.Duration // how long a retry is recognised by its key
 	PageSize          int           // the largest page
+	SendRate          float64       // messages per second and user; 0 is no limit
+	SendBurst         int           // how many of them at once
 	CommitTimeout     time.Duration // from minting an id to its commit; see OverlapWindow
 }
 
@@ -17,6 +20,8 @@ var DefaultLimits = Limits{
 	CiphertextBytes:   64 << 10,
 	IdempotencyWindow: 24 * time.Hour,
 	PageSize:          100,
+	SendRate:          20,
+	SendBurst:         40,
 	CommitTimeout:     5 * time.Second,
 }
 

@@ -90,6 +90,11 @@ func (s *Service) checkSend(ctx context.Context, c Caller, req SendRequest) erro
 	if err := req.validate(s.limits); err != nil {
 		return err
 	}
+	if req.ContentType != System { // jobs speak for the service, which knows its own pace
+		if err := s.rates.take(c.User, s.now()); err != nil {
+			return err
+		}
+	}
 	if req.ReplyTo.IsZero() {
 		return nil
 	}

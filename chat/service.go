@@ -25,6 +25,7 @@ type Service struct {
 	limits Limits
 	now    func() time.Time
 	logs   *appenders
+	rates  *sendRates
 }
 
 // New makes a Service.
@@ -37,6 +38,7 @@ func New(cfg Config) *Service {
 	}
 	s := &Service{store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now}
 	s.logs = newAppenders(s)
+	s.rates = newSendRates(s.limits)
 	return s
 }
 

@@ -197,6 +197,7 @@ func TestLimits(t *testing.T) {
 	w := newWorldOf(t, setup{limits: chat.Limits{Participants: 3, PageSize: 2}})
 	want := chat.DefaultLimits
 	want.Participants, want.PageSize = 3, 2
+	want.SendRate, want.SendBurst = 0, 0 // zero is a setting: no limit
 	same(t, "zero fields take the default", w.Limits(), want)
 
 	id := w.newGroup("alice", "bob", "carol")

@@ -74,6 +74,8 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	d := chat.DefaultLimits
 	fs.IntVar(&s.limits.Participants, "max-participants", d.Participants, "people in a group")
 	fs.IntVar(&s.limits.CiphertextBytes, "max-ciphertext", d.CiphertextBytes, "bytes of a message's ciphertext")
+	fs.Float64Var(&s.limits.SendRate, "rate-send", d.SendRate, "messages per second and user, 0 for no limit")
+	fs.IntVar(&s.limits.SendBurst, "rate-send-burst", d.SendBurst, "how many of them at once")
 	fs.IntVar(&s.limits.PageSize, "max-page-size", d.PageSize, "items of the largest page")
 	fs.DurationVar(&s.limits.IdempotencyWindow, "idempotency-window", d.IdempotencyWindow, "how long a retry is recognised by its key")
 	l := session.DefaultLimits
@@ -114,6 +116,8 @@ func (s *settings) check() error {
 		return errors.New("no store: set --store pebble:DIR, or try --dev")
 	case s.listen == "":
 		return errors.New("--listen is empty")
+	case s.limits.SendRate < 0 || s.limits.SendBurst < 1:
+		return errors.New("--rate-send must not be negative, --rate-send-burst at least 1")
 	case s.drainDelay < 0:
 		return errors.New("--drain-delay is negative")
 	}

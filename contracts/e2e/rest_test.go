@@ -315,3 +315,19 @@ func (s *server) metric(t testing.TB, name string) float64 {
 	t.Fatalf("/metrics has no %s", name)
 	return 0
 }
+
+func TestSendingTooFastIsRefusedAndSaysWhenToRetry(t *testing.T) {
+	s := startServer(t, "--rate-send", "1", "--rate-send-burst", "3")
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	group := ann.createGroup(t, bob.user)
+	sendMany(t, ann, group.ID, 3)
+	out := outgoing{ClientSeq: 99, Key: "too-fast", Ciphertext: []byte("x")}
+	a, err := ann.call(t.Context(), http.MethodPost, "/v1/threads/"+group.ID+"/messages", out, "Idempotency-Key", out.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "1" || !strings.Contains(string(a.body), `"rate_limited"`) {
+		t.Errorf("the fourth send at once: %d, Retry-After %q, %s", a.status, a.header.Get("Retry-After"), a.body)
+	}
+	bob.send(t, group.ID, "others are not held up")
+}
