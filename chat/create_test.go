@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -24,7 +26,7 @@ func TestCreateGroup(t *testing.T) {
 		Type: chat.Group, Participants: []chat.UserID{"bob", "carol", "bob", "alice"}, Title: "weekend",
 	})
 	must(t, err)
-	same(t, "created", created, true)
+	same(t, "outcome", created, chat.Created)
 	same(t, "type", v.Type, chat.Group)
 	same(t, "title", v.Title, "weekend")
 	same(t, "created by", v.CreatedBy, chat.UserID("alice"))
@@ -77,7 +79,7 @@ func TestPairThatExistsIsReturned(t *testing.T) {
 		v, created, err := w.CreateThread(t.Context(), with(ask.by, chat.ScopeWrite),
 			chat.CreateThread{Type: chat.OneToOne, Participants: []chat.UserID{ask.with}})
 		must(t, err)
-		same(t, "created", created, false)
+		same(t, "outcome", created, chat.AlreadyExists)
 		same(t, "thread", v.ID, id)
 		same(t, "last message", v.LastMessage, m.ID)
 		same(t, "participants shown", len(v.Views), 2)
@@ -105,7 +107,7 @@ func TestRacingCreationsGiveOnePair(t *testing.T) {
 			if err != nil {
 				t.Errorf("creation %d: %v", i, err)
 			}
-			ids[i], created[i] = v.ID, isNew
+			ids[i], created[i] = v.ID, isNew == chat.Created
 		})
 	}
 	wg.Wait()
@@ -174,4 +176,51 @@ func TestCreateThreadBoundsFromInside(t *testing.T) {
 		name := chat.UserID(strings.Repeat("a", 64))
 		sameList(t, "participants", w.view("alice", w.newGroup("alice", name)).Users(), "alice", name)
 	})
+}
+
+func TestRetriedCreation(t *testing.T) {
+	w := newWorld(t)
+	req := chat.CreateThread{Type: chat.Group, Participants: []chat.UserID{"bob"}, Title: "tea", IdempotencyKey: "k"}
+	const tries = 32
+	var made atomic.Int32
+	ids := make([]chat.ThreadID, tries)
+	var racing sync.WaitGroup
+	for i := range tries {
+		racing.Go(func() {
+			v, outcome, err := w.CreateThread(t.Context(), as("alice"), req)
+			if err != nil {
+				t.Error(err)
+			}
+			if outcome == chat.Created {
+				made.Add(1)
+			}
+			ids[i] = v.ID
+		})
+	}
+	racing.Wait()
+	same(t, "threads made by the same key at once", made.Load(), 1)
+	for _, id := range ids {
+		same(t, "thread", id, ids[0])
+	}
+
+	other := req
+	other.Title = "coffee"
+	_, _, err := w.CreateThread(t.Context(), as("alice"), other)
+	refused(t, err, chat.CodeIdempotencyKeyReused)
+	message := w.request(ids[0], "x")
+	message.IdempotencyKey = "k"
+	_, err = w.Send(t.Context(), as("alice"), message)
+	refused(t, err, chat.CodeIdempotencyKeyReused) // keys are per user, whatever they are used for
+	_, outcome, err := w.CreateThread(t.Context(), as("carol"), req)
+	must(t, err)
+	same(t, "another user's", outcome, chat.Created)
+
+	w.clock.advance(25 * time.Hour)
+	v, outcome, err := w.CreateThread(t.Context(), as("alice"), req)
+	must(t, err)
+	same(t, "after the window", outcome == chat.Created && v.ID != ids[0], true)
+
+	req.IdempotencyKey = strings.Repeat("x", 65)
+	_, _, err = w.CreateThread(t.Context(), as("alice"), req)
+	refused(t, err, chat.CodeInvalidRequest)
 }

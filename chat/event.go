@@ -36,6 +36,18 @@ func (e Event) At() time.Time { return ulidTime(e.ID) }
 
 func ulidTime(id ulid.ULID) time.Time { return time.UnixMilli(int64(id.Time())).UTC() }
 
+// Retry is what recognises a repetition of the request that made the event: the
+// idempotency key, "" if it had none, and a hash of every other value.
+func (e Event) Retry() (key string, hash [32]byte) {
+	switch {
+	case e.Message != nil:
+		return e.Message.IdempotencyKey, e.Message.BodyHash
+	case e.Change != nil:
+		return e.Change.IdempotencyKey, e.Change.BodyHash
+	}
+	return "", hash
+}
+
 // ContentType says what the ciphertext of a message refers to (contract 3.1).
 type ContentType string
 
@@ -85,6 +97,10 @@ type ThreadChange struct {
 	User    UserID          // participant_added, participant_removed, role_changed
 	Role    Role            // participant_added, role_changed
 	Title   string          // created, title_changed; "" is none
+
+	// IdempotencyKey and BodyHash recognise a retry of a creation; see Message.
+	IdempotencyKey string
+	BodyHash       [32]byte
 }
 
 // InitialMember is one of those a thread was created with.

@@ -110,7 +110,7 @@ func TestCreationFails(t *testing.T) {
 	w.store.onCreate.Store(nil)
 	_, created, err := w.CreateThread(t.Context(), as("alice"), req)
 	must(t, err)
-	same(t, "it was stored after all", created, false)
+	same(t, "it was stored after all", created, chat.AlreadyExists)
 }
 
 func TestSenderGivesUpWaiting(t *testing.T) {

@@ -100,7 +100,7 @@ func (w *world) newThread(by chat.UserID, req chat.CreateThread) chat.ThreadID {
 	w.tb.Helper()
 	v, created, err := w.CreateThread(w.tb.Context(), as(by), req)
 	must(w.tb, err)
-	if !created {
+	if created != chat.Created {
 		w.tb.Fatalf("thread %s existed already", v.ID)
 	}
 	return v.ID

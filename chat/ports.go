@@ -30,7 +30,8 @@ type Store interface {
 type ThreadStore interface {
 	// CreateThread stores a new thread with the first event of its log. For a
 	// 1:1 whose pair of people already has a thread it stores nothing and returns
-	// a *PairExistsError, also when two creations race.
+	// a *PairExistsError, also when two creations race. If its idempotency key is
+	// taken it is a *DuplicateError, as for Append.
 	CreateThread(ctx context.Context, created Event) error
 	// Thread gives a thread's present state, or ErrNotFound.
 	Thread(ctx context.Context, id ThreadID) (Thread, error)
@@ -121,7 +122,7 @@ func (e *PairExistsError) Error() string {
 	return "a 1:1 thread of this pair exists: " + e.Thread.String()
 }
 
-// DuplicateError tells that a message was sent before.
+// DuplicateError tells that a message was sent, or a thread created, before.
 type DuplicateError struct {
 	By       DuplicateOf
 	Existing Event

@@ -68,8 +68,8 @@ func (s *Service) Send(ctx context.Context, c Caller, req SendRequest) (SendResu
 
 func (s *Service) sentBefore(req SendRequest, hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
 	found := dup.Existing
-	if dup.By == ByIdempotencyKey && (found.Thread != req.Thread || found.Message.BodyHash != hash) {
-		return SendResult{}, Refuse(CodeIdempotencyKeyReused, "the Idempotency-Key was used for another message")
+	if _, old := found.Retry(); dup.By == ByIdempotencyKey && old != hash { // which covers the thread
+		return SendResult{}, keyReused()
 	}
 	s.bus.Publish(Notice{Audience: t.Users(), Event: &found})
 	if dup.By == ByClientSeq {
@@ -170,14 +170,23 @@ func isSHA256(s string) bool {
 	return len(s) == 64
 }
 
-// hash covers every value of the request but the key. Each part is preceded by
-// its length, so that no two requests run together to the same bytes.
+func keyReused() error {
+	return Refuse(CodeIdempotencyKeyReused, "the Idempotency-Key was used for another request")
+}
+
+// hash covers every value of the request but the key.
 func (r SendRequest) hash() [32]byte {
-	h := sha256.New()
-	for _, part := range [][]byte{
+	return hashOf(
 		r.Thread[:], r.Ciphertext, []byte(r.ContentType), []byte(r.AttachmentID), []byte(r.AttachmentSHA256), r.ReplyTo[:],
 		binary.BigEndian.AppendUint64(nil, uint64(r.ClientSeq)), binary.BigEndian.AppendUint64(nil, uint64(r.TTL)),
-	} {
+	)
+}
+
+// hashOf precedes each part by its length, so that no two lists of parts run
+// together to the same bytes.
+func hashOf(parts ...[]byte) [32]byte {
+	h := sha256.New()
+	for _, part := range parts {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		h.Write(part)
 	}

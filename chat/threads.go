@@ -12,7 +12,20 @@ type CreateThread struct {
 	Type         ThreadType
 	Participants []UserID // duplicates are merged
 	Title        string   // groups only, at most 256 characters; "" is none
+
+	// IdempotencyKey recognises a retry, as for a send; "" is none.
+	IdempotencyKey string
 }
+
+// CreateOutcome is how a creation ended well.
+type CreateOutcome int
+
+// The outcomes of contract 3.
+const (
+	Created       CreateOutcome = iota // the thread is new
+	Recreated                          // the same key and values created it before
+	AlreadyExists                      // the 1:1 of these two people was there
+)
 
 // ThreadView is a thread as one participant sees it.
 type ThreadView struct {
@@ -35,27 +48,31 @@ type ThreadPage struct {
 	Next    string // "" at the end
 }
 
-// CreateThread makes a thread; for a 1:1 that exists it gives that one, with
-// created false (contract 3).
-func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) (v ThreadView, created bool, err error) {
+// CreateThread makes a thread; for a 1:1 that exists it gives that one, and for a
+// retry the thread it made before (contract 3).
+func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) (v ThreadView, outcome CreateOutcome, err error) {
 	if err := c.need(ScopeWrite); err != nil {
-		return ThreadView{}, false, err
+		return ThreadView{}, 0, err
 	}
 	change, err := s.creation(c, req)
 	if err != nil {
-		return ThreadView{}, false, err
+		return ThreadView{}, 0, err
 	}
 	e := Event{Seq: 1, ID: nextEventID(EventID{}, s.now()), Kind: KindThread, By: c.User, Device: c.Device, Change: change}
 	if e.Thread, err = newThreadID(e.At()); err != nil {
-		return ThreadView{}, false, Unavailable("mint a thread id", err)
+		return ThreadView{}, 0, Unavailable("mint a thread id", err)
 	}
 	var pair *PairExistsError
+	var dup *DuplicateError
 	switch err := s.store.CreateThread(ctx, e); {
 	case errors.As(err, &pair):
 		v, err := s.viewWithParticipants(ctx, c.User, pair.Thread)
-		return v, false, err
+		return v, AlreadyExists, err
+	case errors.As(err, &dup):
+		v, err := s.createdBefore(ctx, c, *change, dup.Existing)
+		return v, Recreated, err
 	case err != nil:
-		return ThreadView{}, false, Unavailable("store the thread", err)
+		return ThreadView{}, 0, Unavailable("store the thread", err)
 	}
 	t := Thread{}.Apply(e)
 	s.bus.Publish(Notice{Audience: t.Users(), Event: &e})
@@ -63,7 +80,20 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	for i, p := range t.Participants {
 		v.Views[i].Participant = p
 	}
-	return v, true, nil
+	return v, Created, nil
+}
+
+// createdBefore gives the thread that an earlier try made, and hints at it again:
+// that try may have crashed before it did.
+func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChange, created Event) (ThreadView, error) {
+	if _, hash := created.Retry(); hash != change.BodyHash {
+		return ThreadView{}, keyReused()
+	}
+	v, err := s.viewWithParticipants(ctx, c.User, created.Thread)
+	if err == nil {
+		s.bus.Publish(Notice{Audience: v.Users(), Event: &created})
+	}
+	return v, err
 }
 
 // creation checks a request and turns it into the first event's change.
@@ -91,6 +121,12 @@ func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
 	case utf8.RuneCountInString(req.Title) > MaxTitleChars:
 		return nil, Invalid("title", "is longer than 256 characters")
 	}
+	if req.IdempotencyKey != "" {
+		if !validIdempotencyKey(req.IdempotencyKey) {
+			return nil, Invalid("Idempotency-Key", "must be 1 to 64 visible ASCII characters")
+		}
+		change.IdempotencyKey, change.BodyHash = req.IdempotencyKey, creationHash(req, users)
+	}
 	for _, u := range users {
 		role := Member
 		if u == c.User && req.Type == Group {
@@ -99,6 +135,16 @@ func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
 		change.Members = append(change.Members, InitialMember{u, role})
 	}
 	return change, nil
+}
+
+// creationHash covers every value of the request but the key. Its first part
+// tells it from a send's.
+func creationHash(req CreateThread, users []UserID) [32]byte {
+	parts := [][]byte{[]byte("thread"), []byte(req.Type), []byte(req.Title)}
+	for _, u := range users {
+		parts = append(parts, []byte(u))
+	}
+	return hashOf(parts...)
 }
 
 // Thread gives a thread with its participants to one of them.

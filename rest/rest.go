@@ -27,7 +27,7 @@ type Chat interface {
 
 // ThreadCalls are the use cases about threads and who is in them.
 type ThreadCalls interface {
-	CreateThread(ctx context.Context, c chat.Caller, req chat.CreateThread) (v chat.ThreadView, created bool, err error)
+	CreateThread(ctx context.Context, c chat.Caller, req chat.CreateThread) (v chat.ThreadView, outcome chat.CreateOutcome, err error)
 	Thread(ctx context.Context, c chat.Caller, id chat.ThreadID) (chat.ThreadView, error)
 	Threads(ctx context.Context, c chat.Caller, p chat.PageRequest) (chat.ThreadPage, error)
 	SetTitle(ctx context.Context, c chat.Caller, id chat.ThreadID, title string) (chat.ThreadView, error)

@@ -19,16 +19,19 @@ func (s *server) createThread(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 	if err != nil {
 		return err
 	}
-	thread, created, err := s.chat.CreateThread(ctx, caller, req)
+	req.IdempotencyKey = c.Get(idempotencyKeyHeader) // optional here
+	thread, outcome, err := s.chat.CreateThread(ctx, caller, req)
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if created {
-		status = http.StatusCreated
-		c.Set(fiber.HeaderLocation, "/v1/threads/"+thread.ID.String())
+	if outcome == chat.AlreadyExists {
+		return respond(c, http.StatusOK, contracts.NewThread(thread))
 	}
-	return respond(c, status, contracts.NewThread(thread))
+	if outcome == chat.Recreated {
+		c.Set(idempotencyReplayedHeader, "true")
+	}
+	c.Set(fiber.HeaderLocation, "/v1/threads/"+thread.ID.String())
+	return respond(c, http.StatusCreated, contracts.NewThread(thread))
 }
 
 func (s *server) listThreads(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {

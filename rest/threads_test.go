@@ -217,3 +217,23 @@ func TestRolesAreGivenByAdmins(t *testing.T) {
 		t.Errorf("alice is %s", got.Role)
 	}
 }
+
+func TestCreatingAThreadIsRetried(t *testing.T) {
+	w := newWorld(t)
+	create := func(key, body string) answer {
+		return w.do(request{user: "alice", method: "POST", path: "/v1/threads", body: body, header: map[string]string{"Idempotency-Key": key}})
+	}
+	group := `{"type":"GROUP","participants":["bob"]}`
+	first, again := create("k", group).want(201), create("k", group).want(201)
+	if decoded[contracts.Thread](first).ID != decoded[contracts.Thread](again).ID {
+		t.Errorf("the retry made another group: %s, %s", first.body, again.body)
+	}
+	if first.header.Get("Idempotency-Replayed") != "" || again.header.Get("Idempotency-Replayed") != "true" ||
+		again.header.Get("Location") != first.header.Get("Location") {
+		t.Errorf("headers %v, then %v", first.header, again.header)
+	}
+	create("k", `{"type":"GROUP","participants":["carol"]}`).refused(422, chat.CodeIdempotencyKeyReused)
+	create(strings.Repeat("x", 64), group).want(201)
+	create(strings.Repeat("x", 65), group).invalid("Idempotency-Key")
+	create("a b", group).invalid("Idempotency-Key")
+}

@@ -129,9 +129,13 @@ func (s *Session) readHeads() (err error) {
 		if !p.interest.frames(line.Thread).ok || !s.mayHaveNews(line) {
 			continue
 		}
+		_, known := p.streams[line.Thread]
 		st, err := s.stream(ctx, line)
 		if err != nil {
 			return err
+		}
+		if !known {
+			st.before = line.Head.Seq
 		}
 		st.want = max(st.want, lastVisible(line))
 		if p.catching && st.cursor < st.end() && st.target == 0 {
@@ -221,7 +225,7 @@ func (s *Session) sendNext(b Batch) (bool, error) {
 		return true, nil
 	}
 	it := st.items[0]
-	if !s.isOwn(it) && !s.deliver(b, st, it, g) {
+	if !s.isOwn(st, it) && !s.deliver(b, st, it, g) {
 		return false, nil
 	}
 	p.pass(st, it, s.user)
@@ -261,9 +265,14 @@ func (p *pump) leave(st *stream) {
 }
 
 // isOwn reports whether the event was made by this very device while connected:
-// it knows already. What it did before is part of its replay.
-func (s *Session) isOwn(it *item) bool {
-	return it.by == s.user && it.device == s.device && int64(it.id.Time()) > s.started.UnixMilli()
+// it knows already. What it did before is part of its replay. Within the
+// millisecond of connecting, what the log held at the first look is "before".
+func (s *Session) isOwn(st *stream, it *item) bool {
+	if it.by != s.user || it.device != s.device {
+		return false
+	}
+	at, started := int64(it.id.Time()), s.started.UnixMilli()
+	return at > started || at == started && it.seq > st.before
 }
 
 // deliver puts one event into window and batch.

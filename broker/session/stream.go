@@ -16,6 +16,7 @@ type stream struct {
 	sent   chat.Seq // the last event put into the window, or where the stream began
 	want   chat.Seq // the log is known to reach here
 	until  chat.Seq // the event that removed the user; zero while it is in
+	before chat.Seq // the log's end when the session first looked at it
 	target chat.Seq // reaching it completes the present catch-up; zero: none
 
 	next  chat.EventID // of the event behind the cursor, while in the merge

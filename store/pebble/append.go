@@ -154,6 +154,7 @@ func (w *logWriter) add(e chat.Event) error {
 	} else {
 		w.addMessage(e)
 	}
+	w.addRetry(e)
 	w.head = w.head.Apply(e)
 	w.set(eventKey(e.Thread, e.Seq), value)
 	w.set(eventIDKey(e.Thread, e.ID), encodeSeq(e.Seq))
@@ -166,8 +167,12 @@ func (w *logWriter) addMessage(e chat.Event) {
 	client := clientSeqKey(e.Thread, e.By, e.Device, m.ClientSeq)
 	w.set(client, encodeSeq(e.Seq))
 	w.remember(string(client), e)
-	if m.IdempotencyKey != "" {
-		w.set(idempotencyKey(dayOf(e.At()), e.By, m.IdempotencyKey), at)
+}
+
+// addRetry lets a retry of the request that made the event be recognised.
+func (w *logWriter) addRetry(e chat.Event) {
+	if key, _ := e.Retry(); key != "" {
+		w.set(idempotencyKey(dayOf(e.At()), e.By, key), encodePlace(place{e.Thread, e.Seq}))
 		w.remember(idempotencyName(e), e)
 	}
 }

@@ -37,8 +37,8 @@ func (w *logWriter) duplicate(e chat.Event, recalled timespan) error {
 	return nil
 }
 
-// sentWithKey finds the message of e's idempotency key in the batch, else under
-// the days of the given time.
+// sentWithKey finds the event of e's idempotency key in the batch, else under the
+// days of the given time.
 func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bool, error) {
 	name := idempotencyName(e)
 	if name == "" {
@@ -47,9 +47,10 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 	if existing, found := w.gathered[name]; found {
 		return copied(existing)
 	}
+	key, _ := e.Retry()
 	// Days are signed here: the loop runs past day 0.
 	for d := int64(dayOf(recalled.to)); d >= int64(dayOf(recalled.from)); d-- {
-		at, found, err := lookup(w.view, idempotencyKey(day(d), e.By, e.Message.IdempotencyKey), decodePlace)
+		at, found, err := lookup(w.view, idempotencyKey(day(d), e.By, key), decodePlace)
 		if err != nil {
 			return chat.Event{}, false, err
 		}

@@ -163,7 +163,7 @@ func appendChange(b []byte, c *chat.ThreadChange) []byte {
 	for _, m := range c.Members {
 		b = appendStr(appendStr(b, m.User), m.Role)
 	}
-	return b
+	return append(appendStr(b, c.IdempotencyKey), c.BodyHash[:]...)
 }
 
 func (d *decoder) change() *chat.ThreadChange {
@@ -178,5 +178,7 @@ func (d *decoder) change() *chat.ThreadChange {
 	for range n {
 		c.Members = append(c.Members, chat.InitialMember{User: chat.UserID(d.str()), Role: chat.Role(d.str())})
 	}
+	c.IdempotencyKey = d.str()
+	copy(c.BodyHash[:], d.take(uint64(len(c.BodyHash))))
 	return c
 }

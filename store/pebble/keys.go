@@ -161,12 +161,13 @@ func idempotencyKey(d day, u chat.UserID, key string) []byte {
 	return append(appendName(k, u), key...)
 }
 
-// idempotencyName names a message's idempotency key whatever its day, or "".
+// idempotencyName names an event's idempotency key whatever its day, or "".
 func idempotencyName(e chat.Event) string {
-	if e.Message == nil || e.Message.IdempotencyKey == "" {
+	key, _ := e.Retry()
+	if key == "" {
 		return ""
 	}
-	return string(idempotencyKey(0, e.By, e.Message.IdempotencyKey))
+	return string(idempotencyKey(0, e.By, key))
 }
 
 // idempotencyDaysBefore is the range of all idempotency keys of days before d.

@@ -21,6 +21,9 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	if pair != nil {
 		names = append(names, string(pair))
 	}
+	if name := idempotencyName(created); name != "" {
+		names = append(names, name)
+	}
 	unlock, err := s.locks.lock(ctx, names...)
 	if err != nil {
 		return err
@@ -37,6 +40,13 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	}
 	w := newLogWriter(v, s.db, chat.Head{})
 	defer w.discard()
+	before, found, err := w.sentWithKey(created, s.recalled())
+	if err != nil {
+		return err
+	}
+	if found {
+		return &chat.DuplicateError{By: chat.ByIdempotencyKey, Existing: before}
+	}
 	if pair != nil {
 		other, found, err := lookup(v, pair, decodeThreadID)
 		if err != nil {
