@@ -206,6 +206,11 @@ func (b *Broker) Close(ctx context.Context) {
 	for _, ln := range b.listeners {
 		_ = ln.Close()
 	}
+	for c := range b.conns {
+		if m, ok := c.(*mqttConn); ok && m.Session() == nil { // it never said who it is: nobody told it to go
+			m.kill()
+		}
+	}
 	b.mu.Unlock()
 	done := make(chan struct{})
 	go func() {

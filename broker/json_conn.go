@@ -41,20 +41,23 @@ const (
 func (c *jsonConn) Wake() { c.wake() }
 
 // Close implements session.Transport.
-func (c *jsonConn) Close(r session.Reason) {
+func (c *jsonConn) Close(r session.Reason) { c.finish(closeFor(r)) }
+
+// closeFor is the WebSocket close frame of a reason.
+func closeFor(r session.Reason) []byte {
 	switch r {
 	case session.TakenOver:
-		c.finish(closeMessage(closeTakenOver, "the device connected again"))
+		return closeMessage(closeTakenOver, "the device connected again")
 	case session.TokenExpired:
-		c.finish(closeMessage(closeExpired, "the token has expired"))
+		return closeMessage(closeExpired, "the token has expired")
 	case session.Unresponsive:
-		c.finish(closeMessage(closeUnresponsive, "no pong or no client_ack"))
+		return closeMessage(closeUnresponsive, "no pong or no acknowledgement")
 	case session.ShuttingDown:
-		c.finish(closeMessage(closeGoingElsewhere, "the server restarts"))
+		return closeMessage(closeGoingElsewhere, "the server restarts")
 	case session.FrameTooLarge:
-		c.finish(closeMessage(closeTooBig, "the frame is too large"))
+		return closeMessage(closeTooBig, "the frame is too large")
 	default:
-		c.finish(closeMessage(closeBadFrames, "too many bad frames"))
+		return closeMessage(closeBadFrames, "too many bad frames")
 	}
 }
 

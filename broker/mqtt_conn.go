@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -43,9 +44,9 @@ type mqttConn struct {
 
 // Offer is what came with a WebSocket upgrade, for the CONNECT to use.
 type Offer struct {
-	Token    string // of the Authorization header
-	Device   string // the query device_id
-	LastSeen string // the query last_seen_id
+	Token    string  // of the Authorization header
+	Device   string  // the query device_id
+	LastSeen *string // the query last_seen_id, if there is one
 }
 
 // Bounds of the guard (contract 5).
@@ -192,6 +193,12 @@ func (c *mqttConn) refuse(err error) error {
 		reason = reasonPacketTooLarge
 	case errors.Is(err, errQoS2):
 		reason = reasonQoSUnsupported
+	case errors.Is(err, errRetain):
+		reason = reasonRetainUnsupported
+	case errors.Is(err, errSubscriptionID):
+		reason = reasonNoSubscriptionIDs
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		reason = reasonKeepAliveTimeout
 	}
 	if reason != 0 && c.v5 {
 		c.finish(appendDisconnect(nil, reason))
@@ -218,18 +225,9 @@ func (c *mqttConn) Close() error {
 	return nil
 }
 
-// SetDeadline is how the front sets the keep-alive. The write deadline is the
-// writer's own.
-func (c *mqttConn) SetDeadline(t time.Time) error {
-	if c.isClosing() {
-		return nil
-	}
-	c.keepalive = 0
-	if !t.IsZero() {
-		c.keepalive = time.Until(t)
-	}
-	return c.Conn.SetReadDeadline(t)
-}
+// SetDeadline is how the front would set the keep-alive, in whole seconds and
+// rounded down. The guard does that itself; the write deadline is the writer's own.
+func (c *mqttConn) SetDeadline(time.Time) error { return nil }
 
 // linger reads on until the client hangs up or the goodbye's time is over. What it
 // still acknowledges counts.
@@ -245,7 +243,7 @@ func (c *mqttConn) linger() {
 }
 
 // Offer implements hooks.Conn.
-func (c *mqttConn) Offer() (token, device, lastSeen string) {
+func (c *mqttConn) Offer() (token, device string, lastSeen *string) {
 	return c.offer.Token, c.offer.Device, c.offer.LastSeen
 }
 
@@ -253,6 +251,9 @@ func (c *mqttConn) Offer() (token, device, lastSeen string) {
 func (c *mqttConn) SetProtocol(version byte, maxPacket uint32) {
 	c.v5, c.maxPacket = version >= 5, int(maxPacket)
 }
+
+// SetKeepAlive implements hooks.Conn.
+func (c *mqttConn) SetKeepAlive(d time.Duration) { c.keepalive = d + d/2 }
 
 // Bind implements hooks.Conn.
 func (c *mqttConn) Bind(s *session.Session) { c.sess.Store(s) }
@@ -281,11 +282,14 @@ func (t mqttTransport) Wake() { t.conn.wake() }
 
 // Close implements session.Transport.
 func (t mqttTransport) Close(r session.Reason) {
+	var goodbye, farewell []byte
 	if t.conn.v5 {
-		t.conn.finish(appendDisconnect(nil, disconnectReason(r)))
-		return
+		goodbye = appendDisconnect(nil, disconnectReason(r))
 	}
-	t.conn.finish(nil)
+	if t.conn.seal != nil { // inside a WebSocket, which says why in its own words too
+		farewell = closeFor(r)
+	}
+	t.conn.finishWith(goodbye, farewell)
 }
 
 // fill pulls from the session.

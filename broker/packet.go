@@ -30,6 +30,10 @@ const (
 	reasonPacketTooLarge = 0x95
 	reasonQuotaExceeded  = 0x97
 	reasonQoSUnsupported = 0x9B
+
+	reasonKeepAliveTimeout  = 0x8D
+	reasonRetainUnsupported = 0x9A
+	reasonNoSubscriptionIDs = 0xA1
 )
 
 var (
@@ -37,6 +41,9 @@ var (
 	errProtocol  = errors.New("packet out of place")
 	errTooLarge  = errors.New("packet too large")
 	errQoS2      = errors.New("publish with QoS 2")
+	errRetain    = errors.New("publish with retain")
+
+	errSubscriptionID = errors.New("subscription identifiers are not available")
 )
 
 // checkPacket reports whether a packet from a client is complete and well-formed,
@@ -70,6 +77,8 @@ func checkPacket(kind, flags byte, body []byte, v5 bool) error {
 type reader struct {
 	rest []byte
 	bad  bool
+	// subscriptionID is set by a property of that name.
+	subscriptionID bool
 }
 
 func (r *reader) done(ok bool) error {
@@ -132,12 +141,17 @@ func (r *reader) properties() {
 		switch p.varint() {
 		case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
 			p.skip(1)
-		case 0x13, 0x21, 0x22, 0x23: // two bytes
+		case 0x13, 0x22, 0x23: // two bytes
 			p.skip(2)
-		case 0x02, 0x11, 0x18, 0x27: // four bytes
+		case 0x21: // receive maximum, not 0
+			p.bad = p.uint16() == 0 || p.bad
+		case 0x02, 0x11, 0x18: // four bytes
 			p.skip(4)
+		case 0x27: // maximum packet size, not 0
+			p.bad = binary.BigEndian.Uint32(p.skip(4)) == 0 || p.bad
 		case 0x0B: // subscription identifier
 			p.varint()
+			r.subscriptionID = true
 		case 0x09, 0x16: // binary
 			p.binary()
 		case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: // a string
@@ -189,8 +203,8 @@ func (r *reader) connect(flags byte) error {
 func (r *reader) publish(flags byte, v5 bool) error {
 	qos := flags >> 1 & 3
 	topic := r.text()
-	if qos > 0 {
-		r.uint16()
+	if qos > 0 && r.uint16() == 0 {
+		r.bad = true
 	}
 	if v5 {
 		r.properties()
@@ -203,6 +217,8 @@ func (r *reader) publish(flags byte, v5 bool) error {
 		return errMalformed
 	case qos == 2:
 		return errQoS2
+	case v5 && flags&1 != 0: // a 3.1.1 client was not told; there it is ignored
+		return errRetain
 	case topic != "" && topic[0] == '$':
 		return errReservedTopic
 	}
@@ -221,12 +237,18 @@ func (r *reader) filters(kind, flags byte, v5 bool) error {
 	for ; len(r.rest) > 0 && !r.bad; n++ {
 		r.text()
 		if kind == packetSubscribe {
-			if options := r.byte(); options&3 == 3 || !v5 && options > 2 || options&0xC0 != 0 {
+			if o := r.byte(); o&3 == 3 || !v5 && o > 2 || o&0xC0 != 0 || o>>4&3 == 3 {
 				r.bad = true
 			}
 		}
 	}
-	return r.done(flags == 2 && n > 0)
+	if err := r.done(flags == 2 && n > 0); err != nil {
+		return err
+	}
+	if r.subscriptionID {
+		return errSubscriptionID
+	}
+	return nil
 }
 
 // publishID is the packet id of a PUBLISH with QoS 1 that checkPacket has seen.

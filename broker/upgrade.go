@@ -56,7 +56,10 @@ type request struct {
 func offered(c *fiber.Ctx) request {
 	r := request{headerDevice: strings.Clone(c.Get("X-Device-Id"))}
 	r.Device = strings.Clone(c.Query("device_id"))
-	r.LastSeen = strings.Clone(c.Query("last_seen_id"))
+	if c.Context().QueryArgs().Has("last_seen_id") {
+		last := strings.Clone(c.Query("last_seen_id"))
+		r.LastSeen = &last
+	}
 	if scheme, token, ok := strings.Cut(c.Get(fiber.HeaderAuthorization), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		r.Token = strings.Clone(strings.TrimSpace(token))
 	}
@@ -70,30 +73,34 @@ func (u *upgrader) upgrade(ctx *fasthttp.RequestCtx, r request) error {
 	if err := refuseTokenInQuery(ctx.QueryArgs()); err != nil {
 		return err
 	}
-	if !websocket.FastHTTPIsWebSocketUpgrade(ctx) {
-		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
-	}
 	if !u.originAllowed(ctx) {
 		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
 	}
-	if slices.Contains(r.protocols, subprotocolMQTT) {
+	upgrade := websocket.FastHTTPIsWebSocketUpgrade(ctx)
+	if upgrade && slices.Contains(r.protocols, subprotocolMQTT) {
 		return u.handshake(ctx, func(ws *websocket.Conn) { u.broker.serveMQTT(newWSStream(ws), r.Offer) })
 	}
 	params, err := u.authenticate(r)
 	if err != nil {
 		return err
 	}
+	if !upgrade {
+		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
+	}
 	return u.handshake(ctx, func(ws *websocket.Conn) { u.connect(ws, params) })
 }
 
+// tokenParameters are names of query parameters that hold tokens elsewhere.
+var tokenParameters = []string{"token", "access_token", "authorization"}
+
 // refuseTokenInQuery keeps tokens out of URLs: they end in logs (contract 4).
-func refuseTokenInQuery(query *fasthttp.Args) error {
-	for _, name := range []string{"token", "access_token", "authorization"} {
-		if query.Has(name) {
-			return chat.Invalid(name, "a token does not belong into a URL: send it as a header or subprotocol")
+func refuseTokenInQuery(query *fasthttp.Args) (err error) {
+	query.VisitAll(func(key, _ []byte) {
+		if name := strings.ToLower(string(key)); slices.Contains(tokenParameters, name) {
+			err = chat.Invalid(name, "does not belong into a URL: send the token as a header or subprotocol")
 		}
-	}
-	return nil
+	})
+	return err
 }
 
 // handshake answers the request and has serve run the connection, in a goroutine
@@ -127,8 +134,8 @@ func (u *upgrader) authenticate(r request) (session.Params, error) {
 		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
 	}
 	p := session.Params{Caller: caller, Expires: id.Expires, Pings: true, SubscribesAll: true}
-	if r.LastSeen != "" {
-		last, err := chat.ParseMessageID(r.LastSeen)
+	if r.LastSeen != nil {
+		last, err := chat.ParseMessageID(*r.LastSeen)
 		if err != nil {
 			return session.Params{}, chat.Invalid("last_seen_id", "must be a message id")
 		}
@@ -142,8 +149,8 @@ func (u *upgrader) connect(ws *websocket.Conn, p session.Params) {
 	c := newJSONConn(ws)
 	p.Transport = c
 	s, err := u.broker.cfg.Sessions.Open(p)
-	if err != nil { // another connection was faster since the upgrade was answered
-		c.finish(closeMessage(websocket.CloseTryAgainLater, "too many connections"))
+	if err != nil { // too many connections or a shutdown, since the upgrade was answered
+		c.finish(closeFor(session.ShuttingDown))
 		c.awaitEnd()
 		c.kill()
 		return

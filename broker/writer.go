@@ -81,13 +81,19 @@ func (w *writer) queue(to *[]byte, b []byte) error {
 
 // finish ends the connection after the packets that wait, and goodbye. It does
 // not wait for that.
-func (w *writer) finish(goodbye []byte) {
+func (w *writer) finish(goodbye []byte) { w.finishWith(goodbye, nil) }
+
+// finishWith is finish with another farewell, unless that is nil.
+func (w *writer) finishWith(goodbye, farewell []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead || w.closing {
 		return
 	}
 	w.closing = true
+	if farewell != nil {
+		w.farewell = farewell
+	}
 	w.control = append(w.control, goodbye...)
 	_ = w.conn.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) // also for a write under way
 	w.start()

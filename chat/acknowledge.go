@@ -100,19 +100,19 @@ func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID,
 	if err != nil {
 		return Unavailable("load the receipts", err)
 	}
-	received := present[0].Received().Seq
-	if a.Seq <= received {
+	if a.Seq <= present[0].Delivered.Seq {
 		return nil
 	}
+	received := present[0].Received().Seq
 	mark := Mark{Thread: a.Thread, User: user, Kind: Delivered, Seq: a.Seq, Message: a.Message, At: s.markTime()}
 	prev, moved, err := s.store.PutMark(ctx, mark)
 	if err != nil {
 		return Unavailable("store the receipt", err)
 	}
-	if !moved {
+	received = max(received, prev.Seq)
+	if !moved || a.Seq <= received { // read already, which told the senders
 		return nil
 	}
-	received = max(received, prev.Seq)
 	senders, err := s.newlyCovered(ctx, user, a, received)
 	if err != nil {
 		return err

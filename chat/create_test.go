@@ -137,7 +137,6 @@ func TestCreateThreadRefusals(t *testing.T) {
 		"1:1 with nobody":            {pair(), "participants"},
 		"1:1 with oneself":           {pair("alice"), "participants"},
 		"1:1 of three":               {pair("bob", "carol"), "participants"},
-		"1:1 with a title":           {chat.CreateThread{Type: chat.OneToOne, Participants: []chat.UserID{"bob"}, Title: "us"}, "title"},
 		"no type":                    {chat.CreateThread{Participants: []chat.UserID{"bob"}}, "type"},
 		"wrongly cased type":         {chat.CreateThread{Type: "group", Participants: []chat.UserID{"bob"}}, "type"},
 		"the reserved name":          {group("", "me"), "participants"},

@@ -75,6 +75,12 @@ func decodeCursor(kind cursorKind, cursor string, size int) ([]byte, error) {
 	return b[1:], nil
 }
 
+// isCursor reports whether a cursor says that it is of that kind.
+func isCursor(kind cursorKind, cursor string) bool {
+	b, err := cursorEncoding.DecodeString(cursor)
+	return err == nil && len(b) > 0 && b[0] == byte(kind)
+}
+
 // pageSize settles how many items a page holds.
 func (s *Service) pageSize(p PageRequest) (int, error) {
 	switch {

@@ -17,6 +17,9 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	if err != nil {
 		return MessagePage{}, err
 	}
+	if isCursor(cursorSince, p.Cursor) { // it knows its direction by itself
+		return s.HistorySince(ctx, c, id, MessageID{}, p)
+	}
 	before := Seq(0)
 	if p.Cursor != "" {
 		if before, err = decodeSeqCursor(cursorHistory, p.Cursor); err != nil {

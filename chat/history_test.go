@@ -208,7 +208,7 @@ func TestCursorsOfOtherListingsAndTamperedOnes(t *testing.T) {
 	}
 	for name, cursor := range cursors {
 		for listing, f := range list {
-			if name == listing {
+			if name == listing || name == "since" && listing == "history" { // that one goes on in its own direction
 				continue
 			}
 			t.Run(name+" given to "+listing, func(t *testing.T) {

@@ -25,6 +25,9 @@ func ParseDeviceID(s string) (DeviceID, error) {
 	if !validName(s) {
 		return "", Invalid("device_id", nameRule)
 	}
+	if s == string(ReservedUser) {
+		return "", Invalid("device_id", "is reserved")
+	}
 	return DeviceID(s), nil
 }
 

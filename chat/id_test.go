@@ -144,8 +144,8 @@ func TestNames(t *testing.T) {
 	if _, err := ParseUserID("me"); err == nil {
 		t.Error("the reserved name passed")
 	}
-	if _, err := ParseDeviceID("me"); err != nil {
-		t.Error("only users are reserved:", err)
+	if _, err := ParseDeviceID("me"); err == nil {
+		t.Error("the reserved name passed as a device")
 	}
 }
 

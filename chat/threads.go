@@ -11,7 +11,7 @@ import (
 type CreateThread struct {
 	Type         ThreadType
 	Participants []UserID // duplicates are merged
-	Title        string   // groups only, at most 256 characters; "" is none
+	Title        string   // at most 256 characters; "" is none
 
 	// IdempotencyKey recognises a retry, as for a send; "" is none.
 	IdempotencyKey string
@@ -116,8 +116,6 @@ func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
 		return nil, Invalid("type", "must be 1_TO_1 or GROUP")
 	case req.Type == OneToOne && len(users) != 2:
 		return nil, Invalid("participants", "of a 1:1 must be exactly two people")
-	case req.Type == OneToOne && req.Title != "":
-		return nil, Invalid("title", "is for groups only")
 	case utf8.RuneCountInString(req.Title) > MaxTitleChars:
 		return nil, Invalid("title", "is longer than 256 characters")
 	}

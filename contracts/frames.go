@@ -97,6 +97,9 @@ func threadFrame(e chat.Event) Frame {
 	o.text("by", string(e.By))
 	o.optional("user_id", string(c.User))
 	o.optional("role", string(c.Role))
+	if c.Event == chat.TitleChanged && c.Title == "" {
+		o.null("title")
+	}
 	o.optional("title", c.Title)
 	o.time("at", e.At())
 	return o.frame()
@@ -127,8 +130,7 @@ func ReadFrame(r chat.Receipt) Frame {
 func CaughtUpFrame(last chat.MessageID, replayed int) Frame {
 	o := newObject(FrameCaughtUp, 96)
 	if last.IsZero() {
-		o.name("last_id")
-		o.buf = append(o.buf, "null"...)
+		o.null("last_id")
 	} else {
 		o.id("last_id", last)
 	}
@@ -179,6 +181,11 @@ func (o *object) text(name, value string) {
 	// The error is for invalid UTF-8, which the border refused on the way in;
 	// the quoted form is valid JSON even then.
 	o.buf, _ = jsontext.AppendQuote(o.buf, value)
+}
+
+func (o *object) null(name string) {
+	o.name(name)
+	o.buf = append(o.buf, "null"...)
 }
 
 func (o *object) optional(name, value string) {

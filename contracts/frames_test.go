@@ -65,6 +65,8 @@ func goldenFrames() map[string]Frame {
 			Event: chat.ThreadCreated, Type: chat.Group, Title: "Tea & \"cake\"\n",
 			Members: []chat.InitialMember{{User: "u_42", Role: chat.Admin}, {User: "bob", Role: chat.Member}},
 		})),
+		"thread_title_changed":       EventFrame(goldenChange(chat.ThreadChange{Event: chat.TitleChanged, Title: "Tea"})),
+		"thread_title_cleared":       EventFrame(goldenChange(chat.ThreadChange{Event: chat.TitleChanged})),
 		"thread_participant_added":   EventFrame(goldenChange(chat.ThreadChange{Event: chat.ParticipantAdded, User: "carol", Role: chat.Member})),
 		"thread_participant_removed": EventFrame(goldenChange(chat.ThreadChange{Event: chat.ParticipantRemoved, User: "carol"})),
 		"thread_role_changed":        EventFrame(goldenChange(chat.ThreadChange{Event: chat.RoleChanged, User: "bob", Role: chat.Admin})),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,13 @@ import (
 // maxKeepalive is the longest keep-alive, in seconds; none counts as longer
 // (contract 4.3).
 const maxKeepalive = 600
+
+// errNoWills refuses a CONNECT with a will (contract 4.3), errNoAuthMethods one
+// that wants to negotiate (MQTT 5, 4.12).
+var (
+	errNoWills       = errors.New("wills are not available")
+	errNoAuthMethods = errors.New("authentication methods are not available")
+)
 
 // propertyLastSeen is the CONNECT user property with the resume position.
 const propertyLastSeen = "last_seen_id"
@@ -51,6 +59,9 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 // authenticate settles who connects and how, from the CONNECT and what came with
 // the upgrade.
 func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params, error) {
+	if pk.Properties.AuthenticationMethod != "" {
+		return session.Params{}, errNoAuthMethods
+	}
 	bearer, queryDevice, lastSeen := conn(cl).Offer()
 	if len(pk.Connect.Password) > 0 {
 		bearer = string(pk.Connect.Password)
@@ -62,7 +73,8 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 	if name := string(pk.Connect.Username); name != "" && name != string(id.User) {
 		return session.Params{}, chat.Refuse(contracts.CodeUnauthenticated, "the username is not the token's user")
 	}
-	caller, err := id.Caller(pk.Connect.ClientIdentifier, queryDevice)
+	// The client id is a view into the packet, which it would keep alive.
+	caller, err := id.Caller(strings.Clone(pk.Connect.ClientIdentifier), queryDevice)
 	if err != nil {
 		return session.Params{}, err
 	}
@@ -70,19 +82,19 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 	case !caller.Has(chat.ScopeRead):
 		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
 	case pk.Connect.WillFlag:
-		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "wills are not available")
+		return session.Params{}, errNoWills
 	}
 	for _, p := range pk.Properties.User {
 		if p.Key == propertyLastSeen {
-			lastSeen = p.Val
+			lastSeen = &p.Val
 		}
 	}
 	params := session.Params{
 		Caller: caller, Expires: id.Expires, CleanStart: pk.Connect.Clean, KeepFor: keepFor(pk),
 		ReceiveMaximum: int(cl.Properties.Props.ReceiveMaximum),
 	}
-	if lastSeen != "" {
-		last, err := chat.ParseMessageID(lastSeen)
+	if lastSeen != nil {
+		last, err := chat.ParseMessageID(*lastSeen)
 		if err != nil {
 			return session.Params{}, err
 		}
@@ -116,6 +128,7 @@ func (h *Hook) settle(cl *mqtt.Client, s *session.Session) {
 	if k := cl.State.Keepalive; k == 0 || k > maxKeepalive {
 		cl.State.Keepalive, cl.State.ServerKeepalive = maxKeepalive, true
 	}
+	conn(cl).SetKeepAlive(time.Duration(cl.State.Keepalive) * time.Second)
 }
 
 // connack completes a CONNACK.
@@ -142,6 +155,12 @@ func (h *Hook) connack(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 
 // connackCode maps a refusal to MQTT 5 (contract 4).
 func connackCode(err error) packets.Code {
+	switch {
+	case errors.Is(err, errNoWills):
+		return packets.Code{Code: packets.ErrNotAuthorized.Code, Reason: err.Error()}
+	case errors.Is(err, errNoAuthMethods):
+		return packets.ErrBadAuthenticationMethod
+	}
 	refusal, ok := errors.AsType[*chat.Error](err)
 	if !ok {
 		return packets.ErrServerUnavailable

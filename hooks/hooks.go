@@ -21,9 +21,11 @@ import (
 type Conn interface {
 	// Offer is what came with a WebSocket upgrade: a bearer token, and the query
 	// parameters device_id and last_seen_id.
-	Offer() (token, device, lastSeen string)
+	Offer() (token, device string, lastSeen *string)
 	// SetProtocol tells the version and the largest packet the client takes.
 	SetProtocol(version byte, maxPacket uint32)
+	// SetKeepAlive ends the connection when nothing has come for 1.5 of it.
+	SetKeepAlive(d time.Duration)
 	// Transport is the connection as a session sees it.
 	Transport() session.Transport
 	// Bind gives the connection its session; Session gives it back, nil before.

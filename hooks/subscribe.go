@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -45,7 +46,8 @@ func (h *Hook) subscribe(ctx context.Context, s *session.Session, sub packets.Su
 		return subackCode(err)
 	}
 	qos := min(sub.Qos, maxQoS)
-	if !s.Subscribe(sub.Filter, f, qos) {
+	// The name is a view into the packet, which it would keep alive.
+	if !s.Subscribe(strings.Clone(sub.Filter), f, qos) {
 		return packets.ErrQuotaExceeded.Code
 	}
 	return qos

@@ -11,8 +11,8 @@ import (
 // AckPacket takes a PUBACK.
 func (s *Session) AckPacket(id uint16) {
 	s.mu.Lock()
-	released := s.window.ackPacket(id)
-	s.acknowledged(released)
+	received, released := s.window.ackPacket(id)
+	s.acknowledged(received, released)
 }
 
 // AckThrough takes a client_ack: everything up to frameSeq was received. It
@@ -23,15 +23,15 @@ func (s *Session) AckThrough(frameSeq uint64) bool {
 		s.mu.Unlock()
 		return false
 	}
-	released := s.window.ackThrough(frameSeq)
-	s.acknowledged(released)
+	received, released := s.window.ackThrough(frameSeq)
+	s.acknowledged(received, released)
 	return true
 }
 
-// acknowledged turns what the window released into receipts to store, and lets
-// the pump go on if it waited for room. It is entered with mu held and leaves it
-// released.
-func (s *Session) acknowledged(released []sent) {
+// acknowledged makes receipts of what the client has received, moves the device's
+// position over what the window released, and lets the pump go on if it waited for
+// room. It is entered with mu held and leaves it released.
+func (s *Session) acknowledged(received, released []sent) {
 	waited := len(released) > 0 && !s.fullSince.IsZero()
 	if waited {
 		s.fullSince = time.Time{}
@@ -39,8 +39,10 @@ func (s *Session) acknowledged(released []sent) {
 	for _, e := range released {
 		if e.durable {
 			s.progress.advance(e)
-			s.collect(e)
 		}
+	}
+	for _, e := range received {
+		s.collect(e)
 	}
 	flush := len(s.acked) > 0 && !s.flushing
 	if flush {
@@ -65,7 +67,7 @@ func (s *Session) collect(e sent) {
 		a = &chat.Ack{Thread: e.thread, From: e.after + 1}
 		s.acked[e.thread] = a
 	}
-	a.Seq = e.seq
+	a.Seq = max(a.Seq, e.seq)
 	if !e.message {
 		return
 	}

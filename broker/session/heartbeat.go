@@ -90,7 +90,6 @@ func (h *heartbeat) add(s *Session) {
 		}
 		h.slots[s.slot][s] = struct{}{}
 	}
-	s.expiry = -1
 	if !s.params.Expires.IsZero() {
 		heap.Push(&h.expiring, s)
 	}

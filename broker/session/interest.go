@@ -25,8 +25,11 @@ type grant struct {
 	qos byte
 }
 
-// maxFilters bounds the subscriptions of one session.
-const maxFilters = 1024
+// Bounds of the subscriptions of one session.
+const (
+	maxFilters     = 1024
+	maxFilterBytes = 256
+)
 
 // add sets a filter. fresh is false if it only replaced the same one.
 func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh bool) {

@@ -16,6 +16,7 @@ import (
 type kept struct {
 	mu      sync.Mutex
 	devices map[keptKey]*list.Element // of *keptEntry
+	perUser map[chat.UserID]int
 	oldest  list.List
 }
 
@@ -30,16 +31,25 @@ type keptEntry struct {
 	expires time.Time
 }
 
-const maxKept = 50_000
+// Bounds of what is kept. That per user keeps one from pushing out everybody else.
+const (
+	maxKept        = 50_000
+	maxKeptPerUser = 16
+)
 
 func (k *kept) put(key keptKey, filters map[string]subscription, expires time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.devices == nil {
 		k.devices = make(map[keptKey]*list.Element)
+		k.perUser = make(map[chat.UserID]int)
 	}
 	k.forget(key)
 	k.devices[key] = k.oldest.PushBack(&keptEntry{key, filters, expires})
+	k.perUser[key.user]++
+	if k.perUser[key.user] > maxKeptPerUser {
+		k.forgetOldestOf(key.user)
+	}
 	if len(k.devices) > maxKept {
 		k.forget(k.oldest.Front().Value.(*keptEntry).key)
 	}
@@ -61,6 +71,18 @@ func (k *kept) forget(key keptKey) {
 	if el, ok := k.devices[key]; ok {
 		k.oldest.Remove(el)
 		delete(k.devices, key)
+		if k.perUser[key.user]--; k.perUser[key.user] == 0 {
+			delete(k.perUser, key.user)
+		}
+	}
+}
+
+func (k *kept) forgetOldestOf(user chat.UserID) {
+	for el := k.oldest.Front(); el != nil; el = el.Next() {
+		if e := el.Value.(*keptEntry); e.key.user == user {
+			k.forget(e.key)
+			return
+		}
 	}
 }
 

@@ -52,9 +52,9 @@ func (r *Registry) settle(ctx context.Context, s *Session, lines []chat.UserThre
 		if err != nil {
 			return origin{}, err
 		}
-		received := marks[0].Received().Seq
-		if received < lastVisible(line) || line.Head.ID.Compare(o.floor) >= 0 {
-			o.cursors[line.Thread] = received
+		acknowledged := marks[0].Delivered.Seq // reading by REST is no acknowledgement
+		if acknowledged < lastVisible(line) || line.Head.ID.Compare(o.floor) >= 0 {
+			o.cursors[line.Thread] = acknowledged
 		}
 	}
 	// This fixes the position: what another device acknowledges from now on does
@@ -79,6 +79,11 @@ func (r *Registry) start(ctx context.Context, o origin, line chat.UserThread) (c
 			from = max(from, min(cursor, news-1))
 		}
 		cursor = from
+	}
+	if line.LeftSeq > 0 {
+		// Who was removed while away gets that frame alone: it may see no more of
+		// the thread (contract 3 and 4.2).
+		return max(cursor, line.LeftSeq-1), nil
 	}
 	return max(cursor, line.JoinedSeq-1), nil
 }

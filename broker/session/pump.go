@@ -28,6 +28,7 @@ type pump struct {
 	interest interest // what is in force for the present Fill
 	receipts []pendingReceipt
 	control  []contracts.Frame
+	last     Reason
 }
 
 // storeRetry is the pause after a failure to read.
@@ -37,15 +38,35 @@ const storeRetry = time.Second
 // room. A batch left empty means that there is nothing to send until the next
 // [Transport.Wake].
 func (s *Session) Fill(b Batch) {
-	if err := s.fill(b); err != nil && s.reg.ctx.Err() == nil {
-		s.reg.log.Warn("session cannot read its threads, will retry", "user", s.user, "device", s.device, "error", err)
-		time.AfterFunc(storeRetry, s.resync)
+	err := s.fill(b)
+	if err == nil || s.reg.ctx.Err() != nil {
+		return
 	}
+	s.mu.Lock()
+	s.inbox.resync = true // nothing more is sent before what could not be read
+	pending := s.retrying
+	s.retrying = true
+	s.mu.Unlock()
+	if !pending {
+		s.reg.log.Warn("session cannot read its threads, will retry", "user", s.user, "device", s.device, "error", err)
+		time.AfterFunc(storeRetry, s.retry)
+	}
+}
+
+// retry has the pump try again after a failure.
+func (s *Session) retry() {
+	s.mu.Lock()
+	s.retrying = false
+	s.mu.Unlock()
+	s.params.Transport.Wake()
 }
 
 func (s *Session) fill(b Batch) error {
 	p := &s.pump
-	wakes, resync := s.takeInbox()
+	wakes, resync, ready := s.takeInbox()
+	if !ready {
+		return nil
+	}
 	if resync {
 		if err := s.readHeads(); err != nil {
 			return err
@@ -57,6 +78,10 @@ func (s *Session) fill(b Batch) error {
 		}
 	}
 	p.control = s.sendControl(b, p.control)
+	if p.last != 0 && len(p.control) == 0 {
+		s.params.Transport.Close(p.last)
+		return nil
+	}
 	for len(p.merge) > 0 && b.Room() {
 		more, err := s.sendNext(b)
 		if err != nil {
@@ -71,16 +96,22 @@ func (s *Session) fill(b Batch) error {
 	return nil
 }
 
-// takeInbox moves what others have left to the pump's side.
-func (s *Session) takeInbox() (wakes []wake, resync bool) {
+// takeInbox moves what others have left to the pump's side. It is not ready
+// before the client knows that it is connected, and between a failure to read and
+// the retry.
+func (s *Session) takeInbox() (wakes []wake, resync, ready bool) {
 	p := &s.pump
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := &s.inbox
-	if s.ended || s.prev != nil {
-		return nil, false
+	if s.ended || !s.begun || s.retrying {
+		return nil, false, false
 	}
 	p.interest = s.interest
+	if in.subscribed { // only what is sent from here on covers what is subscribed now
+		in.subscribed = false
+		s.progress.coverage(p.interest.allFrames(), s.frameSeq)
+	}
 	wakes, resync = in.wakes, in.resync
 	in.wakes, in.resync = nil, false
 	if in.phase {
@@ -89,11 +120,12 @@ func (s *Session) takeInbox() (wakes []wake, resync bool) {
 	}
 	if len(p.control) == 0 { // else they wait in the inbox, which is bounded
 		p.control, in.control = in.control, nil
+		p.last = in.last
 	}
 	if len(p.receipts) == 0 {
 		p.receipts = in.receipts.take()
 	}
-	return wakes, resync
+	return wakes, resync, true
 }
 
 // readHeads looks at the heads of all the user's threads and opens a stream for

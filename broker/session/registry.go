@@ -150,7 +150,7 @@ func (r *Registry) shard(user chat.UserID) *userShard {
 func (r *Registry) Open(p Params) (*Session, error) {
 	s := &Session{
 		reg: r, params: p, user: p.Caller.User, device: p.Caller.Device,
-		started: r.now(), done: make(chan struct{}),
+		started: r.now(), done: make(chan struct{}), expiry: -1,
 		window: window{limit: r.limits.Window, receiveMax: p.ReceiveMaximum},
 	}
 	s.lastPong = s.started
@@ -163,8 +163,6 @@ func (r *Registry) Open(p Params) (*Session, error) {
 		s.prev.Close(TakenOver)
 		s.prev.End() // now, not when its client has hung up: the new session waits for it
 	}
-	r.beat.add(s)
-	r.stats.sessions.Add(1)
 	return s, nil
 }
 
@@ -212,6 +210,8 @@ func (r *Registry) admit(s *Session) error {
 	}
 	s.interest = s.declared
 	s.progress.coverage(s.interest.allFrames(), 0)
+	r.beat.add(s) // before another connection can take it over, and so remove it
+	r.stats.sessions.Add(1)
 	return nil
 }
 
@@ -221,7 +221,9 @@ func (r *Registry) inherit(s *Session) bool {
 	filters, found := r.kept.take(keptKey{s.user, s.device}, r.now())
 	if s.prev != nil && !s.prev.params.SubscribesAll {
 		s.prev.mu.Lock()
-		filters, found = s.prev.declared.filters, true
+		if s.prev.params.KeepFor > 0 { // a clean session ends with its connection
+			filters, found = s.prev.declared.filters, true
+		}
 		s.prev.mu.Unlock()
 	}
 	if s.params.CleanStart || !found {

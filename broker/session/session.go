@@ -118,18 +118,22 @@ type Session struct {
 	badFrames int
 	lastPong  time.Time
 	fullSince time.Time // when the window was first found full; zero while it is not
+	begun     bool      // the client knows that it is connected
+	retrying  bool      // the store failed; a timer will try again
 	watched   bool      // a timer looks after the full window
 	ended     bool
 }
 
 // inbox is what others have left for the pump.
 type inbox struct {
-	wakes    []wake
-	resync   bool // look at the heads of all threads
-	phase    bool // a catch-up begins: announce its end
-	owed     bool // an announced end that nobody was subscribed to yet
-	control  []contracts.Frame
-	receipts receiptQueue
+	wakes      []wake
+	resync     bool // look at the heads of all threads
+	subscribed bool // the interest has changed
+	phase      bool // a catch-up begins: announce its end
+	owed       bool // an announced end that nobody was subscribed to yet
+	control    []contracts.Frame
+	last       Reason // why the connection ends once control is sent; zero: it does not
+	receipts   receiptQueue
 }
 
 type wake struct {
@@ -190,7 +194,7 @@ const settleTimeout = 2 * time.Second
 
 func (s *Session) begin() {
 	s.mu.Lock()
-	s.prev = nil
+	s.prev, s.begun = nil, true
 	s.inbox.resync = true
 	s.inbox.phase = s.interest.anyFrames()
 	s.mu.Unlock()
@@ -229,12 +233,10 @@ func (s *Session) resync() {
 func (s *Session) Fail(code chat.Code, detail string) {
 	s.mu.Lock()
 	s.badFrames++
-	over := s.badFrames >= maxBadFrames
-	s.mu.Unlock()
-	if over {
-		s.params.Transport.Close(BadFrames)
-		return
+	if s.badFrames >= maxBadFrames {
+		s.inbox.last = BadFrames // once the error frame is out
 	}
+	s.mu.Unlock()
 	s.tell(contracts.ErrorFrame(code, detail))
 }
 
@@ -274,8 +276,12 @@ func (s *Session) Take(f contracts.ClientFrame) error {
 
 // Subscribe adds a topic filter with the granted QoS, to take effect with
 // Subscribed. The caller has checked that the user may. It reports false when the
-// session has too many.
+// session has too many, or the name is longer than any of the tree. It keeps the
+// name: the caller has copied it out of its packet.
 func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
+	if len(name) > maxFilterBytes {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ok, fresh := s.declared.add(name, f, qos)
@@ -299,7 +305,7 @@ func (s *Session) Subscribed() {
 	if s.replays {
 		s.replays, s.inbox.resync, s.inbox.phase = false, true, true
 	}
-	s.progress.coverage(s.interest.allFrames(), s.frameSeq)
+	s.inbox.subscribed = true
 	s.mu.Unlock()
 	s.params.Transport.Wake()
 }

@@ -7,7 +7,9 @@ import "github.com/parleyhq/parley/chat"
 //
 // Invariants: entries are in rising frameSeq; at most limit of them, and at most
 // receiveMax that carry a packet id; only a run of acknowledged entries from the
-// front is ever released, so what was released is exactly what a client holds.
+// front is ever released, so what was released is exactly what a client holds. An
+// acknowledged event counts as received once no message of its own thread before
+// it is missing, whatever is of others.
 // Packet ids in it are distinct: they count up, and the window spans far fewer
 // than there are.
 type window struct {
@@ -23,6 +25,7 @@ type sent struct {
 	frameSeq uint64
 	packet   uint16 // 0: acknowledged by frameSeq only
 	acked    bool
+	counted  bool // as received
 
 	durable bool // the rest is set
 	thread  chat.ThreadID
@@ -53,28 +56,59 @@ func (w *window) add(e sent, qos byte, packets bool) uint16 {
 	return e.packet
 }
 
-// ackPacket acknowledges one packet id and gives what that releases. An id that
-// is not in flight is ignored, as MQTT asks.
-func (w *window) ackPacket(id uint16) []sent {
+// ackPacket acknowledges one packet id. It gives the events that count as received
+// by that, and the entries it releases. An id that is not in flight is ignored, as
+// MQTT asks.
+func (w *window) ackPacket(id uint16) (received, released []sent) {
 	for i := range w.entries {
 		if e := &w.entries[i]; e.packet == id && id != 0 {
 			e.acked = true
+			received = w.receive(e.thread)
 			break
 		}
 	}
-	return w.release()
+	return received, w.release()
 }
 
-// ackThrough acknowledges everything up to a frame number and gives what that
-// releases.
-func (w *window) ackThrough(frameSeq uint64) []sent {
+// receive counts the acknowledged events of a thread up to its first message that
+// is not.
+func (w *window) receive(thread chat.ThreadID) (received []sent) {
 	for i := range w.entries {
-		if w.entries[i].frameSeq > frameSeq {
+		e := &w.entries[i]
+		if !e.durable || e.thread != thread || e.counted {
+			continue
+		}
+		if e.acked {
+			e.counted = true
+			received = append(received, *e)
+		} else if e.message {
 			break
 		}
-		w.entries[i].acked = true
 	}
-	return w.release()
+	return received
+}
+
+// ackThrough acknowledges everything up to a frame number; see ackPacket.
+func (w *window) ackThrough(frameSeq uint64) (received, released []sent) {
+	waiting := make(map[chat.ThreadID]bool) // for a message that is now acknowledged
+	for i := range w.entries {
+		e := &w.entries[i]
+		if e.frameSeq > frameSeq {
+			break
+		}
+		e.acked = true
+		if e.durable && !e.counted {
+			e.counted = true
+			received = append(received, *e)
+			waiting[e.thread] = true
+		}
+	}
+	if w.withPacket > 0 { // acknowledged out of order, perhaps
+		for thread := range waiting {
+			received = append(received, w.receive(thread)...)
+		}
+	}
+	return received, w.release()
 }
 
 func (w *window) release() []sent {

@@ -1,9 +1,13 @@
 package session
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/parleyhq/parley/chat"
 )
 
 func TestWindowReleasesOnlyAcknowledgedRunsFromTheFront(t *testing.T) {
@@ -12,19 +16,19 @@ func TestWindowReleasesOnlyAcknowledgedRunsFromTheFront(t *testing.T) {
 	for seq := uint64(1); seq <= 4; seq++ {
 		ids = append(ids, w.add(sent{frameSeq: seq}, 1, true))
 	}
-	if got := w.ackPacket(ids[2]); len(got) != 0 {
+	if _, got := w.ackPacket(ids[2]); len(got) != 0 {
 		t.Fatalf("acknowledging the third released %d frames, want none: the first two are out", len(got))
 	}
-	if got := w.ackPacket(ids[0]); len(got) != 1 || got[0].frameSeq != 1 {
+	if _, got := w.ackPacket(ids[0]); len(got) != 1 || got[0].frameSeq != 1 {
 		t.Fatalf("acknowledging the first released %v, want it alone", got)
 	}
-	if got := w.ackPacket(ids[1]); len(got) != 2 || got[1].frameSeq != 3 {
+	if _, got := w.ackPacket(ids[1]); len(got) != 2 || got[1].frameSeq != 3 {
 		t.Fatalf("acknowledging the second released %v, want the second and the third", got)
 	}
-	if got := w.ackPacket(ids[1]); len(got) != 0 {
+	if _, got := w.ackPacket(ids[1]); len(got) != 0 {
 		t.Fatalf("acknowledging twice released %v", got)
 	}
-	if got := w.ackThrough(100); len(got) != 1 || w.entries != nil {
+	if _, got := w.ackThrough(100); len(got) != 1 || w.entries != nil {
 		t.Fatalf("a cumulative ack released %v and left %v", got, w.entries)
 	}
 }
@@ -52,7 +56,7 @@ func TestWindowInvariants(t *testing.T) {
 		limit := rapid.IntRange(1, 20).Draw(t, "limit")
 		w := window{limit: limit, receiveMax: rapid.IntRange(0, limit).Draw(t, "receiveMax"), lastPacket: 65530}
 		var next, released uint64
-		check := func(got []sent) {
+		check := func(_, got []sent) {
 			for _, e := range got {
 				released++
 				if e.frameSeq != released {
@@ -87,4 +91,47 @@ func TestWindowInvariants(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestReceivedIsJudgedThreadByThread(t *testing.T) {
+	a, b := chat.ThreadID{1}, chat.ThreadID{2}
+	w := window{limit: 10}
+	id := make([]uint16, 6)
+	for i, e := range []sent{
+		{thread: a, seq: 1},
+		{thread: a, seq: 2, message: true},
+		{thread: b, seq: 1, message: true},
+		{thread: a, seq: 3, message: true},
+		{thread: b, seq: 2, message: true},
+		{thread: b, seq: 3},
+	} {
+		e.frameSeq, e.durable = uint64(i+1), true
+		id[i] = w.add(e, 1, true)
+	}
+	received := func(i int) string {
+		got, _ := w.ackPacket(id[i])
+		var what []string
+		for _, e := range got {
+			what = append(what, fmt.Sprintf("%c%d", 'a'+e.thread[0]-1, e.seq))
+		}
+		return strings.Join(what, " ")
+	}
+	for _, step := range []struct {
+		i    int
+		want string
+	}{
+		{4, ""},      // b2: b1 is missing
+		{3, ""},      // a3: a2 is missing
+		{1, "a2 a3"}, // a1 is missing, but is no message
+		{5, ""},      // b3: b1 still is
+		{2, "b1 b2 b3"},
+		{0, "a1"},
+	} {
+		if got := received(step.i); got != step.want {
+			t.Errorf("acknowledging %d counted %q as received, want %q", step.i, got, step.want)
+		}
+	}
+	if w.entries != nil {
+		t.Errorf("%d entries are left", len(w.entries))
+	}
 }

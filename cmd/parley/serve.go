@@ -23,10 +23,12 @@ import (
 	"github.com/parleyhq/parley/store"
 )
 
-// Time limits of a start and a stop (contract 6: both within 10 s).
+// Time limits of a start and a stop (contract 6: both within 10 s). The drain
+// delay is part of a stop, unless it leaves less than minStop for the rest.
 const (
 	startTimeout = 8 * time.Second
-	stopTimeout  = 6 * time.Second
+	stopTimeout  = 8 * time.Second
+	minStop      = 3 * time.Second
 )
 
 // serve is `parley serve`: it runs until ctx ends, then drains.
@@ -217,10 +219,12 @@ func (n *node) stop() {
 	if n.set.drainDelay > 0 {
 		<-time.After(n.set.drainDelay)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), max(stopTimeout-n.set.drainDelay, minStop))
 	defer cancel()
 	n.sessions.Drain()
-	n.broker.Close(ctx)
+	closing, cancelClosing := context.WithTimeout(ctx, minStop/2) // what is acknowledged is stored after that
+	defer cancelClosing()
+	n.broker.Close(closing)
 	for _, app := range n.apps {
 		if err := app.ShutdownWithContext(ctx); err != nil {
 			n.log.Warn("requests were cut", "error", err)
