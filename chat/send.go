@@ -59,14 +59,14 @@ func (s *Service) Send(ctx context.Context, c Caller, req SendRequest) (SendResu
 	var dup *DuplicateError
 	switch {
 	case errors.As(err, &dup):
-		return s.sentBefore(req, hash, thread, dup)
+		return s.sentBefore(hash, thread, dup)
 	case err != nil:
 		return SendResult{}, err
 	}
 	return SendResult{Event: events[0], Outcome: Sent}, nil
 }
 
-func (s *Service) sentBefore(req SendRequest, hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
+func (s *Service) sentBefore(hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
 	found := dup.Existing
 	if _, old := found.Retry(); dup.By == ByIdempotencyKey && old != hash { // which covers the thread
 		return SendResult{}, keyReused()
