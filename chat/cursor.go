@@ -3,6 +3,7 @@ package chat
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"hash/crc32"
 	"time"
 )
 
@@ -24,17 +25,30 @@ const (
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
-func encodeSeqCursor(kind cursorKind, s Seq) string {
-	return cursorEncoding.EncodeToString(binary.BigEndian.AppendUint64([]byte{byte(kind)}, uint64(s)))
+// encodeSeqCursor makes a cursor of one thread's listing. It ends in a checksum
+// over the thread too, so that it is refused by another thread's, and when altered.
+func encodeSeqCursor(kind cursorKind, thread ThreadID, s Seq) string {
+	b := binary.BigEndian.AppendUint64([]byte{byte(kind)}, uint64(s))
+	return cursorEncoding.EncodeToString(binary.BigEndian.AppendUint32(b, cursorSum(b, thread)))
 }
 
-func decodeSeqCursor(kind cursorKind, cursor string) (Seq, error) {
-	b, err := decodeCursor(kind, cursor, 8)
+func decodeSeqCursor(kind cursorKind, thread ThreadID, cursor string) (Seq, error) {
+	b, err := decodeCursor(kind, cursor, 8+4)
 	if err != nil {
 		return 0, err
 	}
-	return Seq(binary.BigEndian.Uint64(b)), nil
+	seq := Seq(binary.BigEndian.Uint64(b))
+	if encodeSeqCursor(kind, thread, seq) != cursor {
+		return 0, errForeignCursor()
+	}
+	return seq, nil
 }
+
+func cursorSum(b []byte, thread ThreadID) uint32 {
+	return crc32.Update(crc32.ChecksumIEEE(b), crc32.IEEETable, thread[:])
+}
+
+func errForeignCursor() error { return Invalid("cursor", "is not one that this listing gave") }
 
 // threadPosition is a place in a list of threads, latest activity first.
 type threadPosition struct {
@@ -70,7 +84,7 @@ func decodeCursor(kind cursorKind, cursor string, size int) ([]byte, error) {
 	b, err := cursorEncoding.DecodeString(cursor)
 	// The decoder skips line breaks: the lengths on both sides leave no room for any.
 	if err != nil || len(b) != 1+size || len(cursor) != cursorEncoding.EncodedLen(1+size) || b[0] != byte(kind) {
-		return nil, Invalid("cursor", "is not one that this listing gave")
+		return nil, errForeignCursor()
 	}
 	return b[1:], nil
 }

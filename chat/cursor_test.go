@@ -7,12 +7,17 @@ import (
 	"pgregory.net/rapid"
 )
 
+var aThread = ThreadID{1, 2, 3}
+
 func TestCursorsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seq := Seq(rapid.Uint64().Draw(t, "seq"))
 		for _, kind := range []cursorKind{cursorHistory, cursorSince} {
-			if back, err := decodeSeqCursor(kind, encodeSeqCursor(kind, seq)); err != nil || back != seq {
+			if back, err := decodeSeqCursor(kind, aThread, encodeSeqCursor(kind, aThread, seq)); err != nil || back != seq {
 				t.Fatalf("seq %d reads back as %d, %v", seq, back, err)
+			}
+			if _, err := decodeSeqCursor(kind, ThreadID{9}, encodeSeqCursor(kind, aThread, seq)); err == nil {
+				t.Fatal("another thread took the cursor")
 			}
 		}
 		at := aPosition().Draw(t, "position")
@@ -54,7 +59,7 @@ func TestThreadPositionsAreTotallyOrdered(t *testing.T) {
 // listing would have given for the place it means.
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{
-		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", encodeSeqCursor(cursorHistory, 0), encodeSeqCursor(cursorSince, 1<<64-1),
+		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", encodeSeqCursor(cursorHistory, aThread, 0), encodeSeqCursor(cursorSince, aThread, 1<<64-1),
 		encodeThreadCursor(threadPosition{activity: time.UnixMilli(1_780_000_000_000), thread: ThreadID{1, 2, 3}}),
 		encodeThreadCursor(threadPosition{activity: time.UnixMilli(-1)}),
 	} {
@@ -63,10 +68,10 @@ func FuzzCursor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, cursor string) {
 		accepted := 0
 		for _, kind := range []cursorKind{cursorHistory, cursorSince} {
-			seq, err := decodeSeqCursor(kind, cursor)
+			seq, err := decodeSeqCursor(kind, aThread, cursor)
 			if err == nil {
 				accepted++
-				if again := encodeSeqCursor(kind, seq); again != cursor {
+				if again := encodeSeqCursor(kind, aThread, seq); again != cursor {
 					t.Errorf("%q was taken for %q", cursor, again)
 				}
 			} else if CodeOf(err) != CodeInvalidRequest {

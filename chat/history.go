@@ -22,7 +22,7 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	}
 	before := Seq(0)
 	if p.Cursor != "" {
-		if before, err = decodeSeqCursor(cursorHistory, p.Cursor); err != nil {
+		if before, err = decodeSeqCursor(cursorHistory, id, p.Cursor); err != nil {
 			return MessagePage{}, err
 		}
 	}
@@ -42,7 +42,7 @@ func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since
 	}
 	var after Seq
 	if p.Cursor != "" {
-		after, err = decodeSeqCursor(cursorSince, p.Cursor)
+		after, err = decodeSeqCursor(cursorSince, id, p.Cursor)
 	} else {
 		after, err = s.lastAt(ctx, id, since)
 	}
@@ -181,5 +181,5 @@ func messagePage(kind cursorKind, found []Event, size int) MessagePage {
 	if len(found) <= size {
 		return MessagePage{Messages: found}
 	}
-	return MessagePage{Messages: found[:size], Next: encodeSeqCursor(kind, found[size-1].Seq)}
+	return MessagePage{Messages: found[:size], Next: encodeSeqCursor(kind, found[size-1].Thread, found[size-1].Seq)}
 }
