@@ -41,6 +41,7 @@ type appendQueue struct {
 
 	thread *Thread  // the state after the last known event; nil: load it
 	users  []UserID // thread.Users(), shared by the notices of many events
+	doubt  *Head    // behind it events may be stored that nobody was told of
 }
 
 // appendOp is one caller's wish. rule is called with the thread's present state,
@@ -184,7 +185,7 @@ func (a *appenders) commit(ctx context.Context, q *appendQueue, ops []*appendOp)
 		case errors.Is(err, ErrStaleHead) && ctx.Err() == nil:
 			q.thread = nil
 		default:
-			q.thread = nil
+			q.doubt, q.thread = &q.thread.Head, nil
 			settle(ops, Unavailable("append to the log", err))
 			return
 		}
@@ -203,6 +204,28 @@ func (a *appenders) refresh(ctx context.Context, q *appendQueue) error {
 		return Unavailable("load the thread", err)
 	}
 	q.thread, q.users = &t, t.Users()
+	return a.tellDoubtful(ctx, q)
+}
+
+// tellDoubtful hints at events of an append whose outcome was unknown, now that
+// the log shows that they were stored after all.
+func (a *appenders) tellDoubtful(ctx context.Context, q *appendQueue) error {
+	if q.doubt == nil {
+		return nil
+	}
+	limit := Limit{Count: maxBatchOps, Bytes: maxBatchBytes}
+	for q.doubt.Seq < q.thread.Head.Seq {
+		stored, err := a.svc.store.Events(ctx, q.id, q.doubt.Seq, q.thread.Head.Seq, limit)
+		if err != nil || len(stored) == 0 {
+			q.thread = nil
+			return Unavailable("read what was stored", err)
+		}
+		for i := range stored {
+			a.svc.bus.Publish(Notice{Audience: audience(q.users, stored[i]), Event: &stored[i]})
+		}
+		q.doubt = &Head{Seq: stored[len(stored)-1].Seq}
+	}
+	q.doubt = nil
 	return nil
 }
 
