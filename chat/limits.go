@@ -1,6 +1,9 @@
 package chat
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Limits bound what callers may do (contract 5). All are settable; zero fields
 // take the default, but for the rate, where zero is a setting.
@@ -27,21 +30,11 @@ var DefaultLimits = Limits{
 
 func (l Limits) orDefaults() Limits {
 	d := DefaultLimits
-	if l.Participants == 0 {
-		l.Participants = d.Participants
-	}
-	if l.CiphertextBytes == 0 {
-		l.CiphertextBytes = d.CiphertextBytes
-	}
-	if l.IdempotencyWindow == 0 {
-		l.IdempotencyWindow = d.IdempotencyWindow
-	}
-	if l.PageSize == 0 {
-		l.PageSize = d.PageSize
-	}
-	if l.CommitTimeout == 0 {
-		l.CommitTimeout = d.CommitTimeout
-	}
+	l.Participants = cmp.Or(l.Participants, d.Participants)
+	l.CiphertextBytes = cmp.Or(l.CiphertextBytes, d.CiphertextBytes)
+	l.IdempotencyWindow = cmp.Or(l.IdempotencyWindow, d.IdempotencyWindow)
+	l.PageSize = cmp.Or(l.PageSize, d.PageSize)
+	l.CommitTimeout = cmp.Or(l.CommitTimeout, d.CommitTimeout)
 	return l
 }
 

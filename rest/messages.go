@@ -17,11 +17,7 @@ const (
 	idempotencyReplayedHeader = "Idempotency-Replayed"
 )
 
-func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	b, err := body(c)
 	if err != nil {
 		return err
@@ -48,11 +44,7 @@ func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	return respond(c, status, contracts.NewMessage(result.Event))
 }
 
-func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	p, err := page(c)
 	if err != nil {
 		return err
@@ -73,11 +65,7 @@ func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 	return respond(c, http.StatusOK, contracts.NewMessagePage(messages))
 }
 
-func (s *server) fetchEvents(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) fetchEvents(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	p, err := page(c)
 	if err != nil {
 		return err
@@ -95,11 +83,7 @@ func (s *server) fetchEvents(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	return respond(c, http.StatusOK, contracts.NewEventPage(events))
 }
 
-func (s *server) getMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := messageID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) getMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
 	message, err := s.chat.Message(ctx, caller, id)
 	if err != nil {
 		return err
@@ -107,11 +91,7 @@ func (s *server) getMessage(ctx context.Context, c *fiber.Ctx, caller chat.Calle
 	return respond(c, http.StatusOK, contracts.NewMessage(message))
 }
 
-func (s *server) getReceipts(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := messageID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) getReceipts(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
 	receipts, err := s.chat.Receipts(ctx, caller, id)
 	if err != nil {
 		return err

@@ -30,6 +30,30 @@ func (s *server) call(handle handler) fiber.Handler {
 	})
 }
 
+// onThread makes a route of a handler about the thread in the path; what is no
+// thread id names no thread.
+func (s *server) onThread(handle func(context.Context, *fiber.Ctx, chat.Caller, chat.ThreadID) error) fiber.Handler {
+	return s.call(func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+		id, err := chat.ParseThreadID(pathValue(c, "id"))
+		if err != nil {
+			return chat.Refuse(chat.CodeThreadNotFound, "no such thread")
+		}
+		return handle(ctx, c, caller, id)
+	})
+}
+
+// onMessage makes a route of a handler about the message in the path; what is no
+// message id names no message.
+func (s *server) onMessage(handle func(context.Context, *fiber.Ctx, chat.Caller, chat.MessageID) error) fiber.Handler {
+	return s.call(func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+		id, err := chat.ParseMessageID(pathValue(c, "id"))
+		if err != nil {
+			return chat.Refuse(chat.CodeMessageNotFound, "no such message")
+		}
+		return handle(ctx, c, caller, id)
+	})
+}
+
 // authenticate says who calls on which device (contract 2).
 func (s *server) authenticate(c *fiber.Ctx) (chat.Caller, error) {
 	scheme, credentials, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
@@ -54,24 +78,6 @@ func body(c *fiber.Ctx) ([]byte, error) {
 	}
 	// Not c.Body, which would also unpack what says it is compressed, to any size.
 	return c.Request().Body(), nil
-}
-
-// threadID reads the thread in the path; what is no thread id names no thread.
-func threadID(c *fiber.Ctx) (chat.ThreadID, error) {
-	id, err := chat.ParseThreadID(pathValue(c, "id"))
-	if err != nil {
-		return id, chat.Refuse(chat.CodeThreadNotFound, "no such thread")
-	}
-	return id, nil
-}
-
-// messageID reads the message in the path; what is no message id names no message.
-func messageID(c *fiber.Ctx) (chat.MessageID, error) {
-	id, err := chat.ParseMessageID(pathValue(c, "id"))
-	if err != nil {
-		return id, chat.Refuse(chat.CodeMessageNotFound, "no such message")
-	}
-	return id, nil
 }
 
 // participantID reads the user in the path; what is no user id is no participant.

@@ -4,6 +4,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -86,22 +87,12 @@ var DefaultLimits = Limits{
 
 func (l Limits) orDefaults() Limits {
 	d := DefaultLimits
-	orInt := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	orTime := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	orInt(&l.BodyBytes, d.BodyBytes)
-	orInt(&l.HeaderBytes, d.HeaderBytes)
-	orTime(&l.ReadTimeout, d.ReadTimeout)
-	orTime(&l.WriteTimeout, d.WriteTimeout)
-	orTime(&l.IdleTimeout, d.IdleTimeout)
-	orTime(&l.CallTimeout, d.CallTimeout)
+	l.BodyBytes = cmp.Or(l.BodyBytes, d.BodyBytes)
+	l.HeaderBytes = cmp.Or(l.HeaderBytes, d.HeaderBytes)
+	l.ReadTimeout = cmp.Or(l.ReadTimeout, d.ReadTimeout)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, d.WriteTimeout)
+	l.IdleTimeout = cmp.Or(l.IdleTimeout, d.IdleTimeout)
+	l.CallTimeout = cmp.Or(l.CallTimeout, d.CallTimeout)
 	return l
 }
 
@@ -199,17 +190,17 @@ func knownMethod(method string) string {
 func (s *server) routes(app *fiber.App, cfg Config) {
 	app.Post("/v1/threads", s.call(s.createThread))
 	app.Get("/v1/threads", s.call(s.listThreads))
-	app.Get("/v1/threads/:id", s.call(s.getThread))
-	app.Patch("/v1/threads/:id", s.call(s.setTitle))
-	app.Post("/v1/threads/:id/participants", s.call(s.addParticipant))
-	app.Patch("/v1/threads/:id/participants/:uid", s.call(s.setRole))
-	app.Delete("/v1/threads/:id/participants/:uid", s.call(s.removeParticipant))
-	app.Post("/v1/threads/:id/messages", s.call(s.sendMessage))
-	app.Get("/v1/threads/:id/messages", s.call(s.fetchHistory))
-	app.Get("/v1/threads/:id/events", s.call(s.fetchEvents))
-	app.Post("/v1/threads/:id/read", s.call(s.markRead))
-	app.Get("/v1/messages/:id", s.call(s.getMessage))
-	app.Get("/v1/messages/:id/receipts", s.call(s.getReceipts))
+	app.Get("/v1/threads/:id", s.onThread(s.getThread))
+	app.Patch("/v1/threads/:id", s.onThread(s.setTitle))
+	app.Post("/v1/threads/:id/participants", s.onThread(s.addParticipant))
+	app.Patch("/v1/threads/:id/participants/:uid", s.onThread(s.setRole))
+	app.Delete("/v1/threads/:id/participants/:uid", s.onThread(s.removeParticipant))
+	app.Post("/v1/threads/:id/messages", s.onThread(s.sendMessage))
+	app.Get("/v1/threads/:id/messages", s.onThread(s.fetchHistory))
+	app.Get("/v1/threads/:id/events", s.onThread(s.fetchEvents))
+	app.Post("/v1/threads/:id/read", s.onThread(s.markRead))
+	app.Get("/v1/messages/:id", s.onMessage(s.getMessage))
+	app.Get("/v1/messages/:id/receipts", s.onMessage(s.getReceipts))
 
 	app.Get("/healthz", routed(s.healthz))
 	app.Get("/readyz", routed(s.readyz))

@@ -46,11 +46,7 @@ func (s *server) listThreads(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	return respond(c, http.StatusOK, contracts.NewThreadPage(threads))
 }
 
-func (s *server) getThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) getThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	thread, err := s.chat.Thread(ctx, caller, id)
 	if err != nil {
 		return err
@@ -58,11 +54,7 @@ func (s *server) getThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller
 	return respond(c, http.StatusOK, contracts.NewThreadWithParticipants(thread))
 }
 
-func (s *server) setTitle(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) setTitle(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	b, err := body(c)
 	if err != nil {
 		return err
@@ -78,11 +70,7 @@ func (s *server) setTitle(ctx context.Context, c *fiber.Ctx, caller chat.Caller)
 	return respond(c, http.StatusOK, contracts.NewThread(thread))
 }
 
-func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	b, err := body(c)
 	if err != nil {
 		return err
@@ -102,11 +90,7 @@ func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.C
 	return respond(c, status, contracts.NewParticipant(participant))
 }
 
-func (s *server) setRole(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) setRole(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	user, err := participantID(c)
 	if err != nil {
 		return err
@@ -126,11 +110,7 @@ func (s *server) setRole(ctx context.Context, c *fiber.Ctx, caller chat.Caller) 
 	return respond(c, http.StatusOK, contracts.NewParticipant(participant))
 }
 
-func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	user, err := participantID(c)
 	if err != nil {
 		return err
@@ -141,11 +121,7 @@ func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller cha
 	return noContent(c)
 }
 
-func (s *server) markRead(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	id, err := threadID(c)
-	if err != nil {
-		return err
-	}
+func (s *server) markRead(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	b, err := body(c)
 	if err != nil {
 		return err

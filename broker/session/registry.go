@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"log/slog"
@@ -33,21 +34,11 @@ var DefaultLimits = Limits{
 
 func (l Limits) orDefaults() Limits {
 	d := DefaultLimits
-	if l.ConnectionsPerUser == 0 {
-		l.ConnectionsPerUser = d.ConnectionsPerUser
-	}
-	if l.Window == 0 {
-		l.Window = d.Window
-	}
-	if l.AckTimeout == 0 {
-		l.AckTimeout = d.AckTimeout
-	}
-	if l.PingInterval == 0 {
-		l.PingInterval = d.PingInterval
-	}
-	if l.KeepSubscriptions == 0 {
-		l.KeepSubscriptions = d.KeepSubscriptions
-	}
+	l.ConnectionsPerUser = cmp.Or(l.ConnectionsPerUser, d.ConnectionsPerUser)
+	l.Window = cmp.Or(l.Window, d.Window)
+	l.AckTimeout = cmp.Or(l.AckTimeout, d.AckTimeout)
+	l.PingInterval = cmp.Or(l.PingInterval, d.PingInterval)
+	l.KeepSubscriptions = cmp.Or(l.KeepSubscriptions, d.KeepSubscriptions)
 	return l
 }
 
