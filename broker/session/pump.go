@@ -17,7 +17,7 @@ type pump struct {
 	origin  origin
 	streams map[chat.ThreadID]*stream
 	merge   merge
-	loaded  int            // bytes of items held by this session alone
+	loaded  int            // bytes of the items of all streams
 	newest  chat.MessageID // the newest message there is for the user, or was sent
 
 	// The present catch-up.

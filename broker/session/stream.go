@@ -21,7 +21,7 @@ type stream struct {
 
 	next  chat.EventID // of the event behind the cursor, while in the merge
 	items []*item      // the events behind the cursor, as far as they are loaded
-	bytes int          // of items that only this session holds
+	bytes int          // of items when they were loaded
 	place int          // in the merge; -1 while not in it
 }
 
@@ -64,19 +64,18 @@ func (m *merge) Pop() any {
 // session, a stream keeps only the time of its next event and loads the event
 // when its turn comes.
 const (
-	loadCount       = 64
-	loadBytes       = 64 << 10
-	loadBytesInAll  = 512 << 10
-	peekCount       = 1
-	maxItemsFromRun = 256 // of the tail cache, so that a long run does not pin it
+	loadCount      = 64
+	loadBytes      = 64 << 10
+	loadBytesInAll = 512 << 10
+	peekCount      = 1
 )
 
 // load fetches the events behind the cursor: from the tail cache, else from the
 // store. It reports whether there are any.
 func (p *pump) load(st *stream) (bool, error) {
 	if run := p.reg.tails.after(st.thread, st.cursor); len(run) > 0 {
-		st.items = run[:min(len(run), maxItemsFromRun)]
-		st.next = st.items[0].id
+		// Shared, but a slow session may hold them longer than the cache does.
+		p.hold(st, run[:min(len(run), loadCount)])
 		return true, nil
 	}
 	limit := chat.Limit{Count: loadCount, Bytes: loadBytes}
@@ -89,17 +88,24 @@ func (p *pump) load(st *stream) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	st.items = make([]*item, len(events))
+	items := make([]*item, len(events))
 	for i, e := range events {
-		st.items[i] = newItem(e)
-		st.bytes += st.items[i].size()
+		items[i] = newItem(e)
+	}
+	p.hold(st, items)
+	return len(items) > 0, nil
+}
+
+// hold gives a stream its next events.
+func (p *pump) hold(st *stream, items []*item) {
+	st.items = items
+	for _, it := range items {
+		st.bytes += it.size()
 	}
 	p.loaded += st.bytes
-	if len(events) == 0 {
-		return false, nil
+	if len(items) > 0 {
+		st.next = items[0].id
 	}
-	st.next = st.items[0].id
-	return true, nil
 }
 
 // unload forgets loaded events.
