@@ -32,7 +32,7 @@ test: ## all tests with the race detector, the end-to-end suite included
 
 .PHONY: e2e
 e2e: ## the end-to-end suite against the real binary
-	cd $(E2E) && go test -race -timeout 15m ./...
+	cd $(E2E) && go test -race -count=1 -timeout 15m ./... # never cached: go test does not see that the server changed
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## formatting, vet and the linters of .golangci.yml
