@@ -1,11 +1,14 @@
 # Parley's house work. `make` lists the targets. Everything beyond Go itself is
-# built from pinned versions, so a fresh clone needs only Go and make.
+# built from pinned versions, so a fresh clone needs only Go and make, and for
+# `make lint` Node.js 18 or newer with npm.
 
 SHELL := bash
 BIN   := $(CURDIR)/.bin
 E2E   := contracts/e2e
 # The modules with code of ours: the product and its end-to-end tests.
 LINTED := . $(E2E)
+# The linter of the API documents, from npm.
+SPECTRAL := $(BIN)/spectral/node_modules/.bin/spectral
 
 # Counted, not timed: a timed run can end in a deadline of its own.
 FUZZTIME  ?= 100000x
@@ -15,7 +18,7 @@ BENCHTIME ?= 1s
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## serve on this machine with the embedded store and two demo users
@@ -35,9 +38,14 @@ e2e: ## the end-to-end suite against the real binary
 	cd $(E2E) && go test -race -count=1 -timeout 15m ./... # never cached: go test does not see that the server changed
 
 .PHONY: lint
-lint: $(BIN)/golangci-lint ## formatting, vet and the linters of .golangci.yml
+lint: $(BIN)/golangci-lint lint-contracts ## formatting, vet, the linters of .golangci.yml, and lint-contracts
 	@out="$$($(BIN)/gofumpt -l .)"; test -z "$$out" || { echo "not gofumpt-formatted:"; echo "$$out"; exit 1; }
 	@set -e; for module in $(LINTED); do (cd $$module && echo "lint $$module" && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+
+.PHONY: lint-contracts
+lint-contracts: $(SPECTRAL) ## openapi.yaml and asyncapi.yaml against contracts/.spectral.yaml
+	@echo "lint contracts/*.yaml"
+	@$(SPECTRAL) lint --quiet --ruleset contracts/.spectral.yaml --fail-severity warn contracts/openapi.yaml contracts/asyncapi.yaml
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint ## format the code
@@ -61,4 +69,13 @@ fuzz: ## every fuzz target for FUZZTIME each
 $(BIN)/golangci-lint: deploy/tools/go.mod deploy/tools/go.sum
 	@mkdir -p $(BIN)
 	cd deploy/tools && go build -o $(BIN)/ tool
+	@touch $@
+
+# npm installs beside the documents it is given: a copy keeps its thousands of
+# files out of the source tree.
+$(SPECTRAL): $(addprefix deploy/tools/spectral/, package.json package-lock.json .npmrc)
+	@command -v npm >/dev/null || { echo "linting the API documents needs Node.js 18 or newer with npm"; exit 1; }
+	@mkdir -p $(BIN)/spectral
+	cp $^ $(BIN)/spectral/
+	cd $(BIN)/spectral && npm ci
 	@touch $@

@@ -22,10 +22,10 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	if err != nil {
 		return err
 	}
-	if message.Thread != id || !line.Sees(message.Seq) {
+	if message.Thread != id || !line.Sees(message.Seq) || !message.VisibleTo(c.User) {
 		return Refuse(CodeMessageNotFound, "no such message in this thread")
 	}
-	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
+	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.receivedSeq(c.User), Message: upTo, At: s.markTime()}
 	_, moved, err := s.store.PutMark(ctx, mark)
 	if err != nil {
 		return Unavailable("store the receipt", err)
@@ -53,27 +53,40 @@ func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]Recip
 	if err != nil {
 		return nil, err
 	}
-	recipients, err := s.store.ParticipantsAt(ctx, message.Thread, message.Seq)
+	return s.receiptsOf(ctx, message)
+}
+
+// receiptsOf finds where each recipient of a message stands.
+func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientReceipt, error) {
+	stints, err := s.store.ParticipantsAt(ctx, message.Thread, message.Seq)
 	if err != nil {
 		return nil, Unavailable("list the recipients", err)
 	}
-	recipients = slices.DeleteFunc(recipients, func(u UserID) bool { return u == message.By })
-	marks, err := s.store.MarksAt(ctx, message.Thread, message.Seq, recipients)
+	stints = slices.DeleteFunc(stints, func(st Stint) bool { return st.User == message.By })
+	users := make([]UserID, len(stints))
+	for i, st := range stints {
+		users[i] = st.User
+	}
+	from := max(message.Seq, message.Message.RedeliveredSeq)
+	marks, err := s.store.MarksAt(ctx, message.Thread, from, users)
 	if err != nil {
 		return nil, Unavailable("load the receipts", err)
 	}
-	t, err := s.thread(ctx, message.Thread)
-	if err != nil {
-		return nil, err
-	}
+	now := s.now()
 	receipts := make([]RecipientReceipt, len(marks))
 	for i, m := range marks {
-		if p, in := t.Participant(m.User); in && message.Seq < p.JoinedSeq {
-			m = m.before(p.JoinedSeq) // what it has received since it came back, it cannot see
-		}
-		receipts[i] = receiptFrom(m)
+		// What it received in a later stint says nothing about what it sees no more.
+		receipts[i] = receiptFrom(message, m.before(stints[i].LeftSeq), now)
 	}
 	return receipts, nil
+}
+
+// receivedSeq is the event by which a recipient got a message.
+func (e Event) receivedSeq(by UserID) Seq {
+	if by == e.By {
+		return e.Seq
+	}
+	return max(e.Seq, e.Message.RedeliveredSeq)
 }
 
 // Ack says that a device holds everything of a thread that it was sent, up to Seq.
@@ -172,7 +185,7 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 	if a.From <= received+1 {
 		return covered, nil
 	}
-	held, err := s.store.Messages(ctx, a.Thread, received, a.From, true, maxGap)
+	held, err := s.store.Messages(ctx, a.Thread, MessageRange{After: received, Before: a.From, Viewer: user, NewestFirst: true, Count: maxGap})
 	if err != nil {
 		return nil, Unavailable("read the history", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -44,12 +45,18 @@ type appendQueue struct {
 	doubt  *Head    // behind it events may be stored that nobody was told of
 }
 
-// appendOp is one caller's wish. rule is called with the thread's present state,
-// perhaps more than once, and drafts the events (no seq, no id) or refuses.
+// rule drafts events (no seq, no id) for a thread's present state, or refuses. It
+// is called by the thread's leader, perhaps more than once.
+type rule func(context.Context, Thread) ([]Event, error)
+
+// appendOp is one caller's wish.
 type appendOp struct {
-	rule  func(Thread) ([]Event, error)
-	bytes int
-	done  chan struct{}
+	rule  rule
+	bytes int // of ciphertext, about
+	// target is the message it is about. Its rule reads that from the store, so no
+	// two ops about one message are in the same batch. Zero is none.
+	target MessageID
+	done   chan struct{}
 
 	// Set before done is closed.
 	events []Event
@@ -84,8 +91,8 @@ func (a *appenders) shard(id ThreadID) *appendShard {
 // append runs one rule in the thread's line and returns the events it made once
 // they are durable and handed to the bus, with the thread as it was before them.
 // A *DuplicateError comes as it is; any other failure is an *Error.
-func (a *appenders) append(ctx context.Context, id ThreadID, bytes int, rule func(Thread) ([]Event, error)) ([]Event, Thread, error) {
-	op := &appendOp{rule: rule, bytes: bytes, done: make(chan struct{})}
+func (a *appenders) append(ctx context.Context, id ThreadID, op *appendOp) ([]Event, Thread, error) {
+	op.done = make(chan struct{})
 	a.enqueue(id, op)
 	select {
 	case <-op.done:
@@ -93,6 +100,11 @@ func (a *appenders) append(ctx context.Context, id ThreadID, bytes int, rule fun
 	case <-ctx.Done():
 		return nil, Thread{}, Unavailable("wait for the commit", context.Cause(ctx))
 	}
+}
+
+// change appends what a rule decides that looks at nothing but the thread.
+func (a *appenders) change(ctx context.Context, id ThreadID, decide func(Thread) ([]Event, error)) ([]Event, Thread, error) {
+	return a.append(ctx, id, &appendOp{rule: func(_ context.Context, t Thread) ([]Event, error) { return decide(t) }})
 }
 
 func (a *appenders) enqueue(id ThreadID, op *appendOp) {
@@ -145,8 +157,16 @@ func (sh *appendShard) next(q *appendQueue) []*appendOp {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	n, bytes := 0, 0
-	for n < len(q.waiting) && n < maxBatchOps && (n == 0 || bytes+q.waiting[n].bytes <= maxBatchBytes) {
-		bytes += q.waiting[n].bytes
+	var targets []MessageID
+	for n < len(q.waiting) && n < maxBatchOps {
+		op := q.waiting[n]
+		if n > 0 && (bytes+op.bytes > maxBatchBytes || slices.Contains(targets, op.target)) {
+			break
+		}
+		if !op.target.IsZero() {
+			targets = append(targets, op.target)
+		}
+		bytes += op.bytes
 		n++
 	}
 	batch := q.waiting[:n:n]
@@ -160,13 +180,18 @@ func (sh *appendShard) next(q *appendQueue) []*appendOp {
 // commit settles every op of a batch. Losing the race for a seq to another node
 // refreshes the head and tries again; a duplicate settles its op and the rest go on.
 func (a *appenders) commit(ctx context.Context, q *appendQueue, ops []*appendOp) {
+	present := q.thread == nil // it is about to be loaded, not remembered from an earlier batch
 	for len(ops) > 0 {
 		if err := a.refresh(ctx, q); err != nil {
 			settle(ops, err)
 			return
 		}
-		ops = a.decide(q, ops)
-		if len(ops) == 0 {
+		writing, decided := a.decide(ctx, q, ops, present)
+		if !decided {
+			q.thread, present = nil, true
+			continue
+		}
+		if ops = writing; len(ops) == 0 {
 			return
 		}
 		var events []Event
@@ -183,7 +208,7 @@ func (a *appenders) commit(ctx context.Context, q *appendQueue, ops []*appendOp)
 			ops[0].finish(dup)
 			ops = ops[1:]
 		case errors.Is(err, ErrStaleHead) && ctx.Err() == nil:
-			q.thread = nil
+			q.thread, present = nil, true
 		default:
 			q.doubt, q.thread = &q.thread.Head, nil
 			settle(ops, Unavailable("append to the log", err))
@@ -231,26 +256,33 @@ func (a *appenders) tellDoubtful(ctx context.Context, q *appendQueue) error {
 
 // decide runs each op's rule on the state that the ops before it would leave,
 // stamps the drafts with seq and id, and returns the ops that made any. The
-// others are settled: refused, or nothing to do.
-func (a *appenders) decide(q *appendQueue, ops []*appendOp) []*appendOp {
+// others are settled: refused, or nothing to do. No append would tell of those
+// that the state was not the present one, so if it may not be, nothing is decided.
+func (a *appenders) decide(ctx context.Context, q *appendQueue, ops []*appendOp, present bool) (writing []*appendOp, decided bool) {
 	next := *q.thread
-	writing := ops[:0:0]
 	for _, op := range ops {
 		op.thread = next
-		drafts, err := op.rule(next)
+		drafts, err := op.rule(ctx, next)
 		if err != nil || len(drafts) == 0 {
+			if !present && (err == nil || CodeOf(err) != CodeUnavailable) {
+				return nil, false
+			}
 			op.finish(err)
 			continue
 		}
 		for i := range drafts {
 			e := &drafts[i]
 			e.Thread, e.Seq, e.ID = q.id, next.Head.Seq+1, nextEventID(next.Head.ID, a.svc.now())
+			if e.ChangesMessage() && e.Message != nil { // it shows its target as it is after it
+				after := e.Message.Apply(*e)
+				e.Message = &after
+			}
 			next = next.Apply(*e)
 		}
 		op.events = drafts
 		writing = append(writing, op)
 	}
-	return writing
+	return writing, true
 }
 
 // publish rolls the line's state over committed events and hints at each.

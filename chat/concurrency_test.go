@@ -131,6 +131,43 @@ func TestTwoNodesTakeTurns(t *testing.T) {
 	refused(t, err, chat.CodeNotAParticipant)
 }
 
+// What a node remembers of a thread may be of before another node's change: it
+// refuses nothing, and takes nothing for done, by that alone.
+func TestNodeThatRemembersAnOlderState(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	other := w.anotherNode(t, w.clock.Now)
+	remember := func() {
+		t.Helper()
+		_, err := other.Send(t.Context(), as("alice"), w.request(id, "the other node knows the thread"))
+		must(t, err)
+	}
+	remember()
+	w.add("alice", id, "carol")
+	_, err := other.Send(t.Context(), as("carol"), w.request(id, "hello"))
+	must(t, err)
+
+	remember()
+	w.remove("alice", id, "bob")
+	_, added, err := other.AddParticipant(t.Context(), as("alice"), id, "bob")
+	must(t, err)
+	same(t, "added again", added, true)
+
+	remember()
+	_, err = w.SetTitle(t.Context(), as("alice"), id, "tea")
+	must(t, err)
+	v, err := other.SetTitle(t.Context(), as("alice"), id, "")
+	must(t, err)
+	same(t, "title", v.Title, "")
+
+	m := w.send("alice", id, "pinned")
+	remember()
+	w.pin("alice", m)
+	must(t, other.Unpin(t.Context(), as("alice"), id, m.ID))
+	sameList(t, "pins", w.pins("alice", id))
+	w.soundLog(id)
+}
+
 func TestTwoNodesAtOnce(t *testing.T) {
 	w := newWorldOf(t, setup{dir: t.TempDir(), realClock: true})
 	nodes := []*chat.Service{w.Service, w.anotherNode(t, time.Now)}

@@ -21,6 +21,7 @@ const (
 	cursorHistory cursorKind = 'h' // messages before a seq
 	cursorSince   cursorKind = 's' // messages after a seq
 	cursorThreads cursorKind = 't' // threads after one in the order of activity
+	cursorReports cursorKind = 'r' // reports before one
 )
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
@@ -78,6 +79,18 @@ func decodeThreadCursor(cursor string) (threadPosition, error) {
 		activity: time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC(),
 		thread:   ThreadID(b[8:]),
 	}, nil
+}
+
+func encodeReportCursor(id ReportID) string {
+	return cursorEncoding.EncodeToString(append([]byte{byte(cursorReports)}, id[:]...))
+}
+
+func decodeReportCursor(cursor string) (ReportID, error) {
+	b, err := decodeCursor(cursorReports, cursor, len(ReportID{}))
+	if err != nil {
+		return ReportID{}, err
+	}
+	return ReportID(b), nil
 }
 
 func decodeCursor(kind cursorKind, cursor string, size int) ([]byte, error) {

@@ -6,15 +6,18 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// EventKind is the family of an [Event]; it is also the frame type that tells
-// clients of it (contract 4.1).
+// EventKind is the family of an [Event]; but for a redelivery, which clients see
+// as a `msg`, it is also the frame type that tells of it (contract 4.1).
 type EventKind string
 
-// The kinds of events a log holds so far. Edits, deletes and reactions join
-// them as kinds of their own.
+// The kinds of events a log holds.
 const (
-	KindMessage EventKind = "msg"
-	KindThread  EventKind = "thread"
+	KindMessage    EventKind = "msg"
+	KindEdit       EventKind = "edit"
+	KindDelete     EventKind = "del"
+	KindReaction   EventKind = "reaction"
+	KindRedelivery EventKind = "redelivery" // a message tried again for who blocked its sender (contract 3.1)
+	KindThread     EventKind = "thread"
 )
 
 // Event is one entry of a thread's log. Events are immutable once appended and
@@ -24,11 +27,29 @@ type Event struct {
 	Seq    Seq
 	ID     EventID // event time, and a message's public id
 	Kind   EventKind
-	By     UserID   // who did it; a message's sender
+	By     UserID   // who did it; a message's sender; "" is the server, for what expired
 	Device DeviceID // the device it was done on
 
-	Message *Message      // KindMessage
-	Change  *ThreadChange // KindThread
+	// Target is the message it is about: set for edits, deletions, reactions and
+	// redeliveries, and for a thread's pinning and unpinning.
+	Target Target
+	// HiddenFrom is who is not told of it, since the message it is about is
+	// hidden from that person; "" is nobody. What a KindMessage hides is in its
+	// Message, which a redelivery changes.
+	HiddenFrom UserID
+
+	// Message is what a KindMessage carries. For KindEdit and KindRedelivery it is
+	// the target as it is now: a log keeps each message's content once.
+	Message  *Message
+	Reaction *ReactionChange // KindReaction
+	Reason   DeleteReason    // KindDelete
+	Change   *ThreadChange   // KindThread
+}
+
+// Target names a message of the same thread.
+type Target struct {
+	ID  MessageID
+	Seq Seq
 }
 
 // At is the event time, in UTC, to the millisecond.
@@ -36,45 +57,51 @@ func (e Event) At() time.Time { return ulidTime(e.ID) }
 
 func ulidTime(id ulid.ULID) time.Time { return time.UnixMilli(int64(id.Time())).UTC() }
 
+// ChangesMessage reports whether [Message.Apply] has the event change its target.
+func (e Event) ChangesMessage() bool {
+	return e.Kind == KindEdit || e.Kind == KindDelete || e.Kind == KindReaction || e.Kind == KindRedelivery
+}
+
+// HasContent reports whether the event shows a message's content: its own, or
+// its target's as it is now.
+func (e Event) HasContent() bool {
+	return e.Kind == KindMessage || e.Kind == KindEdit || e.Kind == KindRedelivery
+}
+
+// VisibleTo reports whether a participant is told of the event.
+func (e Event) VisibleTo(u UserID) bool {
+	if e.HiddenFrom == u && u != "" {
+		return false
+	}
+	return e.Kind != KindMessage || e.Message.HiddenFrom == "" || e.Message.HiddenFrom != u
+}
+
+// VisibleSince reports whether a participant who joined with the given event is
+// told of it: not if it is about a message from before.
+func (e Event) VisibleSince(joined Seq) bool {
+	return e.Seq >= joined && (e.Target.Seq == 0 || e.Target.Seq >= joined)
+}
+
+// AsOf gives the event as readers may see it at a moment: what of it has expired
+// by then is a tombstone, whether or not that is in the store yet (contract 3.3).
+func (e Event) AsOf(now time.Time) Event {
+	if e.Message != nil && e.Message.ExpiredAt(now) {
+		gone := e.Message.erased(DeletedByExpiry)
+		e.Message = &gone
+	}
+	return e
+}
+
 // Retry is what recognises a repetition of the request that made the event: the
 // idempotency key, "" if it had none, and a hash of every other value.
 func (e Event) Retry() (key string, hash [32]byte) {
 	switch {
-	case e.Message != nil:
+	case e.Kind == KindMessage && e.Message != nil:
 		return e.Message.IdempotencyKey, e.Message.BodyHash
-	case e.Change != nil:
+	case e.Kind == KindThread && e.Change != nil:
 		return e.Change.IdempotencyKey, e.Change.BodyHash
 	}
 	return "", hash
-}
-
-// ContentType says what the ciphertext of a message refers to (contract 3.1).
-type ContentType string
-
-// The content types of contract 3.1.
-const (
-	Text     ContentType = "text"
-	ImageRef ContentType = "image_ref"
-	VideoRef ContentType = "video_ref"
-	AudioRef ContentType = "audio_ref"
-	FileRef  ContentType = "file_ref"
-	System   ContentType = "system"
-)
-
-// Message is what a KindMessage event carries besides the event itself.
-type Message struct {
-	Ciphertext       []byte
-	ContentType      ContentType
-	ClientSeq        int64
-	AttachmentID     string
-	AttachmentSHA256 string    // 64 lower-case hex digits, or ""
-	ReplyTo          MessageID // zero is none
-	ExpiresAt        time.Time // zero is never
-
-	// IdempotencyKey and BodyHash recognise a retry of this send: the key is the
-	// sender's, the hash covers every other value of the request.
-	IdempotencyKey string
-	BodyHash       [32]byte
 }
 
 // ChangeEvent says what a KindThread event did (contract 4.1, frame `thread`).
@@ -87,9 +114,12 @@ const (
 	ParticipantAdded   ChangeEvent = "participant_added"
 	ParticipantRemoved ChangeEvent = "participant_removed"
 	RoleChanged        ChangeEvent = "role_changed"
+	Pinned             ChangeEvent = "pinned"
+	Unpinned           ChangeEvent = "unpinned"
 )
 
-// ThreadChange is what a KindThread event carries.
+// ThreadChange is what a KindThread event carries. What is pinned or unpinned is
+// the event's Target.
 type ThreadChange struct {
 	Event   ChangeEvent
 	Type    ThreadType      // created

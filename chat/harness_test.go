@@ -34,6 +34,7 @@ type world struct {
 	heard *recorder
 	clock *clock
 	sends atomic.Int64
+	again chat.SendRequest // see pairWithAll
 }
 
 // setup is what a world may be given; the zero value is good.
@@ -315,9 +316,12 @@ func (r *recorder) receipt(tb TB) (chat.Receipt, []chat.UserID) {
 }
 
 // faultyStore is a store of which single writes can be made to fail or to wait.
-// A fault is called in place of the write; calling real goes through with it.
+// A fault is called in place of the write; calling commit goes through with it.
+// Of the reads, those that rules make can be made to fail.
 type faultyStore struct {
 	chat.Store
+	onMessage atomic.Pointer[func(chat.MessageID) error]
+	onBlocked atomic.Pointer[func() error]
 	onAppend  atomic.Pointer[appendFault]
 	onPutMark atomic.Pointer[markFault]
 	onCreate  atomic.Pointer[createFault]
@@ -353,6 +357,24 @@ func (s *faultyStore) CreateThread(ctx context.Context, created chat.Event) erro
 		return (*fault)(commit)
 	}
 	return commit()
+}
+
+func (s *faultyStore) Message(ctx context.Context, id chat.MessageID) (chat.Event, error) {
+	if fault := s.onMessage.Load(); fault != nil {
+		if err := (*fault)(id); err != nil {
+			return chat.Event{}, err
+		}
+	}
+	return s.Store.Message(ctx, id)
+}
+
+func (s *faultyStore) HasBlocked(ctx context.Context, user, other chat.UserID) (bool, error) {
+	if fault := s.onBlocked.Load(); fault != nil {
+		if err := (*fault)(); err != nil {
+			return false, err
+		}
+	}
+	return s.Store.HasBlocked(ctx, user, other)
 }
 
 // failAppends puts a fault in the place of every append until heal is called.

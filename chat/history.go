@@ -26,11 +26,11 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 			return MessagePage{}, err
 		}
 	}
-	found, err := s.store.Messages(ctx, id, line.JoinedSeq-1, before, true, size+1)
+	found, err := s.store.Messages(ctx, id, MessageRange{After: line.JoinedSeq - 1, Before: before, Viewer: c.User, NewestFirst: true, Count: size + 1})
 	if err != nil {
 		return MessagePage{}, Unavailable("read the history", err)
 	}
-	return messagePage(cursorHistory, found, size), nil
+	return s.messagePage(cursorHistory, found, size), nil
 }
 
 // HistorySince lists the messages that came after the message since, oldest
@@ -49,11 +49,11 @@ func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since
 	if err != nil {
 		return MessagePage{}, err
 	}
-	found, err := s.store.Messages(ctx, id, max(after, line.JoinedSeq-1), 0, false, size+1)
+	found, err := s.store.Messages(ctx, id, MessageRange{After: max(after, line.JoinedSeq-1), Viewer: c.User, Count: size + 1})
 	if err != nil {
 		return MessagePage{}, Unavailable("read the history", err)
 	}
-	return messagePage(cursorSince, found, size), nil
+	return s.messagePage(cursorSince, found, size), nil
 }
 
 // EventPage is one page of a thread's log.
@@ -80,9 +80,15 @@ func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, 
 	if err != nil {
 		return EventPage{}, Unavailable("read the log", err)
 	}
-	page := EventPage{Events: found}
+	var page EventPage
 	if n := len(found); n > 0 && found[n-1].Seq < line.Head.Seq {
 		page.Next = found[n-1].Seq
+	}
+	now := s.now()
+	for _, e := range found {
+		if e.VisibleTo(c.User) && e.VisibleSince(line.JoinedSeq) {
+			page.Events = append(page.Events, e.AsOf(now))
+		}
 	}
 	return page, nil
 }
@@ -106,10 +112,10 @@ func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Ev
 	if err != nil {
 		return Event{}, err
 	}
-	if !line.Sees(message.Seq) {
-		return Event{}, Refuse(CodeMessageNotFound, "no such message")
+	if !line.Sees(message.Seq) || !message.VisibleTo(user) {
+		return Event{}, noSuchMessage()
 	}
-	return message, nil
+	return message.AsOf(s.now()), nil
 }
 
 // anyMessage finds a message whoever asks.
@@ -117,7 +123,7 @@ func (s *Service) anyMessage(ctx context.Context, id MessageID) (Event, error) {
 	e, err := s.store.Message(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Event{}, Refuse(CodeMessageNotFound, "no such message")
+		return Event{}, noSuchMessage()
 	case err != nil:
 		return Event{}, Unavailable("look up the message", err)
 	}
@@ -177,9 +183,17 @@ func (s *Service) standing(ctx context.Context, user UserID, id ThreadID) (UserT
 }
 
 // messagePage cuts a page out of one message more than it holds.
-func messagePage(kind cursorKind, found []Event, size int) MessagePage {
+func (s *Service) messagePage(kind cursorKind, found []Event, size int) MessagePage {
+	now := s.now()
+	for i, m := range found {
+		found[i] = m.AsOf(now)
+	}
 	if len(found) <= size {
 		return MessagePage{Messages: found}
 	}
 	return MessagePage{Messages: found[:size], Next: encodeSeqCursor(kind, found[size-1].Thread, found[size-1].Seq)}
+}
+
+func noSuchMessage() error {
+	return Refuse(CodeMessageNotFound, "no such message")
 }

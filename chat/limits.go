@@ -6,14 +6,18 @@ import (
 )
 
 // Limits bound what callers may do (contract 5). All are settable; zero fields
-// take the default, but for the rate, where zero is a setting.
+// take the default, but for the rates, where zero is a setting: no limit.
 type Limits struct {
 	Participants      int           // people in a group, the creator included
 	CiphertextBytes   int           // decoded
 	IdempotencyWindow time.Duration // how long a retry is recognised by its key
+	EditWindow        time.Duration // how long a message may be edited or deleted
 	PageSize          int           // the largest page
-	SendRate          float64       // messages per second and user; 0 is no limit
+	Pins              int           // pinned messages of a thread
+	SendRate          float64       // messages per second and user
 	SendBurst         int           // how many of them at once
+	PrekeyFetches     int           // per caller and minute
+	PrekeyFetchesOf   int           // per caller and target in ten minutes
 	CommitTimeout     time.Duration // from minting an id to its commit; see OverlapWindow
 }
 
@@ -22,9 +26,13 @@ var DefaultLimits = Limits{
 	Participants:      250,
 	CiphertextBytes:   64 << 10,
 	IdempotencyWindow: 24 * time.Hour,
+	EditWindow:        15 * time.Minute,
 	PageSize:          100,
+	Pins:              3,
 	SendRate:          20,
 	SendBurst:         40,
+	PrekeyFetches:     60,
+	PrekeyFetchesOf:   6,
 	CommitTimeout:     5 * time.Second,
 }
 
@@ -33,7 +41,9 @@ func (l Limits) orDefaults() Limits {
 	l.Participants = cmp.Or(l.Participants, d.Participants)
 	l.CiphertextBytes = cmp.Or(l.CiphertextBytes, d.CiphertextBytes)
 	l.IdempotencyWindow = cmp.Or(l.IdempotencyWindow, d.IdempotencyWindow)
+	l.EditWindow = cmp.Or(l.EditWindow, d.EditWindow)
 	l.PageSize = cmp.Or(l.PageSize, d.PageSize)
+	l.Pins = cmp.Or(l.Pins, d.Pins)
 	l.CommitTimeout = cmp.Or(l.CommitTimeout, d.CommitTimeout)
 	return l
 }
@@ -45,6 +55,9 @@ const (
 	MaxIdempotencyKey        = 64  // visible ASCII characters
 	MaxAttachmentID          = 256 // characters
 	MaxTTL                   = 2_419_200 * time.Second
+	MaxEmojiBytes            = 64
+	MaxReactions             = 64               // different ones on one message
+	MaxNoteChars             = 1000             // of a report
 	MaxNameChars             = 64               // user and device ids
 	MaxUnreadCount           = 100              // exact to 99, 100 means more
 	OverlapWindow            = 15 * time.Second // contract 4.2

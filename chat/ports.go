@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Store is the durable truth. Package store/storetest is its contract in
@@ -18,6 +19,9 @@ type Store interface {
 	LogStore
 	ReceiptStore
 	DeviceStore
+	PrekeyStore
+	BlockStore
+	ModerationStore
 
 	// Ping reports whether the store can serve now.
 	Ping(ctx context.Context) error
@@ -40,36 +44,50 @@ type ThreadStore interface {
 	UserThreads(ctx context.Context, user UserID) ([]UserThread, error)
 	// UserThread is one line of UserThreads, or ErrNotFound if the user never was in.
 	UserThread(ctx context.Context, user UserID, thread ThreadID) (UserThread, error)
-	// ParticipantsAt lists who was in the thread when event seq was appended, in
-	// no particular order.
-	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]UserID, error)
+	// ParticipantsAt lists who was in the thread when event seq was appended, each
+	// with the stint that covers seq, in no particular order.
+	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]Stint, error)
 }
 
-// LogStore keeps each thread's log.
+// LogStore keeps each thread's log. Message events are given as they are now: with
+// all that later events did to them ([Message.Apply]), which the store does
+// together with appending those events.
 type LogStore interface {
 	// Append adds events to one thread's log, in order, from head.Seq+1 on; head
 	// is the head the caller made them for. It commits a prefix of them and
 	// returns its length n; with a nil error that is all of them. Otherwise the
 	// error says why events[n] was refused: ErrStaleHead if its seq is taken, a
 	// *DuplicateError if the sender's idempotency key (within the store's
-	// window) or its client_seq is.
+	// window) or its client_seq is. Each Target is a message that an earlier
+	// Append stored, and no two events of one Append change the same one.
 	Append(ctx context.Context, head Head, events []Event) (n int, err error)
 	// Events lists the events with after < seq ≤ through, oldest first, at most
 	// limit.Count of them and, once past the first, at most limit.Bytes of
-	// ciphertext.
+	// ciphertext. Edits and redeliveries come with their target as it is now.
 	Events(ctx context.Context, thread ThreadID, after, through Seq, limit Limit) ([]Event, error)
-	// Messages lists the message events with after < seq < before; the newest
-	// come first if newestFirst. A before of zero is "to the end".
-	Messages(ctx context.Context, thread ThreadID, after, before Seq, newestFirst bool, count int) ([]Event, error)
+	// Messages lists the messages of a range.
+	Messages(ctx context.Context, thread ThreadID, r MessageRange) ([]Event, error)
 	// Message finds a message by its id in whatever thread it is, or ErrNotFound.
 	Message(ctx context.Context, id MessageID) (Event, error)
 	// SeqAt is the seq of the first event whose id is at or above id, or the
 	// head's seq + 1 if there is none: it turns a position in time into one in
 	// the log.
 	SeqAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error)
-	// CountUnread counts messages after the given seq that others than user sent,
-	// up to max.
-	CountUnread(ctx context.Context, thread ThreadID, user UserID, after Seq, max int) (int, error)
+	// CountUnread counts, up to max, the messages after the given seq that others
+	// than user sent, that are not hidden from user, and that are neither deleted
+	// nor expired at now.
+	CountUnread(ctx context.Context, thread ThreadID, user UserID, after Seq, now time.Time, max int) (int, error)
+	// Expired lists messages of all threads that are not deleted though their
+	// time was up at now: the longest expired first, at most count.
+	Expired(ctx context.Context, now time.Time, count int) ([]Event, error)
+}
+
+// MessageRange says which of a thread's messages to list.
+type MessageRange struct {
+	After, Before Seq    // After < seq < Before; a Before of zero is "to the end"
+	Viewer        UserID // what is hidden from it is left out; "" sees all
+	NewestFirst   bool
+	Count         int // at most
 }
 
 // Limit bounds a read of the log.
@@ -82,7 +100,7 @@ type Limit struct {
 type ReceiptStore interface {
 	// PutMark appends a mark if it is above the user's present one of that kind;
 	// otherwise it writes nothing. prev is the one before; moved tells whether m
-	// was stored. A Message of zero in m is replaced by prev's.
+	// was stored. If prev's Message is newer than m's, m is stored with that one.
 	PutMark(ctx context.Context, m Mark) (prev Mark, moved bool, err error)
 	// Marks gives the present marks of the given users, in their order.
 	Marks(ctx context.Context, thread ThreadID, users []UserID) ([]Marks, error)
@@ -99,6 +117,11 @@ type DeviceStore interface {
 	// PutPosition stores a device's position. It need not be durable when it
 	// returns: losing it repeats frames and loses none.
 	PutPosition(ctx context.Context, user UserID, device DeviceID, p Position) error
+	// LastSeen is when the user was last connected, or the zero time.
+	LastSeen(ctx context.Context, user UserID) (time.Time, error)
+	// PutLastSeen stores that, if it is later than what is stored. It need not be
+	// durable when it returns.
+	PutLastSeen(ctx context.Context, user UserID, at time.Time) error
 }
 
 // Position is how far a device has acknowledged (contract 4.2). For a thread in
@@ -109,10 +132,56 @@ type Position struct {
 	Cursors map[ThreadID]Seq
 }
 
+// PrekeyStore keeps the public keys with which others begin an encrypted
+// conversation with a device (contract 3.4).
+type PrekeyStore interface {
+	// PutPrekeys stores a device's upload. Its one-time keys join those stored: one
+	// of the same id is replaced, one whose id was ever taken is ignored; all else
+	// of the device is replaced. It gives the device as it is then. If the user
+	// would have more than MaxPrekeyDevices devices it stores nothing and returns
+	// ErrTooManyDevices; with more than MaxOneTimePrekeys keys, ErrTooManyPrekeys.
+	PutPrekeys(ctx context.Context, user UserID, device DeviceID, u PrekeyUpload) (PrekeyDevice, error)
+	// PrekeyDevices lists the user's devices that have keys, in order of their ids.
+	PrekeyDevices(ctx context.Context, user UserID) ([]PrekeyDevice, error)
+	// TakeOneTimePrekey takes one of a device's one-time keys away, the lowest id
+	// first, or is ErrNotFound. Whatever happens, no key is ever given twice; left
+	// is how many the device has after it.
+	TakeOneTimePrekey(ctx context.Context, user UserID, device DeviceID) (key Prekey, left int, err error)
+}
+
+// BlockStore keeps who does not want to hear from whom.
+type BlockStore interface {
+	// PutBlock stores a block; one that is there keeps its time.
+	PutBlock(ctx context.Context, b Block) error
+	// DeleteBlock removes a block, if it is there.
+	DeleteBlock(ctx context.Context, user, blocked UserID) error
+	// Blocks lists whom a user blocks, in no particular order.
+	Blocks(ctx context.Context, user UserID) ([]Block, error)
+	// HasBlocked reports whether user blocks other.
+	HasBlocked(ctx context.Context, user, other UserID) (bool, error)
+}
+
+// ModerationStore keeps what users report and what attachments operators deny.
+type ModerationStore interface {
+	// PutReport stores a report; storing it again changes nothing.
+	PutReport(ctx context.Context, r Report) error
+	// Reports lists reports with an id below before, newest first, at most count;
+	// the zero id is "from the newest".
+	Reports(ctx context.Context, before ReportID, count int) ([]Report, error)
+	// DenyAttachment stores that attachments of this SHA-256 (64 lower-case hex
+	// digits) are refused; AllowAttachment takes it back.
+	DenyAttachment(ctx context.Context, sha256 string) error
+	AllowAttachment(ctx context.Context, sha256 string) error
+	// AttachmentDenied reports whether they are.
+	AttachmentDenied(ctx context.Context, sha256 string) (bool, error)
+}
+
 // Errors of the Store port.
 var (
-	ErrNotFound  = errors.New("not found")
-	ErrStaleHead = errors.New("the log has grown past the given head")
+	ErrNotFound       = errors.New("not found")
+	ErrStaleHead      = errors.New("the log has grown past the given head")
+	ErrTooManyDevices = errors.New("the user has keys of too many devices")
+	ErrTooManyPrekeys = errors.New("the device has too many one-time keys")
 )
 
 // PairExistsError tells which thread two people already share.
@@ -168,13 +237,31 @@ type BusHandler interface {
 	HandleLoss()
 }
 
-// Notice is one hint: exactly one of Event and Receipt is set.
+// Notice is one hint: exactly one of the members behind Audience is set.
 type Notice struct {
 	// Audience are the users it concerns: the thread's participants, and for a
 	// membership change the one added or removed.
-	Audience []UserID
-	Event    *Event
-	Receipt  *Receipt
+	Audience   []UserID
+	Event      *Event
+	Receipt    *Receipt
+	Failure    *Failure
+	PrekeysLow *PrekeysLow
+}
+
+// Failure tells a message's sender, the only one of the audience, that it does
+// not reach some recipients (contract 4.1, frame `failed`).
+type Failure struct {
+	Thread  ThreadID
+	Message MessageID
+	Reason  FailureReason
+	Users   []UserID // the recipients
+}
+
+// PrekeysLow tells one device of the only user in the audience that few of its
+// one-time keys are left (contract 3.4, frame `prekeys_low`).
+type PrekeysLow struct {
+	Device DeviceID
+	Left   int
 }
 
 // Receipt tells that a participant's mark moved.

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// sendRates holds each user to Limits.SendRate. It remembers only users who have
-// used some of their burst.
-type sendRates struct {
+// rates holds each of many to a rate. It remembers only those who have used some
+// of their burst.
+type rates struct {
 	rate   rate.Limit
 	burst  int
 	seed   maphash.Seed
@@ -19,54 +19,55 @@ type sendRates struct {
 
 type rateShard struct {
 	mu    sync.Mutex
-	users map[UserID]*rate.Limiter
+	rated map[string]*rate.Limiter
 }
 
-// maxRatedUsers bounds a shard: beyond it, those whose burst is whole again are
+// maxRated bounds a shard: beyond it, those whose burst is whole again are
 // forgotten, which changes nothing for them.
-const maxRatedUsers = 4096
+const maxRated = 4096
 
-func newSendRates(l Limits) *sendRates {
-	r := &sendRates{rate: rate.Limit(l.SendRate), burst: max(l.SendBurst, 1), seed: maphash.MakeSeed()}
+// newRates makes rates of so many per second; zero is no limit.
+func newRates(perSecond float64, burst int) *rates {
+	r := &rates{rate: rate.Limit(perSecond), burst: max(burst, 1), seed: maphash.MakeSeed()}
 	for i := range r.shards {
-		r.shards[i].users = make(map[UserID]*rate.Limiter)
+		r.shards[i].rated = make(map[string]*rate.Limiter)
 	}
 	return r
 }
 
-// take uses up one send of the user's, or refuses it and says when to retry.
-func (r *sendRates) take(user UserID, now time.Time) error {
+// take uses up one of who's burst, or refuses it and says when to retry.
+func (r *rates) take(who string, now time.Time) error {
 	if r.rate <= 0 {
 		return nil
 	}
-	wait := r.limiter(user, now).ReserveN(now, 1)
+	wait := r.limiter(who, now).ReserveN(now, 1)
 	delay := wait.DelayFrom(now)
 	if delay <= 0 {
 		return nil
 	}
 	wait.CancelAt(now)
-	return &Error{Code: CodeRateLimited, Detail: "you are sending too fast", RetryAfter: delay}
+	return &Error{Code: CodeRateLimited, Detail: "you are doing this too fast", RetryAfter: delay}
 }
 
-func (r *sendRates) limiter(user UserID, now time.Time) *rate.Limiter {
-	sh := &r.shards[maphash.String(r.seed, string(user))%uint64(len(r.shards))]
+func (r *rates) limiter(who string, now time.Time) *rate.Limiter {
+	sh := &r.shards[maphash.String(r.seed, who)%uint64(len(r.shards))]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	l, ok := sh.users[user]
+	l, ok := sh.rated[who]
 	if !ok {
-		if len(sh.users) >= maxRatedUsers {
+		if len(sh.rated) >= maxRated {
 			sh.forgetRested(now)
 		}
 		l = rate.NewLimiter(r.rate, r.burst)
-		sh.users[user] = l
+		sh.rated[who] = l
 	}
 	return l
 }
 
 func (sh *rateShard) forgetRested(now time.Time) {
-	for user, l := range sh.users {
+	for who, l := range sh.rated {
 		if l.TokensAt(now) >= float64(l.Burst()) {
-			delete(sh.users, user)
+			delete(sh.rated, who)
 		}
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-func TestSendRateAllowsABurstAndThenTheRate(t *testing.T) {
+func TestRateAllowsABurstAndThenTheRate(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	r := newSendRates(Limits{SendRate: 20, SendBurst: 40})
+	r := newRates(20, 40)
 	for i := range 40 {
 		if err := r.take("ann", now); err != nil {
 			t.Fatalf("send %d of the burst: %v", i+1, err)
@@ -31,8 +31,8 @@ func TestSendRateAllowsABurstAndThenTheRate(t *testing.T) {
 	}
 }
 
-func TestSendRateOfZeroIsNoLimit(t *testing.T) {
-	r := newSendRates(Limits{})
+func TestRateOfZeroIsNoLimit(t *testing.T) {
+	r := newRates(0, 0)
 	for range 1000 {
 		if err := r.take("ann", time.Unix(1, 0)); err != nil {
 			t.Fatal(err)
@@ -40,17 +40,17 @@ func TestSendRateOfZeroIsNoLimit(t *testing.T) {
 	}
 }
 
-func TestSendRateForgetsThoseAtRest(t *testing.T) {
-	r := newSendRates(Limits{SendRate: 1, SendBurst: 1})
+func TestRateForgetsThoseAtRest(t *testing.T) {
+	r := newRates(1, 1)
 	now := time.Unix(1_000_000, 0)
-	for i := range 3 * maxRatedUsers * len(r.shards) {
+	for i := range 3 * maxRated * len(r.shards) {
 		now = now.Add(time.Second)
-		if err := r.take(UserID(fmt.Sprint("u", i)), now); err != nil {
+		if err := r.take(fmt.Sprint("u", i), now); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range r.shards {
-		if n := len(r.shards[i].users); n > maxRatedUsers {
+		if n := len(r.shards[i].rated); n > maxRated {
 			t.Errorf("shard %d remembers %d users", i, n)
 		}
 	}

@@ -3,13 +3,16 @@ package chat_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// flakyReads is a store whose read fails once a number of reads went well.
+// flakyReads is a store whose read fails once a number of reads went well. What
+// writes no log and no mark counts as a read.
 type flakyReads struct {
 	chat.Store
 	good atomic.Int64
@@ -43,12 +46,12 @@ func (s *flakyReads) UserThread(ctx context.Context, u chat.UserID, id chat.Thre
 	return orFail(s, func() (chat.UserThread, error) { return s.Store.UserThread(ctx, u, id) })
 }
 
-func (s *flakyReads) ParticipantsAt(ctx context.Context, id chat.ThreadID, seq chat.Seq) ([]chat.UserID, error) {
-	return orFail(s, func() ([]chat.UserID, error) { return s.Store.ParticipantsAt(ctx, id, seq) })
+func (s *flakyReads) ParticipantsAt(ctx context.Context, id chat.ThreadID, seq chat.Seq) ([]chat.Stint, error) {
+	return orFail(s, func() ([]chat.Stint, error) { return s.Store.ParticipantsAt(ctx, id, seq) })
 }
 
-func (s *flakyReads) Messages(ctx context.Context, id chat.ThreadID, after, before chat.Seq, newest bool, n int) ([]chat.Event, error) {
-	return orFail(s, func() ([]chat.Event, error) { return s.Store.Messages(ctx, id, after, before, newest, n) })
+func (s *flakyReads) Messages(ctx context.Context, id chat.ThreadID, r chat.MessageRange) ([]chat.Event, error) {
+	return orFail(s, func() ([]chat.Event, error) { return s.Store.Messages(ctx, id, r) })
 }
 
 func (s *flakyReads) Message(ctx context.Context, id chat.MessageID) (chat.Event, error) {
@@ -59,8 +62,8 @@ func (s *flakyReads) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.Ev
 	return orFail(s, func() (chat.Seq, error) { return s.Store.SeqAt(ctx, thread, id) })
 }
 
-func (s *flakyReads) CountUnread(ctx context.Context, id chat.ThreadID, u chat.UserID, after chat.Seq, most int) (int, error) {
-	return orFail(s, func() (int, error) { return s.Store.CountUnread(ctx, id, u, after, most) })
+func (s *flakyReads) CountUnread(ctx context.Context, id chat.ThreadID, u chat.UserID, after chat.Seq, now time.Time, most int) (int, error) {
+	return orFail(s, func() (int, error) { return s.Store.CountUnread(ctx, id, u, after, now, most) })
 }
 
 func (s *flakyReads) Marks(ctx context.Context, id chat.ThreadID, users []chat.UserID) ([]chat.Marks, error) {
@@ -71,10 +74,76 @@ func (s *flakyReads) MarksAt(ctx context.Context, id chat.ThreadID, seq chat.Seq
 	return orFail(s, func() ([]chat.Marks, error) { return s.Store.MarksAt(ctx, id, seq, users) })
 }
 
+func (s *flakyReads) Expired(ctx context.Context, now time.Time, n int) ([]chat.Event, error) {
+	return orFail(s, func() ([]chat.Event, error) { return s.Store.Expired(ctx, now, n) })
+}
+
+func (s *flakyReads) PrekeyDevices(ctx context.Context, u chat.UserID) ([]chat.PrekeyDevice, error) {
+	return orFail(s, func() ([]chat.PrekeyDevice, error) { return s.Store.PrekeyDevices(ctx, u) })
+}
+
+func (s *flakyReads) PutPrekeys(ctx context.Context, u chat.UserID, d chat.DeviceID, up chat.PrekeyUpload) (chat.PrekeyDevice, error) {
+	return orFail(s, func() (chat.PrekeyDevice, error) { return s.Store.PutPrekeys(ctx, u, d, up) })
+}
+
+func (s *flakyReads) TakeOneTimePrekey(ctx context.Context, u chat.UserID, d chat.DeviceID) (chat.Prekey, int, error) {
+	if err := s.next(); err != nil {
+		return chat.Prekey{}, 0, err
+	}
+	return s.Store.TakeOneTimePrekey(ctx, u, d)
+}
+
+func (s *flakyReads) Blocks(ctx context.Context, u chat.UserID) ([]chat.Block, error) {
+	return orFail(s, func() ([]chat.Block, error) { return s.Store.Blocks(ctx, u) })
+}
+
+func (s *flakyReads) HasBlocked(ctx context.Context, u, other chat.UserID) (bool, error) {
+	return orFail(s, func() (bool, error) { return s.Store.HasBlocked(ctx, u, other) })
+}
+
+func (s *flakyReads) Reports(ctx context.Context, before chat.ReportID, n int) ([]chat.Report, error) {
+	return orFail(s, func() ([]chat.Report, error) { return s.Store.Reports(ctx, before, n) })
+}
+
+func (s *flakyReads) AttachmentDenied(ctx context.Context, hash string) (bool, error) {
+	return orFail(s, func() (bool, error) { return s.Store.AttachmentDenied(ctx, hash) })
+}
+
+func (s *flakyReads) LastSeen(ctx context.Context, u chat.UserID) (time.Time, error) {
+	return orFail(s, func() (time.Time, error) { return s.Store.LastSeen(ctx, u) })
+}
+
+func (s *flakyReads) PutBlock(ctx context.Context, b chat.Block) error {
+	return s.orWrite(func() error { return s.Store.PutBlock(ctx, b) })
+}
+
+func (s *flakyReads) DeleteBlock(ctx context.Context, u, other chat.UserID) error {
+	return s.orWrite(func() error { return s.Store.DeleteBlock(ctx, u, other) })
+}
+
+func (s *flakyReads) PutReport(ctx context.Context, r chat.Report) error {
+	return s.orWrite(func() error { return s.Store.PutReport(ctx, r) })
+}
+
+func (s *flakyReads) DenyAttachment(ctx context.Context, hash string) error {
+	return s.orWrite(func() error { return s.Store.DenyAttachment(ctx, hash) })
+}
+
+func (s *flakyReads) AllowAttachment(ctx context.Context, hash string) error {
+	return s.orWrite(func() error { return s.Store.AllowAttachment(ctx, hash) })
+}
+
+func (s *flakyReads) orWrite(write func() error) error {
+	if err := s.next(); err != nil {
+		return err
+	}
+	return write()
+}
+
 // Whichever read of a use case fails, the answer is `unavailable`: never another
 // refusal, which a client would take for the truth, and never half an answer.
 func TestAnyReadFails(t *testing.T) {
-	for name, use := range map[string]func(w *world, s *chat.Service, id chat.ThreadID, m chat.Event) error{
+	uses := map[string]func(w *world, s *chat.Service, id chat.ThreadID, m chat.Event) error{
 		"Thread": func(w *world, s *chat.Service, id chat.ThreadID, _ chat.Event) error {
 			_, err := s.Thread(w.tb.Context(), as("bob"), id)
 			return err
@@ -119,11 +188,15 @@ func TestAnyReadFails(t *testing.T) {
 			_, err := s.ShareThread(w.tb.Context(), "bob", "carol")
 			return err
 		},
-	} {
+	}
+	maps.Copy(uses, usesOfMessages)
+	for name, use := range uses {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			id := w.newGroup("alice", "bob", "carol")
 			m := w.send("alice", id, "hello")
+			w.upload(on("alice", "phone"), upload(1, 20))
+			w.upload(on("alice", "tablet"), upload(1, 20))
 			w.heard.take()
 			for good := int64(0); ; good++ {
 				flaky := &flakyReads{Store: w.store}
@@ -143,4 +216,155 @@ func TestAnyReadFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// usesOfMessages are further use cases for TestAnyReadFails, by bob on a message of alice.
+var usesOfMessages = map[string]func(w *world, s *chat.Service, id chat.ThreadID, m chat.Event) error{
+	"Events": func(w *world, s *chat.Service, id chat.ThreadID, _ chat.Event) error {
+		_, err := s.Events(w.tb.Context(), as("bob"), id, 0, chat.PageRequest{})
+		return err
+	},
+	"Message": func(w *world, s *chat.Service, _ chat.ThreadID, m chat.Event) error {
+		_, err := s.Message(w.tb.Context(), as("bob"), m.ID)
+		return err
+	},
+	"Edit": func(w *world, s *chat.Service, _ chat.ThreadID, m chat.Event) error {
+		_, err := s.Edit(w.tb.Context(), as("alice"), m.ID, chat.EditRequest{Ciphertext: []byte("x")})
+		return err
+	},
+	"Delete": func(w *world, s *chat.Service, _ chat.ThreadID, m chat.Event) error {
+		return s.Delete(w.tb.Context(), as("alice"), m.ID)
+	},
+	"React": func(w *world, s *chat.Service, _ chat.ThreadID, m chat.Event) error {
+		_, err := s.React(w.tb.Context(), as("bob"), m.ID, "👍")
+		return err
+	},
+	"Unreact": func(w *world, s *chat.Service, _ chat.ThreadID, m chat.Event) error {
+		return s.Unreact(w.tb.Context(), as("bob"), m.ID, "👍")
+	},
+	"Pin": func(w *world, s *chat.Service, id chat.ThreadID, m chat.Event) error {
+		_, _, err := s.Pin(w.tb.Context(), as("bob"), id, m.ID)
+		return err
+	},
+	"Unpin": func(w *world, s *chat.Service, id chat.ThreadID, m chat.Event) error {
+		err := s.Unpin(w.tb.Context(), as("bob"), id, m.ID)
+		if chat.CodeOf(err) == chat.CodePinNotFound {
+			return nil // as it should be
+		}
+		return err
+	},
+	"Pins of a 1:1": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		id := w.pairWithAll()
+		w.heard.take()
+		_, err := s.Pins(w.tb.Context(), as("bob"), id)
+		return err
+	},
+	"Thread whose last message is hidden": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		id := w.pairWithAll()
+		w.heard.take()
+		_, err := s.Thread(w.tb.Context(), as("bob"), id)
+		return err
+	},
+	"Threads of which one's last message is hidden": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		w.pairWithAll()
+		w.heard.take()
+		_, err := s.Threads(w.tb.Context(), as("bob"), chat.PageRequest{})
+		return err
+	},
+	"Report": func(w *world, s *chat.Service, _ chat.ThreadID, m chat.Event) error {
+		_, err := s.Report(w.tb.Context(), as("bob"), m.ID, chat.ReportSpam, "")
+		return err
+	},
+	"Reports": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		_, err := s.Reports(w.tb.Context(), operator, chat.PageRequest{})
+		return err
+	},
+	"DenyAttachment": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		return s.DenyAttachment(w.tb.Context(), operator, sha)
+	},
+	"AllowAttachment": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		return s.AllowAttachment(w.tb.Context(), operator, sha)
+	},
+	"Send of an attachment": func(w *world, s *chat.Service, id chat.ThreadID, _ chat.Event) error {
+		req := w.request(id, "look")
+		req.AttachmentSHA256 = sha
+		_, err := s.Send(w.tb.Context(), as("bob"), req)
+		return err
+	},
+	"Block": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		return s.Block(w.tb.Context(), as("bob"), "alice")
+	},
+	"Unblock": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		return s.Unblock(w.tb.Context(), as("bob"), "alice")
+	},
+	"Blocks": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		_, err := s.Blocks(w.tb.Context(), as("bob"))
+		return err
+	},
+	"Presence": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		_, err := s.Presence(w.tb.Context(), as("bob"), "alice")
+		return err
+	},
+	"UploadPrekeys": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		_, err := s.UploadPrekeys(w.tb.Context(), as("bob"), upload(1, 1))
+		return err
+	},
+	"OwnPrekeys": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		_, err := s.OwnPrekeys(w.tb.Context(), as("bob"))
+		return err
+	},
+	"FetchPrekeys": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		_, err := s.FetchPrekeys(w.tb.Context(), as("bob"), "alice")
+		return err
+	},
+	"a retry that redelivers": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
+		w.pairWithAll()
+		w.unblock("bob", "alice")
+		w.heard.take()
+		_, err := s.Send(w.tb.Context(), as("alice"), w.again)
+		return err
+	},
+	"a retry of what has expired": func(w *world, s *chat.Service, id chat.ThreadID, _ chat.Event) error {
+		req := chat.SendRequest{Thread: id, IdempotencyKey: "short", ClientSeq: 1 << 40, Ciphertext: []byte("x"), TTL: 24 * time.Hour}
+		_, err := w.Send(w.tb.Context(), as("alice"), req)
+		must(w.tb, err)
+		w.clock.advance(24 * time.Hour) // in which the key is still known
+		w.heard.take()
+		_, err = s.Send(w.tb.Context(), as("alice"), req)
+		w.clock.advance(-24 * time.Hour)
+		return err
+	},
+}
+
+// pairWithAll is the 1:1 of alice and bob, with a pinned message and, as its last,
+// one of alice that is hidden from bob; w.again is the request for that one.
+func (w *world) pairWithAll() chat.ThreadID {
+	w.tb.Helper()
+	v, outcome, err := w.CreateThread(w.tb.Context(), as("alice"), chat.CreateThread{Type: chat.OneToOne, Participants: []chat.UserID{"bob"}})
+	must(w.tb, err)
+	if outcome == chat.Created {
+		w.pin("bob", w.send("bob", v.ID, "seen"))
+		w.block("bob", "alice")
+		w.again = w.request(v.ID, "hidden")
+		_, err := w.Send(w.tb.Context(), as("alice"), w.again)
+		must(w.tb, err)
+	}
+	return v.ID
+}
+
+// What was deleted when a read failed stays deleted, and is not told again.
+func TestExpiryWhoseReceiptsCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	m := w.sendFor("alice", w.newPair("alice", "bob"), "short", time.Second)
+	w.clock.advance(time.Second)
+	w.heard.take()
+	flaky := &flakyReads{Store: w.store}
+	flaky.good.Store(3) // what is due, the thread, the message; then the recipients
+	s := chat.New(chat.Config{Store: flaky, Bus: w.bus, Now: w.clock.Now})
+	defer s.Close(t.Context())
+	unavailable(t, s.ExpireDue(t.Context()), errDisk)
+	sameList(t, "told", told(w.heard.take()), "3 del of 2")
+	must(t, s.ExpireDue(t.Context()))
+	w.heard.nothing(t)
+	same(t, "state", w.state(m, "bob").Reason, chat.FailedExpired)
 }

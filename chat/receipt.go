@@ -31,20 +31,26 @@ type Marks struct {
 	Read      Mark
 }
 
-// Received is the higher of the two marks: what is read was delivered.
+// Received is the higher of the two marks: what is read was delivered. Its message
+// is the newer of theirs, since a mark may cover no message, or an older one that
+// was redelivered.
 func (m Marks) Received() Mark {
-	if m.Read.Seq >= m.Delivered.Seq {
-		return m.Read
+	high, low := m.Delivered, m.Read
+	if low.Seq >= high.Seq {
+		high, low = low, high
 	}
-	return m.Delivered
+	if low.Message.Compare(high.Message) > 0 {
+		high.Message = low.Message
+	}
+	return high
 }
 
-// before leaves out the marks at or above seq.
+// before leaves out the marks at or above seq; zero leaves out none.
 func (m Marks) before(seq Seq) Marks {
-	if m.Delivered.Seq >= seq {
+	if seq > 0 && m.Delivered.Seq >= seq {
 		m.Delivered = Mark{}
 	}
-	if m.Read.Seq >= seq {
+	if seq > 0 && m.Read.Seq >= seq {
 		m.Read = Mark{}
 	}
 	return m
@@ -68,14 +74,27 @@ type RecipientReceipt struct {
 	State       RecipientState
 	DeliveredAt time.Time
 	ReadAt      time.Time
-	Reason      string
+	Reason      FailureReason
 }
 
-// receiptFrom folds the first marks at or above a message into its state. READ
-// implies DELIVERED: with no delivered mark of its own, or a later one, the
-// message was delivered when it was read.
-func receiptFrom(m Marks) RecipientReceipt {
+// FailureReason says why a message does not reach a recipient (contract 3.2).
+type FailureReason string
+
+// The reasons of contract 3.2.
+const (
+	FailedBlocked FailureReason = "blocked" // 1:1: the recipient blocks the sender
+	FailedExpired FailureReason = "expired" // its time was up before delivery
+)
+
+// receiptFrom folds the first marks at or above a message into its state for their
+// user (contract 3.2). READ implies DELIVERED: with no delivered mark of its own,
+// or a later one, the message was delivered when it was read.
+func receiptFrom(message Event, m Marks, now time.Time) RecipientReceipt {
 	r := RecipientReceipt{User: m.User, State: StateSent}
+	if message.Message.HiddenFrom == m.User {
+		r.State, r.Reason = StateFailed, FailedBlocked
+		return r
+	}
 	if m.Delivered.Seq > 0 {
 		r.State, r.DeliveredAt = StateDelivered, m.Delivered.At
 	}
@@ -85,5 +104,17 @@ func receiptFrom(m Marks) RecipientReceipt {
 			r.DeliveredAt = r.ReadAt
 		}
 	}
+	if message.Message.outlived(r.DeliveredAt, now) {
+		return RecipientReceipt{User: m.User, State: StateFailed, Reason: FailedExpired}
+	}
 	return r
+}
+
+// outlived reports whether the message's time was up before it was delivered: at
+// the given time, or at zero not yet.
+func (m Message) outlived(delivered, now time.Time) bool {
+	if m.ExpiresAt.IsZero() || m.ExpiresAt.After(now) || m.Deleted == DeletedBySender {
+		return false
+	}
+	return delivered.IsZero() || !delivered.Before(m.ExpiresAt)
 }

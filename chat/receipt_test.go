@@ -19,6 +19,9 @@ func marked(kind MarkKind, seq Seq, second int) Mark {
 	return Mark{User: "bob", Kind: kind, Seq: seq, At: instant(second)}
 }
 
+// anyMessage is one that does not expire and is hidden from nobody.
+var anyMessage = Event{Kind: KindMessage, Seq: 1, By: "alice", Message: &Message{}}
+
 func TestReceiptFrom(t *testing.T) {
 	for name, c := range map[string]struct {
 		delivered, read Mark
@@ -32,8 +35,43 @@ func TestReceiptFrom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.want.User = "bob"
-			if got := receiptFrom(Marks{User: "bob", Delivered: c.delivered, Read: c.read}); got != c.want {
+			if got := receiptFrom(anyMessage, Marks{User: "bob", Delivered: c.delivered, Read: c.read}, instant(100)); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// A message that expires at second 50, as its recipient bob stands at some moment.
+func TestReceiptOfWhatExpires(t *testing.T) {
+	failed := RecipientReceipt{User: "bob", State: StateFailed, Reason: FailedExpired}
+	for name, c := range map[string]struct {
+		deleted         DeleteReason
+		delivered, read Mark
+		now             int
+		want            RecipientReceipt
+	}{
+		"before its time":                  {now: 49, want: RecipientReceipt{User: "bob", State: StateSent}},
+		"at its time":                      {now: 50, want: failed},
+		"swept":                            {deleted: DeletedByExpiry, now: 60, want: failed},
+		"delivered before":                 {delivered: marked(Delivered, 1, 49), now: 60, want: RecipientReceipt{User: "bob", State: StateDelivered, DeliveredAt: instant(49)}},
+		"delivered at its time":            {delivered: marked(Delivered, 1, 50), now: 60, want: failed},
+		"delivered after":                  {delivered: marked(Delivered, 1, 51), now: 60, want: failed},
+		"read before":                      {read: marked(Read, 1, 49), now: 60, want: RecipientReceipt{User: "bob", State: StateRead, DeliveredAt: instant(49), ReadAt: instant(49)}},
+		"read at its time":                 {read: marked(Read, 1, 50), now: 60, want: failed},
+		"delivered before, read after":     {delivered: marked(Delivered, 1, 49), read: marked(Read, 1, 70), now: 80, want: RecipientReceipt{User: "bob", State: StateRead, DeliveredAt: instant(49), ReadAt: instant(70)}},
+		"deleted by its sender":            {deleted: DeletedBySender, now: 60, want: RecipientReceipt{User: "bob", State: StateSent}},
+		"deleted by its sender, delivered": {deleted: DeletedBySender, delivered: marked(Delivered, 1, 55), now: 60, want: RecipientReceipt{User: "bob", State: StateDelivered, DeliveredAt: instant(55)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := Event{Kind: KindMessage, Seq: 1, By: "alice", Message: &Message{ExpiresAt: instant(50), Deleted: c.deleted}}
+			if got := receiptFrom(m, Marks{User: "bob", Delivered: c.delivered, Read: c.read}, instant(c.now)); got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+			m.Message.HiddenFrom = "bob"
+			want := RecipientReceipt{User: "bob", State: StateFailed, Reason: FailedBlocked}
+			if got := receiptFrom(m, Marks{User: "bob", Delivered: c.delivered, Read: c.read}, instant(c.now)); got != want {
+				t.Errorf("hidden: got %+v, want %+v", got, want)
 			}
 		})
 	}
@@ -47,7 +85,7 @@ func TestReceiptsHoldTogether(t *testing.T) {
 			}
 			return marked(kind, Seq(rapid.IntRange(1, 9).Draw(t, "seq")), rapid.IntRange(1, 50).Draw(t, "at"))
 		}
-		r := receiptFrom(Marks{User: "bob", Delivered: mark(Delivered), Read: mark(Read)})
+		r := receiptFrom(anyMessage, Marks{User: "bob", Delivered: mark(Delivered), Read: mark(Read)}, instant(100))
 		want := StateSent
 		switch {
 		case !r.ReadAt.IsZero():
@@ -66,6 +104,10 @@ func TestReceiptsHoldTogether(t *testing.T) {
 
 func TestReceived(t *testing.T) {
 	d, r := marked(Delivered, 5, 1), marked(Read, 5, 2)
+	with := func(m Mark, message byte) Mark {
+		m.Message = MessageID{message}
+		return m
+	}
 	for name, c := range map[string]struct {
 		marks Marks
 		want  Mark
@@ -76,6 +118,11 @@ func TestReceived(t *testing.T) {
 		"both at one seq": {Marks{Delivered: d, Read: r}, r},
 		"read is higher":  {Marks{Delivered: marked(Delivered, 4, 1), Read: r}, r},
 		"read is lower":   {Marks{Delivered: d, Read: marked(Read, 4, 2)}, d},
+
+		"delivered up to no message":    {Marks{Delivered: d, Read: with(marked(Read, 4, 2), 1)}, with(d, 1)},
+		"delivered up to an older one":  {Marks{Delivered: with(d, 1), Read: with(marked(Read, 4, 2), 2)}, with(d, 2)},
+		"read up to an older one":       {Marks{Delivered: with(marked(Delivered, 4, 1), 2), Read: with(r, 1)}, with(r, 2)},
+		"the higher has the newer, too": {Marks{Delivered: with(marked(Delivered, 4, 1), 1), Read: with(r, 2)}, with(r, 2)},
 	} {
 		if got := c.marks.Received(); got != c.want {
 			t.Errorf("%s: got %+v", name, got)

@@ -203,6 +203,42 @@ func TestReJoiningDeliversNothingOld(t *testing.T) {
 	same(t, "the one missed", w.receipts(missed)["bob"], chat.RecipientReceipt{User: "bob", State: chat.StateSent})
 }
 
+// Each message counts what its recipient received in the stay it was sent in, and
+// nothing of a later one.
+func TestReceiptsOverSeveralStays(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob", "carol")
+	var received, missed, away []chat.Event
+	var times []time.Time
+	for stay := range 3 {
+		if stay > 0 {
+			w.add("alice", id, "bob")
+		}
+		m := w.send("alice", id, "received")
+		times = append(times, w.clock.advance(time.Second))
+		if stay == 1 {
+			w.read("bob", m)
+		} else {
+			w.acknowledge("bob", m)
+		}
+		w.clock.advance(time.Second)
+		received, missed = append(received, m), append(missed, w.send("carol", id, "missed"))
+		w.remove("alice", id, "bob")
+		away = append(away, w.send("alice", id, "away"))
+		w.clock.advance(time.Second)
+	}
+	for stay, m := range received {
+		want := chat.RecipientReceipt{User: "bob", State: chat.StateDelivered, DeliveredAt: times[stay]}
+		if stay == 1 {
+			want.State, want.ReadAt = chat.StateRead, times[stay]
+		}
+		same(t, "received", w.receipts(m)["bob"], want)
+		same(t, "missed", w.receipts(missed[stay])["bob"], chat.RecipientReceipt{User: "bob", State: chat.StateSent})
+		_, recipient := w.receipts(away[stay])["bob"]
+		same(t, "bob is a recipient of what was sent while he was away", recipient, false)
+	}
+}
+
 func TestReceiptsRefusals(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice")

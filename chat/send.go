@@ -31,6 +31,8 @@ const (
 	Sent           SendOutcome = iota // the message is new
 	Replayed                          // the same key and values were sent before
 	ClientSeqTaken                    // another key sent this client_seq before
+	Retried                           // as that, but it had FAILED for who blocks the sender
+	Gone                              // either of these, but it expired before delivery: a tombstone
 )
 
 // SendResult is the message as it is stored, new or found.
@@ -50,32 +52,60 @@ func (s *Service) Send(ctx context.Context, c Caller, req SendRequest) (SendResu
 		return SendResult{}, err
 	}
 	hash := req.hash()
-	events, thread, err := s.logs.append(ctx, req.Thread, len(req.Ciphertext), func(t Thread) ([]Event, error) {
+	op := &appendOp{bytes: len(req.Ciphertext), rule: func(ctx context.Context, t Thread) ([]Event, error) {
 		if _, in := t.Participant(c.User); !in && req.ContentType != System {
 			return nil, notAParticipant()
 		}
-		return []Event{{Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(hash, s.now())}}, nil
-	})
+		m := req.message(hash, s.now())
+		var err error
+		if m.HiddenFrom, err = s.blockedBy(ctx, c, t); err != nil {
+			return nil, err
+		}
+		return []Event{{Kind: KindMessage, By: c.User, Device: c.Device, Message: m}}, nil
+	}}
+	events, thread, err := s.logs.append(ctx, req.Thread, op)
 	var dup *DuplicateError
 	switch {
 	case errors.As(err, &dup):
-		return s.sentBefore(hash, thread, dup)
+		return s.sentBefore(ctx, c, hash, thread, dup)
 	case err != nil:
 		return SendResult{}, err
 	}
+	s.tellBlocked(events[0])
 	return SendResult{Event: events[0], Outcome: Sent}, nil
 }
 
-func (s *Service) sentBefore(hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
-	found := dup.Existing
-	if _, old := found.Retry(); dup.By == ByIdempotencyKey && old != hash { // which covers the thread
-		return SendResult{}, keyReused()
+// blockedBy is who of a 1:1 does not want to hear from the caller, "" if nobody. A
+// service is no part of it and speaks to both, whom no block of one stops.
+func (s *Service) blockedBy(ctx context.Context, c Caller, t Thread) (UserID, error) {
+	if _, in := t.Participant(c.User); t.Type != OneToOne || !in {
+		return "", nil
 	}
-	s.bus.Publish(Notice{Audience: t.Users(), Event: &found})
-	if dup.By == ByClientSeq {
-		return SendResult{Event: found, Outcome: ClientSeqTaken}, nil
+	for _, p := range t.Participants {
+		if p.User == c.User {
+			continue
+		}
+		blocked, err := s.store.HasBlocked(ctx, p.User, c.User)
+		if err != nil {
+			return "", Unavailable("look up the block", err)
+		}
+		if blocked {
+			return p.User, nil
+		}
 	}
-	return SendResult{Event: found, Outcome: Replayed}, nil
+	return "", nil
+}
+
+// tellBlocked tells the sender that a message does not reach who blocks it.
+func (s *Service) tellBlocked(m Event) {
+	if m.Message.HiddenFrom != "" {
+		s.tellFailed(m, FailedBlocked, m.Message.HiddenFrom)
+	}
+}
+
+func (s *Service) tellFailed(m Event, why FailureReason, users ...UserID) {
+	f := &Failure{Thread: m.Thread, Message: m.ID, Reason: why, Users: users}
+	s.bus.Publish(Notice{Audience: []UserID{m.By}, Failure: f})
 }
 
 // checkSend refuses what no state of the thread could make right.
@@ -91,14 +121,31 @@ func (s *Service) checkSend(ctx context.Context, c Caller, req SendRequest) erro
 		return err
 	}
 	if req.ContentType != System { // jobs speak for the service, which knows its own pace
-		if err := s.rates.take(c.User, s.now()); err != nil {
+		if err := s.sends.take(string(c.User), s.now()); err != nil {
 			return err
 		}
 	}
-	if req.ReplyTo.IsZero() {
+	if !req.ReplyTo.IsZero() {
+		if err := s.checkReply(ctx, c, req); err != nil {
+			return err
+		}
+	}
+	return s.checkAttachment(ctx, req.AttachmentSHA256)
+}
+
+// checkAttachment refuses what operators deny.
+func (s *Service) checkAttachment(ctx context.Context, sha256 string) error {
+	if sha256 == "" {
 		return nil
 	}
-	return s.checkReply(ctx, c, req)
+	denied, err := s.store.AttachmentDenied(ctx, sha256)
+	if err != nil {
+		return Unavailable("look up the attachment", err)
+	}
+	if denied {
+		return Refuse(CodeAttachmentBlocked, "attachments with this attachment_sha256 are not accepted")
+	}
+	return nil
 }
 
 // checkReply refuses a reply to what is no message of the thread, or one from
@@ -116,7 +163,7 @@ func (s *Service) checkReply(ctx context.Context, c Caller, req SendRequest) err
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Unavailable("look up the message replied to", err)
 	}
-	if err != nil || replied.Thread != req.Thread || replied.Seq < joined {
+	if err != nil || replied.Thread != req.Thread || replied.Seq < joined || !replied.VisibleTo(c.User) {
 		return Invalid("reply_to_msg_id", "is no message of this thread")
 	}
 	return nil
@@ -132,7 +179,7 @@ func (r SendRequest) validate(l Limits) error {
 	refuse(!validIdempotencyKey(r.IdempotencyKey), "Idempotency-Key", "must be 1 to 64 visible ASCII characters")
 	refuse(r.ClientSeq < 0, "client_seq", "must be an integer of 0 or more")
 	refuse(len(r.Ciphertext) == 0, "ciphertext", "must not be empty")
-	refuse(!slices.Contains(contentTypes, r.ContentType), "content_type", "is none of text, image_ref, video_ref, audio_ref, file_ref, system")
+	refuse(!slices.Contains(contentTypes, r.ContentType), "content_type", contentTypeRule)
 	refuse(utf8.RuneCountInString(r.AttachmentID) > MaxAttachmentID, "attachment_id", "is longer than 256 characters")
 	refuse(r.ContentType.isRef() && r.AttachmentID == "", "attachment_id", "is required for this content_type")
 	refuse(r.AttachmentSHA256 != "" && !isSHA256(r.AttachmentSHA256), "attachment_sha256", "must be 64 lower-case hex digits")
@@ -141,10 +188,12 @@ func (r SendRequest) validate(l Limits) error {
 		return &Error{Code: CodeInvalidRequest, Fields: bad}
 	}
 	if len(r.Ciphertext) > l.CiphertextBytes {
-		return Refuse(CodeCiphertextTooLarge, "the ciphertext exceeds the limit, put large media into an attachment")
+		return ciphertextTooLarge()
 	}
 	return nil
 }
+
+const contentTypeRule = "is none of text, image_ref, video_ref, audio_ref, file_ref, system"
 
 var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System}
 

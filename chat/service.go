@@ -13,6 +13,8 @@ type Config struct {
 	Log    *slog.Logger
 	Limits Limits           // zero fields take DefaultLimits
 	Now    func() time.Time // time.Now if nil
+	// Online reports whether a device of the user is connected; nobody is if nil.
+	Online func(ctx context.Context, user UserID) (bool, error)
 }
 
 // Service holds the use cases. Each checks the caller's scope and standing,
@@ -24,8 +26,12 @@ type Service struct {
 	log    *slog.Logger
 	limits Limits
 	now    func() time.Time
+	online func(ctx context.Context, user UserID) (bool, error)
 	logs   *appenders
-	rates  *sendRates
+
+	sends         *rates // by user
+	prekeyFetches *rates // by caller
+	prekeyDrains  *rates // by caller and target
 }
 
 // New makes a Service.
@@ -36,9 +42,17 @@ func New(cfg Config) *Service {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Service{store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now}
+	if cfg.Online == nil {
+		cfg.Online = func(context.Context, UserID) (bool, error) { return false, nil }
+	}
+	l := cfg.Limits.orDefaults()
+	s := &Service{
+		store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
+		sends:         newRates(l.SendRate, l.SendBurst),
+		prekeyFetches: newRates(float64(l.PrekeyFetches)/60, l.PrekeyFetches),
+		prekeyDrains:  newRates(float64(l.PrekeyFetchesOf)/600, l.PrekeyFetchesOf),
+	}
 	s.logs = newAppenders(s)
-	s.rates = newSendRates(s.limits)
 	return s
 }
 

@@ -35,7 +35,16 @@ type Thread struct {
 	// Participants are the present ones in order of joining; those of the
 	// creating request keep its order.
 	Participants []Participant
+	Pins         []Pin // in order of pinning
 	Head         Head
+}
+
+// Pin is a message that somebody pinned.
+type Pin struct {
+	Message MessageID
+	Seq     Seq // of the message
+	By      UserID
+	At      time.Time
 }
 
 // Participant is one present member of a thread.
@@ -52,6 +61,8 @@ type Head struct {
 	ID             EventID   // of the newest event
 	LastMessage    MessageID // zero while there is none
 	LastMessageSeq Seq
+	// LastHiddenFrom is who does not see that message; "" is nobody.
+	LastHiddenFrom UserID
 }
 
 // Participant finds a present participant.
@@ -90,9 +101,16 @@ func (t Thread) Apply(e Event) Thread {
 	t.Head.Seq, t.Head.ID = e.Seq, e.ID
 	switch e.Kind {
 	case KindMessage:
-		t.Head.LastMessage, t.Head.LastMessageSeq = e.ID, e.Seq
+		t.Head.LastMessage, t.Head.LastMessageSeq, t.Head.LastHiddenFrom = e.ID, e.Seq, e.Message.HiddenFrom
+	case KindRedelivery:
+		if e.Target.ID == t.Head.LastMessage {
+			t.Head.LastHiddenFrom = ""
+		}
+	case KindDelete: // what is deleted is unpinned by that
+		t.Pins = t.pinsWithout(e.Target.ID)
 	case KindThread:
 		t = t.applyChange(e)
+	case KindEdit, KindReaction: // they change the message alone
 	}
 	return t
 }
@@ -121,8 +139,33 @@ func (t Thread) applyChange(e Event) Thread {
 		}
 	case TitleChanged:
 		t.Title = c.Title
+	case Pinned:
+		t.Pins = append(slices.Clip(t.Pins), Pin{Message: e.Target.ID, Seq: e.Target.Seq, By: e.By, At: e.At()})
+	case Unpinned:
+		t.Pins = t.pinsWithout(e.Target.ID)
 	}
 	return t
+}
+
+// pin finds a pinned message.
+func (t Thread) pin(id MessageID) (Pin, bool) {
+	for _, p := range t.Pins {
+		if p.Message == id {
+			return p, true
+		}
+	}
+	return Pin{}, false
+}
+
+// pinsWithout never writes into the slice it leaves a message out of.
+func (t Thread) pinsWithout(id MessageID) []Pin {
+	if _, pinned := t.pin(id); !pinned {
+		return t.Pins
+	}
+	if len(t.Pins) == 1 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(t.Pins), func(p Pin) bool { return p.Message == id })
 }
 
 // successor is who becomes admin when leaving goes: the longest-standing of the
@@ -140,6 +183,13 @@ func (t Thread) successor(leaving UserID) (UserID, bool) {
 		}
 	}
 	return heir, heir != ""
+}
+
+// Stint is one stay of a user in a thread.
+type Stint struct {
+	User      UserID
+	JoinedSeq Seq
+	LeftSeq   Seq // of the removal that ended it; zero while it lasts
 }
 
 // UserThread is one line of a user's list of threads: since when it is in, or

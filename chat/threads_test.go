@@ -198,6 +198,7 @@ func TestLimits(t *testing.T) {
 	want := chat.DefaultLimits
 	want.Participants, want.PageSize = 3, 2
 	want.SendRate, want.SendBurst = 0, 0 // zero is a setting: no limit
+	want.PrekeyFetches, want.PrekeyFetchesOf = 0, 0
 	same(t, "zero fields take the default", w.Limits(), want)
 
 	id := w.newGroup("alice", "bob", "carol")

@@ -68,6 +68,8 @@ var kindNames = map[reflect.Kind]string{
 	reflect.Int64:  "an integer of 64 bits",
 	reflect.Slice:  "an array",
 	reflect.String: "a string",
+	reflect.Struct: "an object",
+	reflect.Uint32: "an integer of 0 to 4294967295",
 }
 
 func kindName(t reflect.Type) string {

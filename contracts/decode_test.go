@@ -133,6 +133,10 @@ func TestDecodeOthersRefuse(t *testing.T) {
 	create := func(b []byte) error { _, err := DecodeCreateThread(b); return err }
 	add := func(b []byte) error { _, err := DecodeAddParticipant(b); return err }
 	read := func(b []byte) error { _, err := DecodeMarkRead(b); return err }
+	edit := func(b []byte) error { _, err := DecodeEdit(b); return err }
+	react := func(b []byte) error { _, err := DecodeReaction(b); return err }
+	pin := func(b []byte) error { _, err := DecodePin(b); return err }
+	report := func(b []byte) error { _, _, err := DecodeReport(b); return err }
 	for _, tc := range []struct {
 		decode      func([]byte) error
 		body, field string
@@ -153,8 +157,53 @@ func TestDecodeOthersRefuse(t *testing.T) {
 		{read, `{}`, "up_to_msg_id"},
 		{read, `{"up_to_msg_id":"nope"}`, "up_to_msg_id"},
 		{read, `{"up_to_msg_id":"01HX9G3M2J8K4N5P7Q8R0S1TAB","up_to_msg_id":"01HX9G3M2J8K4N5P7Q8R0S1TAB"}`, "up_to_msg_id"},
+		{edit, `{}`, "ciphertext"},
+		{edit, `{"ciphertext":null}`, "ciphertext"},
+		{edit, `{"ciphertext":"AA"}`, "ciphertext"},
+		{edit, `{"ciphertext":"AA==","content_type":""}`, "content_type"},
+		{edit, `{"ciphertext":"AA==","content_type":7}`, "content_type"},
+		{edit, `{"ciphertext":"AA==","client_seq":1}`, "client_seq"},
+		{edit, `{"ciphertext":"AA==","ciphertext":"AA=="}`, "ciphertext"},
+		{react, `{}`, "emoji"},
+		{react, `{"emoji":null}`, "emoji"},
+		{react, `{"emoji":["x"]}`, "emoji"},
+		{react, `{"emoji":"x","Emoji":"x"}`, "Emoji"},
+		{react, `{"emoji":"\ud83d"}`, ""},
+		{pin, `{}`, "message_id"},
+		{pin, `{"message_id":null}`, "message_id"},
+		{pin, `{"message_id":"01hx9g3m2j8k4n5p7q8r0s1tab"}`, "message_id"},
+		{pin, `{"message_id":"01HX9G3M2J8K4N5P7Q8R0S1TAB","note":"x"}`, "note"},
+		{report, `{}`, "reason"},
+		{report, `{"note":"x"}`, "reason"},
+		{report, `{"reason":null}`, "reason"},
+		{report, `{"reason":1}`, "reason"},
+		{report, `{"reason":"spam","note":1}`, "note"},
+		{report, `{"reason":"spam","notes":"x"}`, "notes"},
 	} {
 		t.Run(tc.body, func(t *testing.T) { wantInvalid(t, tc.decode([]byte(tc.body)), tc.field) })
+	}
+}
+
+func TestDecodeOthersConvert(t *testing.T) {
+	edit, err := DecodeEdit([]byte(`{"ciphertext":"\/\/8=","content_type":"image_ref"}`))
+	if err != nil || !bytes.Equal(edit.Ciphertext, []byte{0xff, 0xff}) || edit.ContentType != chat.ImageRef {
+		t.Errorf("edit: got %+v, %v", edit, err)
+	}
+	edit, err = DecodeEdit([]byte(`{"ciphertext":"AA==","content_type":null}`))
+	if err != nil || edit.ContentType != "" {
+		t.Errorf("edit without a type: got %+v, %v", edit, err)
+	}
+	if emoji, err := DecodeReaction([]byte(`{"emoji":"\ud83d\udc4d"}`)); err != nil || emoji != "👍" {
+		t.Errorf("reaction: got %q, %v", emoji, err)
+	}
+	if id, err := DecodePin([]byte(`{"message_id":"01HX9G3M2J8K4N5P7Q8R0S1TAB"}`)); err != nil || id.String() != "01HX9G3M2J8K4N5P7Q8R0S1TAB" {
+		t.Errorf("pin: got %s, %v", id, err)
+	}
+	if reason, note, err := DecodeReport([]byte(`{"reason":"spam","note":null}`)); err != nil || reason != chat.ReportSpam || note != "" {
+		t.Errorf("report: got %q %q, %v", reason, note, err)
+	}
+	if reason, note, err := DecodeReport([]byte(`{"note":"é","reason":"whatever"}`)); err != nil || reason != "whatever" || note != "é" {
+		t.Errorf("report: got %q %q, %v", reason, note, err)
 	}
 }
 
@@ -209,6 +258,30 @@ func FuzzDecodeCreateThread(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if _, err := DecodeCreateThread(body); err != nil {
 			wantCoded(t, err)
+		}
+	})
+}
+
+func FuzzDecodeChanges(f *testing.F) {
+	f.Add([]byte(`{"ciphertext":"AA==","content_type":"text"}`))
+	f.Add([]byte(`{"emoji":"👍"}`))
+	f.Add([]byte(`{"message_id":"01HX9G3M2J8K4N5P7Q8R0S1TAB"}`))
+	f.Add([]byte(`{"reason":"spam","note":"x"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		_, edit := DecodeEdit(body)
+		_, reaction := DecodeReaction(body)
+		_, pin := DecodePin(body)
+		_, _, report := DecodeReport(body)
+		accepted := 0
+		for _, err := range []error{edit, reaction, pin, report} {
+			if err == nil {
+				accepted++
+				continue
+			}
+			wantCoded(t, err)
+		}
+		if accepted > 1 || accepted == 1 && !jsontext.Value(body).IsValid() {
+			t.Fatalf("%d decoders accept %q", accepted, body)
 		}
 	})
 }

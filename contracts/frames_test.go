@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +53,54 @@ func goldenChange(c chat.ThreadChange) chat.Event {
 	return e
 }
 
+// goldenAbout is what somebody did to the message of goldenTarget.
+func goldenAbout(kind chat.EventKind, change func(*chat.Event)) chat.Event {
+	e := goldenEvent(kind)
+	e.Seq, e.ID = 9, chat.EventIDAt(goldenAt.Add(time.Minute))
+	e.Target = chat.Target{ID: goldenID, Seq: 7}
+	change(&e)
+	return e
+}
+
+func goldenPinning(what chat.ChangeEvent) chat.Event {
+	return goldenAbout(chat.KindThread, func(e *chat.Event) { e.Change = &chat.ThreadChange{Event: what} })
+}
+
+// goldenChanges are the frames of what happens to messages.
+func goldenChanges() map[string]Frame {
+	content := func(m chat.Message) func(*chat.Event) { return func(e *chat.Event) { e.Message = &m } }
+	image := chat.Message{
+		Ciphertext: []byte("hello"), ContentType: chat.ImageRef, ClientSeq: 3, AttachmentID: "a", AttachmentSHA256: strings.Repeat("ab", 32),
+		ReplyTo: goldenID, ExpiresAt: goldenAt.Add(time.Hour),
+		Reactions: []chat.Reaction{{Emoji: "x", By: []chat.ReactionBy{{User: "bob", At: goldenAt}}}},
+	}
+	deletion := goldenAbout(chat.KindDelete, func(e *chat.Event) { e.Reason = chat.DeletedBySender })
+	tombstone := image.Apply(deletion)
+	return map[string]Frame{
+		"msg_deleted":    EventFrame(goldenMessage(tombstone)),
+		"msg_redelivery": EventFrame(goldenAbout(chat.KindRedelivery, content(image))),
+		"edit":           EventFrame(goldenAbout(chat.KindEdit, content(chat.Message{Ciphertext: []byte("hullo"), ContentType: chat.Text}))),
+		"edit_deleted":   EventFrame(goldenAbout(chat.KindEdit, content(tombstone))),
+		"del":            EventFrame(deletion),
+		"del_expired": EventFrame(goldenAbout(chat.KindDelete, func(e *chat.Event) {
+			e.By, e.Device, e.Reason = "", "", chat.DeletedByExpiry
+		})),
+		"reaction_add": EventFrame(goldenAbout(chat.KindReaction, func(e *chat.Event) {
+			e.Reaction = &chat.ReactionChange{Emoji: `👍🏽 "+1" <é>`}
+		})),
+		"reaction_remove": EventFrame(goldenAbout(chat.KindReaction, func(e *chat.Event) {
+			e.Reaction = &chat.ReactionChange{Emoji: "party_parrot", Removed: true}
+		})),
+		"thread_pinned":   EventFrame(goldenPinning(chat.Pinned)),
+		"thread_unpinned": EventFrame(goldenPinning(chat.Unpinned)),
+		"failed_blocked": FailedFrame(chat.Failure{
+			Thread: goldenThread, Message: goldenID, Reason: chat.FailedBlocked, Users: []chat.UserID{"bob"},
+		}, "bob"),
+		"failed_expired": FailedFrame(chat.Failure{Thread: goldenThread, Message: goldenID, Reason: chat.FailedExpired}, "carol"),
+		"prekeys_low":    PrekeysLowFrame(9),
+	}
+}
+
 // goldenFrames are every frame the server sends, with its golden vector's name.
 func goldenFrames() map[string]Frame {
 	receipt := chat.Receipt{Mark: chat.Mark{Thread: goldenThread, User: "bob", Seq: 7, Message: goldenID, At: goldenAt}}
@@ -58,7 +108,7 @@ func goldenFrames() map[string]Frame {
 		Ciphertext: []byte{0xFF, 0xFE, 0, 1}, ContentType: chat.ImageRef, ClientSeq: 3,
 		AttachmentID: `a "quoted" <id> é`, AttachmentSHA256: strings.Repeat("ab", 32), ReplyTo: goldenID, ExpiresAt: goldenAt.Add(time.Hour),
 	})
-	return map[string]Frame{
+	frames := map[string]Frame{
 		"msg":       EventFrame(goldenMessage(chat.Message{Ciphertext: []byte("hello"), ContentType: chat.Text})),
 		"msg_reply": EventFrame(reply),
 		"thread_created": EventFrame(goldenChange(chat.ThreadChange{
@@ -77,6 +127,8 @@ func goldenFrames() map[string]Frame {
 		"ping":                       PingFrame(goldenAt),
 		"error":                      ErrorFrame(CodeInvalidFrame, `no "t"`),
 	}
+	maps.Copy(frames, goldenChanges())
+	return frames
 }
 
 func TestFramesMatchTheirGoldenVectors(t *testing.T) {
@@ -137,6 +189,52 @@ func TestFramesAgreeWithEncodingJSON(t *testing.T) {
 	}
 }
 
+// The members of each frame are those of the contract's table, and what stands
+// for nothing is there as the table says.
+func TestFramesHaveTheMembersOfTheContract(t *testing.T) {
+	for name, want := range map[string]string{
+		"msg_deleted":     "ciphertext client_seq content_type created_at device_id expires_at frame_seq id reply_to_msg_id sender_id seq t thread_id",
+		"edit":            "ciphertext content_type edited_at frame_seq id sender_id seq t thread_id",
+		"del":             "by frame_seq id reason seq t thread_id",
+		"del_expired":     "by frame_seq id reason seq t thread_id",
+		"reaction_add":    "at by emoji frame_seq id op seq t thread_id",
+		"thread_pinned":   "at by event frame_seq message_id seq t thread_id",
+		"thread_unpinned": "at by event frame_seq message_id seq t thread_id",
+		"failed_blocked":  "by frame_seq id reason t thread_id",
+		"prekeys_low":     "frame_seq one_time_prekeys t",
+	} {
+		if got := strings.Join(slices.Sorted(maps.Keys(frameMembers(t, name))), " "); got != want {
+			t.Errorf("%s has %s, want %s", name, got, want)
+		}
+	}
+	for name, want := range map[string]any{"msg_deleted": "", "edit_deleted": "", "edit": "aHVsbG8="} {
+		if got := frameMembers(t, name)["ciphertext"]; got != want {
+			t.Errorf("%s has the ciphertext %v, want %q", name, got, want)
+		}
+	}
+	if by, there := frameMembers(t, "del_expired")["by"]; !there || by != nil {
+		t.Errorf("what expired was deleted by %v, want null", by)
+	}
+	edit := frameMembers(t, "edit")
+	if edit["id"] != goldenID.String() || edit["seq"] != 9.0 || edit["edited_at"] != "2026-05-30T17:43:11.234Z" {
+		t.Errorf("the edit is %v", edit)
+	}
+	// A redelivery is the message as it was sent, but for its place in the log.
+	again := frameMembers(t, "msg_redelivery")
+	if again["id"] != goldenID.String() || again["seq"] != 9.0 || again["created_at"] != "2026-05-30T17:42:11.234Z" || again["redelivery"] != true {
+		t.Errorf("the redelivery is %v", again)
+	}
+}
+
+func frameMembers(t *testing.T, name string) map[string]any {
+	t.Helper()
+	var members map[string]any
+	if err := json.Unmarshal(goldenFrames()[name].Append(nil, 1), &members); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return members
+}
+
 func TestFrameLenIsWhatAppendWrites(t *testing.T) {
 	f := PingFrame(goldenAt)
 	for _, seq := range []uint64{0, 9, 10, 99, 100, 12345, 1<<64 - 1} {
@@ -149,9 +247,14 @@ func TestFrameLenIsWhatAppendWrites(t *testing.T) {
 func FuzzFrameText(f *testing.F) {
 	f.Add("plain", "é\u2028<\"\\\x00")
 	f.Fuzz(func(t *testing.T, title, user string) {
-		e := goldenChange(chat.ThreadChange{Event: chat.ThreadCreated, Title: title, Members: []chat.InitialMember{{User: chat.UserID(user)}}})
-		if b := EventFrame(e).Append(nil, 1); !json.Valid(b) {
-			t.Errorf("not JSON: %s", b)
+		created := goldenChange(chat.ThreadChange{Event: chat.ThreadCreated, Title: title, Members: []chat.InitialMember{{User: chat.UserID(user)}}})
+		reaction := goldenAbout(chat.KindReaction, func(e *chat.Event) {
+			e.By, e.Reaction = chat.UserID(user), &chat.ReactionChange{Emoji: title}
+		})
+		for _, e := range []chat.Event{created, reaction} {
+			if b := EventFrame(e).Append(nil, 1); !json.Valid(b) {
+				t.Errorf("not JSON: %s", b)
+			}
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Message is a message (contract 3). Every member is always there; what is
-// absent is null.
+// absent is null. A deleted one stays without ciphertext, attachment and reactions.
 type Message struct {
 	ID               string     `json:"id"`
 	ThreadID         string     `json:"thread_id"`
@@ -55,12 +55,26 @@ func NewMessage(e chat.Event) Message {
 		Ciphertext:       m.Ciphertext,
 		ContentType:      string(m.ContentType),
 		CreatedAt:        FormatTime(e.At()),
-		Reactions:        []Reaction{},
+		EditedAt:         optionalTime(m.EditedAt),
+		Deleted:          m.Deleted != "",
+		Reactions:        newReactions(m.Reactions),
 		ReplyTo:          optionalID(m.ReplyTo),
 		AttachmentID:     optional(m.AttachmentID),
 		AttachmentSHA256: optional(m.AttachmentSHA256),
 		ExpiresAt:        optionalTime(m.ExpiresAt),
 	}
+}
+
+func newReactions(reactions []chat.Reaction) []Reaction {
+	converted := make([]Reaction, len(reactions))
+	for i, r := range reactions {
+		c := Reaction{Emoji: r.Emoji, By: make([]string, len(r.By)), At: make([]string, len(r.By))}
+		for j, by := range r.By {
+			c.By[j], c.At[j] = string(by.User), FormatTime(by.At)
+		}
+		converted[i] = c
+	}
+	return converted
 }
 
 // EventPage is one page of a thread's log, as frames without their frame_seq

@@ -64,7 +64,7 @@ func TestOpenAPIReferencesResolve(t *testing.T) {
 func TestOpenAPIOperations(t *testing.T) {
 	doc := document(t)
 	seen := map[string]bool{}
-	scopes := []string{string(chat.ScopeRead), string(chat.ScopeWrite), string(chat.ScopeSystem)}
+	scopes := []string{string(chat.ScopeRead), string(chat.ScopeWrite), string(chat.ScopeSystem), string(chat.ScopeAdmin)}
 	for path, item := range at(t, doc, "paths").(node) {
 		for method, op := range item.(node) {
 			op := op.(node)
@@ -76,15 +76,17 @@ func TestOpenAPIOperations(t *testing.T) {
 			if !strings.HasPrefix(path, "/v1/") {
 				continue
 			}
-			for _, requirement := range op["security"].([]any) {
-				scheme, _ := requirement.(node)["bearerAuth"].([]any) // {} is "or none"
-				for _, scope := range scheme {
-					if !slices.Contains(scopes, scope.(string)) {
-						t.Errorf("%s: scope %v", id, scope)
+			for _, requirement := range op["security"].([]any) { // {} is "or none"
+				for scheme, wanted := range requirement.(node) {
+					at(t, doc, "components", "securitySchemes", scheme)
+					for _, scope := range wanted.([]any) {
+						if !slices.Contains(scopes, scope.(string)) {
+							t.Errorf("%s: scope %v", id, scope)
+						}
 					}
 				}
 			}
-			for _, status := range []string{"400", "401", "403", "500", "503"} {
+			for _, status := range []string{"400", "401", "403", "408", "431", "500", "503"} {
 				at(t, op, "responses", status)
 			}
 			if op["requestBody"] != nil {
@@ -118,7 +120,13 @@ func TestOpenAPISchemasAreTheWireTypes(t *testing.T) {
 		"Message": Message{}, "Reaction": Reaction{}, "MessagePage": MessagePage{},
 		"Receipts": Receipts{}, "RecipientState": RecipientState{}, "ReceiptSummary": ReceiptSummary{},
 		"Problem": Problem{}, "FieldProblem": FieldProblem{},
-		"CreateThread": createThreadBody{}, "SendMessage": SendBody{},
+		"CreateThread": createThreadBody{}, "SendMessage": SendBody{}, "EditMessage": editBody{},
+		"AddReaction": reactionBody{}, "PinMessage": pinBody{}, "ReportMessage": reportBody{},
+		"Pin": Pin{}, "Pins": Pins{}, "Presence": Presence{}, "Block": Block{}, "Blocks": Blocks{},
+		"ReportReceipt": ReportReceipt{}, "Report": Report{}, "ReportPage": ReportPage{}, "EventPage": EventPage{},
+		"PrekeyUpload": prekeyUploadBody{}, "PrekeyStatus": PrekeyStatus{}, "PrekeyStatuses": PrekeyStatuses{},
+		"PrekeyBundle": PrekeyBundle{}, "DeviceBundle": DeviceBundle{},
+		"Prekey": prekeyBody{}, "SignedPrekey": SignedPrekey{}, "LastResortPrekey": OneTimePrekey{},
 	} {
 		want := members(reflect.TypeOf(wire))
 		if name == "Thread" {

@@ -3,6 +3,8 @@ package contracts
 import (
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,5 +55,35 @@ func TestProblemJSON(t *testing.T) {
 		`"detail":"title is too long","code":"invalid_request","errors":[{"field":"title","message":"is too long"}]}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
+	}
+}
+
+// A code without a line in the table would be told as an internal error.
+func TestEveryCodeOfTheDomainHasAStatus(t *testing.T) {
+	source, err := os.ReadFile("../chat/errors.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`(?m)^\tCode\w+ +Code = "(\w+)"$`).FindAllSubmatch(source, -1)
+	if len(codes) == 0 {
+		t.Fatal("found no codes")
+	}
+	for _, code := range codes {
+		if p := ProblemOf(chat.Refuse(chat.Code(code[1]), "why")); p.Code != chat.Code(code[1]) {
+			t.Errorf("%s is told as %d %s", code[1], p.Status, p.Code)
+		}
+	}
+}
+
+func TestStatusesOfTheContract(t *testing.T) {
+	for code, status := range map[chat.Code]int{
+		chat.CodeNotTheSender: 403, chat.CodeEditWindowClosed: 403, chat.CodeNoSharedThread: 403,
+		chat.CodePinNotFound: 404, chat.CodeNoPrekeys: 404,
+		chat.CodeMessageDeleted: 409, chat.CodeTooManyReactions: 409, chat.CodeTooManyPins: 409, chat.CodeTooManyDevices: 409,
+		chat.CodeAttachmentBlocked: 422, chat.CodePrekeysExhausted: 503,
+	} {
+		if p := ProblemOf(chat.Refuse(code, "why")); p.Status != status || p.Code != code || (status == 503) != (p.RetryAfter > 0) {
+			t.Errorf("%s: got %+v", code, p)
+		}
 	}
 }

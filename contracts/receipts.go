@@ -39,7 +39,7 @@ func NewReceipts(recipients []chat.RecipientReceipt) Receipts {
 			State:       string(rr.State),
 			DeliveredAt: optionalTime(rr.DeliveredAt),
 			ReadAt:      optionalTime(rr.ReadAt),
-			Reason:      optional(rr.Reason),
+			Reason:      optional(string(rr.Reason)),
 		}
 		r.Summary.count(rr.State)
 	}

@@ -105,6 +105,40 @@ func DecodeMarkRead(body []byte) (chat.MessageID, error) {
 	return messageIDField("up_to_msg_id", *b.UpTo)
 }
 
+type editBody struct {
+	Ciphertext  Bytes   `json:"ciphertext"`
+	ContentType *string `json:"content_type"`
+}
+
+// DecodeEdit reads the body of PATCH /v1/messages/{id} (contract 3).
+func DecodeEdit(body []byte) (chat.EditRequest, error) {
+	var b editBody
+	if err := decode(body, &b); err != nil {
+		return chat.EditRequest{}, err
+	}
+	if err := required(member{"ciphertext", b.Ciphertext != nil}); err != nil {
+		return chat.EditRequest{}, err
+	}
+	contentType, err := contentTypeField(b.ContentType)
+	return chat.EditRequest{Ciphertext: b.Ciphertext, ContentType: contentType}, err
+}
+
+type reactionBody struct {
+	Emoji *string `json:"emoji"`
+}
+
+// DecodeReaction reads the body of POST /v1/messages/{id}/reactions (contract 3).
+func DecodeReaction(body []byte) (emoji string, err error) {
+	var b reactionBody
+	if err := decode(body, &b); err != nil {
+		return "", err
+	}
+	if err := required(member{"emoji", b.Emoji != nil}); err != nil {
+		return "", err
+	}
+	return *b.Emoji, nil
+}
+
 // SendBody is the body of a send (contract 3.1).
 type SendBody struct {
 	ClientSeq        *int64  `json:"client_seq"`
@@ -154,11 +188,9 @@ func (b SendBody) Request(thread chat.ThreadID, idempotencyKey string) (chat.Sen
 	req := chat.SendRequest{
 		Thread: thread, IdempotencyKey: idempotencyKey, ClientSeq: *b.ClientSeq, Ciphertext: b.Ciphertext,
 	}
-	if b.ContentType != nil {
-		if *b.ContentType == "" {
-			return chat.SendRequest{}, chat.Invalid("content_type", "must not be empty")
-		}
-		req.ContentType = chat.ContentType(*b.ContentType)
+	var err error
+	if req.ContentType, err = contentTypeField(b.ContentType); err != nil {
+		return chat.SendRequest{}, err
 	}
 	if b.AttachmentID != nil {
 		req.AttachmentID = *b.AttachmentID
@@ -176,7 +208,6 @@ func (b SendBody) Request(thread chat.ThreadID, idempotencyKey string) (chat.Sen
 		req.TTL = time.Duration(*b.TTLSeconds) * time.Second
 	}
 	if b.ReplyTo != nil {
-		var err error
 		if req.ReplyTo, err = messageIDField("reply_to_msg_id", *b.ReplyTo); err != nil {
 			return chat.SendRequest{}, err
 		}
@@ -185,6 +216,18 @@ func (b SendBody) Request(thread chat.ThreadID, idempotencyKey string) (chat.Sen
 		}
 	}
 	return req, nil
+}
+
+// contentTypeField is "" if it is absent, which chat could not tell from an
+// empty one.
+func contentTypeField(s *string) (chat.ContentType, error) {
+	if s == nil {
+		return "", nil
+	}
+	if *s == "" {
+		return "", chat.Invalid("content_type", "must not be empty")
+	}
+	return chat.ContentType(*s), nil
 }
 
 // messageIDField parses a message id and blames the field it came in.

@@ -1,6 +1,7 @@
 package contracts
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,30 @@ func TestMessageJSON(t *testing.T) {
 	wantJSON(t, NewMessagePage(chat.MessagePage{}), `{"messages":[],"next_cursor":null}`)
 }
 
+func TestChangedMessageJSON(t *testing.T) {
+	e := chat.Event{
+		Thread: chat.ThreadID{1}, Seq: 2, ID: idAt(0), Kind: chat.KindMessage, By: "alice", Device: "phone",
+		Message: &chat.Message{
+			Ciphertext: []byte{0xff}, ContentType: chat.Text, EditedAt: sentAt.Add(time.Second),
+			Reactions: []chat.Reaction{
+				{Emoji: "👍", By: []chat.ReactionBy{{User: "bob", At: sentAt}, {User: "carol", At: sentAt.Add(time.Second)}}},
+				{Emoji: "party_parrot", By: []chat.ReactionBy{{User: "bob", At: sentAt}}},
+			},
+		},
+	}
+	const head = `,"thread_id":"01000000-0000-0000-0000-000000000000","seq":2,"sender_id":"alice","device_id":"phone","client_seq":0,`
+	const tail = `,"reply_to_msg_id":null,"attachment_id":null,"attachment_sha256":null,"expires_at":null}`
+	id := `{"id":"` + e.ID.String() + `"`
+	wantJSON(t, NewMessage(e), id+head+`"ciphertext":"/w==","content_type":"text",`+
+		`"created_at":"2026-05-30T17:42:11.234Z","edited_at":"2026-05-30T17:42:12.234Z","deleted":false,"reactions":[`+
+		`{"emoji":"👍","by":["bob","carol"],"at":["2026-05-30T17:42:11.234Z","2026-05-30T17:42:12.234Z"]},`+
+		`{"emoji":"party_parrot","by":["bob"],"at":["2026-05-30T17:42:11.234Z"]}]`+tail)
+
+	e.Message = &chat.Message{ContentType: chat.Text, EditedAt: sentAt, Deleted: chat.DeletedByExpiry}
+	wantJSON(t, NewMessage(e), id+head+`"ciphertext":"","content_type":"text",`+
+		`"created_at":"2026-05-30T17:42:11.234Z","edited_at":"2026-05-30T17:42:11.234Z","deleted":true,"reactions":[]`+tail)
+}
+
 func TestThreadJSON(t *testing.T) {
 	alice := chat.Participant{User: "alice", Role: chat.Admin, JoinedSeq: 1, JoinedAt: sentAt}
 	v := chat.ThreadView{
@@ -78,4 +103,39 @@ func TestReceiptsJSON(t *testing.T) {
 		`{"recipient_id":"erin","state":"DELIVERED","delivered_at":"2026-05-30T17:42:11.234Z","read_at":null,"reason":null}],`+
 		`"summary":{"sent":1,"delivered":1,"read":1,"failed":1}}`)
 	wantJSON(t, NewReceipts(nil), `{"states":[],"summary":{"sent":0,"delivered":0,"read":0,"failed":0}}`)
+}
+
+func TestPinsJSON(t *testing.T) {
+	id := idAt(0).String()
+	wantJSON(t, NewPins([]chat.Pin{{Message: idAt(0), Seq: 2, By: "bob", At: sentAt}}),
+		`{"pins":[{"message_id":"`+id+`","pinned_by":"bob","pinned_at":"2026-05-30T17:42:11.234Z"}]}`)
+	wantJSON(t, NewPins(nil), `{"pins":[]}`)
+}
+
+func TestModerationJSON(t *testing.T) {
+	wantJSON(t, NewBlocks([]chat.Block{{User: "alice", Blocked: "bob", At: sentAt}}),
+		`{"blocks":[{"user_id":"bob","blocked_at":"2026-05-30T17:42:11.234Z"}]}`)
+	wantJSON(t, NewBlocks(nil), `{"blocks":[]}`)
+
+	r := chat.Report{
+		ID: idAt(time.Second), Thread: chat.ThreadID{1}, Message: idAt(0), Sender: "bob", By: "alice",
+		Reason: chat.ReportAbuse, Note: "rude",
+	}
+	report, message := idAt(time.Second).String(), idAt(0).String()
+	wantJSON(t, NewReportReceipt(r),
+		`{"id":"`+report+`","message_id":"`+message+`","reason":"abuse","created_at":"2026-05-30T17:42:12.234Z"}`)
+	full := `{"id":"` + report + `","message_id":"` + message + `","thread_id":"01000000-0000-0000-0000-000000000000",` +
+		`"sender_id":"bob","reporter_id":"alice","reason":"abuse","note":"rude","created_at":"2026-05-30T17:42:12.234Z"}`
+	wantJSON(t, NewReportPage(chat.ReportPage{Reports: []chat.Report{r}, Next: "c"}), `{"reports":[`+full+`],"next_cursor":"c"}`)
+	r.Note = ""
+	wantJSON(t, NewReportPage(chat.ReportPage{Reports: []chat.Report{r}}),
+		`{"reports":[`+strings.Replace(full, `"rude"`, "null", 1)+`],"next_cursor":null}`)
+	wantJSON(t, NewReportPage(chat.ReportPage{}), `{"reports":[],"next_cursor":null}`)
+}
+
+func TestPresenceJSON(t *testing.T) {
+	wantJSON(t, NewPresence(chat.Presence{User: "bob", Online: true}), `{"user_id":"bob","status":"online","last_seen_at":null}`)
+	wantJSON(t, NewPresence(chat.Presence{User: "bob", LastSeen: sentAt}),
+		`{"user_id":"bob","status":"offline","last_seen_at":"2026-05-30T17:42:11.234Z"}`)
+	wantJSON(t, NewPresence(chat.Presence{User: "bob"}), `{"user_id":"bob","status":"offline","last_seen_at":null}`)
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,25 +40,35 @@ var secret = []byte("0123456789abcdef0123456789abcdef")
 // world is a whole server on a real socket: the application over the real use
 // cases, the embedded store and the local bus.
 type world struct {
-	t    *testing.T
-	addr string
-	log  *logBuffer
+	t      *testing.T
+	addr   string
+	log    *logBuffer
+	store  chat.Store
+	frozen atomic.Int64 // what the use cases take for the present, in Unix ms; zero is the real time
+	online sync.Map     // the users who are connected
+	sends  int
 }
 
 // newWorld starts a server; change may alter its configuration before.
 func newWorld(t *testing.T, change ...func(*Config)) *world {
+	t.Helper()
+	return newWorldWithin(t, chat.Limits{}, change...)
+}
+
+// newWorldWithin is newWorld with limits of its own: no rates unless they are given.
+func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *world {
 	t.Helper()
 	st, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	bus := local.New()
-	service := chat.New(chat.Config{Store: st, Bus: bus})
+	w := &world{t: t, log: &logBuffer{}, store: st}
+	service := chat.New(chat.Config{Store: st, Bus: bus, Limits: limits, Now: w.now, Online: w.isOnline})
 	verifier, err := token.NewVerifier(token.Config{Secret: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, log: &logBuffer{}}
 	cfg := Config{
 		Chat: service, Verifier: verifier, ServeMetrics: true,
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -93,6 +105,21 @@ func (w *world) listen(app *fiber.App) (stop func()) {
 			w.t.Error(err)
 		}
 	}
+}
+
+func (w *world) now() time.Time {
+	if ms := w.frozen.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Now()
+}
+
+// advance stops the clock of the use cases, if it goes still, and sets it forward.
+func (w *world) advance(d time.Duration) { w.frozen.Store(w.now().Add(d).UnixMilli()) }
+
+func (w *world) isOnline(_ context.Context, user chat.UserID) (bool, error) {
+	_, online := w.online.Load(user)
+	return online, nil
 }
 
 type logBuffer struct {
@@ -151,7 +178,7 @@ func (w *world) do(r request) answer {
 		w.t.Fatal(err)
 	}
 	if r.user != "" && r.token == "" {
-		r.token = mint(w.t, token.Claims{User: chat.UserID(r.user), Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}})
+		r.token = w.token(r.user)
 	}
 	if r.token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.token)
@@ -176,6 +203,7 @@ func (w *world) do(r request) answer {
 		w.t.Fatal(err)
 	}
 	a := answer{w.t, resp.StatusCode, resp.Header, got}
+	a.checkDocumented(r)
 	if a.header.Get("X-Request-Id") == "" {
 		w.t.Errorf("%s %s: no X-Request-Id", r.method, r.path)
 	}
@@ -183,6 +211,26 @@ func (w *world) do(r request) answer {
 		w.t.Errorf("%s %s: Server is %s", r.method, r.path, a.header.Get("Server"))
 	}
 	return a
+}
+
+// token is what a user of the chat has.
+func (w *world) token(user string) string {
+	w.t.Helper()
+	return mint(w.t, token.Claims{User: chat.UserID(user), Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}})
+}
+
+// as is a call of somebody.
+func (w *world) as(user, method, path, body string) answer {
+	w.t.Helper()
+	return w.do(request{user: user, method: method, path: path, body: body})
+}
+
+// asAdmin is a call of an operator.
+func (w *world) asAdmin(method, path string) answer {
+	w.t.Helper()
+	return w.do(request{
+		token: mint(w.t, token.Claims{User: "root", Scopes: []chat.Scope{chat.ScopeAdmin}}), method: method, path: path,
+	})
 }
 
 // get, post and del are calls of alice, who is in every thread of the tests.
@@ -208,6 +256,21 @@ func (w *world) send(user, thread, key, body string) answer {
 		user: user, method: "POST", path: "/v1/threads/" + thread + "/messages", body: body,
 		header: map[string]string{"Idempotency-Key": key},
 	})
+}
+
+// message sends a message that is like no other; members go into its body.
+func (w *world) message(user, thread, members string) contracts.Message {
+	w.t.Helper()
+	w.sends++
+	body := fmt.Sprintf(`{"client_seq":%d,"ciphertext":"aGVsbG8="%s}`, w.sends, members)
+	return decoded[contracts.Message](w.send(user, thread, fmt.Sprint("message-", w.sends), body).want(http.StatusAccepted))
+}
+
+// pair makes the 1:1 of alice and somebody and gives its id.
+func (w *world) pair(other string) string {
+	w.t.Helper()
+	a := w.post("/v1/threads", `{"type":"1_TO_1","participants":["`+other+`"]}`).want(http.StatusCreated)
+	return decoded[contracts.Thread](a).ID
 }
 
 // group makes a group of alice and others and gives its id.

@@ -35,10 +35,11 @@ func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		return err
 	}
 	status := http.StatusAccepted
-	if result.Outcome == chat.Replayed {
+	switch result.Outcome {
+	case chat.Sent, chat.Retried:
+	case chat.Replayed:
 		c.Set(idempotencyReplayedHeader, "true")
-	}
-	if result.Outcome == chat.ClientSeqTaken {
+	case chat.ClientSeqTaken, chat.Gone:
 		status = http.StatusConflict // no problem document: the client wants the message it sent before
 	}
 	return respond(c, status, contracts.NewMessage(result.Event))

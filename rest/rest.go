@@ -5,7 +5,6 @@ package rest
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"net"
 	"slices"
@@ -15,38 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts/token"
 )
-
-// Chat are the use cases that REST calls; *chat.Service has them.
-type Chat interface {
-	ThreadCalls
-	MessageCalls
-	Ready(ctx context.Context) error
-}
-
-// ThreadCalls are the use cases about threads and who is in them.
-type ThreadCalls interface {
-	CreateThread(ctx context.Context, c chat.Caller, req chat.CreateThread) (v chat.ThreadView, outcome chat.CreateOutcome, err error)
-	Thread(ctx context.Context, c chat.Caller, id chat.ThreadID) (chat.ThreadView, error)
-	Threads(ctx context.Context, c chat.Caller, p chat.PageRequest) (chat.ThreadPage, error)
-	SetTitle(ctx context.Context, c chat.Caller, id chat.ThreadID, title string) (chat.ThreadView, error)
-	AddParticipant(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID) (v chat.ParticipantView, added bool, err error)
-	SetRole(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID, role chat.Role) (chat.ParticipantView, error)
-	RemoveParticipant(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID) error
-}
-
-// MessageCalls are the use cases about messages and their receipts.
-type MessageCalls interface {
-	Send(ctx context.Context, c chat.Caller, req chat.SendRequest) (chat.SendResult, error)
-	History(ctx context.Context, c chat.Caller, id chat.ThreadID, p chat.PageRequest) (chat.MessagePage, error)
-	HistorySince(ctx context.Context, c chat.Caller, id chat.ThreadID, since chat.MessageID, p chat.PageRequest) (chat.MessagePage, error)
-	Events(ctx context.Context, c chat.Caller, id chat.ThreadID, since chat.Seq, p chat.PageRequest) (chat.EventPage, error)
-	Message(ctx context.Context, c chat.Caller, id chat.MessageID) (chat.Event, error)
-	MarkRead(ctx context.Context, c chat.Caller, id chat.ThreadID, upTo chat.MessageID) error
-	Receipts(ctx context.Context, c chat.Caller, id chat.MessageID) ([]chat.RecipientReceipt, error)
-}
 
 // Config is what New needs. Chat and Verifier are required.
 type Config struct {
@@ -185,30 +154,4 @@ func knownMethod(method string) string {
 		return method
 	}
 	return otherMethod
-}
-
-func (s *server) routes(app *fiber.App, cfg Config) {
-	app.Post("/v1/threads", s.call(s.createThread))
-	app.Get("/v1/threads", s.call(s.listThreads))
-	app.Get("/v1/threads/:id", s.onThread(s.getThread))
-	app.Patch("/v1/threads/:id", s.onThread(s.setTitle))
-	app.Post("/v1/threads/:id/participants", s.onThread(s.addParticipant))
-	app.Patch("/v1/threads/:id/participants/:uid", s.onThread(s.setRole))
-	app.Delete("/v1/threads/:id/participants/:uid", s.onThread(s.removeParticipant))
-	app.Post("/v1/threads/:id/messages", s.onThread(s.sendMessage))
-	app.Get("/v1/threads/:id/messages", s.onThread(s.fetchHistory))
-	app.Get("/v1/threads/:id/events", s.onThread(s.fetchEvents))
-	app.Post("/v1/threads/:id/read", s.onThread(s.markRead))
-	app.Get("/v1/messages/:id", s.onMessage(s.getMessage))
-	app.Get("/v1/messages/:id/receipts", s.onMessage(s.getReceipts))
-
-	app.Get("/healthz", routed(s.healthz))
-	app.Get("/readyz", routed(s.readyz))
-	if cfg.ServeMetrics {
-		app.Get("/metrics", routed(metricsHandler(cfg.Metrics)))
-	}
-	if cfg.Realtime != nil {
-		// Not app.Get, which would add HEAD: this GET has an effect.
-		app.Add(fiber.MethodGet, "/v1/realtime", routed(cfg.Realtime))
-	}
 }

@@ -57,8 +57,13 @@ func (s *Session) acknowledged(received, released []sent) {
 	}
 }
 
-// collect adds an acknowledged event to its thread's pending receipt.
+// collect adds an acknowledged event to its thread's pending receipt. The user's
+// own removal is no receipt: a device that was away is sent that alone, and not
+// what came before it.
 func (s *Session) collect(e sent) {
+	if e.removal {
+		return
+	}
 	a := s.acked[e.thread]
 	if a == nil {
 		if s.acked == nil {
@@ -67,17 +72,30 @@ func (s *Session) collect(e sent) {
 		a = &chat.Ack{Thread: e.thread, From: e.after + 1}
 		s.acked[e.thread] = a
 	}
-	a.Seq = max(a.Seq, e.seq)
-	if !e.message {
+	a.From, a.Seq = min(a.From, e.after+1), max(a.Seq, e.seq)
+	if !e.message.IsZero() {
+		addMessage(a, chat.AckedSender{User: e.by, Message: e.message, Seq: e.seq})
+	}
+}
+
+// addMessage has a receipt cover one more message. A redelivered one is older than
+// others that came before it.
+func addMessage(a *chat.Ack, m chat.AckedSender) {
+	a.Message = later(a.Message, m.Message)
+	i := slices.IndexFunc(a.Senders, func(x chat.AckedSender) bool { return x.User == m.User })
+	if i < 0 {
+		a.Senders = append(a.Senders, m)
 		return
 	}
-	a.Message = e.id
-	newest := chat.AckedSender{User: e.by, Message: e.id, Seq: e.seq}
-	if i := slices.IndexFunc(a.Senders, func(x chat.AckedSender) bool { return x.User == e.by }); i >= 0 {
-		a.Senders[i] = newest
-	} else {
-		a.Senders = append(a.Senders, newest)
+	known := &a.Senders[i]
+	known.Message, known.Seq = later(known.Message, m.Message), max(known.Seq, m.Seq)
+}
+
+func later(a, b chat.MessageID) chat.MessageID {
+	if a.Compare(b) < 0 {
+		return b
 	}
+	return a
 }
 
 // positionEvery spaces the writes of a device's position: losing the last second
@@ -92,13 +110,13 @@ const positionEvery = time.Second
 // crash in between would leave a message SENT for ever that no device is sent again.
 func (s *Session) flush(ctx context.Context) {
 	for {
-		acks, position, more := s.takeAcks()
+		due, more := s.takeAcks()
 		if !more {
 			return
 		}
-		if err := s.store(ctx, acks, position); err != nil {
+		if err := s.store(ctx, due); err != nil {
 			s.reg.log.Warn("receipts not stored, will retry", "user", s.user, "device", s.device, "error", err)
-			if !s.keepAcks(acks) {
+			if !s.keepAcks(due.acks) {
 				return
 			}
 			select {
@@ -109,42 +127,55 @@ func (s *Session) flush(ctx context.Context) {
 	}
 }
 
+// unstored is what a flush has to store.
+type unstored struct {
+	acks     map[chat.ThreadID]*chat.Ack
+	position *chat.Position // nil: not now
+	lastSeen time.Time      // zero: the user has other sessions, or this one goes on
+}
+
 // takeAcks takes what is to be stored. With nothing left it ends the flush.
-func (s *Session) takeAcks() (acks map[chat.ThreadID]*chat.Ack, position *chat.Position, more bool) {
+func (s *Session) takeAcks() (due unstored, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	acks, s.acked = s.acked, nil
+	due.acks, s.acked = s.acked, nil
+	due.lastSeen, s.lastSeen = s.lastSeen, time.Time{}
 	now := s.reg.now()
 	if s.progress.changed && (s.ended || now.Sub(s.progress.storedAt) >= positionEvery) {
 		p := s.progress.position()
-		position, s.progress.changed, s.progress.storedAt = &p, false, now
+		due.position, s.progress.changed, s.progress.storedAt = &p, false, now
 	}
-	if len(acks) > 0 || position != nil {
-		return acks, position, true
+	if len(due.acks) > 0 || due.position != nil || !due.lastSeen.IsZero() {
+		return due, true
 	}
 	s.endFlush()
-	return nil, nil, false
+	return unstored{}, false
 }
 
 func (s *Session) endFlush() {
 	s.flushing = false
-	if s.ended {
+	if s.removed {
 		close(s.done)
 		s.flushing = true // for good: nobody flushes an ended session again
 	}
 }
 
-func (s *Session) store(ctx context.Context, acks map[chat.ThreadID]*chat.Ack, position *chat.Position) error {
-	for thread, a := range acks {
+func (s *Session) store(ctx context.Context, due unstored) error {
+	if !due.lastSeen.IsZero() {
+		if err := s.reg.store.PutLastSeen(ctx, s.user, due.lastSeen); err != nil {
+			s.reg.log.Warn("not stored when a user was last connected", "user", s.user, "error", err)
+		}
+	}
+	for thread, a := range due.acks {
 		if err := s.reg.receipts.Acknowledge(ctx, s.user, s.device, *a); err != nil {
 			return err
 		}
-		delete(acks, thread)
+		delete(due.acks, thread)
 	}
-	if position == nil {
+	if due.position == nil {
 		return nil
 	}
-	return s.reg.store.PutPosition(ctx, s.user, s.device, *position)
+	return s.reg.store.PutPosition(ctx, s.user, s.device, *due.position)
 }
 
 // keepAcks puts back what could not be stored. A session that has ended gives up
@@ -153,7 +184,7 @@ func (s *Session) store(ctx context.Context, acks map[chat.ThreadID]*chat.Ack, p
 func (s *Session) keepAcks(acks map[chat.ThreadID]*chat.Ack) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
+	if s.removed {
 		s.acked = nil
 		s.endFlush()
 		return false
@@ -168,14 +199,9 @@ func (s *Session) keepAcks(acks map[chat.ThreadID]*chat.Ack) bool {
 			s.acked[thread] = a
 			continue
 		}
-		newer.From = a.From
-		if newer.Message.IsZero() {
-			newer.Message = a.Message
-		}
-		for _, sender := range a.Senders {
-			if !slices.ContainsFunc(newer.Senders, func(x chat.AckedSender) bool { return x.User == sender.User }) {
-				newer.Senders = append(newer.Senders, sender)
-			}
+		newer.From, newer.Seq = min(newer.From, a.From), max(newer.Seq, a.Seq)
+		for _, m := range a.Senders {
+			addMessage(newer, m)
 		}
 	}
 	return true

@@ -123,7 +123,7 @@ func TestNothingIsSentBeforeTheClientKnowsThatItIsConnected(t *testing.T) {
 	must(t, err)
 	defer s.End()
 	must(t, n.chat.MarkRead(t.Context(), as("bob", "web"), g, m.ID))
-	b := &batch{}
+	b := &batch{n: n}
 	s.Fill(b)
 	if len(b.frames) > 0 {
 		t.Errorf("before Start it was sent %+v", b.frames)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,9 +23,16 @@ type node struct {
 	store    chat.Store
 	chat     *chat.Service
 	sessions *Registry
+	ahead    atomic.Int64 // of the clock of all of it
 	keys     int
 	mu       sync.Mutex
+	truth    truth
 }
+
+func (n *node) now() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
+
+// pass has time go by.
+func (n *node) pass(d time.Duration) { n.ahead.Add(int64(d)) }
 
 func newNode(t *testing.T, limits Limits) *node {
 	t.Helper()
@@ -31,8 +41,9 @@ func newNode(t *testing.T, limits Limits) *node {
 		t.Fatal(err)
 	}
 	bus := local.New()
-	n := &node{t: t, store: st, chat: chat.New(chat.Config{Store: st, Bus: bus})}
-	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Receipts: n.chat, Limits: limits})
+	n := &node{t: t, store: st}
+	n.chat = chat.New(chat.Config{Store: st, Bus: bus, Now: n.now})
+	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Receipts: n.chat, Limits: limits, Now: n.now})
 	t.Cleanup(func() {
 		n.chat.Close(context.Background())
 		n.sessions.Close(context.Background())
@@ -44,6 +55,20 @@ func newNode(t *testing.T, limits Limits) *node {
 		}
 	})
 	return n
+}
+
+// eventually waits for what nobody is told of.
+func (n *node) eventually(what string, ok func() bool) {
+	n.t.Helper()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for deadline := time.After(20 * time.Second); !ok(); {
+		select {
+		case <-look.C:
+		case <-deadline:
+			n.t.Fatalf("%s never came", what)
+		}
+	}
 }
 
 func as(user chat.UserID, device chat.DeviceID) chat.Caller {
@@ -59,19 +84,105 @@ func (n *node) group(by chat.UserID, others ...chat.UserID) chat.ThreadID {
 	return v.ID
 }
 
+func (n *node) pair(a, b chat.UserID) chat.ThreadID {
+	n.t.Helper()
+	v, _, err := n.chat.CreateThread(n.t.Context(), as(a, "web"), chat.CreateThread{Type: chat.OneToOne, Participants: []chat.UserID{b}})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return v.ID
+}
+
 func (n *node) send(by chat.Caller, thread chat.ThreadID, text string) chat.Event {
+	n.t.Helper()
+	return n.sendTTL(by, thread, text, 0)
+}
+
+func (n *node) sendTTL(by chat.Caller, thread chat.ThreadID, text string, ttl time.Duration) chat.Event {
 	n.t.Helper()
 	n.mu.Lock()
 	n.keys++
 	key := n.keys
 	n.mu.Unlock()
+	return n.retry(by, thread, text, ttl, key).Event
+}
+
+// retry sends with a key that may have been used before.
+func (n *node) retry(by chat.Caller, thread chat.ThreadID, text string, ttl time.Duration, key int) chat.SendResult {
+	n.t.Helper()
 	r, err := n.chat.Send(n.t.Context(), by, chat.SendRequest{
-		Thread: thread, IdempotencyKey: fmt.Sprint("k", key), ClientSeq: int64(key), Ciphertext: []byte(text),
+		Thread: thread, IdempotencyKey: fmt.Sprint("k", key), ClientSeq: int64(key), Ciphertext: []byte(text), TTL: ttl,
 	})
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return r.Event
+	return r
+}
+
+func (n *node) edit(by chat.Caller, id chat.MessageID, text string) {
+	n.t.Helper()
+	if _, err := n.chat.Edit(n.t.Context(), by, id, chat.EditRequest{Ciphertext: []byte(text)}); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func (n *node) delete(by chat.Caller, id chat.MessageID) {
+	n.t.Helper()
+	if err := n.chat.Delete(n.t.Context(), by, id); err != nil {
+		n.t.Fatal(err)
+	}
+	n.truth.erase(id.String())
+}
+
+// truth is what the node has announced of messages: every batch of every test is
+// held to it.
+type truth struct {
+	mu      sync.Mutex
+	version int
+	erased  map[string]int // in which version
+	changed chan struct{}  // closed by the next change; nil: nobody waits
+}
+
+func (tr *truth) erase(id string) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if tr.erased == nil {
+		tr.erased = make(map[string]int)
+	}
+	tr.version++
+	tr.erased[id] = tr.version
+	if tr.changed != nil {
+		close(tr.changed)
+		tr.changed = nil
+	}
+}
+
+// awaitChange waits until something else is erased.
+func (tr *truth) awaitChange() {
+	tr.mu.Lock()
+	if tr.changed == nil {
+		tr.changed = make(chan struct{})
+	}
+	changed := tr.changed
+	tr.mu.Unlock()
+	select {
+	case <-changed:
+	case <-time.After(20 * time.Second): // the writers have failed
+	}
+}
+
+func (tr *truth) now() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.version
+}
+
+// allows reports whether a frame may be put into a batch by who looked at a version.
+func (tr *truth) allows(f frame, looked int) bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	at, erased := tr.erased[f.ID]
+	return len(f.Ciphertext) == 0 || !erased || at > looked
 }
 
 // device is a connected client with a transport of its own: it takes a frame when
@@ -80,15 +191,18 @@ type device struct {
 	n    *node
 	sess *Session
 
-	mu     sync.Mutex
-	cond   *sync.Cond
-	woken  bool
-	frames []frame
-	closed Reason
-	stall  bool // does not read
-	ended  bool
-	manual bool // the test acknowledges
-	wg     sync.WaitGroup
+	mu      sync.Mutex
+	cond    *sync.Cond
+	woken   bool
+	filling bool // the writer is at work
+	frames  []frame
+	closed  Reason
+	stall   bool // does not read
+	ended   bool
+	manual  bool     // the test acknowledges
+	filters []string // subscribed from the start
+	pause   func()   // before it acknowledges; nil: none
+	wg      sync.WaitGroup
 }
 
 type frame struct {
@@ -102,7 +216,13 @@ type frame struct {
 	LastID   string `json:"last_id"`
 	Replayed int    `json:"replayed"`
 	FrameSeq uint64 `json:"frame_seq"`
-	packet   uint16
+
+	Ciphertext     []byte `json:"ciphertext"`
+	Reason         string `json:"reason"`
+	Op             string `json:"op"`
+	Redelivery     bool   `json:"redelivery"`
+	OneTimePrekeys *int   `json:"one_time_prekeys"`
+	packet         uint16
 }
 
 type option func(*device, *Params)
@@ -131,6 +251,9 @@ func (n *node) connect(c chat.Caller, options ...option) *device {
 	go d.write()
 	n.t.Cleanup(d.disconnect)
 	s.Start()
+	for _, f := range d.filters {
+		d.subscribe(f)
+	}
 	return d
 }
 
@@ -174,13 +297,17 @@ func (d *device) write() {
 			d.mu.Unlock()
 			return
 		}
-		d.woken = false
+		d.woken, d.filling = false, true
 		d.mu.Unlock()
-		b := &batch{}
+		b := &batch{n: d.n}
 		d.sess.Fill(b)
 		if len(b.frames) > 0 {
 			d.deliver(b.frames)
 		}
+		d.mu.Lock()
+		d.filling = false
+		d.cond.Broadcast()
+		d.mu.Unlock()
 	}
 }
 
@@ -191,6 +318,9 @@ func (d *device) deliver(frames []frame) {
 	d.cond.Broadcast()
 	manual := d.manual
 	d.mu.Unlock()
+	if d.pause != nil {
+		d.pause()
+	}
 	if !manual {
 		d.ack(frames...)
 	}
@@ -206,22 +336,44 @@ func (d *device) ack(frames ...frame) {
 	}
 }
 
-func (d *device) resume() {
+// release acknowledges what has come, and from then on everything.
+func (d *device) release() {
 	d.mu.Lock()
-	d.stall = false
+	d.manual, d.stall = false, false
+	frames := slices.Clone(d.frames)
+	d.cond.Broadcast()
+	d.mu.Unlock()
+	d.ack(frames...)
+}
+
+func (d *device) resume() { d.setStall(false) }
+
+func (d *device) setStall(stall bool) {
+	d.mu.Lock()
+	d.stall = stall
 	d.cond.Broadcast()
 	d.mu.Unlock()
 }
 
 // batch takes up to eight frames at once.
-type batch struct{ frames []frame }
+type batch struct {
+	n      *node
+	frames []frame
+	looked int // the version of the truth before the session decided what to put
+}
 
-func (b *batch) Room() bool { return len(b.frames) < 8 }
+func (b *batch) Room() bool {
+	b.looked = b.n.truth.now()
+	return len(b.frames) < 8
+}
 
 func (b *batch) Put(d Delivery) bool {
 	f := frame{}
 	if err := json.Unmarshal(d.Frame.Append(nil, d.FrameSeq), &f); err != nil {
 		panic(err)
+	}
+	if !b.n.truth.allows(f, b.looked) {
+		b.n.t.Errorf("%s %d was sent with %q after its deletion was announced", f.T, f.Seq, f.Ciphertext)
 	}
 	f.packet = d.PacketID
 	b.frames = append(b.frames, f)
@@ -303,4 +455,30 @@ func seqs(frames []frame, thread chat.ThreadID) []int {
 		}
 	}
 	return got
+}
+
+// summary lists what came of one thread: the number of each event and what it is.
+func summary(frames []frame, thread chat.ThreadID) []string {
+	var got []string
+	for _, f := range frames {
+		if f.Thread != thread.String() || f.Seq == 0 {
+			continue
+		}
+		what := f.T + f.Op + f.Event
+		if f.T == "msg" || f.T == "edit" {
+			what += " " + string(f.Ciphertext)
+		}
+		got = append(got, fmt.Sprintf("%d %s", f.Seq, strings.TrimSpace(what)))
+	}
+	return got
+}
+
+func count(frames []frame, t string) int {
+	found := 0
+	for _, f := range frames {
+		if f.T == t {
+			found++
+		}
+	}
+	return found
 }

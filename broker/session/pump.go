@@ -155,8 +155,8 @@ func (s *Session) readHeads() (err error) {
 		s.mu.Unlock()
 	}
 	for _, line := range lines {
-		if line.LeftSeq == 0 && line.Head.LastMessageSeq >= line.JoinedSeq && line.Head.LastMessage.Compare(p.newest) > 0 {
-			p.newest = line.Head.LastMessage
+		if err := s.noteNewest(ctx, line); err != nil {
+			return err
 		}
 		if !p.interest.frames(line.Thread).ok || !s.mayHaveNews(line) {
 			continue
@@ -181,6 +181,25 @@ func (s *Session) readHeads() (err error) {
 	return nil
 }
 
+// noteNewest looks whether a thread has the newest message that the user sees.
+func (s *Session) noteNewest(ctx context.Context, line chat.UserThread) error {
+	p, last := &s.pump, line.Head.LastMessage
+	if line.LeftSeq > 0 || line.Head.LastMessageSeq < line.JoinedSeq || last.Compare(p.newest) <= 0 {
+		return nil
+	}
+	if line.Head.LastHiddenFrom != s.user {
+		p.newest = last
+		return nil
+	}
+	seen, err := s.reg.store.Messages(ctx, line.Thread, chat.MessageRange{
+		After: line.JoinedSeq - 1, Viewer: s.user, NewestFirst: true, Count: 1,
+	})
+	if err == nil && len(seen) > 0 && seen[0].ID.Compare(p.newest) > 0 {
+		p.newest = seen[0].ID
+	}
+	return err
+}
+
 // mayHaveNews spares the threads in which nothing happened since the session's
 // position the look into their logs.
 func (s *Session) mayHaveNews(line chat.UserThread) bool {
@@ -203,7 +222,7 @@ func (s *Session) stream(ctx context.Context, line chat.UserThread) (*stream, er
 		if err != nil {
 			return nil, err
 		}
-		st = &stream{thread: line.Thread, cursor: cursor, sent: cursor, until: line.LeftSeq, place: -1}
+		st = &stream{thread: line.Thread, cursor: cursor, sent: cursor, joined: line.JoinedSeq, until: line.LeftSeq, place: -1}
 		if p.streams == nil {
 			p.streams = make(map[chat.ThreadID]*stream)
 		}
@@ -212,7 +231,7 @@ func (s *Session) stream(ctx context.Context, line chat.UserThread) (*stream, er
 	}
 	if st.until > 0 && line.JoinedSeq > st.until && st.cursor >= st.until {
 		st.until, st.cursor = 0, max(st.cursor, line.JoinedSeq-1) // in again
-		st.sent = st.cursor
+		st.sent, st.joined = st.cursor, line.JoinedSeq
 	}
 	return st, nil
 }
@@ -248,6 +267,7 @@ func (s *Session) follow(w wake) error {
 func (s *Session) sendNext(b Batch) (bool, error) {
 	p := &s.pump
 	st := p.merge[0]
+	p.refresh(st)
 	if len(st.items) == 0 {
 		return true, p.advance(st)
 	}
@@ -256,11 +276,14 @@ func (s *Session) sendNext(b Batch) (bool, error) {
 		p.leave(st)
 		return true, nil
 	}
-	it := st.items[0]
-	if !s.isOwn(st, it) && !s.deliver(b, st, it, g) {
+	switch it := st.items[0]; {
+	case it.hiddenFrom(s.user) || it.about < st.joined:
+		s.passUnseen(st, it)
+	case s.isOwn(st, it) || s.deliver(b, st, it, g):
+		p.pass(st, it, s.user)
+	default:
 		return false, nil
 	}
-	p.pass(st, it, s.user)
 	if st.until > 0 && st.until < st.want && st.cursor >= st.until {
 		s.wake(st.thread, st.want) // the log goes on: is the user in again?
 	}
@@ -309,8 +332,14 @@ func (s *Session) isOwn(st *stream, it *item) bool {
 
 // deliver puts one event into window and batch.
 func (s *Session) deliver(b Batch, st *stream, it *item, g grant) bool {
-	entry := sent{durable: true, thread: st.thread, after: st.sent, seq: it.seq, id: it.id, message: it.message, by: it.by}
-	if !s.put(b, it.frame, st.thread, g.qos, entry) {
+	entry := sent{
+		durable: true, thread: st.thread, after: st.sent, seq: it.seq, id: it.id,
+		by: it.by, removal: it.removes == s.user,
+	}
+	if it.counts {
+		entry.message = it.shows
+	}
+	if !s.put(b, it.frameNow(s.reg.now), st.thread, g.qos, entry) {
 		return false
 	}
 	st.sent = it.seq
@@ -344,14 +373,30 @@ func (s *Session) put(b Batch, f contracts.Frame, thread chat.ThreadID, qos byte
 
 // pass moves the cursor over an event.
 func (p *pump) pass(st *stream, it *item, user chat.UserID) {
-	st.cursor = it.seq
-	st.items = st.items[1:]
 	if it.removes == user {
 		st.until = it.seq
 	}
-	if it.message && it.id.Compare(p.newest) > 0 {
-		p.newest = it.id
+	if it.message && it.shows.Compare(p.newest) > 0 {
+		p.newest = it.shows
 	}
+	p.step(st, it)
+}
+
+// passUnseen moves the cursor over an event that the user may not see. If
+// nothing is in flight the device's position moves too, so that whom the user
+// blocks cannot make each of its replays longer.
+func (s *Session) passUnseen(st *stream, it *item) {
+	s.pump.step(st, it)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.window.entries) == 0 {
+		s.progress.advance(sent{frameSeq: s.frameSeq + 1, thread: st.thread, seq: it.seq, id: it.id})
+	}
+}
+
+func (p *pump) step(st *stream, it *item) {
+	st.cursor = it.seq
+	st.items = st.items[1:]
 	p.reached(st)
 }
 

@@ -7,16 +7,17 @@ import (
 
 // receiptQueue holds receipts a session has still to be told of. A newer receipt
 // of the same kind, thread and person replaces the older one that waits: it says
-// all that the older said.
+// all that the older said. A failure is of one message and replaces none but its like.
 type receiptQueue struct {
 	index   map[receiptKey]int
 	waiting []pendingReceipt
 }
 
 type receiptKey struct {
-	thread chat.ThreadID
-	by     chat.UserID
-	kind   chat.MarkKind
+	thread  chat.ThreadID
+	by      chat.UserID
+	kind    string         // the frame's type
+	message chat.MessageID // of a failure; zero: whatever the receipt reaches
 }
 
 type pendingReceipt struct {

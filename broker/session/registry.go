@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/contracts"
 )
 
 // Limits bound sessions (contract 5). Zero fields take DefaultLimits.
@@ -225,12 +224,14 @@ func (r *Registry) inherit(s *Session) bool {
 }
 
 // remove forgets an ended session, and keeps its subscriptions if it asked for it.
-func (r *Registry) remove(s *Session) {
+// It reports whether that was the user's last one on this node.
+func (r *Registry) remove(s *Session) (last bool) {
 	sh := r.shard(s.user)
 	sh.mu.Lock()
 	mine := sh.sessions[s.user]
 	if i := slices.Index(mine, s); i >= 0 {
 		mine = slices.Delete(slices.Clone(mine), i, i+1)
+		last = len(mine) == 0
 		if keep := min(s.KeepFor(), r.limits.KeepSubscriptions); keep > 0 && !s.params.SubscribesAll {
 			s.mu.Lock()
 			r.kept.put(keptKey{s.user, s.device}, s.declared.filters, r.now().Add(keep))
@@ -245,6 +246,12 @@ func (r *Registry) remove(s *Session) {
 	sh.mu.Unlock()
 	r.beat.remove(s)
 	r.stats.sessions.Add(-1)
+	return last
+}
+
+// Online reports whether a device of the user is connected.
+func (r *Registry) Online(_ context.Context, user chat.UserID) (bool, error) {
+	return len(r.of(user)) > 0, nil
 }
 
 // of lists a user's sessions on this node. The slice is shared: it is not written to.
@@ -253,72 +260,6 @@ func (r *Registry) of(user chat.UserID) []*Session {
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
 	return sh.sessions[user]
-}
-
-// HandleNotice wakes the sessions a notice concerns. It waits for none of them.
-func (r *Registry) HandleNotice(n chat.Notice) {
-	if n.Receipt != nil {
-		r.handleReceipt(n)
-		return
-	}
-	cached := false
-	for _, user := range n.Audience {
-		for _, s := range r.of(user) {
-			if !cached { // before the first wake, and only if somebody here reads it
-				r.tails.put(*n.Event)
-				cached = true
-			}
-			s.wake(n.Event.Thread, n.Event.Seq)
-		}
-	}
-}
-
-func (r *Registry) handleReceipt(n chat.Notice) {
-	rc := *n.Receipt
-	key := receiptKey{rc.Thread, rc.User, rc.Kind}
-	if rc.Kind == chat.Delivered {
-		for _, sender := range rc.Senders {
-			if sessions := r.of(sender.User); len(sessions) > 0 {
-				r.tell(sessions, key, contracts.DeliveredFrame(rc, sender.Message))
-			}
-		}
-		return
-	}
-	var frame contracts.Frame
-	for _, user := range n.Audience {
-		sessions := r.of(user)
-		if len(sessions) == 0 {
-			continue
-		}
-		if frame == nil {
-			frame = contracts.ReadFrame(rc)
-		}
-		if user == rc.User { // the reader's other devices
-			sessions = slices.DeleteFunc(slices.Clone(sessions), func(s *Session) bool { return s.device == rc.Device })
-		}
-		r.tell(sessions, key, frame)
-	}
-}
-
-func (r *Registry) tell(sessions []*Session, key receiptKey, frame contracts.Frame) {
-	for _, s := range sessions {
-		s.mu.Lock()
-		wanted := !s.ended && s.interest.frames(key.thread).ok
-		if wanted && !s.inbox.receipts.put(key, frame) {
-			r.stats.receiptsDropped.Add(1)
-		}
-		s.mu.Unlock()
-		if wanted {
-			s.params.Transport.Wake()
-		}
-	}
-}
-
-// HandleLoss has every session look for what it may have missed.
-func (r *Registry) HandleLoss() {
-	for _, s := range r.all() {
-		s.resync()
-	}
 }
 
 func (r *Registry) all() []*Session {

@@ -122,6 +122,8 @@ type Session struct {
 	retrying  bool      // the store failed; a timer will try again
 	watched   bool      // a timer looks after the full window
 	ended     bool
+	removed   bool      // from the registry, after it ended
+	lastSeen  time.Time // it was the user's last session until then; zero: not, or stored
 }
 
 // inbox is what others have left for the pump.
@@ -323,10 +325,17 @@ func (s *Session) End() {
 	}
 	s.ended = true
 	s.inbox = inbox{}
+	s.mu.Unlock()
+	last := s.reg.remove(s)
+
+	s.mu.Lock()
+	s.removed = true
+	if last {
+		s.lastSeen = s.reg.now()
+	}
 	idle := !s.flushing
 	s.flushing = true
 	s.mu.Unlock()
-	s.reg.remove(s)
 	if idle {
 		s.reg.spawn(s.flush)
 	}

@@ -15,14 +15,16 @@ type stream struct {
 	cursor chat.Seq
 	sent   chat.Seq // the last event put into the window, or where the stream began
 	want   chat.Seq // the log is known to reach here
+	joined chat.Seq // the event the user joined with: of what is about messages before it, none is sent
 	until  chat.Seq // the event that removed the user; zero while it is in
 	before chat.Seq // the log's end when the session first looked at it
 	target chat.Seq // reaching it completes the present catch-up; zero: none
 
-	next  chat.EventID // of the event behind the cursor, while in the merge
-	items []*item      // the events behind the cursor, as far as they are loaded
-	bytes int          // of items when they were loaded
-	place int          // in the merge; -1 while not in it
+	next    chat.EventID // of the event behind the cursor, while in the merge
+	items   []*item      // the events behind the cursor, as far as they are loaded
+	version uint64       // of the thread in the tail cache, before they were loaded
+	bytes   int          // of items when they were loaded
+	place   int          // in the merge; -1 while not in it
 }
 
 // end is the last event this stream may send.
@@ -73,7 +75,8 @@ const (
 // load fetches the events behind the cursor: from the tail cache, else from the
 // store. It reports whether there are any.
 func (p *pump) load(st *stream) (bool, error) {
-	if run := p.reg.tails.after(st.thread, st.cursor); len(run) > 0 {
+	st.version = p.reg.tails.version(st.thread).Load() // before anything is read
+	if run := p.reg.tails.after(st.thread, st.cursor, st.want); len(run) > 0 {
 		// Shared, but a slow session may hold them longer than the cache does.
 		p.hold(st, run[:min(len(run), loadCount)])
 		return true, nil
@@ -112,6 +115,15 @@ func (p *pump) hold(st *stream, items []*item) {
 func (p *pump) unload(st *stream) {
 	p.loaded -= st.bytes
 	st.items, st.bytes = nil, 0
+}
+
+// refresh forgets loaded events that may show what is no longer so. Nothing is
+// sent without it: after a deletion was announced here, no frame carries what is
+// erased (contract 3.3 and 4.2).
+func (p *pump) refresh(st *stream) {
+	if len(st.items) > 0 && st.version != p.reg.tails.version(st.thread).Load() {
+		p.unload(st)
+	}
 }
 
 // offer puts a stream with news into the merge.

@@ -4,44 +4,24 @@ import (
 	"container/list"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/contracts"
 )
-
-// item is a log event as sessions need it: encoded, with what decides who gets
-// it. Items are shared and never written again.
-type item struct {
-	seq     chat.Seq
-	id      chat.EventID
-	by      chat.UserID
-	device  chat.DeviceID
-	message bool
-	removes chat.UserID // who is out of the thread from here on
-	frame   contracts.Frame
-}
-
-func newItem(e chat.Event) *item {
-	it := &item{
-		seq: e.Seq, id: e.ID, by: e.By, device: e.Device,
-		message: e.Kind == chat.KindMessage, frame: contracts.EventFrame(e),
-	}
-	if e.Kind == chat.KindThread && e.Change.Event == chat.ParticipantRemoved {
-		it.removes = e.Change.User
-	}
-	return it
-}
-
-// itemOverhead is about what an item costs besides its frame.
-const itemOverhead = 192
-
-func (it *item) size() int { return len(it.frame) + itemOverhead }
 
 // tails caches the newest events of the threads that are active on this node, so
 // that an event is encoded once however many sessions read it. It holds no truth:
 // whatever it lacks is read from the store.
+//
+// Invariant: a tail shows its messages as they are after its last event. A log
+// may have gone on without it, so it serves nobody who knows of later events.
 type tails struct {
 	shards [32]tailShard
+	// versions count what was rewritten, each for many threads. Whoever holds
+	// items reads the version before it loads them, and sends none once the
+	// version is another: so nobody has to find those who hold what is out of
+	// date, however many they are and wherever they got it.
+	versions [4096]atomic.Uint64
 }
 
 type tailShard struct {
@@ -79,14 +59,51 @@ func (t *tails) shard(id chat.ThreadID) *tailShard {
 	return &t.shards[binary.BigEndian.Uint16(id[14:])%uint16(len(t.shards))]
 }
 
+// version changes whenever items of the thread, loaded before, may be out of date.
+func (t *tails) version(id chat.ThreadID) *atomic.Uint64 {
+	return &t.versions[binary.BigEndian.Uint16(id[14:])%uint16(len(t.versions))]
+}
+
+// rewritten takes note of a committed event that changes what earlier ones show.
+// When it returns, nobody is given anything older, nor sends what it has loaded.
+func (t *tails) rewritten(e chat.Event) {
+	sh := t.shard(e.Thread)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if el, ok := sh.threads[e.Thread]; ok {
+		sh.outdate(el.Value.(*tail), e)
+	}
+	t.version(e.Thread).Add(1)
+}
+
+// clear forgets everything: events may have gone by unseen.
+func (t *tails) clear() {
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		clear(sh.threads)
+		sh.recent.Init()
+		sh.bytes = 0
+		sh.mu.Unlock()
+	}
+	for i := range t.versions {
+		t.versions[i].Add(1)
+	}
+}
+
 // put adds a committed event behind the thread's tail. One that does not follow
-// starts the tail anew; one that is there already changes nothing.
+// starts the tail anew; one that is there already changes nothing. Of what it
+// rewrites, nothing stays.
 func (t *tails) put(e chat.Event) {
 	sh := t.shard(e.Thread)
 	it := newItem(e)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	tl := sh.use(e.Thread)
+	if rewrites(e) {
+		sh.outdate(tl, e)
+		t.version(e.Thread).Add(1)
+	}
 	if n := len(tl.items); n > 0 {
 		switch last := tl.items[n-1].seq; {
 		case e.Seq <= last:
@@ -104,8 +121,9 @@ func (t *tails) put(e chat.Event) {
 	sh.evict()
 }
 
-// after gives cached events that follow seq without a gap, oldest first.
-func (t *tails) after(id chat.ThreadID, seq chat.Seq) []*item {
+// after gives cached events that follow seq without a gap, oldest first, to who
+// knows the log to reach known.
+func (t *tails) after(id chat.ThreadID, seq, known chat.Seq) []*item {
 	sh := t.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -114,7 +132,7 @@ func (t *tails) after(id chat.ThreadID, seq chat.Seq) []*item {
 		return nil
 	}
 	items := el.Value.(*tail).items
-	if len(items) == 0 || items[0].seq > seq+1 || items[len(items)-1].seq <= seq {
+	if len(items) == 0 || items[0].seq > seq+1 || items[len(items)-1].seq < max(known, seq+1) {
 		return nil
 	}
 	return items[seq+1-items[0].seq:]
@@ -129,6 +147,17 @@ func (sh *tailShard) use(id chat.ThreadID) *tail {
 	tl := &tail{thread: id}
 	sh.threads[id] = sh.recent.PushFront(tl)
 	return tl
+}
+
+// outdate forgets all up to the last item that shows what e has changed: the run
+// stays without a gap.
+func (sh *tailShard) outdate(tl *tail, e chat.Event) {
+	for i := len(tl.items) - 1; i >= 0; i-- {
+		if tl.items[i].shows == e.Target.ID {
+			sh.drop(tl, i+1)
+			return
+		}
+	}
 }
 
 // drop forgets the n oldest items. Readers may hold the old slice, so the rest

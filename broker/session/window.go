@@ -32,8 +32,9 @@ type sent struct {
 	after   chat.Seq // the event of the thread sent before it
 	seq     chat.Seq
 	id      chat.EventID
-	message bool
+	message chat.MessageID // the message that is received with it; zero: none
 	by      chat.UserID
+	removal bool // of the user: it says nothing of what came before
 }
 
 // full reports whether a frame of that QoS must wait.
@@ -81,7 +82,7 @@ func (w *window) receive(thread chat.ThreadID) (received []sent) {
 		if e.acked {
 			e.counted = true
 			received = append(received, *e)
-		} else if e.message {
+		} else if !e.message.IsZero() {
 			break
 		}
 	}

@@ -99,10 +99,10 @@ func TestReceivedIsJudgedThreadByThread(t *testing.T) {
 	id := make([]uint16, 6)
 	for i, e := range []sent{
 		{thread: a, seq: 1},
-		{thread: a, seq: 2, message: true},
-		{thread: b, seq: 1, message: true},
-		{thread: a, seq: 3, message: true},
-		{thread: b, seq: 2, message: true},
+		{thread: a, seq: 2, message: chat.MessageID{1}},
+		{thread: b, seq: 1, message: chat.MessageID{1}},
+		{thread: a, seq: 3, message: chat.MessageID{1}},
+		{thread: b, seq: 2, message: chat.MessageID{1}},
 		{thread: b, seq: 3},
 	} {
 		e.frameSeq, e.durable = uint64(i+1), true

@@ -67,7 +67,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.StringVar(&s.mqttListen, "mqtt-listen", "", "address of MQTT over TCP (default off)")
 	fs.StringVar(&s.metricsListen, "metrics-listen", "", "address of /metrics alone (default: on --listen)")
 	fs.StringVar(&s.allowedOrigins, "allowed-origins", "", "web origins that may connect, comma-separated, * for all (default the same origin)")
-	fs.StringVar(&s.store, "store", "", "pebble:DIR")
+	fs.StringVar(&s.store, "store", "", "pebble:DIR, or mongodb://HOST/DATABASE")
 	fs.StringVar(&s.bus, "bus", "local", "local")
 	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz says 503 before the listeners stop")
 	s.keys.register(fs)
@@ -76,6 +76,10 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.IntVar(&s.limits.CiphertextBytes, "max-ciphertext", d.CiphertextBytes, "bytes of a message's ciphertext")
 	fs.Float64Var(&s.limits.SendRate, "rate-send", d.SendRate, "messages per second and user, 0 for no limit")
 	fs.IntVar(&s.limits.SendBurst, "rate-send-burst", d.SendBurst, "how many of them at once")
+	fs.IntVar(&s.limits.PrekeyFetches, "rate-prekeys", d.PrekeyFetches, "prekey fetches per caller and minute, 0 for no limit")
+	fs.IntVar(&s.limits.PrekeyFetchesOf, "rate-prekeys-of", d.PrekeyFetchesOf, "of one user, per caller and ten minutes, 0 for no limit")
+	fs.DurationVar(&s.limits.EditWindow, "edit-window", d.EditWindow, "how long a message may be edited or deleted")
+	fs.IntVar(&s.limits.Pins, "max-pins", d.Pins, "pinned messages of a thread")
 	fs.IntVar(&s.limits.PageSize, "max-page-size", d.PageSize, "items of the largest page")
 	fs.DurationVar(&s.limits.IdempotencyWindow, "idempotency-window", d.IdempotencyWindow, "how long a retry is recognised by its key")
 	l := session.DefaultLimits
@@ -113,17 +117,19 @@ func (s *settings) forDev(fs *flag.FlagSet) {
 func (s *settings) check() error {
 	switch {
 	case s.store == "":
-		return errors.New("no store: set --store pebble:DIR, or try --dev")
+		return errors.New("no store: set --store pebble:DIR or mongodb://…, or try --dev")
 	case s.listen == "":
 		return errors.New("--listen is empty")
 	case s.limits.SendRate < 0 || s.limits.SendBurst < 1:
 		return errors.New("--rate-send must not be negative, --rate-send-burst at least 1")
+	case s.limits.PrekeyFetches < 0 || s.limits.PrekeyFetchesOf < 0:
+		return errors.New("--rate-prekeys and --rate-prekeys-of must not be negative")
 	case s.drainDelay < 0:
 		return errors.New("--drain-delay is negative")
 	}
 	for name, n := range map[string]int64{
 		"max-participants": int64(s.limits.Participants), "max-ciphertext": int64(s.limits.CiphertextBytes),
-		"max-page-size": int64(s.limits.PageSize), "idempotency-window": int64(s.limits.IdempotencyWindow),
+		"max-page-size": int64(s.limits.PageSize), "max-pins": int64(s.limits.Pins), "edit-window": int64(s.limits.EditWindow), "idempotency-window": int64(s.limits.IdempotencyWindow),
 		"max-connections-per-user": int64(s.live.ConnectionsPerUser), "ack-window": int64(s.live.Window),
 		"ack-timeout": int64(s.live.AckTimeout), "ping-interval": int64(s.live.PingInterval),
 		"mqtt-session-expiry": int64(s.live.KeepSubscriptions),

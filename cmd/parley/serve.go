@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,6 +71,9 @@ type node struct {
 	apps     []*fiber.App
 
 	http, mqtt, scrape net.Listener // nil: not listened on
+
+	stopExpiry context.CancelFunc
+	expiry     sync.WaitGroup
 
 	draining atomic.Bool
 	failed   chan error // of a listener that cannot go on
@@ -165,7 +169,7 @@ func (n *node) listen() error {
 
 // assemble wires the parts together.
 func (n *node) assemble(verifier *token.Verifier) error {
-	n.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits})
+	n.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Online: n.online})
 	n.sessions = session.NewRegistry(session.Config{
 		Store: n.store, Bus: n.bus, Receipts: n.chat, Log: n.log, Limits: n.set.live,
 	})
@@ -190,8 +194,16 @@ func (n *node) assemble(verifier *token.Verifier) error {
 	return nil
 }
 
-// run starts serving on the listeners.
+// online asks the sessions, which are made after the service that asks.
+func (n *node) online(ctx context.Context, user chat.UserID) (bool, error) {
+	return n.sessions.Online(ctx, user)
+}
+
+// run starts serving on the listeners, and what goes on without a request.
 func (n *node) run() {
+	ctx, stop := context.WithCancel(context.Background())
+	n.stopExpiry = stop
+	n.expiry.Go(func() { n.chat.RunExpiry(ctx) })
 	n.serveOn("http", n.http, n.apps[0].Listener)
 	if n.mqtt != nil {
 		n.serveOn("mqtt", n.mqtt, n.broker.ServeTCP)
@@ -230,6 +242,8 @@ func (n *node) stop() {
 			n.log.Warn("requests were cut", "error", err)
 		}
 	}
+	n.stopExpiry()
+	n.expiry.Wait()
 	n.chat.Close(ctx)
 	n.sessions.Close(ctx)
 	n.close()

@@ -59,6 +59,9 @@ func checkRun(head chat.Head, events []chat.Event) error {
 		if e.Thread != events[0].Thread || e.Seq != head.Seq+1+chat.Seq(i) {
 			return fmt.Errorf("event %d of %s does not follow %d of %s", e.Seq, e.Thread, head.Seq+chat.Seq(i), events[0].Thread)
 		}
+		if err := checkStorable(e); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -81,7 +84,7 @@ func (w *logWriter) addUntilRefused(events []chat.Event, recalled timespan) (n i
 		w.gathered = make(map[string]chat.Event)
 	}
 	for i, e := range events {
-		if e.Kind == chat.KindMessage && e.Message != nil {
+		if e.Kind == chat.KindMessage {
 			if err := w.duplicate(e, recalled); err != nil {
 				return i, err
 			}
@@ -95,7 +98,7 @@ func (w *logWriter) addUntilRefused(events []chat.Event, recalled timespan) (n i
 
 // commitLog commits what a logWriter has gathered, with the head it leads to.
 func (s *Store) commitLog(ctx context.Context, thread chat.ThreadID, w *logWriter) error {
-	w.set(headKey(thread), encodeHead(w.head.Head))
+	w.set(headKey(thread), encodeHead(headRecord{w.head.Head, w.pinned}))
 	if err := s.state.commit(ctx, w.take()); err != nil {
 		return fmt.Errorf("append to thread %s: %w", thread, err)
 	}
@@ -109,16 +112,19 @@ type logWriter struct {
 	batch *pebble.Batch
 	// head is a thread of which only the Head is meant: Thread.Apply alone says
 	// how that moves.
-	head chat.Thread
+	head   chat.Thread
+	pinned bool // whether the thread has pins
 	// thread is the thread after the last change gathered; nil until there is one.
 	thread *chat.Thread
 	// gathered finds the messages in the batch by what recognises them; nil if
 	// no other event follows.
 	gathered map[string]chat.Event
+	// changed are the stored messages that the batch rewrites, as they are then.
+	changed map[chat.Seq]chat.Event
 }
 
-func newLogWriter(v *view, db *pebble.DB, head chat.Head) *logWriter {
-	return &logWriter{view: v, batch: db.NewBatch(), head: chat.Thread{Head: head}}
+func newLogWriter(v *view, db *pebble.DB, head headRecord) *logWriter {
+	return &logWriter{view: v, batch: db.NewBatch(), head: chat.Thread{Head: head.Head}, pinned: head.pinned}
 }
 
 // take hands the batch over to the caller.
@@ -135,8 +141,10 @@ func (w *logWriter) discard() {
 	}
 }
 
-// set cannot fail: a batch only does once it has been committed.
+// set and unset cannot fail: a batch only does once it has been committed.
 func (w *logWriter) set(key, value []byte) { _ = w.batch.Set(key, value, nil) }
+
+func (w *logWriter) unset(key []byte) { _ = w.batch.Delete(key, nil) }
 
 // add gathers the next event. If it fails, it has gathered nothing.
 func (w *logWriter) add(e chat.Event) error {
@@ -147,12 +155,16 @@ func (w *logWriter) add(e chat.Event) error {
 	if err != nil {
 		return err
 	}
-	if e.Kind == chat.KindThread {
-		if err := w.addChange(e); err != nil {
-			return err
-		}
-	} else {
+	switch e.Kind {
+	case chat.KindMessage:
 		w.addMessage(e)
+	case chat.KindThread:
+		err = w.addChange(e)
+	default:
+		err = w.addOverlay(e)
+	}
+	if err != nil {
+		return err
 	}
 	w.addRetry(e)
 	w.head = w.head.Apply(e)
@@ -167,6 +179,9 @@ func (w *logWriter) addMessage(e chat.Event) {
 	client := clientSeqKey(e.Thread, e.By, e.Device, m.ClientSeq)
 	w.set(client, encodeSeq(e.Seq))
 	w.remember(string(client), e)
+	if !m.ExpiresAt.IsZero() {
+		w.set(expiryKey(m.ExpiresAt, place{e.Thread, e.Seq}), nil)
+	}
 }
 
 // addRetry lets a retry of the request that made the event be recognised.
@@ -180,16 +195,12 @@ func (w *logWriter) addRetry(e chat.Event) {
 // addChange rolls the thread forward and writes what of it and of its people's
 // lists is different then.
 func (w *logWriter) addChange(e chat.Event) error {
-	if w.thread == nil {
-		t, err := w.view.thread(e.Thread)
-		if err != nil {
-			return err
-		}
-		w.thread = &t
+	before, err := w.loadThread(e.Thread)
+	if err != nil {
+		return err
 	}
-	before, after := *w.thread, w.thread.Apply(e)
-	w.thread = &after
-	w.set(threadKey(e.Thread), encodeThread(after))
+	after := before.Apply(e)
+	w.setThread(after)
 	for _, p := range before.Participants {
 		if _, stays := after.Participant(p.User); !stays {
 			w.setStint(e.Thread, p.User, membership{joined: p.JoinedSeq, left: e.Seq})
@@ -201,6 +212,19 @@ func (w *logWriter) addChange(e chat.Event) error {
 		}
 	}
 	return nil
+}
+
+// loadThread is the thread after what is gathered.
+func (w *logWriter) loadThread(id chat.ThreadID) (chat.Thread, error) {
+	if w.thread != nil {
+		return *w.thread, nil
+	}
+	return w.view.thread(id)
+}
+
+func (w *logWriter) setThread(t chat.Thread) {
+	w.thread, w.pinned = &t, len(t.Pins) > 0
+	w.set(threadKey(t.ID), encodeThread(t))
 }
 
 func (w *logWriter) setStint(thread chat.ThreadID, user chat.UserID, m membership) {

@@ -8,12 +8,25 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// everyEvent is an event of each kind, messages with and without all they can have.
+func everyEvent() []chat.Event {
+	full, deleted := messageOf(1, 2, "key"), messageOf(1, 3, "")
+	full.Message.ReplyTo, full.Message.ExpiresAt, full.Message.AttachmentID = full.ID, testTime, "blob"
+	full.Message.EditedAt, full.Message.HiddenFrom, full.Message.RedeliveredSeq = testTime, "bob", 9
+	full.Message.Reactions = []chat.Reaction{
+		{Emoji: "+1", By: []chat.ReactionBy{{User: "bob", At: testTime}, {User: "ann", At: testTime}}}, {Emoji: "-1", By: []chat.ReactionBy{{User: "cid", At: testTime}}},
+	}
+	deleted.Message.Ciphertext, deleted.Message.Deleted = nil, chat.DeletedByExpiry
+	return []chat.Event{
+		full, deleted, messageOf(1, 3, ""), creationOf(chat.Group, 1, "ann", "bob"),
+		editOf(full, 4, "new"), deletionOf(full, 5), reactionOf(full, 6, "+1"), aboutOf(full, 7, chat.KindRedelivery), pinOf(full, 8),
+	}
+}
+
 // FuzzDecodeEvent: no input panics the decoder, and what it accepts is what the
 // encoder writes for it.
 func FuzzDecodeEvent(f *testing.F) {
-	full := messageOf(1, 2, "key")
-	full.Message.ReplyTo, full.Message.ExpiresAt, full.Message.AttachmentID = full.ID, testTime, "blob"
-	for _, e := range []chat.Event{full, messageOf(1, 3, ""), creationOf(chat.Group, 1, "ann", "bob")} {
+	for _, e := range everyEvent() {
 		value, err := encodeEvent(e)
 		if err != nil {
 			f.Fatal(err)
@@ -23,33 +36,94 @@ func FuzzDecodeEvent(f *testing.F) {
 	f.Add([]byte{})
 	at := place{chat.ThreadID{15: 1}, 2}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		_, _, _ = messageBy(value, "ann")
+		_, _, _ = peekMessage(value)
 		given := bytes.Clone(value)
 		e, err := decodeEvent(at, value)
 		clear(value) // the event must not point into it
 		if err != nil {
 			return
 		}
+		if e.Kind == chat.KindEdit {
+			e.Message = &chat.Message{} // which is not stored
+		}
 		again, err := encodeEvent(e)
 		if err != nil {
 			t.Fatalf("%x is decoded to %+v, which is not encoded: %v", given, e, err)
 		}
 		twin, err := decodeEvent(at, again)
+		if e.Kind == chat.KindEdit {
+			e.Message = nil
+		}
 		if err != nil || !reflect.DeepEqual(twin, e) {
 			t.Fatalf("%x is decoded to %+v, and encoded and decoded again to %+v, %v", given, e, twin, err)
 		}
-		message, own, err := messageBy(again, e.By)
-		if err != nil || message != (e.Kind == chat.KindMessage) || !own {
-			t.Fatalf("messageBy says message %v, own %v, %v of %+v", message, own, err, e)
-		}
+		checkPeek(t, again, e)
 	})
+}
+
+// checkPeek fails unless a peek at a value tells of an event what decoding does.
+func checkPeek(t *testing.T, value []byte, e chat.Event) {
+	t.Helper()
+	p, isMessage, err := peekMessage(value)
+	if err != nil || isMessage != (e.Kind == chat.KindMessage) {
+		t.Fatalf("a peek at %+v: a message is %v, %v", e, isMessage, err)
+	}
+	if !isMessage {
+		return
+	}
+	expiresAt := int64(neverExpires)
+	if !e.Message.ExpiresAt.IsZero() {
+		expiresAt = e.Message.ExpiresAt.UnixMilli()
+	}
+	if string(p.by) != string(e.By) || string(p.hiddenFrom) != string(e.Message.HiddenFrom) ||
+		p.deleted != (e.Message.Deleted != "") || p.expiresAt != expiresAt {
+		t.Fatalf("a peek at %+v says %+v", e.Message, p)
+	}
+}
+
+func TestEventsComeBackFromTheirEncoding(t *testing.T) {
+	for _, e := range everyEvent() {
+		value, err := encodeEvent(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == chat.KindEdit {
+			e.Message = nil // its target has it
+		}
+		got, err := decodeEvent(place{e.Thread, e.Seq}, value)
+		if err != nil || !reflect.DeepEqual(got, e) {
+			t.Errorf("%+v came back as %+v, %v", e, got, err)
+		}
+		checkPeek(t, value, e)
+	}
+}
+
+// A message that nothing happened to bears nothing of what could have.
+func TestPlainMessagesStayCompact(t *testing.T) {
+	plain := messageOf(1, 2, "0123456789abcdef0123456789abcdef")
+	value, err := encodeEvent(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := len(plain.By) + len(plain.Device) + len(plain.Message.IdempotencyKey) + len(plain.Message.ContentType)
+	const fixed = eventPrelude + 16 + 32 // the id and the hash
+	if overhead := len(value) - names - fixed - len(plain.Message.Ciphertext); overhead > 5 {
+		t.Errorf("a plain message has %d bytes besides what it holds; want a length for each of 4 names and a small client_seq", overhead)
+	}
 }
 
 // FuzzDecodeValues: no input panics the decoders of the small values.
 func FuzzDecodeValues(f *testing.F) {
 	thread := chat.Thread{}.Apply(creationOf(chat.Group, 1, "ann", "bob"))
 	f.Add(encodeThread(thread))
-	f.Add(encodeHead(thread.Head))
+	thread.Pins = []chat.Pin{{Message: numberedID(2), Seq: 2, By: "ann", At: testTime}}
+	f.Add(encodeThread(thread))
+	f.Add(encodeHead(headRecord{thread.Head, false}))
+	f.Add(encodeHead(headRecord{chat.Head{Seq: 3, LastHiddenFrom: "bob"}, true}))
+	f.Add(encodeReport(chat.Report{Thread: chat.ThreadID{15: 1}, Sender: "ann", By: "bob", Reason: chat.ReportSpam, Note: "note"}))
+	signed := chat.SignedPrekey{Prekey: chat.Prekey{ID: 1, Public: []byte("public")}, Signature: []byte("signature")}
+	f.Add(encodePrekeys(chat.PrekeyDevice{Identity: []byte("identity"), Signed: signed, LastResort: &signed, UpdatedAt: testTime}))
+	f.Add(encodeTime(testTime))
 	f.Add(encodePosition(chat.Position{Cursors: map[chat.ThreadID]chat.Seq{{15: 1}: 7}}))
 	f.Add(encodeMembership(membership{1, 2}))
 	f.Fuzz(func(t *testing.T, value []byte) {
@@ -59,6 +133,10 @@ func FuzzDecodeValues(f *testing.F) {
 		roundTrips(t, value, decodeThreadID, encodeThreadID)
 		roundTrips(t, value, decodeMembership, encodeMembership)
 		roundTrips(t, value, decodePosition, encodePosition)
+		roundTrips(t, value, decodeTime, encodeTime)
+		roundTrips(t, value, decodeCount, encodeCount)
+		roundTrips(t, value, func(v []byte) (chat.PrekeyDevice, error) { return decodePrekeys("d", v) }, encodePrekeys)
+		roundTrips(t, value, func(v []byte) (chat.Report, error) { return decodeReport(chat.ReportID{}, v) }, encodeReport)
 		roundTrips(t, value, func(v []byte) (chat.Mark, error) { return decodeMark(chat.Mark{}, v) }, encodeMark)
 		roundTrips(t, value, func(v []byte) (chat.Thread, error) { return decodeThread(chat.ThreadID{}, v) }, encodeThread)
 	})
@@ -82,6 +160,13 @@ func TestEncodeEventRefusesWhatItCannotKeep(t *testing.T) {
 		"a message event without one":    {Kind: chat.KindMessage},
 		"a thread event without change":  {Kind: chat.KindThread},
 		"a message under another's kind": {Kind: chat.KindThread, Message: &chat.Message{}},
+		"a message hidden in two places": {Kind: chat.KindMessage, Message: &chat.Message{}, HiddenFrom: "bob"},
+		"an edit without content":        {Kind: chat.KindEdit, Target: chat.Target{Seq: 1}},
+		"an edit of nothing":             {Kind: chat.KindEdit, Message: &chat.Message{}},
+		"a deletion of nothing":          {Kind: chat.KindDelete, Reason: chat.DeletedBySender},
+		"a deletion without a reason":    {Kind: chat.KindDelete, Target: chat.Target{Seq: 1}},
+		"a reaction without an emoji":    {Kind: chat.KindReaction, Target: chat.Target{Seq: 1}},
+		"a redelivery of nothing":        {Kind: chat.KindRedelivery},
 	} {
 		if _, err := encodeEvent(e); err == nil {
 			t.Errorf("%s is encoded", name)

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -23,13 +24,14 @@ type acknowledged struct {
 	mu     sync.Mutex
 	events []chat.Event
 	marks  []chat.Mark
+	taken  []uint32 // ids of prekeys
 }
 
 // sofar is what was acknowledged before this moment.
-func (a *acknowledged) sofar() (events []chat.Event, marks []chat.Mark) {
+func (a *acknowledged) sofar() *acknowledged {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Clone(a.events), slices.Clone(a.marks)
+	return &acknowledged{events: slices.Clone(a.events), marks: slices.Clone(a.marks), taken: slices.Clone(a.taken)}
 }
 
 const crashThreads = 4
@@ -58,14 +60,15 @@ func TestCrash(t *testing.T) {
 	for i := range writers {
 		writers[i] = &crashWriter{store: s, ack: &ack, thread: byte(i), head: 1, random: rand.New(rand.NewPCG(seed, 1+uint64(i)))}
 	}
-	for crash := range 9 {
-		events, _ := ack.sofar()
+	for crash := range 6 {
+		before := len(ack.sofar().events)
 		var writing sync.WaitGroup
 		for _, w := range writers {
 			writing.Go(func() { w.write(t, 6) })
 		}
-		waitForEvents(t, &ack, len(events)+random.IntN(24)) // they write at least 24
-		events, marks := ack.sofar()
+		writing.Go(func() { takePrekeys(t, s, &ack, uint32(100*crash)) })
+		waitForEvents(t, &ack, before+random.IntN(24)) // they write at least 24
+		told := ack.sofar()
 		copied := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: random.IntN(101), RNG: random})
 		writing.Wait()
 		if crash%3 == 2 { // so that some crashes find tables and several logs
@@ -73,8 +76,8 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		t.Run(fmt.Sprintf("after %d events", len(events)), func(t *testing.T) {
-			checkAfterCrash(t, open(t, Options{FS: copied, Now: now}), events, marks)
+		t.Run(fmt.Sprintf("after %d events", len(told.events)), func(t *testing.T) {
+			checkAfterCrash(t, open(t, Options{FS: copied, Now: now}), told)
 		})
 	}
 }
@@ -82,7 +85,7 @@ func TestCrash(t *testing.T) {
 func waitForEvents(t *testing.T, ack *acknowledged, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		if events, _ := ack.sofar(); len(events) >= n || t.Failed() {
+		if len(ack.sofar().events) >= n || t.Failed() {
 			return
 		}
 		runtime.Gosched()
@@ -97,6 +100,7 @@ type crashWriter struct {
 	thread  byte
 	head    chat.Seq
 	cidIsIn bool
+	sent    []chat.Event // messages that are stored
 	random  *rand.Rand
 }
 
@@ -110,6 +114,11 @@ func (w *crashWriter) write(t *testing.T, batches int) {
 			return
 		}
 		w.head += chat.Seq(n)
+		for _, e := range batch {
+			if e.Kind == chat.KindMessage {
+				w.sent = append(w.sent, e)
+			}
+		}
 		mark := chat.Mark{Thread: chat.ThreadID{15: w.thread}, User: "bob", Kind: chat.Read, Seq: w.head, At: testTime}
 		if _, moved, err := w.store.PutMark(t.Context(), mark); !moved || err != nil {
 			t.Errorf("PutMark: %v, %v", moved, err)
@@ -121,39 +130,133 @@ func (w *crashWriter) write(t *testing.T, batches int) {
 	}
 }
 
-// batch is one to three events; one in four moves cid in or out.
+// batch is one to three events, about different messages.
 func (w *crashWriter) batch() (events []chat.Event) {
+	free := slices.Clone(w.sent)
 	for i := range chat.Seq(1 + w.random.IntN(3)) {
 		seq := w.head + 1 + i
 		e := messageOf(w.thread, seq, fmt.Sprintf("%d-%d", w.thread, seq))
-		if w.random.IntN(4) == 0 {
+		what := w.random.IntN(8)
+		switch {
+		case what < 2: // cid comes or goes
 			e.Kind, e.Message, e.Change = chat.KindThread, nil, &chat.ThreadChange{Event: chat.ParticipantAdded, User: "cid", Role: chat.Member}
 			if w.cidIsIn {
 				e.Change = &chat.ThreadChange{Event: chat.ParticipantRemoved, User: "cid"}
 			}
 			w.cidIsIn = !w.cidIsIn
+		case what < 6 && len(free) > 0:
+			at := w.random.IntN(len(free))
+			e = crashOverlay(free[at], seq, what)
+			free = slices.Delete(free, at, at+1)
 		}
 		events = append(events, e)
 	}
 	return events
 }
 
-func checkAfterCrash(t *testing.T, s *Store, events []chat.Event, marks []chat.Mark) {
+func crashOverlay(message chat.Event, seq chat.Seq, what int) chat.Event {
+	switch what {
+	case 2:
+		return deletionOf(message, seq)
+	case 3:
+		return reactionOf(message, seq, fmt.Sprintf("%d", seq))
+	}
+	return editOf(message, seq, editedText(seq))
+}
+
+// editedText is what an edit of that seq says.
+func editedText(seq chat.Seq) string { return fmt.Sprintf("edited by %d", seq) }
+
+// takePrekeys uploads some keys and takes half of them.
+func takePrekeys(t *testing.T, s *Store, ack *acknowledged, from uint32) {
+	u := chat.PrekeyUpload{At: testTime}
+	for id := from; id < from+20; id++ {
+		u.OneTime = append(u.OneTime, chat.Prekey{ID: id, Public: []byte("public")})
+	}
+	if _, err := s.PutPrekeys(t.Context(), "ann", "phone", u); err != nil {
+		t.Errorf("PutPrekeys: %v", err)
+	}
+	for range 10 {
+		k, _, err := s.TakeOneTimePrekey(t.Context(), "ann", "phone")
+		if err != nil {
+			t.Errorf("TakeOneTimePrekey: %v", err)
+			return
+		}
+		ack.mu.Lock()
+		ack.taken = append(ack.taken, k.ID)
+		ack.mu.Unlock()
+	}
+}
+
+func checkAfterCrash(t *testing.T, s *Store, told *acknowledged) {
 	logs := make(map[chat.ThreadID][]chat.Event)
 	for thread := range byte(crashThreads) {
 		id := chat.ThreadID{15: thread}
 		logs[id] = storetest.Verify(t, s, id)
+		checkEdits(t, logs[id])
 	}
-	for _, e := range events {
+	for _, e := range told.events {
 		log := logs[e.Thread]
 		if chat.Seq(len(log)) < e.Seq || log[e.Seq-1].ID != e.ID {
 			t.Errorf("event %d of %s was acknowledged and is lost", e.Seq, e.Thread)
 		}
 	}
-	for _, m := range marks {
+	for _, m := range told.marks {
 		got, err := s.MarksAt(t.Context(), m.Thread, m.Seq, []chat.UserID{m.User})
 		if err != nil || got[0].Read != m {
 			t.Errorf("mark %+v was acknowledged, there is %+v, %v", m, got, err)
+		}
+	}
+	checkPrekeys(t, s, told.taken)
+}
+
+// checkEdits fails unless each message says what its last edit in the log does.
+func checkEdits(t *testing.T, log []chat.Event) {
+	for _, e := range log {
+		if e.Kind != chat.KindMessage {
+			continue
+		}
+		want := "sealed"
+		for _, later := range log {
+			switch {
+			case later.Target.Seq != e.Seq:
+			case later.Kind == chat.KindDelete:
+				want = ""
+			case later.Kind == chat.KindEdit && want != "":
+				want = editedText(later.Seq)
+			}
+		}
+		if string(e.Message.Ciphertext) != want {
+			t.Errorf("message %d of %s says %q, want %q", e.Seq, e.Thread, e.Message.Ciphertext, want)
+		}
+	}
+}
+
+// checkPrekeys takes all keys that are left: none of them was given before, and
+// an upload of those that were brings none of them back.
+func checkPrekeys(t *testing.T, s *Store, taken []uint32) {
+	given := make(map[uint32]bool)
+	for _, id := range taken {
+		given[id] = true
+	}
+	for range 2 {
+		for {
+			k, _, err := s.TakeOneTimePrekey(t.Context(), "ann", "phone")
+			if errors.Is(err, chat.ErrNotFound) {
+				break
+			}
+			if err != nil || given[k.ID] {
+				t.Errorf("prekey %d is given twice, or %v", k.ID, err)
+				return
+			}
+			given[k.ID] = true
+		}
+		u := chat.PrekeyUpload{At: testTime}
+		for _, id := range taken {
+			u.OneTime = append(u.OneTime, chat.Prekey{ID: id})
+		}
+		if _, err := s.PutPrekeys(t.Context(), "ann", "phone", u); err != nil {
+			t.Error(err)
 		}
 	}
 }

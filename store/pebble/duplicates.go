@@ -59,7 +59,7 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 		}
 		existing, found, err := w.view.event(at)
 		if err != nil || found && !existing.At().Before(recalled.from) {
-			return existing, found, err
+			return w.found(existing, found, err)
 		}
 	}
 	return chat.Event{}, false, nil
@@ -74,7 +74,16 @@ func (w *logWriter) sentWithClientSeq(e chat.Event) (chat.Event, bool, error) {
 	if err != nil || !found {
 		return chat.Event{}, false, err
 	}
-	return w.view.event(place{e.Thread, seq})
+	return w.found(w.view.event(place{e.Thread, seq}))
+}
+
+// found is what was sent before as it will be after the batch, of which all that
+// precedes the duplicate is stored.
+func (w *logWriter) found(existing chat.Event, found bool, err error) (chat.Event, bool, error) {
+	if _, changed := w.changed[existing.Seq]; changed && found && err == nil {
+		return copied(w.asChanged(existing))
+	}
+	return existing, found, err
 }
 
 // remember lets later events of the batch be recognised as duplicates of e.

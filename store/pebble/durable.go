@@ -24,6 +24,7 @@ var errClosed = errors.New("the store is closed")
 type durable struct {
 	db    *pebble.DB
 	log   *slog.Logger
+	costs *costs
 	queue chan *commit
 	ended chan struct{} // closed when the committing goroutine has returned
 	views sync.WaitGroup
@@ -52,8 +53,8 @@ type view struct {
 	refs int // guarded by of.mu; one is that of being current
 }
 
-func newDurable(db *pebble.DB, log *slog.Logger) *durable {
-	d := &durable{db: db, log: log, queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
+func newDurable(db *pebble.DB, log *slog.Logger, costs *costs) *durable {
+	d := &durable{db: db, log: log, costs: costs, queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
 	d.current = &view{snap: db.NewSnapshot(), of: d, refs: 1}
 	go d.run()
 	return d
@@ -98,6 +99,7 @@ func (d *durable) commit(ctx context.Context, b *pebble.Batch) error {
 		_ = b.Close()
 		return err
 	}
+	d.costs.commit(b)
 	c := &commit{batch: b, done: make(chan error, 1)}
 	d.queue <- c
 	return <-c.done
@@ -193,7 +195,12 @@ func (d *durable) close() {
 
 // lookup reads one key of a view; found is false if it is not there.
 func lookup[T any](v *view, key []byte, decode func([]byte) (T, error)) (value T, found bool, err error) {
-	raw, closer, err := v.snap.Get(key)
+	v.of.costs.get()
+	return lookupIn(v.snap, key, decode)
+}
+
+func lookupIn[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (value T, found bool, err error) {
+	raw, closer, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return value, false, nil
 	}
@@ -207,10 +214,16 @@ func lookup[T any](v *view, key []byte, decode func([]byte) (T, error)) (value T
 	return value, true, nil
 }
 
+// iterator goes over the keys of a range. It must be closed.
+func (v *view) iterator(ctx context.Context, r keyRange) (*pebble.Iterator, error) {
+	v.of.costs.open()
+	return v.snap.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: r.lower, UpperBound: r.upper})
+}
+
 // scan calls visit with the keys of a range and their values, in order or in
 // reverse, until it returns false. Both slices are only lent.
 func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(key, value []byte) (more bool, err error)) (err error) {
-	it, err := v.snap.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: r.lower, UpperBound: r.upper})
+	it, err := v.iterator(ctx, r)
 	if err != nil {
 		return fmt.Errorf("scan from %x: %w", r.lower, err)
 	}
@@ -220,6 +233,7 @@ func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(ke
 		first, next = it.Last, it.Prev
 	}
 	for ok := first(); ok; ok = next() {
+		v.of.costs.step()
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return fmt.Errorf("read key %x: %w", it.Key(), err)

@@ -60,76 +60,12 @@ func (g *gate) pass() error {
 	return g.failure
 }
 
-// gatedFS has the gate before every sync of a log file.
-type gatedFS struct {
-	vfs.FS
-	gate *gate
-}
-
-func (fs gatedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := fs.FS.Create(name, category)
-	return fs.gated(name, f), err
-}
-
-func (fs gatedFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := fs.FS.ReuseForWrite(from, to, category)
-	return fs.gated(to, f), err
-}
-
-func (fs gatedFS) gated(name string, f vfs.File) vfs.File {
-	if f != nil && strings.HasSuffix(name, ".log") {
-		return gatedFile{f, fs.gate}
+// sync lets a sync of the log pass the gate.
+func (g *gate) sync(name string, sync func() error) error {
+	if !strings.HasSuffix(name, ".log") {
+		return sync()
 	}
-	return f
-}
-
-type gatedFile struct {
-	vfs.File
-	gate *gate
-}
-
-func (f gatedFile) Sync() error     { return errors.Join(f.gate.pass(), f.File.Sync()) }
-func (f gatedFile) SyncData() error { return errors.Join(f.gate.pass(), f.File.SyncData()) }
-
-var testTime = time.Date(2026, 5, 30, 17, 42, 11, 0, time.UTC)
-
-// numberedID is an event id whose order is that of n.
-func numberedID(n chat.Seq) (id chat.EventID) {
-	id = chat.EventIDAt(testTime)
-	id[14], id[15] = byte(n>>8), byte(n)
-	return id
-}
-
-func creationOf(kind chat.ThreadType, thread byte, users ...chat.UserID) chat.Event {
-	c := &chat.ThreadChange{Event: chat.ThreadCreated, Type: kind}
-	for _, u := range users {
-		c.Members = append(c.Members, chat.InitialMember{User: u, Role: chat.Member})
-	}
-	return chat.Event{Thread: chat.ThreadID{15: thread}, Seq: 1, ID: numberedID(1), Kind: chat.KindThread, By: users[0], Device: "d", Change: c}
-}
-
-func messageOf(thread byte, seq chat.Seq, key string) chat.Event {
-	id := numberedID(seq)
-	id[13] = thread
-	return chat.Event{
-		Thread: chat.ThreadID{15: thread}, Seq: seq, ID: id, Kind: chat.KindMessage, By: "ann", Device: "d",
-		Message: &chat.Message{Ciphertext: []byte("sealed"), ContentType: chat.Text, ClientSeq: int64(seq), IdempotencyKey: key},
-	}
-}
-
-func create(t *testing.T, s *Store, e chat.Event) {
-	t.Helper()
-	if err := s.CreateThread(t.Context(), e); err != nil {
-		t.Fatalf("CreateThread: %v", err)
-	}
-}
-
-func mustAppend(t *testing.T, s *Store, events ...chat.Event) {
-	t.Helper()
-	head := chat.Head{Seq: events[0].Seq - 1}
-	if n, err := s.Append(t.Context(), head, events); n != len(events) || err != nil {
-		t.Fatalf("Append = %d, %v", n, err)
-	}
+	return errors.Join(g.pass(), sync())
 }
 
 // observed is all that readers can tell of the thread 1 and of what is written
@@ -147,6 +83,15 @@ func observed(t *testing.T, s *Store) (all struct {
 	Then       int
 	Marks      chat.Marks
 	PairFound  bool
+	Text       string // of the message of thread 4
+	Shown      int    // events of thread 4 with content
+	Due        int
+	Pins       int
+	Keys       int
+	Blocks     int
+	Blocked    bool
+	Reports    int
+	Denied     bool
 },
 ) {
 	t.Helper()
@@ -163,14 +108,14 @@ func observed(t *testing.T, s *Store) (all struct {
 	check(err)
 	events, err := s.Events(ctx, thread, 0, 100, chat.Limit{Count: 100, Bytes: 1000})
 	check(err)
-	messages, err := s.Messages(ctx, thread, 0, 0, true, 100)
+	messages, err := s.Messages(ctx, thread, chat.MessageRange{NewestFirst: true, Count: 100})
 	check(err)
 	all.Events, all.Messages = len(events), len(messages)
 	_, err = s.Message(ctx, messageOf(1, 2, "").ID)
 	all.Found = check(err)
 	all.SeqAt, err = s.SeqAt(ctx, thread, ulid.ULID{0: 0xff})
 	check(err)
-	all.Unread, err = s.CountUnread(ctx, thread, "bob", 0, 100)
+	all.Unread, err = s.CountUnread(ctx, thread, "bob", 0, testTime, 100)
 	check(err)
 	lines, err := s.UserThreads(ctx, "ann")
 	check(err)
@@ -188,6 +133,35 @@ func observed(t *testing.T, s *Store) (all struct {
 	all.Marks = marks[0]
 	_, err = s.Thread(ctx, chat.ThreadID{15: 2})
 	all.PairFound = check(err)
+
+	other := chat.ThreadID{15: 4}
+	if m, err := s.Message(ctx, messageOf(4, 2, "").ID); check(err) {
+		all.Text = string(m.Message.Ciphertext)
+	}
+	events, err = s.Events(ctx, other, 1, 100, chat.Limit{Count: 100, Bytes: 1000})
+	check(err)
+	all.Shown = len(events)
+	due, err := s.Expired(ctx, testTime.Add(time.Hour), 100)
+	check(err)
+	all.Due = len(due)
+	pinned, err := s.Thread(ctx, other)
+	check(err)
+	all.Pins = len(pinned.Pins)
+	keys, err := s.PrekeyDevices(ctx, "ann")
+	check(err)
+	for _, d := range keys {
+		all.Keys += d.OneTime
+	}
+	blocks, err := s.Blocks(ctx, "ann")
+	check(err)
+	all.Blocks = len(blocks)
+	all.Blocked, err = s.HasBlocked(ctx, "ann", "bob")
+	check(err)
+	reports, err := s.Reports(ctx, chat.ReportID{}, 100)
+	check(err)
+	all.Reports = len(reports)
+	all.Denied, err = s.AttachmentDenied(ctx, "hash")
+	check(err)
 	return all
 }
 
@@ -195,9 +169,17 @@ func observed(t *testing.T, s *Store) (all struct {
 // see it until then, nor may a retry be told that it is a duplicate.
 func TestReadersSeeOnlyWhatIsSynced(t *testing.T) {
 	g := newGate()
-	s := open(t, Options{FS: gatedFS{vfs.NewMem(), g}, Now: func() time.Time { return testTime }})
+	s := open(t, Options{FS: syncFS{vfs.NewMem(), g.sync}, Now: func() time.Time { return testTime }})
 	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
 	create(t, s, creationOf(chat.Group, 3, "ann", "bob"))
+	create(t, s, creationOf(chat.Group, 4, "ann", "bob"))
+	sent := messageOf(4, 2, "another")
+	sent.Message.ExpiresAt = testTime.Add(time.Minute)
+	mustAppend(t, s, sent)
+	keys := chat.PrekeyUpload{OneTime: []chat.Prekey{{ID: 1}, {ID: 2}}, At: testTime}
+	if _, err := s.PutPrekeys(t.Context(), "ann", "phone", keys); err != nil {
+		t.Fatal(err)
+	}
 	before := observed(t, s)
 
 	g.close()
@@ -216,6 +198,7 @@ func TestReadersSeeOnlyWhatIsSynced(t *testing.T) {
 			return err
 		},
 	}
+	writes = append(writes, writesAside(t, s, sent)...)
 	var synced atomic.Bool
 	var wg sync.WaitGroup
 	t.Cleanup(func() { // before the store is closed, which waits for them
@@ -231,8 +214,9 @@ func TestReadersSeeOnlyWhatIsSynced(t *testing.T) {
 	wg.Go(func() { first(0) })
 	<-g.arrived
 	waitUntilPebbleShows(t, s, eventKey(chat.ThreadID{15: 1}, 2))
-	wg.Go(func() { first(1) })
-	wg.Go(func() { first(2) })
+	for i := range writes[1:] {
+		wg.Go(func() { first(1 + i) })
+	}
 	wg.Go(func() { // the retry of the first
 		n, err := s.Append(t.Context(), before.Thread.Head, []chat.Event{messageOf(1, 2, "key")})
 		if n != 0 || !errors.Is(err, chat.ErrStaleHead) || !synced.Load() {
@@ -258,9 +242,30 @@ func TestReadersSeeOnlyWhatIsSynced(t *testing.T) {
 	wg.Wait()
 	after := observed(t, s)
 	if after.Thread.Head.Seq != 3 || after.Events != 3 || after.Messages != 1 || !after.Found || after.SeqAt != 4 ||
-		after.Unread != 1 || after.AnnThreads != 3 || !after.CidWasIn || after.CidThreads != 1 || after.Then != 3 ||
+		after.Unread != 1 || after.AnnThreads != 4 || !after.CidWasIn || after.CidThreads != 1 || after.Then != 3 ||
 		after.Marks.Read.Seq != 2 || !after.PairFound || len(after.Thread.Participants) != 3 {
 		t.Errorf("after the sync readers see %+v", after)
+	}
+	if after.Text != "" || after.Shown != 4 || after.Due != 0 || after.Pins != 0 || after.Keys != 1 || after.Blocks != 1 ||
+		!after.Blocked || after.Reports != 1 || !after.Denied {
+		t.Errorf("after the sync readers see beside it %+v", after)
+	}
+}
+
+// writesAside change a message of thread 4 and what is kept beside threads.
+func writesAside(t *testing.T, s *Store, sent chat.Event) []func() error {
+	return []func() error{
+		func() error {
+			_, err := s.Append(t.Context(), chat.Head{Seq: 2}, []chat.Event{editOf(sent, 3, "edited"), pinOf(sent, 4), deletionOf(sent, 5)})
+			return err
+		},
+		func() error {
+			_, _, err := s.TakeOneTimePrekey(t.Context(), "ann", "phone")
+			return err
+		},
+		func() error { return s.PutBlock(t.Context(), chat.Block{User: "ann", Blocked: "bob", At: testTime}) },
+		func() error { return s.PutReport(t.Context(), chat.Report{ID: numberedID(1)}) },
+		func() error { return s.DenyAttachment(t.Context(), "hash") },
 	}
 }
 
@@ -301,7 +306,7 @@ func waitUntilTwoWant(t *testing.T, s *Store, name string) {
 // keep what was durable, and nothing more is written.
 func TestFailedSyncStopsWrites(t *testing.T) {
 	g := newGate()
-	s, err := Open("db", Options{FS: gatedFS{vfs.NewMem(), g}, Now: func() time.Time { return testTime }})
+	s, err := Open("db", Options{FS: syncFS{vfs.NewMem(), g.sync}, Now: func() time.Time { return testTime }})
 	if err != nil {
 		t.Fatal(err)
 	}

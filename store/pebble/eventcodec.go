@@ -3,182 +3,258 @@ package pebble
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
 
 // An event is packed as
 //
-//	version1 kind1 ciphertextLen4 by id16 device <body> <ciphertext>
+//	version1 kind1 flags1 ciphertextLen4 [expires] by [hiddenFrom] id16 device [target] <body> <ciphertext>
 //
-// The ciphertext stands last and its length at a fixed place, so that the rest
-// can be decoded, or only its kind and sender looked at, without touching it.
-// Thread and seq are in the key.
+// What decides whether somebody counts or sees a message stands first, so that it
+// is read without decoding the rest; the ciphertext stands last and its length at
+// a fixed place, so that all else is decoded without touching it. Thread and seq
+// are in the key.
+//
+// A message's record is what it is now: the events about it rewrite it. An edit
+// and a redelivery, which show it too, hold no content of their own.
 const (
-	eventVersion = 1
-	eventPrelude = 6 // version, kind, length of the ciphertext
+	eventVersion = 2
+	eventPrelude = 7 // version, kind, flags, length of the ciphertext
 )
 
 // The kinds of events as they stand on disk.
 const (
-	diskMessage = 1
-	diskThread  = 2
+	diskMessage = 1 + iota
+	diskThread
+	diskEdit
+	diskDelete
+	diskReaction
+	diskRedelivery
 )
 
-// Which of a message's optional fields are there.
+var diskKinds = map[chat.EventKind]byte{
+	chat.KindMessage:    diskMessage,
+	chat.KindThread:     diskThread,
+	chat.KindEdit:       diskEdit,
+	chat.KindDelete:     diskDelete,
+	chat.KindReaction:   diskReaction,
+	chat.KindRedelivery: diskRedelivery,
+}
+
+// Which of the optional parts are there. An event that is no message has only the
+// first two.
 const (
-	hasReplyTo = 1 << iota
+	hasTarget = 1 << iota
+	isHidden  // from somebody
 	hasExpiresAt
+	isDeleted
+	hasReplyTo
 	hasAttachment
-	knownMessageFlags = 1<<iota - 1
+	hasHistory  // edited, deleted, reacted to or redelivered
+	knownFlags  = 1<<iota - 1
+	commonFlags = hasTarget | isHidden
 )
+
+// errParts says that a value is whole and makes no sense.
+var errParts = errors.New("parts that do not fit together")
+
+// checkStorable refuses an event that lacks what its kind is about.
+func checkStorable(e chat.Event) error {
+	whole := false
+	switch e.Kind {
+	case chat.KindMessage:
+		whole = e.Message != nil && e.HiddenFrom == ""
+	case chat.KindEdit:
+		whole = e.Message != nil && e.Target.Seq > 0
+	case chat.KindDelete:
+		whole = e.Reason != "" && e.Target.Seq > 0
+	case chat.KindReaction:
+		whole = e.Reaction != nil && e.Target.Seq > 0
+	case chat.KindRedelivery:
+		whole = e.Target.Seq > 0
+	case chat.KindThread:
+		whole = e.Change != nil
+	}
+	if !whole {
+		return fmt.Errorf("event %s of kind %q cannot be stored", e.ID, e.Kind)
+	}
+	return nil
+}
 
 func encodeEvent(e chat.Event) ([]byte, error) {
-	switch {
-	case e.Kind == chat.KindMessage && e.Message != nil:
-		m := e.Message
-		b := make([]byte, 0, 256+len(m.Ciphertext))
-		b = appendEventStart(b, diskMessage, len(m.Ciphertext), e)
-		return append(appendMessage(b, m), m.Ciphertext...), nil
-	case e.Kind == chat.KindThread && e.Change != nil:
-		b := make([]byte, 0, 128+32*len(e.Change.Members))
-		return appendChange(appendEventStart(b, diskThread, 0, e), e.Change), nil
+	if err := checkStorable(e); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("event %s of kind %q cannot be stored", e.ID, e.Kind)
+	flags, hiddenFrom := byte(0), e.HiddenFrom
+	var ciphertext []byte
+	if e.Kind == chat.KindMessage {
+		flags, hiddenFrom, ciphertext = messageFlags(e.Message), e.Message.HiddenFrom, e.Message.Ciphertext
+	}
+	if e.Target != (chat.Target{}) {
+		flags |= hasTarget
+	}
+	if hiddenFrom != "" {
+		flags |= isHidden
+	}
+	b := append(make([]byte, 0, 256+len(ciphertext)), eventVersion, diskKinds[e.Kind], flags)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(ciphertext)))
+	if flags&hasExpiresAt != 0 {
+		b = appendTime(b, e.Message.ExpiresAt)
+	}
+	b = appendStr(b, e.By)
+	if flags&isHidden != 0 {
+		b = appendStr(b, hiddenFrom)
+	}
+	b = appendStr(append(b, e.ID[:]...), e.Device)
+	if flags&hasTarget != 0 {
+		b = appendTarget(b, e.Target)
+	}
+	return append(appendBody(b, e, flags), ciphertext...), nil
 }
 
-func appendEventStart(b []byte, kind byte, ciphertext int, e chat.Event) []byte {
-	b = append(b, eventVersion, kind)
-	b = binary.BigEndian.AppendUint32(b, uint32(ciphertext))
-	return appendStr(append(appendStr(b, e.By), e.ID[:]...), e.Device)
+func appendBody(b []byte, e chat.Event, flags byte) []byte {
+	switch e.Kind {
+	case chat.KindMessage:
+		return appendMessage(b, e.Message, flags)
+	case chat.KindThread:
+		return appendChange(b, e.Change)
+	case chat.KindReaction:
+		return appendBool(appendStr(b, e.Reaction.Emoji), e.Reaction.Removed)
+	case chat.KindDelete:
+		return appendStr(b, e.Reason)
+	default: // an edit or a redelivery: its target says the rest
+		return b
+	}
 }
 
-// decodeEvent makes the event of a key and its value. Nothing in it points into
-// value.
+// decodeEvent makes the event of a key and its value, an edit or a redelivery
+// without its target's content. Nothing in it points into value.
 func decodeEvent(at place, value []byte) (chat.Event, error) {
-	kind, length, err := eventStart(value)
+	start, err := eventStart(value)
 	if err != nil {
 		return chat.Event{}, err
 	}
-	ciphertext := value[len(value)-length:]
-	d := decode(value[eventPrelude : len(value)-length])
-	e := chat.Event{Thread: at.thread, Seq: at.seq, By: chat.UserID(d.str()), ID: d.id(), Device: chat.DeviceID(d.str())}
-	switch kind {
-	case diskMessage:
-		e.Kind, e.Message = chat.KindMessage, d.message()
-		if length > 0 {
-			e.Message.Ciphertext = bytes.Clone(ciphertext)
+	if start.kind != diskMessage && (start.ciphertext > 0 || start.flags&^commonFlags != 0) {
+		return chat.Event{}, fmt.Errorf("flags %#x and %d bytes of ciphertext in an event of kind %d", start.flags, start.ciphertext, start.kind)
+	}
+	body := len(value) - start.ciphertext
+	d := decode(value[eventPrelude:body])
+	var expiresAt time.Time
+	if start.flags&hasExpiresAt != 0 {
+		expiresAt = d.time()
+	}
+	e := chat.Event{Thread: at.thread, Seq: at.seq, By: chat.UserID(d.str())}
+	if start.flags&isHidden != 0 {
+		e.HiddenFrom = chat.UserID(d.str())
+	}
+	e.ID, e.Device = d.id(), chat.DeviceID(d.str())
+	if start.flags&hasTarget != 0 {
+		e.Target = d.target()
+	}
+	d.body(&e, start)
+	if e.Kind == chat.KindMessage {
+		e.Message.ExpiresAt, e.Message.HiddenFrom, e.HiddenFrom = expiresAt, e.HiddenFrom, ""
+		if start.ciphertext > 0 {
+			e.Message.Ciphertext = bytes.Clone(value[body:])
 		}
+	}
+	if err := d.end(); err != nil {
+		return chat.Event{}, fmt.Errorf("event %d of thread %s: %w", at.seq, at.thread, err)
+	}
+	return e, nil
+}
+
+// body reads what appendBody wrote.
+func (d *decoder) body(e *chat.Event, start eventPeek) {
+	switch start.kind {
+	case diskMessage:
+		e.Kind, e.Message = chat.KindMessage, d.message(start.flags)
 	case diskThread:
 		e.Kind, e.Change = chat.KindThread, d.change()
-		if length > 0 {
-			return chat.Event{}, fmt.Errorf("a thread event with %d bytes of ciphertext", length)
-		}
+	case diskReaction:
+		e.Kind, e.Reaction = chat.KindReaction, &chat.ReactionChange{Emoji: d.str(), Removed: d.bool()}
+	case diskDelete:
+		e.Kind, e.Reason = chat.KindDelete, chat.DeleteReason(d.str())
+	case diskEdit:
+		e.Kind = chat.KindEdit
+	case diskRedelivery:
+		e.Kind = chat.KindRedelivery
 	default:
-		return chat.Event{}, fmt.Errorf("unknown event kind %d", kind)
+		d.err = fmt.Errorf("unknown event kind %d", start.kind)
 	}
-	return e, d.end()
+	if d.err == nil && e.ChangesMessage() && (e.Target.Seq == 0 || e.Kind == chat.KindDelete && e.Reason == "") {
+		d.err = errParts
+	}
 }
 
-// eventStart reads the fixed part: the kind on disk and the ciphertext's length.
-func eventStart(value []byte) (kind byte, ciphertext int, err error) {
+// eventPeek is what the first bytes of an event tell.
+type eventPeek struct {
+	kind, flags byte
+	ciphertext  int    // its length
+	rest        []byte // what follows the prelude; points into the value
+}
+
+func eventStart(value []byte) (eventPeek, error) {
 	if len(value) < eventPrelude {
-		return 0, 0, errShort
+		return eventPeek{}, errShort
 	}
 	if value[0] != eventVersion {
-		return 0, 0, fmt.Errorf("event encoding version %d, this build knows %d", value[0], eventVersion)
+		return eventPeek{}, fmt.Errorf("encoding version %d, this build knows %d", value[0], eventVersion)
 	}
-	length := binary.BigEndian.Uint32(value[2:])
-	if uint64(length) > uint64(len(value)-eventPrelude) {
-		return 0, 0, errShort
+	p := eventPeek{kind: value[1], flags: value[2], rest: value[eventPrelude:]}
+	if p.flags&^knownFlags != 0 {
+		return eventPeek{}, fmt.Errorf("unknown event flags %#x", p.flags)
 	}
-	return value[1], int(length), nil
+	n := binary.BigEndian.Uint32(value[3:])
+	if uint64(n) > uint64(len(p.rest)) {
+		return eventPeek{}, errShort
+	}
+	p.ciphertext = int(n)
+	return p, nil
 }
 
-// messageBy reports whether the event is a message, and whether user sent it,
-// without decoding the rest.
-func messageBy(value []byte, user chat.UserID) (message, own bool, err error) {
-	kind, _, err := eventStart(value)
-	if err != nil {
-		return false, false, err
-	}
-	n, size := binary.Uvarint(value[eventPrelude:])
-	by := value[eventPrelude+max(size, 0):]
-	if size <= 0 || n > uint64(len(by)) {
-		return false, false, errShort
-	}
-	return kind == diskMessage, string(by[:n]) == string(user), nil
+// messagePeek is what decides whether a message is shown to somebody or counted;
+// the names point into its value.
+type messagePeek struct {
+	by, hiddenFrom []byte // nobody if empty
+	deleted        bool
+	expiresAt      int64 // milliseconds
 }
 
-func appendMessage(b []byte, m *chat.Message) []byte {
-	var flags byte
-	if !m.ReplyTo.IsZero() {
-		flags |= hasReplyTo
+// peekMessage looks at a message without decoding it; message is false for any
+// other event.
+func peekMessage(value []byte) (p messagePeek, message bool, err error) {
+	start, err := eventStart(value)
+	if err != nil || start.kind != diskMessage {
+		return p, false, err
 	}
-	if !m.ExpiresAt.IsZero() {
-		flags |= hasExpiresAt
+	p.deleted, p.expiresAt = start.flags&isDeleted != 0, neverExpires
+	rest := start.rest
+	if start.flags&hasExpiresAt != 0 {
+		at, n := binary.Varint(rest)
+		if n <= 0 {
+			return p, false, errShort
+		}
+		p.expiresAt, rest = at, rest[n:]
 	}
-	if m.AttachmentID != "" || m.AttachmentSHA256 != "" {
-		flags |= hasAttachment
+	if p.by, rest, err = peekName(rest); err != nil {
+		return p, false, err
 	}
-	b = appendStr(append(b, flags), m.ContentType)
-	b = binary.AppendVarint(b, m.ClientSeq)
-	b = append(appendStr(b, m.IdempotencyKey), m.BodyHash[:]...)
-	if flags&hasReplyTo != 0 {
-		b = append(b, m.ReplyTo[:]...)
+	if start.flags&isHidden != 0 {
+		p.hiddenFrom, _, err = peekName(rest)
 	}
-	if flags&hasExpiresAt != 0 {
-		b = appendTime(b, m.ExpiresAt)
-	}
-	if flags&hasAttachment != 0 {
-		b = appendStr(appendStr(b, m.AttachmentID), m.AttachmentSHA256)
-	}
-	return b
+	return p, err == nil, err
 }
 
-func (d *decoder) message() *chat.Message {
-	flags := d.byte()
-	if flags&^knownMessageFlags != 0 && d.err == nil {
-		d.err = fmt.Errorf("unknown message flags %#x", flags)
+func peekName(value []byte) (name, rest []byte, err error) {
+	n, width := binary.Uvarint(value)
+	if width <= 0 || n > uint64(len(value)-width) {
+		return nil, nil, errShort
 	}
-	m := &chat.Message{ContentType: chat.ContentType(d.str()), ClientSeq: d.varint(), IdempotencyKey: d.str()}
-	copy(m.BodyHash[:], d.take(uint64(len(m.BodyHash))))
-	if flags&hasReplyTo != 0 {
-		m.ReplyTo = d.id()
-	}
-	if flags&hasExpiresAt != 0 {
-		m.ExpiresAt = d.time()
-	}
-	if flags&hasAttachment != 0 {
-		m.AttachmentID, m.AttachmentSHA256 = d.str(), d.str()
-	}
-	return m
-}
-
-func appendChange(b []byte, c *chat.ThreadChange) []byte {
-	b = appendStr(appendStr(b, c.Event), c.Type)
-	b = appendStr(appendStr(appendStr(b, c.User), c.Role), c.Title)
-	b = binary.AppendUvarint(b, uint64(len(c.Members)))
-	for _, m := range c.Members {
-		b = appendStr(appendStr(b, m.User), m.Role)
-	}
-	return append(appendStr(b, c.IdempotencyKey), c.BodyHash[:]...)
-}
-
-func (d *decoder) change() *chat.ThreadChange {
-	c := &chat.ThreadChange{
-		Event: chat.ChangeEvent(d.str()), Type: chat.ThreadType(d.str()),
-		User: chat.UserID(d.str()), Role: chat.Role(d.str()), Title: d.str(),
-	}
-	n := d.count()
-	if n > 0 {
-		c.Members = make([]chat.InitialMember, 0, n)
-	}
-	for range n {
-		c.Members = append(c.Members, chat.InitialMember{User: chat.UserID(d.str()), Role: chat.Role(d.str())})
-	}
-	c.IdempotencyKey = d.str()
-	copy(c.BodyHash[:], d.take(uint64(len(c.BodyHash))))
-	return c
+	value = value[width:]
+	return value[:n], value[n:], nil
 }

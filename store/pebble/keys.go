@@ -21,16 +21,26 @@ import (
 //	m <ulid>                                 place of the message with that id
 //	c <thread> <user>0 <device>0 <n8>        seq of the message with client_seq n
 //	i <day4> <user>0 <idempotency key>       place of the message sent with that key
+//	x <expires8> <thread> <seq8>             a message that expires then and is not deleted
 //	h <thread>                               head of the log
-//	T <thread>                               thread: type, title, participants
+//	T <thread>                               thread: type, title, participants, pins
 //	p <user>0 <user>                         1:1 thread of that pair, ids in order
 //	s <thread> <user>0 <joined8>             stint: seq it ended at, or 0
 //	u <user>0 <thread>                       a user's last stint: joined, left
 //	r <thread> <kind1> <user>0 <seq8>        mark: message, time
 //	d <user>0 <device>                       position of a device
+//	l <user>                                 when the user was last connected
+//	k <user>0 <device>                       prekeys of a device but for the one-time ones
+//	n <user>0 <device>                       number of the device's one-time prekeys
+//	o <user>0 <device>0 <id4>                one-time prekey
+//	g <user>0 <device>0 <id4>                id of a one-time prekey that was given away
+//	b <user>0 <blocked>                      block: time
+//	R <ulid>                                 report
+//	a <sha256>                               denied attachment
 //
 // The day of an idempotency key is the UTC day of its message's id: old keys go
-// a day at a time, by one range deletion.
+// a day at a time, by one range deletion. Before the epoch no message expires:
+// its milliseconds are unsigned.
 const (
 	prefixFormat      = 'v'
 	prefixEvent       = 'e'
@@ -38,6 +48,7 @@ const (
 	prefixMessage     = 'm'
 	prefixClientSeq   = 'c'
 	prefixIdempotency = 'i'
+	prefixExpiry      = 'x'
 	prefixHead        = 'h'
 	prefixThread      = 'T'
 	prefixPair        = 'p'
@@ -45,6 +56,14 @@ const (
 	prefixUserThread  = 'u'
 	prefixMark        = 'r'
 	prefixPosition    = 'd'
+	prefixLastSeen    = 'l'
+	prefixPrekeys     = 'k'
+	prefixOneTimeLeft = 'n'
+	prefixOneTime     = 'o'
+	prefixGiven       = 'g'
+	prefixBlock       = 'b'
+	prefixReport      = 'R'
+	prefixDenied      = 'a'
 )
 
 // seqLen is the length of a seq at a key's end.
@@ -145,9 +164,53 @@ func marksPrefix(t chat.ThreadID, kind chat.MarkKind, u chat.UserID) []byte {
 
 func markKey(m chat.Mark) []byte { return appendSeq(marksPrefix(m.Thread, m.Kind, m.User), m.Seq) }
 
-func positionKey(u chat.UserID, d chat.DeviceID) []byte {
-	return append(appendName([]byte{prefixPosition}, u), d...)
+func positionKey(u chat.UserID, d chat.DeviceID) []byte { return deviceKey(prefixPosition, u, d) }
+
+func lastSeenKey(u chat.UserID) []byte { return append([]byte{prefixLastSeen}, u...) }
+
+func expiryKey(at time.Time, message place) []byte {
+	key := binary.BigEndian.AppendUint64([]byte{prefixExpiry}, uint64(max(at.UnixMilli(), 0)))
+	return appendSeq(append(key, message.thread[:]...), message.seq)
 }
+
+// expiredAt is the range of what expires up to a moment.
+func expiredAt(now time.Time) keyRange {
+	after := uint64(max(now.UnixMilli()+1, 0))
+	return keyRange{[]byte{prefixExpiry}, binary.BigEndian.AppendUint64([]byte{prefixExpiry}, after)}
+}
+
+// placeAtEnd is the place at the end of a key.
+func placeAtEnd(key []byte) place {
+	return place{threadAtEnd(key[:len(key)-seqLen]), seqOf(key)}
+}
+
+// devicesPrefix begins the keys of one kind that a user's devices have.
+func devicesPrefix(prefix byte, u chat.UserID) []byte { return appendName([]byte{prefix}, u) }
+
+func deviceKey(prefix byte, u chat.UserID, d chat.DeviceID) []byte {
+	return append(devicesPrefix(prefix, u), d...)
+}
+
+// oneTimePrefix begins the keys of a device's one-time prekeys, or of the ids of
+// those it gave away.
+func oneTimePrefix(prefix byte, u chat.UserID, d chat.DeviceID) []byte {
+	return append(deviceKey(prefix, u, d), 0)
+}
+
+func oneTimeKey(prefix byte, u chat.UserID, d chat.DeviceID, id uint32) []byte {
+	return binary.BigEndian.AppendUint32(oneTimePrefix(prefix, u, d), id)
+}
+
+// oneTimeID is the id at the end of a one-time prekey's key.
+func oneTimeID(key []byte) uint32 { return binary.BigEndian.Uint32(key[len(key)-4:]) }
+
+func blocksPrefix(u chat.UserID) []byte { return appendName([]byte{prefixBlock}, u) }
+
+func blockKey(u, blocked chat.UserID) []byte { return append(blocksPrefix(u), blocked...) }
+
+func reportKey(id chat.ReportID) []byte { return append([]byte{prefixReport}, id[:]...) }
+
+func deniedKey(sha256 string) []byte { return append([]byte{prefixDenied}, sha256...) }
 
 // day is a UTC day, counted from 1970.
 type day uint32

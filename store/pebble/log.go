@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -19,46 +20,64 @@ func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through
 	}
 	var events []chat.Event
 	bytes := 0
+	fits := func(ciphertext int) bool { return len(events) == 0 || bytes+ciphertext <= limit.Bytes }
 	between := eventsBetween(thread, after, min(through, lastSeq-1)+1)
 	err = v.scan(ctx, between, false, func(key, value []byte) (bool, error) {
-		_, ciphertext, err := eventStart(value)
+		start, err := eventStart(value)
+		if err != nil || !fits(start.ciphertext) {
+			return false, err
+		}
+		e, err := decodeEvent(place{thread, seqOf(key)}, value)
 		if err != nil {
 			return false, err
 		}
-		if bytes += ciphertext; len(events) > 0 && bytes > limit.Bytes {
-			return false, nil
+		ciphertext := start.ciphertext
+		if e.HasContent() && e.Kind != chat.KindMessage {
+			target, err := v.target(e)
+			if err != nil {
+				return false, err
+			}
+			e.Message, ciphertext = target.Message, len(target.Message.Ciphertext)
+			if !fits(ciphertext) {
+				return false, nil
+			}
 		}
-		e, err := decodeEvent(place{thread, seqOf(key)}, value)
+		bytes += ciphertext
 		events = append(events, e)
-		return len(events) < limit.Count, err
+		return len(events) < limit.Count, nil
 	})
 	return events, err
 }
 
 // Messages implements [chat.LogStore].
-func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, after, before chat.Seq, newestFirst bool, count int) ([]chat.Event, error) {
+func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.MessageRange) ([]chat.Event, error) {
 	v, err := s.state.view()
 	if err != nil {
 		return nil, err
 	}
 	defer v.release()
-	if count <= 0 {
+	if r.Count <= 0 {
 		return nil, nil
 	}
-	if before == 0 {
-		before = lastSeq
+	if r.Before == 0 {
+		r.Before = lastSeq
 	}
 	var messages []chat.Event
-	err = v.scan(ctx, eventsBetween(thread, after, before), newestFirst, func(key, value []byte) (bool, error) {
-		kind, _, err := eventStart(value)
-		if err != nil || kind != diskMessage {
+	err = v.scan(ctx, eventsBetween(thread, r.After, r.Before), r.NewestFirst, func(key, value []byte) (bool, error) {
+		peek, isMessage, err := peekMessage(value)
+		if err != nil || !isMessage || peek.hidden(r.Viewer) {
 			return true, err
 		}
 		e, err := decodeEvent(place{thread, seqOf(key)}, value)
 		messages = append(messages, e)
-		return len(messages) < count, err
+		return len(messages) < r.Count, err
 	})
 	return messages, err
+}
+
+// hidden reports whether the message is hidden from a user.
+func (p messagePeek) hidden(u chat.UserID) bool {
+	return len(p.hiddenFrom) > 0 && string(p.hiddenFrom) == string(u)
 }
 
 // Message implements [chat.LogStore].
@@ -110,7 +129,7 @@ func (s *Store) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID
 
 // CountUnread implements [chat.LogStore]. It looks at every event after the
 // given one until it has counted to max, without decoding them.
-func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, max int) (int, error) {
+func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, max int) (int, error) {
 	v, err := s.state.view()
 	if err != nil {
 		return 0, err
@@ -119,10 +138,10 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	if max <= 0 {
 		return 0, nil
 	}
-	n := 0
+	n, at := 0, now.UnixMilli()
 	err = v.scan(ctx, eventsBetween(thread, after, lastSeq), false, func(_, value []byte) (bool, error) {
-		message, own, err := messageBy(value, user)
-		if message && !own {
+		m, isMessage, err := peekMessage(value)
+		if isMessage && !m.deleted && m.expiresAt > at && string(m.by) != string(user) && !m.hidden(user) {
 			n++
 		}
 		return n < max, err

@@ -32,7 +32,7 @@ import (
 
 // formatVersion is the layout of keys and values that this build writes. Raise
 // it when an older build could not read the store any more.
-const formatVersion = 1
+const formatVersion = 2
 
 // sweepInterval is how often old idempotency keys are dropped.
 const sweepInterval = time.Hour
@@ -44,6 +44,8 @@ type Options struct {
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
 	CacheBytes        int64            // block cache; 32 MB if 0
+
+	costs *costs // for tests
 }
 
 // Store implements [chat.Store].
@@ -63,7 +65,8 @@ type Store struct {
 var _ chat.Store = (*Store)(nil)
 
 // Open opens the store in a directory and makes both if they are not there. It
-// refuses a directory that is in use, and one that a newer build has written.
+// refuses a directory that is in use, and one whose format this build does not
+// know.
 func Open(dir string, opts Options) (_ *Store, err error) {
 	opts = opts.orDefaults()
 	lock, err := lockDirectory(opts.FS, dir)
@@ -77,7 +80,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := checkFormat(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
-	s := &Store{db: db, lock: lock, state: newDurable(db, opts.Log), window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log}
+	s := &Store{db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs), window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopSweeping = stop
 	s.sweeping.Go(func() { s.sweepEvery(ctx, sweepInterval) })
@@ -144,7 +147,7 @@ func lockDirectory(disk vfs.FS, dir string) (*pebble.Lock, error) {
 	return lock, nil
 }
 
-// checkFormat refuses a store of a newer format and marks a new one with ours.
+// checkFormat refuses a store of another format and marks a new one with ours.
 func checkFormat(db *pebble.DB) error {
 	raw, closer, err := db.Get(formatKey())
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -162,6 +165,10 @@ func checkFormat(db *pebble.DB) error {
 	}
 	if version > formatVersion {
 		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", version, formatVersion)
+	}
+	if version < formatVersion {
+		return fmt.Errorf("it has format %d and this build knows only %d: it was written by a build before the first release and is of no use to this one",
+			version, formatVersion)
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ func TestOpenRefusesOtherFormats(t *testing.T) {
 		stored []byte
 		want   string
 	}{
+		"older":      {binary.AppendUvarint(nil, formatVersion-1), "written by a build before the first release"},
 		"newer":      {binary.AppendUvarint(nil, formatVersion+1), "written by a newer version"},
 		"unreadable": {[]byte{0x80}, "unreadable"},
 	} {

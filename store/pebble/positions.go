@@ -4,33 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/parleyhq/parley/chat"
 )
 
+// What stands in this file is not synced: it may be lost in a crash, and is read
+// past the view, so that who stored it reads it at once.
+
 // Position implements [chat.DeviceStore].
 func (s *Store) Position(_ context.Context, user chat.UserID, device chat.DeviceID) (chat.Position, bool, error) {
-	v, err := s.state.view()
+	p, found, err := lookupUnsynced(s, positionKey(user, device), decodePosition)
 	if err != nil {
-		return chat.Position{}, false, err
+		return chat.Position{}, false, fmt.Errorf("the position of %s/%s: %w", user, device, err)
 	}
-	defer v.release()
-	// Not through the view: positions are not durable when stored, and a device
-	// reads its own.
-	raw, closer, err := s.db.Get(positionKey(user, device))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return chat.Position{}, false, nil
-	}
-	if err != nil {
-		return chat.Position{}, false, fmt.Errorf("read the position of %s/%s: %w", user, device, err)
-	}
-	p, err := decodePosition(raw)
-	if err = errors.Join(err, closer.Close()); err != nil {
-		return chat.Position{}, false, fmt.Errorf("read the position of %s/%s: %w", user, device, err)
-	}
-	return p, true, nil
+	return p, found, nil
 }
 
 // PutPosition implements [chat.DeviceStore].
@@ -38,7 +28,46 @@ func (s *Store) PutPosition(_ context.Context, user chat.UserID, device chat.Dev
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
 		return err
 	}
-	v, err := s.state.view()
+	return s.putUnsynced(positionKey(user, device), encodePosition(p))
+}
+
+// LastSeen implements [chat.DeviceStore].
+func (s *Store) LastSeen(_ context.Context, user chat.UserID) (time.Time, error) {
+	at, found, err := lookupUnsynced(s, lastSeenKey(user), decodeTime)
+	if err != nil || !found {
+		return time.Time{}, err
+	}
+	return at, nil
+}
+
+// PutLastSeen implements [chat.DeviceStore].
+func (s *Store) PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error {
+	key := lastSeenKey(user)
+	unlock, err := s.locks.lock(ctx, string(key))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	before, found, err := lookupUnsynced(s, key, decodeTime)
+	if err != nil || found && !at.After(before) {
+		return err
+	}
+	return s.putUnsynced(key, encodeTime(at))
+}
+
+// lookupUnsynced reads one key as it was last written, durable or not.
+func lookupUnsynced[T any](s *Store, key []byte, decode func([]byte) (T, error)) (value T, found bool, err error) {
+	v, err := s.state.view() // for Close to wait for
+	if err != nil {
+		return value, false, err
+	}
+	defer v.release()
+	s.state.costs.get()
+	return lookupIn(s.db, key, decode)
+}
+
+func (s *Store) putUnsynced(key, value []byte) error {
+	v, err := s.state.view() // for Close to wait for
 	if err != nil {
 		return err
 	}
@@ -46,5 +75,6 @@ func (s *Store) PutPosition(_ context.Context, user chat.UserID, device chat.Dev
 	if err := s.state.failed(); err != nil {
 		return err
 	}
-	return s.db.Set(positionKey(user, device), encodePosition(p), pebble.NoSync)
+	s.state.costs.write()
+	return s.db.Set(key, value, pebble.NoSync)
 }

@@ -39,7 +39,7 @@ func (s *Store) PutMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved
 	if err = errors.Join(err, marks.it.Close()); err != nil || m.Seq <= prev.Seq {
 		return prev, false, err
 	}
-	if m.Message.IsZero() {
+	if m.Message.Compare(prev.Message) < 0 {
 		m.Message = prev.Message
 	}
 	b := s.db.NewBatch()
@@ -106,18 +106,18 @@ func (s *Store) marks(ctx context.Context, thread chat.ThreadID, users []chat.Us
 // marksReader seeks in the marks of one thread and kind.
 type marksReader struct {
 	it     *pebble.Iterator
+	costs  *costs
 	thread chat.ThreadID
 	kind   chat.MarkKind
 }
 
 // marks opens a reader; its iterator must be closed.
 func (v *view) marks(ctx context.Context, thread chat.ThreadID, kind chat.MarkKind) (*marksReader, error) {
-	all := within(append(threadPrefix(prefixMark, thread), markKinds[kind]))
-	it, err := v.snap.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: all.lower, UpperBound: all.upper})
+	it, err := v.iterator(ctx, within(append(threadPrefix(prefixMark, thread), markKinds[kind])))
 	if err != nil {
 		return nil, fmt.Errorf("read the marks of thread %s: %w", thread, err)
 	}
-	return &marksReader{it: it, thread: thread, kind: kind}, nil
+	return &marksReader{it: it, costs: v.of.costs, thread: thread, kind: kind}, nil
 }
 
 // last is the user's present mark, zero if there is none.
@@ -134,6 +134,7 @@ func (r *marksReader) firstAt(u chat.UserID, seq chat.Seq) (chat.Mark, error) {
 
 // at is the mark the iterator stands on, if it is one of the user's.
 func (r *marksReader) at(u chat.UserID, of []byte, valid bool) (chat.Mark, error) {
+	r.costs.step()
 	key := r.it.Key
 	if !valid || len(key()) != len(of)+seqLen || string(key()[:len(of)]) != string(of) {
 		return chat.Mark{}, r.it.Error()

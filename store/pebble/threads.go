@@ -38,7 +38,7 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	if exists, err := v.sameCreation(created); err != nil || exists {
 		return err
 	}
-	w := newLogWriter(v, s.db, chat.Head{})
+	w := newLogWriter(v, s.db, headRecord{})
 	defer w.discard()
 	before, found, err := w.sentWithKey(created, s.recalled())
 	if err != nil {
@@ -107,12 +107,13 @@ func (v *view) thread(id chat.ThreadID) (chat.Thread, error) {
 	if !found {
 		return chat.Thread{}, fmt.Errorf("thread %s: %w", id, chat.ErrNotFound)
 	}
-	t.Head, err = v.head(id)
+	head, err := v.head(id)
+	t.Head = head.Head
 	return t, err
 }
 
 // head is the end of a thread's log; the zero Head if there is none.
-func (v *view) head(id chat.ThreadID) (chat.Head, error) {
+func (v *view) head(id chat.ThreadID) (headRecord, error) {
 	h, _, err := lookup(v, headKey(id), decodeHead)
 	return h, err
 }
@@ -155,18 +156,18 @@ func (v *view) userThread(thread chat.ThreadID, value []byte) (chat.UserThread, 
 		return chat.UserThread{}, err
 	}
 	head, err := v.head(thread)
-	return chat.UserThread{Thread: thread, JoinedSeq: m.joined, LeftSeq: m.left, Head: head}, err
+	return chat.UserThread{Thread: thread, JoinedSeq: m.joined, LeftSeq: m.left, Head: head.Head}, err
 }
 
 // ParticipantsAt implements [chat.ThreadStore]. It reads every stint of the
 // thread, which are as many as there ever were joinings.
-func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) ([]chat.UserID, error) {
+func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) ([]chat.Stint, error) {
 	v, err := s.state.view()
 	if err != nil {
 		return nil, err
 	}
 	defer v.release()
-	var users []chat.UserID
+	var stints []chat.Stint
 	err = v.scan(ctx, within(stintsPrefix(thread)), false, func(key, value []byte) (bool, error) {
 		user, joined, err := parseStintKey(key)
 		if err != nil {
@@ -174,9 +175,9 @@ func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq ch
 		}
 		left, err := decodeSeq(value)
 		if err == nil && joined <= seq && (left == 0 || seq < left) {
-			users = append(users, user)
+			stints = append(stints, chat.Stint{User: user, JoinedSeq: joined, LeftSeq: left})
 		}
 		return true, err
 	})
-	return users, err
+	return stints, err
 }

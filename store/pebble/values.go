@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
@@ -84,6 +85,18 @@ func (d *decoder) byte() byte {
 	return 0
 }
 
+func (d *decoder) bool() bool {
+	b := d.byte()
+	if b > 1 && d.err == nil {
+		d.err = fmt.Errorf("%d is no truth value", b)
+	}
+	return b == 1
+}
+
+func (d *decoder) bytes() []byte { return []byte(d.str()) }
+
+func (d *decoder) target() chat.Target { return chat.Target{ID: d.id(), Seq: d.seq()} }
+
 // time reads what appendTime wrote.
 func (d *decoder) time() time.Time { return time.UnixMilli(d.varint()).UTC() }
 
@@ -106,8 +119,19 @@ func (d *decoder) version(want byte) {
 	}
 }
 
-func appendStr[T ~string](b []byte, s T) []byte {
+func appendStr[T ~string | ~[]byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendBool(b []byte, yes bool) []byte {
+	if yes {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func appendTarget(b []byte, t chat.Target) []byte {
+	return binary.AppendUvarint(append(b, t.ID[:]...), uint64(t.Seq))
 }
 
 func appendTime(b []byte, t time.Time) []byte { return binary.AppendVarint(b, t.UnixMilli()) }
@@ -134,6 +158,17 @@ func decodeSeq(value []byte) (chat.Seq, error) {
 	return s, d.end()
 }
 
+func encodeCount(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
+
+func decodeCount(value []byte) (int, error) {
+	d := decode(value)
+	n := d.uvarint()
+	if n > math.MaxInt32 && d.err == nil {
+		d.err = fmt.Errorf("a count of %d", n)
+	}
+	return int(n), d.end()
+}
+
 func encodeThreadID(t chat.ThreadID) []byte { return t[:] }
 
 func decodeThreadID(value []byte) (chat.ThreadID, error) {
@@ -142,14 +177,26 @@ func decodeThreadID(value []byte) (chat.ThreadID, error) {
 	return t, d.end()
 }
 
-func encodeHead(h chat.Head) []byte {
-	b := append(binary.AppendUvarint(nil, uint64(h.Seq)), h.ID[:]...)
-	return append(binary.AppendUvarint(b, uint64(h.LastMessageSeq)), h.LastMessage[:]...)
+// headRecord is a head as it is stored: beside it stands whether the thread has
+// pins, so that a deletion need not load a thread that has none.
+type headRecord struct {
+	chat.Head
+	pinned bool
 }
 
-func decodeHead(value []byte) (chat.Head, error) {
+func encodeHead(h headRecord) []byte {
+	b := make([]byte, 0, 64)
+	b = append(binary.AppendUvarint(b, uint64(h.Seq)), h.ID[:]...)
+	b = append(binary.AppendUvarint(b, uint64(h.LastMessageSeq)), h.LastMessage[:]...)
+	return appendBool(appendStr(b, h.LastHiddenFrom), h.pinned)
+}
+
+func decodeHead(value []byte) (headRecord, error) {
 	d := decode(value)
-	h := chat.Head{Seq: d.seq(), ID: d.id(), LastMessageSeq: d.seq(), LastMessage: d.id()}
+	h := headRecord{Head: chat.Head{
+		Seq: d.seq(), ID: d.id(), LastMessageSeq: d.seq(), LastMessage: d.id(), LastHiddenFrom: chat.UserID(d.str()),
+	}}
+	h.pinned = d.bool()
 	return h, d.end()
 }
 
@@ -175,7 +222,7 @@ func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
 	return m, d.end()
 }
 
-const threadVersion = 1
+const threadVersion = 2
 
 // encodeThread packs a thread without its id, which is in the key, and its
 // head, which has a key of its own: it moves with every message.
@@ -187,6 +234,11 @@ func encodeThread(t chat.Thread) []byte {
 	for _, p := range t.Participants {
 		b = appendStr(appendStr(b, p.User), p.Role)
 		b = appendTime(binary.AppendUvarint(b, uint64(p.JoinedSeq)), p.JoinedAt)
+	}
+	b = binary.AppendUvarint(b, uint64(len(t.Pins)))
+	for _, p := range t.Pins {
+		b = appendTarget(b, chat.Target{ID: p.Message, Seq: p.Seq})
+		b = appendTime(appendStr(b, p.By), p.At)
 	}
 	return b
 }
@@ -204,6 +256,9 @@ func decodeThread(id chat.ThreadID, value []byte) (chat.Thread, error) {
 		t.Participants = append(t.Participants, chat.Participant{
 			User: chat.UserID(d.str()), Role: chat.Role(d.str()), JoinedSeq: d.seq(), JoinedAt: d.time(),
 		})
+	}
+	for range d.count() {
+		t.Pins = append(t.Pins, chat.Pin{Message: d.id(), Seq: d.seq(), By: chat.UserID(d.str()), At: d.time()})
 	}
 	return t, d.end()
 }
@@ -232,4 +287,67 @@ func decodePosition(value []byte) (chat.Position, error) {
 		p.Cursors[thread] = d.seq()
 	}
 	return p, d.end()
+}
+
+const prekeysVersion = 1
+
+// encodePrekeys packs a device's keys but for the one-time ones, which have keys
+// of their own, as has their number: it moves with every taking.
+func encodePrekeys(p chat.PrekeyDevice) []byte {
+	b := appendTime([]byte{prekeysVersion}, p.UpdatedAt)
+	b = appendSignedPrekey(appendStr(b, p.Identity), p.Signed)
+	b = appendBool(b, p.LastResort != nil)
+	if p.LastResort != nil {
+		b = appendSignedPrekey(b, *p.LastResort)
+	}
+	return b
+}
+
+func decodePrekeys(device chat.DeviceID, value []byte) (chat.PrekeyDevice, error) {
+	d := decode(value)
+	d.version(prekeysVersion)
+	p := chat.PrekeyDevice{Device: device, UpdatedAt: d.time(), Identity: d.bytes(), Signed: d.signedPrekey()}
+	if d.bool() {
+		last := d.signedPrekey()
+		p.LastResort = &last
+	}
+	return p, d.end()
+}
+
+func appendSignedPrekey(b []byte, p chat.SignedPrekey) []byte {
+	return appendStr(appendStr(binary.AppendUvarint(b, uint64(p.ID)), p.Public), p.Signature)
+}
+
+func (d *decoder) signedPrekey() chat.SignedPrekey {
+	id := d.uvarint()
+	if id > math.MaxUint32 && d.err == nil {
+		d.err = errors.New("a key id exceeds 32 bits")
+	}
+	return chat.SignedPrekey{Prekey: chat.Prekey{ID: uint32(id), Public: d.bytes()}, Signature: d.bytes()}
+}
+
+func encodeTime(t time.Time) []byte { return appendTime(nil, t) }
+
+func decodeTime(value []byte) (time.Time, error) {
+	d := decode(value)
+	t := d.time()
+	return t, d.end()
+}
+
+const reportVersion = 1
+
+// encodeReport packs a report without its id, which is in the key.
+func encodeReport(r chat.Report) []byte {
+	b := append(append([]byte{reportVersion}, r.Thread[:]...), r.Message[:]...)
+	return appendStr(appendStr(appendStr(appendStr(b, r.Sender), r.By), r.Reason), r.Note)
+}
+
+func decodeReport(id chat.ReportID, value []byte) (chat.Report, error) {
+	d := decode(value)
+	d.version(reportVersion)
+	r := chat.Report{
+		ID: id, Thread: d.id(), Message: d.id(), Sender: chat.UserID(d.str()), By: chat.UserID(d.str()),
+		Reason: chat.ReportReason(d.str()), Note: d.str(),
+	}
+	return r, d.end()
 }

@@ -18,7 +18,9 @@ const messageBytes = 300
 func Benchmark(b *testing.B, s Subject) {
 	b.Run("append one message", func(b *testing.B) { benchAppend(b, newFixture(b, s)) })
 	b.Run("append one message, 64 threads at once", func(b *testing.B) { benchAppendParallel(b, newFixture(b, s)) })
+	b.Run("edit one message", func(b *testing.B) { benchEdit(b, newFixture(b, s)) })
 	b.Run("page of 50 from 2000", func(b *testing.B) { benchPage(b, newFixture(b, s)) })
+	b.Run("count 100 unread of 2000", func(b *testing.B) { benchCountUnread(b, newFixture(b, s)) })
 	b.Run("marks at a message, group of 250", func(b *testing.B) { benchMarksAt(b, newFixture(b, s)) })
 	b.Run("threads of a user with 200", func(b *testing.B) { benchUserThreads(b, newFixture(b, s)) })
 }
@@ -63,7 +65,22 @@ func benchAppendParallel(b *testing.B, f *fixture) {
 	})
 }
 
-func benchPage(b *testing.B, f *fixture) {
+func benchEdit(b *testing.B, f *fixture) {
+	thread := f.group("ann", "bob")
+	sent := f.append(thread, benchDraft())[0]
+	head := f.thread(thread).Head
+	b.ReportAllocs()
+	for b.Loop() {
+		events := f.stamp(thread, head, []chat.Event{edit(sent, strings.Repeat("y", messageBytes))})
+		if _, err := f.store.Append(b.Context(), head, events); err != nil {
+			b.Fatalf("Append: %v", err)
+		}
+		head = chat.Thread{Head: head}.Apply(events[0]).Head
+	}
+}
+
+// bench2000 makes a thread of 2000 messages.
+func (f *fixture) bench2000() chat.ThreadID {
 	thread := f.group("ann", "bob")
 	for range 20 {
 		batch := make([]chat.Event, 100)
@@ -72,11 +89,28 @@ func benchPage(b *testing.B, f *fixture) {
 		}
 		f.append(thread, batch...)
 	}
+	return thread
+}
+
+func benchPage(b *testing.B, f *fixture) {
+	thread := f.bench2000()
 	b.ReportAllocs()
 	for b.Loop() {
-		page, err := f.store.Messages(b.Context(), thread, 0, 1000, true, 50)
-		if err != nil || len(page) != 50 {
-			b.Fatalf("Messages = %d, %v", len(page), err)
+		page := f.messages(thread, chat.MessageRange{Before: 1000, Viewer: "bob", NewestFirst: true, Count: 50})
+		if len(page) != 50 {
+			b.Fatalf("Messages = %d", len(page))
+		}
+	}
+}
+
+func benchCountUnread(b *testing.B, f *fixture) {
+	thread := f.bench2000()
+	now := f.clock.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		n, err := f.store.CountUnread(b.Context(), thread, "bob", 1, now, 100)
+		if err != nil || n != 100 {
+			b.Fatalf("CountUnread = %d, %v", n, err)
 		}
 	}
 }

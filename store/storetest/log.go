@@ -102,10 +102,7 @@ func testMessages(t *testing.T, f *fixture) {
 		{"none asked for", 0, 0, true, 0, nil},
 	}
 	for _, tt := range tests {
-		got, err := f.store.Messages(t.Context(), thread, tt.after, tt.before, tt.newestFirst, tt.count)
-		if err != nil {
-			t.Fatalf("%s: %v", tt.name, err)
-		}
+		got := f.messages(thread, chat.MessageRange{After: tt.after, Before: tt.before, NewestFirst: tt.newestFirst, Count: tt.count})
 		if !slices.Equal(seqs(got), tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, seqs(got), tt.want)
 		}
@@ -175,7 +172,7 @@ func testCountUnread(t *testing.T, f *fixture) {
 		{"eve", 0, 100, 5},
 	}
 	for _, tt := range tests {
-		if got, err := f.store.CountUnread(t.Context(), thread, tt.user, tt.after, tt.max); err != nil || got != tt.want {
+		if got, err := f.store.CountUnread(t.Context(), thread, tt.user, tt.after, f.clock.Now(), tt.max); err != nil || got != tt.want {
 			t.Errorf("%s after %d up to %d: %d, %v; want %d", tt.user, tt.after, tt.max, got, err, tt.want)
 		}
 	}
@@ -237,9 +234,9 @@ func testEventsAreCallers(t *testing.T, f *fixture) {
 			return e
 		},
 		"Messages": func() chat.Event {
-			m, err := f.store.Messages(t.Context(), thread, 0, 0, true, 1)
-			if err != nil || len(m) != 1 {
-				t.Fatalf("Messages = %v, %v", m, err)
+			m := f.messages(thread, chat.MessageRange{NewestFirst: true, Count: 1})
+			if len(m) != 1 {
+				t.Fatalf("%d messages, want 1", len(m))
 			}
 			return m[0]
 		},

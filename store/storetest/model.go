@@ -2,8 +2,10 @@ package storetest
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,26 +14,37 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// RunModel plays random histories on a store and on a model that keeps nothing
-// but a list of events and a list of marks, and compares what both say. Rapid
-// prints how to play a failed history again (-rapid.seed, -rapid.failfile).
-func RunModel(t *testing.T, s Subject) {
-	rapid.Check(t, func(rt *rapid.T) {
-		m := &model{fixture: newFixture(rt, s), rt: rt, logs: make(map[chat.ThreadID][]chat.Event)}
-		rt.Repeat(map[string]func(*rapid.T){
-			"create":  m.create,
-			"send":    m.send,
-			"member":  m.changeMember,
-			"mark":    m.mark,
-			"time":    func(rt *rapid.T) { m.clock.advance(rapid.SampledFrom(leaps).Draw(rt, "leap")) },
-			"history": m.compareHistory,
-			"at":      m.compareSeqAt,
-			"marks":   m.compareMarks,
-			"lists":   m.compareLists,
-		})
-		for _, id := range m.threads {
-			wantEvents(rt, "at the end, the log", m.log(id), m.logs[id])
+// Effort says how many random histories are played and how many steps each takes
+// on average. Zero is what the flags -rapid.checks and -rapid.steps say.
+type Effort struct{ Histories, Steps int }
+
+// apply sets rapid's flags until the test ends; it has no other way to be told.
+func (e Effort) apply(t *testing.T) {
+	t.Helper()
+	for name, n := range map[string]int{"rapid.checks": e.Histories, "rapid.steps": e.Steps} {
+		if n == 0 {
+			continue
 		}
+		before := flag.Lookup(name).Value.String()
+		if err := flag.Set(name, strconv.Itoa(n)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = flag.Set(name, before) })
+	}
+}
+
+// RunModel plays random histories on a store and on a model that keeps nothing
+// but lists of what was stored, and compares what both say: the model's state is
+// the fold of its logs. Rapid prints how to play a failed history again
+// (-rapid.seed, -rapid.failfile). It must not run in parallel with other tests
+// that use rapid.
+func RunModel(t *testing.T, s Subject, effort Effort) {
+	t.Helper()
+	effort.apply(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		m := newModel(rt, s)
+		rt.Repeat(m.actions())
+		m.atEnd(rt)
 	})
 }
 
@@ -40,14 +53,54 @@ var (
 	people  = []chat.UserID{"ann", "bob", "cid", "dan"}
 	devices = []chat.DeviceID{"phone", "tablet"}
 	leaps   = []time.Duration{0, time.Millisecond, time.Second, time.Hour, window / 2, window - time.Second, 2 * window}
+	emojis  = []string{"+1", "👍", ":parrot:"}
 )
 
 type model struct {
 	*fixture
-	rt      *rapid.T
 	threads []chat.ThreadID
-	logs    map[chat.ThreadID][]chat.Event
-	marks   []chat.Mark // in the order they were stored
+	logs    map[chat.ThreadID][]chat.Event // as appended
+	marks   []chat.Mark                    // in the order they were stored
+	aside   aside
+}
+
+func newModel(rt *rapid.T, s Subject) *model {
+	return &model{fixture: newFixture(rt, s), logs: make(map[chat.ThreadID][]chat.Event), aside: newAside()}
+}
+
+// actions are the steps of a history; what is to come often stands here twice.
+func (m *model) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"create":        m.create,
+		"append":        m.appendSome,
+		"append more":   m.appendSome,
+		"append again":  m.appendSome,
+		"member":        m.changeMember,
+		"mark":          m.mark,
+		"time":          func(rt *rapid.T) { m.clock.advance(rapid.SampledFrom(leaps).Draw(rt, "leap")) },
+		"seen":          m.see,
+		"block":         m.block,
+		"report":        m.fileReport,
+		"deny":          m.deny,
+		"upload":        m.uploadKeys,
+		"take":          m.takeKey,
+		"compare log":   m.compareLog,
+		"compare page":  m.comparePage,
+		"compare at":    m.compareSeqAt,
+		"compare marks": m.compareMarks,
+		"compare lists": m.compareLists,
+		"compare aside": m.compareAside,
+		"compare due":   m.compareExpired,
+	}
+}
+
+// atEnd compares everything once more.
+func (m *model) atEnd(rt *rapid.T) {
+	for _, id := range m.threads {
+		wantEvents(rt, "at the end, the log", m.log(id), present(m.logs[id]))
+		Verify(rt, m.store, id)
+	}
+	m.compareAside(rt)
 }
 
 func (m *model) anyThread(rt *rapid.T) chat.ThreadID {
@@ -57,12 +110,14 @@ func (m *model) anyThread(rt *rapid.T) chat.ThreadID {
 	return m.threads[rapid.IntRange(0, len(m.threads)-1).Draw(rt, "thread")]
 }
 
-func (m *model) state(id chat.ThreadID, through chat.Seq) (t chat.Thread) {
-	for _, e := range m.logs[id][:min(int(through), len(m.logs[id]))] {
+func (m *model) state(id chat.ThreadID) (t chat.Thread) {
+	for _, e := range m.logs[id] {
 		t = t.Apply(e)
 	}
 	return t
 }
+
+func (m *model) end(id chat.ThreadID) chat.Seq { return chat.Seq(len(m.logs[id])) }
 
 func (m *model) create(rt *rapid.T) {
 	users := rapid.Permutation(people).Draw(rt, "users")
@@ -96,20 +151,24 @@ func (m *model) pair(users []chat.UserID) (chat.ThreadID, bool) {
 	return chat.ThreadID{}, false
 }
 
-// send appends one to four messages whose keys and numbers come from a small set.
-func (m *model) send(rt *rapid.T) {
+// appendSome appends one to four events, of which no two are about the same
+// message.
+func (m *model) appendSome(rt *rapid.T) {
 	id := m.anyThread(rt)
+	free := messagesOf(m.logs[id])
+	state := m.state(id)
 	var batch []chat.Event
-	for range rapid.IntRange(1, 4).Draw(rt, "messages") {
-		e := draft(rapid.SampledFrom(people).Draw(rt, "by"), rapid.StringN(0, 20, 40).Draw(rt, "text"))
-		e.Device = rapid.SampledFrom(devices).Draw(rt, "device")
-		e.Message.ClientSeq = rapid.Int64Range(0, 60).Draw(rt, "client_seq")
-		e.Message.IdempotencyKey = fmt.Sprintf("k%d", rapid.IntRange(0, 5).Draw(rt, "key"))
-		batch = append(batch, e)
+	for range rapid.IntRange(1, 4).Draw(rt, "events") {
+		if len(free) == 0 || rapid.IntRange(0, 2).Draw(rt, "a message") == 0 {
+			batch = append(batch, m.anyMessage(rt))
+			continue
+		}
+		i := rapid.IntRange(0, len(free)-1).Draw(rt, "target")
+		batch = append(batch, anyOverlay(rt, state, free[i]))
+		free = slices.Delete(free, i, i+1)
 	}
-	head := m.state(id, m.end(id)).Head
-	events := m.stamp(id, head, batch)
-	n, err := m.store.Append(rt.Context(), head, events)
+	events := m.stamp(id, state.Head, batch)
+	n, err := m.store.Append(rt.Context(), state.Head, events)
 	for i, e := range events {
 		by, existing := m.duplicate(e)
 		if by == "" {
@@ -118,7 +177,7 @@ func (m *model) send(rt *rapid.T) {
 		}
 		var dup *chat.DuplicateError
 		if n != i || !errors.As(err, &dup) || dup.By != by || !sameEvent(dup.Existing, existing) {
-			rt.Fatalf("Append = %d, %v; want %d and a duplicate by %s of %s", n, err, i, by, existing.ID)
+			rt.Fatalf("Append = %d, %v; want %d and a duplicate by %s of %s", n, err, i, by, describe(existing))
 		}
 		return
 	}
@@ -127,13 +186,51 @@ func (m *model) send(rt *rapid.T) {
 	}
 }
 
-func (m *model) end(id chat.ThreadID) chat.Seq { return chat.Seq(len(m.logs[id])) }
+// anyMessage drafts a message whose key and number come from a small set.
+func (m *model) anyMessage(rt *rapid.T) chat.Event {
+	e := draft(rapid.SampledFrom(people).Draw(rt, "by"), rapid.StringN(0, 20, 40).Draw(rt, "text"))
+	e.Device = rapid.SampledFrom(devices).Draw(rt, "device")
+	e.Message.ClientSeq = rapid.Int64Range(0, 60).Draw(rt, "client_seq")
+	e.Message.IdempotencyKey = fmt.Sprintf("k%d", rapid.IntRange(0, 5).Draw(rt, "key"))
+	if rapid.IntRange(0, 3).Draw(rt, "hides") == 0 {
+		e.Message.HiddenFrom = rapid.SampledFrom(people).Draw(rt, "from")
+	}
+	if rapid.IntRange(0, 2).Draw(rt, "expires") == 0 {
+		e.Message.ExpiresAt = m.clock.Now().Add(rapid.SampledFrom(leaps[1:]).Draw(rt, "ttl"))
+	}
+	return e
+}
 
+// anyOverlay drafts an event about a message.
+func anyOverlay(rt *rapid.T, state chat.Thread, message chat.Event) chat.Event {
+	by := rapid.SampledFrom(people).Draw(rt, "by")
+	switch rapid.SampledFrom([]string{"edit", "delete", "reaction", "redelivery", "pin"}).Draw(rt, "kind") {
+	case "edit":
+		return edit(message, rapid.StringN(0, 20, 40).Draw(rt, "text"))
+	case "delete":
+		return deletion(message, rapid.SampledFrom([]chat.DeleteReason{chat.DeletedBySender, chat.DeletedByExpiry}).Draw(rt, "reason"))
+	case "reaction":
+		e := reaction(message, by, rapid.SampledFrom(emojis).Draw(rt, "emoji"))
+		e.Reaction.Removed = rapid.Bool().Draw(rt, "removed")
+		return e
+	case "redelivery":
+		return redelivery(message)
+	}
+	if slices.ContainsFunc(state.Pins, func(p chat.Pin) bool { return p.Seq == message.Seq }) {
+		return unpin(message, by)
+	}
+	return pin(message, by)
+}
+
+// duplicate is what a store must find a message to be a duplicate of.
 func (m *model) duplicate(e chat.Event) (by chat.DuplicateOf, existing chat.Event) {
+	if e.Kind != chat.KindMessage {
+		return "", chat.Event{}
+	}
 	oldest := m.clock.Now().Add(-window)
 	for _, log := range m.logs {
-		for _, old := range log {
-			if old.Message == nil || old.By != e.By {
+		for _, old := range messagesOf(present(log)) {
+			if old.By != e.By {
 				continue
 			}
 			if old.Message.IdempotencyKey == e.Message.IdempotencyKey && !old.At().Before(oldest) {
@@ -149,10 +246,9 @@ func (m *model) duplicate(e chat.Event) (by chat.DuplicateOf, existing chat.Even
 
 func (m *model) changeMember(rt *rapid.T) {
 	id := m.anyThread(rt)
-	state := m.state(id, m.end(id))
 	user := rapid.SampledFrom(people).Draw(rt, "user")
 	d := addition(user)
-	if _, in := state.Participant(user); in {
+	if _, in := m.state(id).Participant(user); in {
 		d = removal("ann", user)
 	}
 	m.logs[id] = append(m.logs[id], m.append(id, d)...)
@@ -165,12 +261,18 @@ func (m *model) mark(rt *rapid.T) {
 		Kind: rapid.SampledFrom([]chat.MarkKind{chat.Delivered, chat.Read}).Draw(rt, "kind"),
 		Seq:  chat.Seq(rapid.Uint64Range(1, uint64(m.end(id))).Draw(rt, "seq")),
 	}
+	if messages := messagesOf(m.logs[id]); len(messages) > 0 && rapid.Bool().Draw(rt, "names a message") {
+		mark.Message = rapid.SampledFrom(messages).Draw(rt, "message").ID
+	}
 	want := m.present(mark)
 	stored, prev, moved := m.putMark(mark)
 	if prev != want || moved != (mark.Seq > want.Seq) {
 		rt.Fatalf("PutMark(%d): prev %+v, moved %v; want prev %+v", mark.Seq, prev, moved, want)
 	}
 	if moved {
+		if stored.Message.Compare(prev.Message) < 0 {
+			stored.Message = prev.Message
+		}
 		m.marks = append(m.marks, stored)
 	}
 }
@@ -183,105 +285,4 @@ func (m *model) present(of chat.Mark) (last chat.Mark) {
 		}
 	}
 	return last
-}
-
-func (m *model) compareMarks(rt *rapid.T) {
-	id := m.anyThread(rt)
-	seq := chat.Seq(rapid.Uint64Range(0, uint64(m.end(id))+1).Draw(rt, "seq"))
-	want := make([]chat.Marks, len(people))
-	for i, u := range people {
-		want[i].User = u
-		for _, k := range slices.Backward(m.marks) { // ends at the first at or above seq, or at the last
-			at := &want[i].Delivered
-			if k.Kind == chat.Read {
-				at = &want[i].Read
-			}
-			if k.Thread == id && k.User == u && k.Seq >= seq && (seq > 0 || at.Seq == 0) {
-				*at = k
-			}
-		}
-	}
-	m.wantMarks(id, seq, want...)
-}
-
-func (m *model) compareHistory(rt *rapid.T) {
-	id := m.anyThread(rt)
-	edge := rapid.Uint64Range(0, uint64(m.end(id))+2)
-	after, before := chat.Seq(edge.Draw(rt, "after")), chat.Seq(edge.Draw(rt, "before"))
-	count := rapid.IntRange(0, 6).Draw(rt, "count")
-	newestFirst := rapid.Bool().Draw(rt, "newest first")
-	var events, messages []chat.Event
-	for _, e := range m.logs[id] {
-		if e.Seq > after && e.Seq <= before && len(events) < count {
-			events = append(events, e)
-		}
-		if e.Seq > after && (e.Seq < before || before == 0) && e.Kind == chat.KindMessage {
-			messages = append(messages, e)
-		}
-	}
-	wantEvents(rt, "Events", m.events(id, after, before, chat.Limit{Count: count, Bytes: 1 << 20}), events)
-	if newestFirst {
-		slices.Reverse(messages)
-	}
-	got, err := m.store.Messages(rt.Context(), id, after, before, newestFirst, count)
-	if err != nil {
-		rt.Fatalf("Messages: %v", err)
-	}
-	wantEvents(rt, "Messages", got, messages[:min(count, len(messages))])
-}
-
-func (m *model) compareSeqAt(rt *rapid.T) {
-	id := m.anyThread(rt)
-	seq := chat.Seq(rapid.Uint64Range(0, uint64(m.end(id))+1).Draw(rt, "seq"))
-	want := m.state(id, seq).Users()
-	slices.Sort(want)
-	if got := m.participantsAt(id, seq); !slices.Equal(got, want) {
-		rt.Fatalf("ParticipantsAt(%d) = %v, want %v", seq, got, want)
-	}
-	at := chat.EventIDAt(m.clock.Now().Add(-rapid.SampledFrom(leaps).Draw(rt, "ago")))
-	first := slices.IndexFunc(m.logs[id], func(e chat.Event) bool { return e.ID.Compare(at) >= 0 })
-	if first < 0 {
-		first = len(m.logs[id])
-	}
-	if got, err := m.store.SeqAt(rt.Context(), id, at); err != nil || got != chat.Seq(first+1) {
-		rt.Fatalf("SeqAt(%s) = %d, %v; want %d", at, got, err, first+1)
-	}
-}
-
-func (m *model) compareLists(rt *rapid.T) {
-	user := rapid.SampledFrom(people).Draw(rt, "user")
-	lines, err := m.store.UserThreads(rt.Context(), user)
-	if err != nil {
-		rt.Fatalf("UserThreads: %v", err)
-	}
-	got := make(map[chat.ThreadID]chat.UserThread)
-	for _, line := range lines {
-		got[line.Thread] = line
-	}
-	for _, id := range m.threads {
-		stints := make(map[chat.UserID]chat.UserThread)
-		var state chat.Thread
-		unread := 0
-		for _, e := range m.logs[id] {
-			next := state.Apply(e)
-			follow(stints, state, next)
-			state = next
-			if e.Kind == chat.KindMessage && e.By != user {
-				unread++
-			}
-		}
-		want, was := stints[user]
-		if want.Head = state.Head; was && got[id] != want {
-			rt.Fatalf("%s's line is %+v, want %+v", user, got[id], want)
-		}
-		if _, listed := got[id]; listed != was {
-			rt.Fatalf("%s is listed in %s: %v, want %v", user, id, listed, was)
-		}
-		if n, err := m.store.CountUnread(rt.Context(), id, user, 0, 5); err != nil || n != min(unread, 5) {
-			rt.Fatalf("CountUnread = %d, %v; want %d up to 5", n, err, unread)
-		}
-	}
-	if len(got) > len(m.threads) {
-		rt.Fatalf("%s is in %d threads of %d", user, len(got), len(m.threads))
-	}
 }

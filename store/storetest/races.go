@@ -1,13 +1,14 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -21,10 +22,16 @@ var raceScenarios = []scenario{
 	{"racing sends with one key store one message", testRacingKey},
 	{"racing creations of a 1:1 make one thread", testRacingPairs},
 	{"racing marks end at the highest, each stored once", testRacingMarks},
+	{"racing changes of one message all count", testRacingOverlays},
+	{"an edit never shows what it replaced", testReadersDuringEdits},
+	{"racing blocks are one, with the time of one of them", testRacingBlocks},
+	{"racing sightings end at the latest", testRacingLastSeen},
 }
 
 // race runs do for each racer and waits for all.
-func race(do func(i int)) {
+func race(do func(i int)) { raceOf(racers, do) }
+
+func raceOf(racers int, do func(i int)) {
 	start := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range racers {
@@ -202,61 +209,104 @@ func testRacingMarks(t *testing.T, f *fixture) {
 	}
 }
 
-func testPing(t *testing.T, f *fixture) {
-	if err := f.store.Ping(t.Context()); err != nil {
-		t.Errorf("Ping: %v", err)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := f.store.Ping(ended); err == nil {
-		t.Error("Ping with an ended context says that the store can serve")
-	}
-}
-
-func testEndedContext(t *testing.T, f *fixture) {
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
+func testRacingOverlays(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
-	head := f.thread(thread).Head
-	if n, err := f.store.Append(ended, head, f.stamp(thread, head, drafts("ann", 1))); n != 0 || err == nil {
-		t.Errorf("Append = %d, %v; want an error", n, err)
+	sent := f.append(thread, draft("ann", "hello"))[0]
+	race(func(i int) {
+		user := chat.UserID(fmt.Sprintf("user%d", i))
+		for _, d := range []chat.Event{
+			reaction(sent, user, "+1"), edit(sent, string(user)), reaction(sent, user, string(user)), unreaction(sent, user, string(user)),
+		} {
+			if _, n, err := f.tryAppend(thread, d); n != 1 || err != nil {
+				t.Errorf("Append = %d, %v", n, err)
+				return
+			}
+		}
+	})
+	log := Verify(t, f.store, thread)
+	var last chat.Event
+	for _, e := range log {
+		if e.Kind == chat.KindEdit {
+			last = e
+		}
 	}
-	if _, moved, err := f.store.PutMark(ended, chat.Mark{Thread: thread, User: "bob", Kind: chat.Read, Seq: 1, At: f.clock.Now()}); moved || err == nil {
-		t.Errorf("PutMark moved %v, %v; want an error", moved, err)
+	m := f.message(sent.ID).Message
+	if len(log) != 2+4*racers || len(m.Reactions) != 1 || len(m.Reactions[0].By) != racers {
+		t.Errorf("%d events led to the reactions %+v", len(log), m.Reactions)
 	}
-	if err := f.store.CreateThread(ended, f.creation(chat.OneToOne, "ann", "bob")); err == nil {
-		t.Error("CreateThread succeeded")
-	}
-	if got := f.thread(thread).Head; got != head {
-		t.Errorf("the head moved to %+v", got)
-	}
-	f.wantMarks(thread, 0, chat.Marks{User: "bob"})
-	if lines, err := f.store.UserThreads(t.Context(), "ann"); err != nil || len(lines) != 1 {
-		t.Errorf("ann is in %d threads, %v; want 1", len(lines), err)
+	if !m.EditedAt.Equal(last.At()) {
+		t.Errorf("edited at %v, the last edit was at %v", m.EditedAt, last.At())
 	}
 }
 
-func testReopen(t *testing.T, s Subject) {
-	f := newFixture(t, s)
-	pair := f.creation(chat.OneToOne, "ann", "bob")
-	if err := f.store.CreateThread(t.Context(), pair); err != nil {
-		t.Fatalf("CreateThread: %v", err)
-	}
-	group := f.group("ann", "bob", "cid")
-	sent := f.append(group, draft("ann", "hello"), removal("ann", "cid"), draft("bob", "hi"))
-	mark, _, _ := f.putMark(chat.Mark{Thread: group, User: "bob", Kind: chat.Read, Seq: 2, Message: sent[0].ID})
-	before := f.thread(group)
+// While one goroutine edits, others read the log: no edit comes with content
+// that is older than it, which its reader would keep.
+func testReadersDuringEdits(t *testing.T, f *fixture) {
+	thread := f.group("ann", "bob")
+	sent := f.append(thread, draft("ann", "2"))[0]
+	var done atomic.Bool
+	race(func(i int) {
+		if i == 0 {
+			defer done.Store(true)
+			for range 40 {
+				next := f.thread(thread).Head.Seq + 1
+				if _, n, err := f.tryAppend(thread, edit(sent, fmt.Sprint(next))); n != 1 {
+					t.Errorf("Append = %d, %v", n, err)
+					return
+				}
+			}
+			return
+		}
+		for !done.Load() {
+			head := f.userThread("bob", thread).Head
+			log := f.events(thread, head.Seq-1, head.Seq, chat.Limit{Count: 1, Bytes: 1 << 20})
+			if len(log) != 1 || log[0].Kind == chat.KindThread {
+				t.Errorf("the head is event %d, the log has %v", head.Seq, seqs(log))
+				return
+			}
+			for what, m := range map[string]*chat.Message{"the log": log[0].Message, "Message": f.message(sent.ID).Message} {
+				if shown, err := strconv.Atoi(string(m.Ciphertext)); err != nil || chat.Seq(shown) < head.Seq {
+					t.Errorf("%s has content %q though event %d is there", what, m.Ciphertext, head.Seq)
+					return
+				}
+			}
+		}
+	})
+}
 
-	f.store = s.Reopen(t, f.store)
-	if got := f.thread(group); !sameThread(got, before) {
-		t.Errorf("the thread is %+v, was %+v", got, before)
+func testRacingBlocks(t *testing.T, f *fixture) {
+	now := f.clock.Now()
+	var told [racers]chat.Block
+	race(func(i int) {
+		b := chat.Block{User: "ann", Blocked: "bob", At: now.Add(time.Duration(i) * time.Second)}
+		if err := f.store.PutBlock(t.Context(), b); err != nil {
+			t.Errorf("PutBlock: %v", err)
+			return
+		}
+		if blocks, err := f.store.Blocks(t.Context(), "ann"); err != nil || len(blocks) != 1 {
+			t.Errorf("Blocks = %+v, %v", blocks, err)
+		} else {
+			told[i] = blocks[0]
+		}
+	})
+	for _, b := range told {
+		if b != told[0] {
+			t.Errorf("the block was %+v and %+v", told[0], b)
+		}
 	}
-	wantEvents(t, "the log", f.log(group)[1:], sent)
-	f.wantMarks(group, 1, chat.Marks{User: "bob", Read: mark})
-	f.wantDuplicate("a retry", group, resend(sent[0], draft("ann", "")), chat.ByIdempotencyKey, sent[0])
-	f.wantDuplicate("its client_seq", group, resend(draft("ann", ""), sent[0]), chat.ByClientSeq, sent[0])
-	var exists *chat.PairExistsError
-	if err := f.store.CreateThread(t.Context(), f.creation(chat.OneToOne, "bob", "ann")); !errors.As(err, &exists) || exists.Thread != pair.Thread {
-		t.Errorf("the pair is %v, want %s", err, pair.Thread)
+	f.wantBlocks("ann", sortedBlocks(told[:1])...)
+}
+
+func testRacingLastSeen(t *testing.T, f *fixture) {
+	now := f.clock.Now()
+	race(func(i int) {
+		for n := range 6 {
+			if err := f.store.PutLastSeen(t.Context(), "ann", now.Add(time.Duration((i+n*racers)*7%60)*time.Second)); err != nil {
+				t.Errorf("PutLastSeen: %v", err)
+			}
+		}
+	})
+	if got, err := f.store.LastSeen(t.Context(), "ann"); err != nil || !got.Equal(now.Add(59*time.Second)) {
+		t.Errorf("last seen at %v, %v; want %v", got, err, now.Add(59*time.Second))
 	}
 }

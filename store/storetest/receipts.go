@@ -10,7 +10,7 @@ import (
 
 var receiptScenarios = []scenario{
 	{"marks only rise", testMarksRise},
-	{"a mark without a message keeps the one before", testMarkMessage},
+	{"a mark keeps the newest message any of its kind had", testMarkMessage},
 	{"the first mark at or above a seq is exact, however old", testMarksAt},
 	{"marks come in the order asked for", testMarksOrder},
 	{"marks of different threads, users and kinds stay apart", testMarksApart},
@@ -19,6 +19,7 @@ var receiptScenarios = []scenario{
 var deviceScenarios = []scenario{
 	{"a device's position comes back", testPosition},
 	{"positions are the caller's", testPositionIsCallers},
+	{"when a user was last seen only rises", testLastSeen},
 }
 
 func testMarksRise(t *testing.T, f *fixture) {
@@ -67,15 +68,25 @@ func (f *fixture) wantMarks(thread chat.ThreadID, seq chat.Seq, want ...chat.Mar
 
 func testMarkMessage(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
-	id := mint(chat.EventID{}, f.clock.Now())
-	f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Read, Seq: 1})
-	f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Read, Seq: 2, Message: id})
-	third, prev, _ := f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Read, Seq: 3})
-	if prev.Message != id {
-		t.Errorf("the second mark has message %s, want %s", prev.Message, id)
+	old := mint(chat.EventID{}, f.clock.Now())
+	newer := mint(old, f.clock.Now().Add(time.Second))
+	newest := mint(newer, newer.Timestamp())
+	var none chat.MessageID
+	var kept chat.Mark
+	for i, step := range []struct{ given, kept chat.MessageID }{
+		{none, none}, {newer, newer}, {none, newer}, {old, newer}, {newer, newer}, {newest, newest}, {newer, newest}, {none, newest},
+	} {
+		mark, prev, moved := f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Read, Seq: chat.Seq(10 + i), Message: step.given})
+		if !moved || prev != kept {
+			t.Errorf("mark %d: moved %v, prev %+v; want prev %+v", i+1, moved, prev, kept)
+		}
+		kept = mark
+		kept.Message = step.kept
+		f.wantMarks(thread, 0, chat.Marks{User: "bob", Read: kept})
+		f.wantMarks(thread, chat.Seq(10+i), chat.Marks{User: "bob", Read: kept})
 	}
-	third.Message = id
-	f.wantMarks(thread, 0, chat.Marks{User: "bob", Read: third})
+	other, _, _ := f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Delivered, Seq: 5, Message: old})
+	f.wantMarks(thread, 0, chat.Marks{User: "bob", Delivered: other, Read: kept})
 }
 
 func testMarksAt(_ *testing.T, f *fixture) {
@@ -180,4 +191,32 @@ func testPositionIsCallers(t *testing.T, f *fixture) {
 		}
 		got.Cursors[thread] = 98
 	}
+}
+
+func testLastSeen(t *testing.T, f *fixture) {
+	want := func(user chat.UserID, at time.Time) {
+		t.Helper()
+		if got, err := f.store.LastSeen(t.Context(), user); err != nil || !got.Equal(at) || got.IsZero() != at.IsZero() {
+			t.Errorf("%s was last seen at %v, %v; want %v", user, got, err, at)
+		}
+	}
+	put := func(user chat.UserID, at time.Time) {
+		t.Helper()
+		if err := f.store.PutLastSeen(t.Context(), user, at); err != nil {
+			t.Fatalf("PutLastSeen: %v", err)
+		}
+	}
+	now := f.clock.Now()
+	want("ann", time.Time{})
+	put("ann", now)
+	want("ann", now)
+	for range 2 {
+		put("ann", now.Add(time.Second))
+		want("ann", now.Add(time.Second))
+	}
+	put("ann", now)
+	want("ann", now.Add(time.Second))
+	want("an", time.Time{})
+	put("an", now)
+	want("ann", now.Add(time.Second))
 }

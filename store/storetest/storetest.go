@@ -7,11 +7,9 @@
 package storetest
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -44,7 +42,10 @@ var window = chat.DefaultLimits.IdempotencyWindow
 
 // Run runs the suite, one store for each test.
 func Run(t *testing.T, s Subject) {
-	for _, group := range [][]scenario{threadScenarios, logScenarios, duplicateScenarios, receiptScenarios, deviceScenarios, raceScenarios} {
+	for _, group := range [][]scenario{
+		threadScenarios, pinScenarios, logScenarios, overlayScenarios, hiddenScenarios, expiryScenarios, duplicateScenarios,
+		receiptScenarios, deviceScenarios, prekeyScenarios, blockScenarios, moderationScenarios, raceScenarios,
+	} {
 		for _, sc := range group {
 			t.Run(sc.name, func(t *testing.T) { sc.play(t, newFixture(t, s)) })
 		}
@@ -97,46 +98,6 @@ func newFixture(tb TB, s Subject) *fixture {
 	return &fixture{tb: tb, store: s.Open(tb, c.Now), clock: c}
 }
 
-// mint makes the id after prev: of the given time, or of prev's if that is later.
-func mint(prev chat.EventID, now time.Time) chat.EventID {
-	id := chat.EventIDAt(now)
-	_, _ = rand.Read(id[6:]) // never fails
-	if id.Compare(prev) > 0 {
-		return id
-	}
-	id = prev
-	for i := len(id) - 1; i >= 0; i-- {
-		if id[i]++; id[i] != 0 {
-			break
-		}
-	}
-	return id
-}
-
-func newThreadID() (id chat.ThreadID) {
-	_, _ = rand.Read(id[:]) // never fails
-	return id
-}
-
-// creation is the first event of a new thread; the first user makes it.
-func (f *fixture) creation(kind chat.ThreadType, users ...chat.UserID) chat.Event {
-	change := &chat.ThreadChange{Event: chat.ThreadCreated, Type: kind}
-	for i, u := range users {
-		role := chat.Member
-		if i == 0 && kind == chat.Group {
-			role = chat.Admin
-		}
-		change.Members = append(change.Members, chat.InitialMember{User: u, Role: role})
-	}
-	if kind == chat.Group {
-		change.Title = "the group"
-	}
-	return chat.Event{
-		Thread: newThreadID(), Seq: 1, ID: mint(chat.EventID{}, f.clock.Now()),
-		Kind: chat.KindThread, By: users[0], Device: "phone", Change: change,
-	}
-}
-
 // group makes a group of the given users.
 func (f *fixture) group(users ...chat.UserID) chat.ThreadID {
 	f.tb.Helper()
@@ -145,53 +106,6 @@ func (f *fixture) group(users ...chat.UserID) chat.ThreadID {
 		f.tb.Fatalf("CreateThread: %v", err)
 	}
 	return e.Thread
-}
-
-// draft is a message that is not stamped with thread, seq and id yet. No two
-// drafts share a client_seq or a key.
-func draft(by chat.UserID, text string) chat.Event {
-	var unique [8]byte
-	_, _ = rand.Read(unique[:]) // never fails
-	n := int64(0)
-	for _, b := range unique[:7] {
-		n = n<<8 | int64(b)
-	}
-	return chat.Event{Kind: chat.KindMessage, By: by, Device: "phone", Message: &chat.Message{
-		Ciphertext: []byte(text), ContentType: chat.Text, ClientSeq: n,
-		IdempotencyKey: fmt.Sprintf("key-%x", unique), BodyHash: [32]byte{1, 2, 3},
-	}}
-}
-
-// drafts are n drafts of one sender.
-func drafts(by chat.UserID, n int) []chat.Event {
-	events := make([]chat.Event, n)
-	for i := range events {
-		events[i] = draft(by, fmt.Sprintf("message %d", i+1))
-	}
-	return events
-}
-
-func change(by chat.UserID, c chat.ThreadChange) chat.Event {
-	return chat.Event{Kind: chat.KindThread, By: by, Device: "phone", Change: &c}
-}
-
-func addition(user chat.UserID) chat.Event {
-	return change("ann", chat.ThreadChange{Event: chat.ParticipantAdded, User: user, Role: chat.Member})
-}
-
-func removal(by, user chat.UserID) chat.Event {
-	return change(by, chat.ThreadChange{Event: chat.ParticipantRemoved, User: user})
-}
-
-// stamp gives drafts their places after a head.
-func (f *fixture) stamp(thread chat.ThreadID, head chat.Head, drafts []chat.Event) []chat.Event {
-	events := slices.Clone(drafts)
-	last := head.ID
-	for i := range events {
-		last = mint(last, f.clock.Now())
-		events[i].Thread, events[i].Seq, events[i].ID = thread, head.Seq+1+chat.Seq(i), last
-	}
-	return events
 }
 
 // tryAppend stamps drafts for the thread's present head and appends them, again
@@ -251,14 +165,47 @@ func (f *fixture) events(thread chat.ThreadID, after, through chat.Seq, limit ch
 	return events
 }
 
-func (f *fixture) participantsAt(thread chat.ThreadID, seq chat.Seq) []chat.UserID {
+// participantsAt gives the stints that cover an event, in order of their users.
+func (f *fixture) participantsAt(thread chat.ThreadID, seq chat.Seq) []chat.Stint {
 	f.tb.Helper()
-	users, err := f.store.ParticipantsAt(f.tb.Context(), thread, seq)
+	stints, err := f.store.ParticipantsAt(f.tb.Context(), thread, seq)
 	if err != nil {
 		f.tb.Fatalf("ParticipantsAt(%d): %v", seq, err)
 	}
-	slices.Sort(users)
-	return users
+	return sortedStints(stints)
+}
+
+func sortedStints(stints []chat.Stint) []chat.Stint {
+	slices.SortFunc(stints, func(a, b chat.Stint) int { return cmp.Compare(a.User, b.User) })
+	return stints
+}
+
+func (f *fixture) messages(thread chat.ThreadID, r chat.MessageRange) []chat.Event {
+	f.tb.Helper()
+	messages, err := f.store.Messages(f.tb.Context(), thread, r)
+	if err != nil {
+		f.tb.Fatalf("Messages(%+v): %v", r, err)
+	}
+	return messages
+}
+
+func (f *fixture) message(id chat.MessageID) chat.Event {
+	f.tb.Helper()
+	e, err := f.store.Message(f.tb.Context(), id)
+	if err != nil {
+		f.tb.Fatalf("Message(%s): %v", id, err)
+	}
+	return e
+}
+
+// unread counts all that is unread for a user at the clock's time, up to 1000.
+func (f *fixture) unread(thread chat.ThreadID, user chat.UserID) int {
+	f.tb.Helper()
+	n, err := f.store.CountUnread(f.tb.Context(), thread, user, 0, f.clock.Now(), 1000)
+	if err != nil {
+		f.tb.Fatalf("CountUnread of %s: %v", user, err)
+	}
+	return n
 }
 
 // putMark puts a mark at the clock's time and gives it as it should be stored.
@@ -270,42 +217,4 @@ func (f *fixture) putMark(m chat.Mark) (stored, prev chat.Mark, moved bool) {
 		f.tb.Fatalf("PutMark(%+v): %v", m, err)
 	}
 	return m, prev, moved
-}
-
-// seqs are the seqs of events, for messages of failed tests.
-func seqs(events []chat.Event) []chat.Seq {
-	out := make([]chat.Seq, len(events))
-	for i, e := range events {
-		out[i] = e.Seq
-	}
-	return out
-}
-
-// sameEvent compares events by all they hold.
-func sameEvent(a, b chat.Event) bool {
-	if (a.Message == nil) != (b.Message == nil) || (a.Change == nil) != (b.Change == nil) {
-		return false
-	}
-	if a.Message != nil {
-		x, y := *a.Message, *b.Message
-		if !bytes.Equal(x.Ciphertext, y.Ciphertext) || !x.ExpiresAt.Equal(y.ExpiresAt) {
-			return false
-		}
-		x.Ciphertext, y.Ciphertext, x.ExpiresAt, y.ExpiresAt = nil, nil, time.Time{}, time.Time{}
-		if fmt.Sprintf("%+v", x) != fmt.Sprintf("%+v", y) {
-			return false
-		}
-	}
-	if a.Change != nil && fmt.Sprintf("%+v", *a.Change) != fmt.Sprintf("%+v", *b.Change) {
-		return false
-	}
-	return a.Thread == b.Thread && a.Seq == b.Seq && a.ID == b.ID && a.Kind == b.Kind && a.By == b.By && a.Device == b.Device
-}
-
-// wantEvents fails the test unless got is exactly want, in order.
-func wantEvents(tb TB, what string, got, want []chat.Event) {
-	tb.Helper()
-	if !slices.EqualFunc(got, want, sameEvent) {
-		tb.Errorf("%s: events %v, want %v (or their contents differ)", what, seqs(got), seqs(want))
-	}
 }

@@ -17,7 +17,7 @@ var threadScenarios = []scenario{
 	{"the thread is its log replayed", testThreadFollowsLog},
 	{"a user's list has the threads it is and was in", testUserThreads},
 	{"who comes back has joined at its return", testRejoin},
-	{"participants at any seq are those of that moment", testParticipantsAt},
+	{"participants at any seq are those of that moment, with the stint it was in", testParticipantsAt},
 	{"ids that begin alike stay apart", testSimilarIDs},
 	{"threads handed out are the caller's", testThreadIsCallers},
 	{"ping answers, and not for an ended context", testPing},
@@ -113,7 +113,7 @@ func testAbsence(t *testing.T, f *fixture) {
 	if seq, err := f.store.SeqAt(ctx, nowhere, chat.EventID{}); err != nil || seq != 1 {
 		t.Errorf("SeqAt = %d, %v; want 1", seq, err)
 	}
-	if n, err := f.store.CountUnread(ctx, nowhere, "ann", 0, 100); err != nil || n != 0 {
+	if n, err := f.store.CountUnread(ctx, nowhere, "ann", 0, f.clock.Now(), 100); err != nil || n != 0 {
 		t.Errorf("CountUnread = %d, %v; want 0", n, err)
 	}
 	events := f.stamp(nowhere, chat.Head{}, drafts("ann", 1))
@@ -198,15 +198,21 @@ func testParticipantsAt(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	f.append(thread, draft("ann", "2"), addition("cid"), removal("ann", "bob"), draft("ann", "5"))
 	f.append(thread, addition("bob"), removal("ann", "cid"))
-	for seq, want := range [][]chat.UserID{
+	f.append(thread, removal("ann", "bob"), addition("bob"))
+	ann := chat.Stint{User: "ann", JoinedSeq: 1}
+	bob := []chat.Stint{{User: "bob", JoinedSeq: 1, LeftSeq: 4}, {User: "bob", JoinedSeq: 6, LeftSeq: 8}, {User: "bob", JoinedSeq: 9}}
+	cid := chat.Stint{User: "cid", JoinedSeq: 3, LeftSeq: 7}
+	for seq, want := range [][]chat.Stint{
 		0: {},
-		1: {"ann", "bob"},
-		2: {"ann", "bob"},
-		3: {"ann", "bob", "cid"},
-		4: {"ann", "cid"},
-		5: {"ann", "cid"},
-		6: {"ann", "bob", "cid"},
-		7: {"ann", "bob"},
+		1: {ann, bob[0]},
+		2: {ann, bob[0]},
+		3: {ann, bob[0], cid},
+		4: {ann, cid},
+		5: {ann, cid},
+		6: {ann, bob[1], cid},
+		7: {ann, bob[1]},
+		8: {ann},
+		9: {ann, bob[2]},
 	} {
 		if got := f.participantsAt(thread, chat.Seq(seq)); !slices.Equal(got, want) {
 			t.Errorf("at event %d: %v, want %v", seq, got, want)
@@ -248,14 +254,4 @@ func testThreadIsCallers(t *testing.T, f *fixture) {
 	if got := f.log(e.Thread)[0].Change.Members[0].User; got != "ann" {
 		t.Errorf("the log names %q as the creator", got)
 	}
-}
-
-func sameThread(a, b chat.Thread) bool {
-	return a.ID == b.ID && a.Type == b.Type && a.Title == b.Title && a.CreatedAt.Equal(b.CreatedAt) &&
-		a.CreatedBy == b.CreatedBy && a.Head == b.Head &&
-		slices.EqualFunc(a.Participants, b.Participants, func(p, q chat.Participant) bool {
-			same := p.JoinedAt.Equal(q.JoinedAt)
-			p.JoinedAt, q.JoinedAt = time.Time{}, time.Time{}
-			return same && p == q
-		})
 }

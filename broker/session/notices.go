@@ -1,0 +1,111 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// HandleNotice leaves a notice with the sessions it concerns. It waits for none of
+// them.
+func (r *Registry) HandleNotice(n chat.Notice) {
+	switch {
+	case n.Event != nil:
+		r.handleEvent(n.Audience, *n.Event)
+	case n.Receipt != nil:
+		r.handleReceipt(n.Audience, *n.Receipt)
+	case n.Failure != nil:
+		r.handleFailure(n.Audience, *n.Failure)
+	case n.PrekeysLow != nil:
+		r.handlePrekeysLow(n.Audience, *n.PrekeysLow)
+	}
+}
+
+// HandleLoss has every session look for what it may have missed.
+func (r *Registry) HandleLoss() {
+	r.tails.clear()
+	for _, s := range r.all() {
+		s.resync()
+	}
+}
+
+func (r *Registry) handleEvent(audience []chat.UserID, e chat.Event) {
+	if rewrites(e) { // whoever holds its message, of the audience or not
+		r.tails.rewritten(e)
+	}
+	cached := false
+	for _, user := range audience {
+		for _, s := range r.of(user) {
+			if !cached { // before the first wake, and only if somebody here reads it
+				r.tails.put(e)
+				cached = true
+			}
+			s.wake(e.Thread, e.Seq)
+		}
+	}
+}
+
+func (r *Registry) handleReceipt(audience []chat.UserID, rc chat.Receipt) {
+	key := receiptKey{thread: rc.Thread, by: rc.User, kind: string(rc.Kind)}
+	if rc.Kind == chat.Delivered {
+		for _, sender := range rc.Senders {
+			if sessions := r.of(sender.User); len(sessions) > 0 {
+				r.tell(sessions, key, contracts.DeliveredFrame(rc, sender.Message))
+			}
+		}
+		return
+	}
+	var frame contracts.Frame
+	for _, user := range audience {
+		sessions := r.of(user)
+		if len(sessions) == 0 {
+			continue
+		}
+		if frame == nil {
+			frame = contracts.ReadFrame(rc)
+		}
+		if user == rc.User { // the reader's other devices
+			sessions = slices.DeleteFunc(slices.Clone(sessions), func(s *Session) bool { return s.device == rc.Device })
+		}
+		r.tell(sessions, key, frame)
+	}
+}
+
+func (r *Registry) handleFailure(audience []chat.UserID, f chat.Failure) {
+	for _, sender := range audience {
+		sessions := r.of(sender)
+		if len(sessions) == 0 {
+			continue
+		}
+		for _, by := range f.Users {
+			key := receiptKey{thread: f.Thread, by: by, kind: contracts.FrameFailed, message: f.Message}
+			r.tell(sessions, key, contracts.FailedFrame(f, by))
+		}
+	}
+}
+
+func (r *Registry) handlePrekeysLow(audience []chat.UserID, low chat.PrekeysLow) {
+	for _, user := range audience {
+		for _, s := range r.of(user) {
+			if s.device == low.Device {
+				s.tell(contracts.PrekeysLowFrame(low.Left))
+			}
+		}
+	}
+}
+
+// tell queues a receipt with those of the sessions that get its thread's frames.
+func (r *Registry) tell(sessions []*Session, key receiptKey, frame contracts.Frame) {
+	for _, s := range sessions {
+		s.mu.Lock()
+		wanted := !s.ended && s.interest.frames(key.thread).ok
+		if wanted && !s.inbox.receipts.put(key, frame) {
+			r.stats.receiptsDropped.Add(1)
+		}
+		s.mu.Unlock()
+		if wanted {
+			s.params.Transport.Wake()
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// Block says that User does not want to hear from Blocked (contract 3).
+type Block struct {
+	User    UserID
+	Blocked UserID
+	At      time.Time
+}
+
+// Block has the caller hear no more from a user in their 1:1 (contract 3.2).
+func (s *Service) Block(ctx context.Context, c Caller, user UserID) error {
+	if err := c.need(ScopeWrite); err != nil {
+		return err
+	}
+	if err := c.other(user); err != nil {
+		return err
+	}
+	if err := s.store.PutBlock(ctx, Block{User: c.User, Blocked: user, At: s.markTime()}); err != nil {
+		return Unavailable("store the block", err)
+	}
+	return nil
+}
+
+// Unblock takes a block back. What was sent meanwhile stays hidden, unless its
+// sender tries again.
+func (s *Service) Unblock(ctx context.Context, c Caller, user UserID) error {
+	if err := c.need(ScopeWrite); err != nil {
+		return err
+	}
+	if err := c.other(user); err != nil {
+		return err
+	}
+	if err := s.store.DeleteBlock(ctx, c.User, user); err != nil {
+		return Unavailable("remove the block", err)
+	}
+	return nil
+}
+
+func (c Caller) other(user UserID) error {
+	if _, err := ParseUserID(string(user)); err != nil {
+		return err
+	}
+	if user == c.User {
+		return Invalid("user_id", "is yourself")
+	}
+	return nil
+}
+
+// Blocks lists whom the caller blocks, the oldest block first.
+func (s *Service) Blocks(ctx context.Context, c Caller) ([]Block, error) {
+	if err := c.need(ScopeRead); err != nil {
+		return nil, err
+	}
+	blocks, err := s.store.Blocks(ctx, c.User)
+	if err != nil {
+		return nil, Unavailable("list the blocks", err)
+	}
+	slices.SortFunc(blocks, func(a, b Block) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Blocked, b.Blocked))
+	})
+	return blocks, nil
+}

@@ -1,0 +1,90 @@
+package chat
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// How often what has expired is looked for, and how much of it is worked on at once.
+const (
+	expiryInterval = time.Second
+	expiryBatch    = 128
+)
+
+// RunExpiry makes tombstones of what has expired, now and from then on, until ctx
+// ends (contract 3.3). Readers do not depend on it: they are shown a tombstone from
+// the moment on that a message's time is up.
+func (s *Service) RunExpiry(ctx context.Context) {
+	ticker := time.NewTicker(expiryInterval)
+	defer ticker.Stop()
+	for failing := false; ; {
+		err := s.ExpireDue(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			s.log.Warn("expired messages could not be erased, will retry", "error", err)
+		}
+		failing = err != nil
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ExpireDue makes a tombstone of every message whose time is up, tells the
+// participants, and tells the senders whom it did not reach.
+func (s *Service) ExpireDue(ctx context.Context) error {
+	for {
+		due, err := s.store.Expired(ctx, s.now(), expiryBatch)
+		if err != nil {
+			return Unavailable("look for what has expired", err)
+		}
+		errs := make([]error, len(due))
+		var expiring sync.WaitGroup
+		for i, m := range due { // those of one thread share a commit
+			expiring.Go(func() { errs[i] = s.expire(ctx, m) })
+		}
+		expiring.Wait()
+		for _, err := range errs {
+			if err != nil {
+				return err
+			}
+		}
+		if len(due) < expiryBatch {
+			return nil
+		}
+	}
+}
+
+func (s *Service) expire(ctx context.Context, m Event) error {
+	done, err := s.aboutMessage(ctx, m.Thread, m.ID, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+		if m.Message.Deleted != "" { // by its sender, or by another node
+			return nil, nil
+		}
+		e := Caller{}.about(KindDelete, m)
+		e.Reason = DeletedByExpiry
+		return []Event{e}, nil
+	})
+	if err != nil || len(done.events) == 0 {
+		return err
+	}
+	receipts, err := s.receiptsOf(ctx, done.message)
+	if err != nil {
+		return err
+	}
+	if failed := failedAmong(receipts); len(failed) > 0 {
+		s.tellFailed(m, FailedExpired, failed...)
+	}
+	return nil
+}
+
+// failedAmong lists those whom a message did not reach before it expired.
+func failedAmong(receipts []RecipientReceipt) (users []UserID) {
+	for _, r := range receipts {
+		if r.State == StateFailed && r.Reason == FailedExpired {
+			users = append(users, r.User)
+		}
+	}
+	return users
+}

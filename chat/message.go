@@ -1,0 +1,150 @@
+package chat
+
+import (
+	"slices"
+	"time"
+)
+
+// ContentType says what the ciphertext of a message refers to (contract 3.1).
+type ContentType string
+
+// The content types of contract 3.1.
+const (
+	Text     ContentType = "text"
+	ImageRef ContentType = "image_ref"
+	VideoRef ContentType = "video_ref"
+	AudioRef ContentType = "audio_ref"
+	FileRef  ContentType = "file_ref"
+	System   ContentType = "system"
+)
+
+// Message is the present state of a message: what was sent, with all that later
+// events of the log did to it. Messages are values: a change makes a new one and
+// never writes into slices that somebody else may hold.
+type Message struct {
+	Ciphertext       []byte // empty once deleted
+	ContentType      ContentType
+	ClientSeq        int64
+	AttachmentID     string
+	AttachmentSHA256 string    // 64 lower-case hex digits, or ""
+	ReplyTo          MessageID // zero is none
+	ExpiresAt        time.Time // zero is never
+
+	EditedAt  time.Time    // zero is never
+	Deleted   DeleteReason // "" while it is not
+	Reactions []Reaction   // in the order in which each emoji first came
+
+	// HiddenFrom is the recipient for whom the message is FAILED `blocked`: it
+	// never shows there, unless it is redelivered (contract 3.2). "" is nobody.
+	HiddenFrom UserID
+	// RedeliveredSeq is the event that delivered it to who had blocked the sender:
+	// that recipient's receipts count from there. Zero is none.
+	RedeliveredSeq Seq
+
+	// IdempotencyKey and BodyHash recognise a retry of this send: the key is the
+	// sender's, the hash covers every other value of the request.
+	IdempotencyKey string
+	BodyHash       [32]byte
+}
+
+// DeleteReason says why a message is a tombstone (contract 4.1, frame `del`).
+type DeleteReason string
+
+// The reasons of contract 4.1.
+const (
+	DeletedBySender DeleteReason = "sender"
+	DeletedByExpiry DeleteReason = "expired"
+)
+
+// Reaction is one emoji on a message with who gave it, in order of giving.
+type Reaction struct {
+	Emoji string
+	By    []ReactionBy
+}
+
+// ReactionBy is who gave a reaction, and when.
+type ReactionBy struct {
+	User UserID
+	At   time.Time
+}
+
+// ReactionChange is what a KindReaction event did: its By gave the emoji to the
+// target, or took it back.
+type ReactionChange struct {
+	Emoji   string
+	Removed bool
+}
+
+// Apply folds an event about the message into its state. It is the only place
+// that says what an event does to a message, as [Thread.Apply] is for threads.
+func (m Message) Apply(e Event) Message {
+	switch e.Kind {
+	case KindEdit:
+		if m.Deleted == "" {
+			m.Ciphertext, m.ContentType, m.EditedAt = e.Message.Ciphertext, e.Message.ContentType, e.At()
+		}
+	case KindDelete:
+		m = m.erased(e.Reason)
+	case KindReaction:
+		if m.Deleted == "" {
+			m.Reactions = withReaction(m.Reactions, e)
+		}
+	case KindRedelivery:
+		m.HiddenFrom, m.RedeliveredSeq = "", e.Seq
+	case KindMessage, KindThread: // they change no message
+	}
+	return m
+}
+
+// erased is the tombstone of the message (contract 3). The first reason stays.
+func (m Message) erased(why DeleteReason) Message {
+	if m.Deleted == "" {
+		m.Deleted = why
+	}
+	m.Ciphertext, m.AttachmentID, m.AttachmentSHA256, m.Reactions = nil, "", "", nil
+	return m
+}
+
+// ExpiredAt reports whether the message's time was up at the given moment while
+// it was not deleted.
+func (m Message) ExpiredAt(now time.Time) bool {
+	return m.Deleted == "" && !m.ExpiresAt.IsZero() && !m.ExpiresAt.After(now)
+}
+
+// reacted reports whether the user has given the emoji.
+func (m Message) reacted(user UserID, emoji string) bool {
+	for _, r := range m.Reactions {
+		if r.Emoji == emoji {
+			return r.index(user) >= 0
+		}
+	}
+	return false
+}
+
+func (r Reaction) index(user UserID) int {
+	return slices.IndexFunc(r.By, func(b ReactionBy) bool { return b.User == user })
+}
+
+func withReaction(reactions []Reaction, e Event) []Reaction {
+	reactions = slices.Clone(reactions)
+	i := slices.IndexFunc(reactions, func(r Reaction) bool { return r.Emoji == e.Reaction.Emoji })
+	switch {
+	case e.Reaction.Removed && i < 0:
+	case e.Reaction.Removed:
+		at := reactions[i].index(e.By)
+		if at < 0 {
+			break
+		}
+		if reactions[i].By = slices.Delete(slices.Clone(reactions[i].By), at, at+1); len(reactions[i].By) == 0 {
+			reactions = slices.Delete(reactions, i, i+1)
+		}
+	case i < 0:
+		reactions = append(reactions, Reaction{Emoji: e.Reaction.Emoji, By: []ReactionBy{{e.By, e.At()}}})
+	case reactions[i].index(e.By) < 0:
+		reactions[i].By = append(slices.Clip(reactions[i].By), ReactionBy{e.By, e.At()})
+	}
+	if len(reactions) == 0 {
+		return nil
+	}
+	return reactions
+}

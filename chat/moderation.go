@@ -1,0 +1,117 @@
+package chat
+
+import (
+	"context"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// ReportID is a ULID: reports sort by it as they came.
+type ReportID = ulid.ULID
+
+// ReportReason is why a message was reported (contract 3).
+type ReportReason string
+
+// The reasons of contract 3.
+const (
+	ReportSpam    ReportReason = "spam"
+	ReportAbuse   ReportReason = "abuse"
+	ReportIllegal ReportReason = "illegal"
+	ReportOther   ReportReason = "other"
+)
+
+// Report is a user's complaint about a message. It stays when the message goes.
+type Report struct {
+	ID      ReportID
+	Thread  ThreadID
+	Message MessageID
+	Sender  UserID // of the message
+	By      UserID // who reports
+	Reason  ReportReason
+	Note    string // at most 1,000 characters; "" is none
+}
+
+// At is when it was made.
+func (r Report) At() time.Time { return ulidTime(r.ID) }
+
+// Report files a complaint about a message that the caller sees.
+func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason ReportReason, note string) (Report, error) {
+	if err := c.need(ScopeWrite); err != nil {
+		return Report{}, err
+	}
+	if !slices.Contains([]ReportReason{ReportSpam, ReportAbuse, ReportIllegal, ReportOther}, reason) {
+		return Report{}, Invalid("reason", "must be spam, abuse, illegal or other")
+	}
+	if utf8.RuneCountInString(note) > MaxNoteChars {
+		return Report{}, Invalid("note", "is longer than 1000 characters")
+	}
+	m, err := s.messageFor(ctx, c.User, id)
+	if err != nil {
+		return Report{}, err
+	}
+	r := Report{
+		ID: nextEventID(EventID{}, s.now()), Thread: m.Thread, Message: id, Sender: m.By,
+		By: c.User, Reason: reason, Note: note,
+	}
+	if err := s.store.PutReport(ctx, r); err != nil {
+		return Report{}, Unavailable("store the report", err)
+	}
+	return r, nil
+}
+
+// ReportPage is one page of reports.
+type ReportPage struct {
+	Reports []Report
+	Next    string // "" at the end
+}
+
+// Reports lists what users have reported, newest first, to operators.
+func (s *Service) Reports(ctx context.Context, c Caller, p PageRequest) (ReportPage, error) {
+	if err := c.need(ScopeAdmin); err != nil {
+		return ReportPage{}, err
+	}
+	size, err := s.pageSize(p)
+	if err != nil {
+		return ReportPage{}, err
+	}
+	var before ReportID
+	if p.Cursor != "" {
+		if before, err = decodeReportCursor(p.Cursor); err != nil {
+			return ReportPage{}, err
+		}
+	}
+	found, err := s.store.Reports(ctx, before, size+1)
+	if err != nil {
+		return ReportPage{}, Unavailable("list the reports", err)
+	}
+	if len(found) <= size {
+		return ReportPage{Reports: found}, nil
+	}
+	return ReportPage{Reports: found[:size], Next: encodeReportCursor(found[size-1].ID)}, nil
+}
+
+// DenyAttachment has sends with this attachment refused from now on.
+func (s *Service) DenyAttachment(ctx context.Context, c Caller, sha256 string) error {
+	return s.judgeAttachment(ctx, c, sha256, s.store.DenyAttachment)
+}
+
+// AllowAttachment takes that back.
+func (s *Service) AllowAttachment(ctx context.Context, c Caller, sha256 string) error {
+	return s.judgeAttachment(ctx, c, sha256, s.store.AllowAttachment)
+}
+
+func (s *Service) judgeAttachment(ctx context.Context, c Caller, sha256 string, judge func(context.Context, string) error) error {
+	if err := c.need(ScopeAdmin); err != nil {
+		return err
+	}
+	if !isSHA256(sha256) {
+		return Invalid("sha256", "must be 64 lower-case hex digits")
+	}
+	if err := judge(ctx, sha256); err != nil {
+		return Unavailable("change the denylist", err)
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Bounds of contract 3.4 that are no settings.
+const (
+	MaxPrekeyDevices   = 16
+	MaxOneTimePrekeys  = 1000 // stored per device
+	MaxPrekeysUploaded = 100  // per call
+	MaxPrekeyBytes     = 4 << 10
+	LowPrekeys         = 10 // below it the device is told
+)
+
+// Prekey is a public key with the id its device gave it. The server does not
+// look into keys.
+type Prekey struct {
+	ID     uint32
+	Public []byte
+}
+
+// SignedPrekey is a prekey with the signature of the device's identity key.
+type SignedPrekey struct {
+	Prekey
+	Signature []byte
+}
+
+// PrekeyUpload is what a device uploads (contract 3.4).
+type PrekeyUpload struct {
+	Identity   []byte
+	Signed     SignedPrekey
+	LastResort *SignedPrekey // nil is none
+	OneTime    []Prekey
+	At         time.Time
+}
+
+// PrekeyDevice is one device's keys as they are stored, the one-time keys only
+// counted.
+type PrekeyDevice struct {
+	Device     DeviceID
+	Identity   []byte
+	Signed     SignedPrekey
+	LastResort *SignedPrekey // nil is none
+	OneTime    int
+	UpdatedAt  time.Time // of the last upload
+}
+
+// PrekeyBundle is what somebody needs to begin an encrypted conversation with
+// every device of a user.
+type PrekeyBundle struct {
+	User        UserID
+	Devices     []DeviceBundle
+	Unavailable []DeviceID // they have no key left to give
+}
+
+// DeviceBundle is one device's part: exactly one of OneTime and LastResort is set.
+type DeviceBundle struct {
+	Device     DeviceID
+	Identity   []byte
+	Signed     SignedPrekey
+	OneTime    *Prekey
+	LastResort *SignedPrekey
+}
+
+// UploadPrekeys stores keys for the caller's device (contract 3.4).
+func (s *Service) UploadPrekeys(ctx context.Context, c Caller, u PrekeyUpload) (PrekeyDevice, error) {
+	if err := c.need(ScopeWrite); err != nil {
+		return PrekeyDevice{}, err
+	}
+	if err := u.validate(); err != nil {
+		return PrekeyDevice{}, err
+	}
+	u.At = s.markTime()
+	stored, err := s.store.PutPrekeys(ctx, c.User, c.Device, u)
+	switch {
+	case errors.Is(err, ErrTooManyDevices):
+		return PrekeyDevice{}, Refuse(CodeTooManyDevices, "you have keys of as many devices as a user may")
+	case errors.Is(err, ErrTooManyPrekeys):
+		return PrekeyDevice{}, Invalid("one_time_prekeys", "would make more than 1000 stored ones")
+	case err != nil:
+		return PrekeyDevice{}, Unavailable("store the prekeys", err)
+	}
+	return stored, nil
+}
+
+func (u PrekeyUpload) validate() error {
+	var bad []FieldError
+	check := func(field string, key []byte) {
+		if len(key) == 0 || len(key) > MaxPrekeyBytes {
+			bad = append(bad, FieldError{field, "must be 1 byte to 4 KiB"})
+		}
+	}
+	check("identity_key", u.Identity)
+	check("signed_prekey/public_key", u.Signed.Public)
+	check("signed_prekey/signature", u.Signed.Signature)
+	if u.LastResort != nil {
+		check("last_resort_prekey/public_key", u.LastResort.Public)
+		check("last_resort_prekey/signature", u.LastResort.Signature)
+	}
+	if len(u.OneTime) > MaxPrekeysUploaded {
+		bad = append(bad, FieldError{"one_time_prekeys", "are more than 100"})
+		return &Error{Code: CodeInvalidRequest, Fields: bad}
+	}
+	seen := make(map[uint32]bool, len(u.OneTime))
+	for i, k := range u.OneTime {
+		check(fmt.Sprintf("one_time_prekeys/%d/public_key", i), k.Public)
+		if seen[k.ID] {
+			bad = append(bad, FieldError{fmt.Sprintf("one_time_prekeys/%d/key_id", i), "is given twice"})
+		}
+		seen[k.ID] = true
+	}
+	if len(bad) > 0 {
+		return &Error{Code: CodeInvalidRequest, Fields: bad}
+	}
+	return nil
+}
+
+// OwnPrekeys tells the caller how many keys its devices have left.
+func (s *Service) OwnPrekeys(ctx context.Context, c Caller) ([]PrekeyDevice, error) {
+	if err := c.need(ScopeRead); err != nil {
+		return nil, err
+	}
+	devices, err := s.store.PrekeyDevices(ctx, c.User)
+	if err != nil {
+		return nil, Unavailable("count the prekeys", err)
+	}
+	return devices, nil
+}
+
+// FetchPrekeys gives the caller what it needs to write to a user's devices. Each
+// one-time key is given once, to anybody (contract 3.4).
+func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (PrekeyBundle, error) {
+	if err := c.need(ScopeRead); err != nil {
+		return PrekeyBundle{}, err
+	}
+	if err := s.prekeyFetches.take(string(c.User), s.now()); err != nil {
+		return PrekeyBundle{}, err
+	}
+	devices, err := s.store.PrekeyDevices(ctx, user)
+	if err != nil {
+		return PrekeyBundle{}, Unavailable("look up the prekeys", err)
+	}
+	if len(devices) == 0 {
+		return PrekeyBundle{}, Refuse(CodeNoPrekeys, "this user has uploaded no prekeys")
+	}
+	if err := s.prekeyDrains.take(string(c.User)+"/"+string(user), s.now()); err != nil {
+		return PrekeyBundle{}, err
+	}
+	bundle := PrekeyBundle{User: user}
+	for _, d := range devices {
+		b, err := s.takePrekey(ctx, user, d)
+		switch {
+		case err != nil:
+			return PrekeyBundle{}, err
+		case b.OneTime == nil && b.LastResort == nil:
+			bundle.Unavailable = append(bundle.Unavailable, d.Device)
+		default:
+			bundle.Devices = append(bundle.Devices, b)
+		}
+	}
+	if len(bundle.Devices) == 0 {
+		return PrekeyBundle{}, &Error{
+			Code: CodePrekeysExhausted, Detail: "no device of this user has a prekey left", RetryAfter: prekeysRetry,
+		}
+	}
+	return bundle, nil
+}
+
+// prekeysRetry is when to look again for keys that a device has yet to upload.
+const prekeysRetry = time.Minute
+
+// takePrekey takes a one-time key of a device, or else gives its last resort, and
+// tells the device when it has few left.
+func (s *Service) takePrekey(ctx context.Context, user UserID, d PrekeyDevice) (DeviceBundle, error) {
+	b := DeviceBundle{Device: d.Device, Identity: d.Identity, Signed: d.Signed}
+	key, left, err := s.store.TakeOneTimePrekey(ctx, user, d.Device)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		b.LastResort, left = d.LastResort, 0
+	case err != nil:
+		return DeviceBundle{}, Unavailable("take a prekey", err)
+	default:
+		b.OneTime = &key
+	}
+	if left < LowPrekeys {
+		s.bus.Publish(Notice{Audience: []UserID{user}, PrekeysLow: &PrekeysLow{Device: d.Device, Left: left}})
+	}
+	return b, nil
+}

@@ -1,0 +1,71 @@
+package chat
+
+import "context"
+
+// sentBefore answers a retry (contract 3.1). It fans out again, which heals a
+// crash between commit and fan-out of the first try, and tries delivery again
+// where a block had stopped it.
+func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
+	if _, old := dup.Existing.Retry(); dup.By == ByIdempotencyKey && old != hash { // which covers the thread
+		return SendResult{}, keyReused()
+	}
+	found := dup.Existing.AsOf(s.now())
+	result := SendResult{Event: found, Outcome: Replayed}
+	if dup.By == ByClientSeq {
+		result.Outcome = ClientSeqTaken
+	}
+	failed, err := s.failedFor(ctx, found)
+	switch {
+	case err != nil:
+		return SendResult{}, err
+	case failed && found.Message.Deleted == DeletedByExpiry:
+		result.Outcome = Gone
+	case failed && s.now().Sub(found.At()) <= s.limits.IdempotencyWindow:
+		return s.redeliver(ctx, c, result)
+	default:
+		s.bus.Publish(Notice{Audience: t.Users(), Event: &found})
+	}
+	return result, nil
+}
+
+// failedFor reports whether a message is FAILED for some recipient.
+func (s *Service) failedFor(ctx context.Context, m Event) (bool, error) {
+	if m.Message.HiddenFrom != "" {
+		return true, nil
+	}
+	if m.Message.Deleted != DeletedByExpiry {
+		return false, nil // the one other reason to fail
+	}
+	receipts, err := s.receiptsOf(ctx, m)
+	if err != nil {
+		return false, err
+	}
+	return len(failedAmong(receipts)) > 0, nil
+}
+
+// redeliver tries a message again for the recipient who blocked its sender.
+func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (SendResult, error) {
+	if result.Outcome == ClientSeqTaken {
+		result.Outcome = Retried
+	}
+	done, err := s.aboutMessage(ctx, result.Event.Thread, result.Event.ID, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+		if m.Message.HiddenFrom == "" || m.AsOf(s.now()).Message.Deleted != "" {
+			return nil, nil // another retry was faster, or there is nothing to deliver
+		}
+		blocker, err := s.blockedBy(ctx, c, t)
+		if err != nil || blocker != "" {
+			return nil, err
+		}
+		again := c.about(KindRedelivery, m)
+		again.HiddenFrom, again.Message = "", m.Message
+		return []Event{again}, nil
+	})
+	if err != nil {
+		return SendResult{}, err
+	}
+	if len(done.events) == 0 {
+		s.tellBlocked(done.message)
+	}
+	result.Event = done.message.AsOf(s.now())
+	return result, nil
+}

@@ -1,0 +1,45 @@
+package contracts
+
+import "github.com/parleyhq/parley/chat"
+
+// Pins are the pinned messages of a thread, in order of pinning (contract 3).
+type Pins struct {
+	Pins []Pin `json:"pins"`
+}
+
+// Pin is one pinned message (contract 3).
+type Pin struct {
+	MessageID string `json:"message_id"`
+	PinnedBy  string `json:"pinned_by"`
+	PinnedAt  string `json:"pinned_at"`
+}
+
+// NewPins converts a thread's pins.
+func NewPins(pins []chat.Pin) Pins {
+	converted := Pins{Pins: make([]Pin, len(pins))}
+	for i, p := range pins {
+		converted.Pins[i] = NewPin(p)
+	}
+	return converted
+}
+
+// NewPin converts one pin.
+func NewPin(p chat.Pin) Pin {
+	return Pin{MessageID: p.Message.String(), PinnedBy: string(p.By), PinnedAt: FormatTime(p.At)}
+}
+
+type pinBody struct {
+	MessageID *string `json:"message_id"`
+}
+
+// DecodePin reads the body of POST /v1/threads/{id}/pins (contract 3).
+func DecodePin(body []byte) (chat.MessageID, error) {
+	var b pinBody
+	if err := decode(body, &b); err != nil {
+		return chat.MessageID{}, err
+	}
+	if err := required(member{"message_id", b.MessageID != nil}); err != nil {
+		return chat.MessageID{}, err
+	}
+	return messageIDField("message_id", *b.MessageID)
+}

@@ -1,0 +1,165 @@
+package contracts
+
+import (
+	"fmt"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// prekeyUploadBody is the body of PUT /v1/users/me/prekeys (contract 3.4).
+type prekeyUploadBody struct {
+	Identity   Bytes             `json:"identity_key"`
+	Signed     *signedPrekeyBody `json:"signed_prekey"`
+	OneTime    []prekeyBody      `json:"one_time_prekeys"`
+	LastResort *signedPrekeyBody `json:"last_resort_prekey"`
+}
+
+type prekeyBody struct {
+	KeyID  *uint32 `json:"key_id"`
+	Public Bytes   `json:"public_key"`
+}
+
+type signedPrekeyBody struct {
+	KeyID     *uint32 `json:"key_id"`
+	Public    Bytes   `json:"public_key"`
+	Signature Bytes   `json:"signature"`
+}
+
+// DecodePrekeyUpload reads the body of PUT /v1/users/me/prekeys (contract 3.4).
+// At is for the use case to set.
+func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
+	var b prekeyUploadBody
+	if err := decode(body, &b); err != nil {
+		return chat.PrekeyUpload{}, err
+	}
+	err := required(
+		member{"identity_key", b.Identity != nil},
+		member{"signed_prekey", b.Signed != nil},
+		member{"one_time_prekeys", b.OneTime != nil},
+	)
+	if err != nil {
+		return chat.PrekeyUpload{}, err
+	}
+	u := chat.PrekeyUpload{Identity: b.Identity, OneTime: make([]chat.Prekey, len(b.OneTime))}
+	if u.Signed, err = b.Signed.convert("signed_prekey"); err != nil {
+		return chat.PrekeyUpload{}, err
+	}
+	if b.LastResort != nil {
+		lastResort, err := b.LastResort.convert("last_resort_prekey")
+		if err != nil {
+			return chat.PrekeyUpload{}, err
+		}
+		u.LastResort = &lastResort
+	}
+	for i, k := range b.OneTime {
+		// The first that is incomplete ends it: a body has room for very many.
+		if u.OneTime[i], err = k.convert(fmt.Sprintf("one_time_prekeys/%d", i)); err != nil {
+			return chat.PrekeyUpload{}, err
+		}
+	}
+	return u, nil
+}
+
+func (b prekeyBody) convert(at string) (chat.Prekey, error) {
+	if err := required(member{at + "/key_id", b.KeyID != nil}, member{at + "/public_key", b.Public != nil}); err != nil {
+		return chat.Prekey{}, err
+	}
+	return chat.Prekey{ID: *b.KeyID, Public: b.Public}, nil
+}
+
+func (b signedPrekeyBody) convert(at string) (chat.SignedPrekey, error) {
+	key, err := prekeyBody{b.KeyID, b.Public}.convert(at)
+	if err != nil {
+		return chat.SignedPrekey{}, err
+	}
+	if err := required(member{at + "/signature", b.Signature != nil}); err != nil {
+		return chat.SignedPrekey{}, err
+	}
+	return chat.SignedPrekey{Prekey: key, Signature: b.Signature}, nil
+}
+
+// PrekeyStatus tells a user about one of its own devices: counts and times, no
+// keys (contract 3).
+type PrekeyStatus struct {
+	DeviceID  string `json:"device_id"`
+	OneTime   int    `json:"one_time_prekeys"`
+	UpdatedAt string `json:"updated_at"`
+}
+
+// PrekeyStatuses are those of all the devices that have keys (contract 3).
+type PrekeyStatuses struct {
+	Devices []PrekeyStatus `json:"devices"`
+}
+
+// NewPrekeyStatus converts what is stored of one device.
+func NewPrekeyStatus(d chat.PrekeyDevice) PrekeyStatus {
+	return PrekeyStatus{DeviceID: string(d.Device), OneTime: d.OneTime, UpdatedAt: FormatTime(d.UpdatedAt)}
+}
+
+// NewPrekeyStatuses converts what is stored of a user's devices.
+func NewPrekeyStatuses(devices []chat.PrekeyDevice) PrekeyStatuses {
+	s := PrekeyStatuses{Devices: make([]PrekeyStatus, len(devices))}
+	for i, d := range devices {
+		s.Devices[i] = NewPrekeyStatus(d)
+	}
+	return s
+}
+
+// PrekeyBundle is what somebody needs to begin an encrypted conversation with
+// every device of a user (contract 3.4).
+type PrekeyBundle struct {
+	UserID      string         `json:"user_id"`
+	Devices     []DeviceBundle `json:"devices"`
+	Unavailable []string       `json:"unavailable_devices"`
+}
+
+// DeviceBundle is one device's part of a PrekeyBundle (contract 3.4).
+type DeviceBundle struct {
+	DeviceID    string        `json:"device_id"`
+	IdentityKey []byte        `json:"identity_key"`
+	Signed      SignedPrekey  `json:"signed_prekey"`
+	OneTime     OneTimePrekey `json:"one_time_prekey"`
+}
+
+// SignedPrekey is a prekey with the signature of its device's identity key.
+type SignedPrekey struct {
+	KeyID     uint32 `json:"key_id"`
+	PublicKey []byte `json:"public_key"`
+	Signature []byte `json:"signature"`
+}
+
+// OneTimePrekey is a key that is given once, or the device's last resort, which
+// says so and has a signature (contract 3.4).
+type OneTimePrekey struct {
+	KeyID      uint32 `json:"key_id"`
+	PublicKey  []byte `json:"public_key"`
+	Signature  []byte `json:"signature,omitempty"`
+	LastResort bool   `json:"last_resort,omitzero"`
+}
+
+// NewPrekeyBundle converts a bundle; it shares the keys.
+func NewPrekeyBundle(b chat.PrekeyBundle) PrekeyBundle {
+	bundle := PrekeyBundle{
+		UserID: string(b.User), Devices: make([]DeviceBundle, len(b.Devices)), Unavailable: make([]string, len(b.Unavailable)),
+	}
+	for i, d := range b.Devices {
+		bundle.Devices[i] = newDeviceBundle(d)
+	}
+	for i, d := range b.Unavailable {
+		bundle.Unavailable[i] = string(d)
+	}
+	return bundle
+}
+
+func newDeviceBundle(d chat.DeviceBundle) DeviceBundle {
+	b := DeviceBundle{
+		DeviceID: string(d.Device), IdentityKey: d.Identity,
+		Signed: SignedPrekey{KeyID: d.Signed.ID, PublicKey: d.Signed.Public, Signature: d.Signed.Signature},
+	}
+	if k := d.OneTime; k != nil {
+		b.OneTime = OneTimePrekey{KeyID: k.ID, PublicKey: k.Public}
+	} else if k := d.LastResort; k != nil {
+		b.OneTime = OneTimePrekey{KeyID: k.ID, PublicKey: k.Public, Signature: k.Signature, LastResort: true}
+	}
+	return b
+}

@@ -1,0 +1,19 @@
+package contracts
+
+import "github.com/parleyhq/parley/chat"
+
+// Presence is whether a user is connected (contract 3, 4.4).
+type Presence struct {
+	UserID     string  `json:"user_id"`
+	Status     string  `json:"status"` // online or offline
+	LastSeenAt *string `json:"last_seen_at"`
+}
+
+// NewPresence converts a user's presence.
+func NewPresence(p chat.Presence) Presence {
+	status := "offline"
+	if p.Online {
+		status = "online"
+	}
+	return Presence{UserID: string(p.User), Status: status, LastSeenAt: optionalTime(p.LastSeen)}
+}

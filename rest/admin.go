@@ -1,0 +1,37 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+func (s *server) listReports(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	reports, err := s.chat.Reports(ctx, caller, p)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewReportPage(reports))
+}
+
+func (s *server) denyAttachment(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	if err := s.chat.DenyAttachment(ctx, caller, pathValue(c, "sha256")); err != nil {
+		return err
+	}
+	return noContent(c)
+}
+
+func (s *server) allowAttachment(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	if err := s.chat.AllowAttachment(ctx, caller, pathValue(c, "sha256")); err != nil {
+		return err
+	}
+	return noContent(c)
+}

@@ -1,0 +1,79 @@
+package rest
+
+import (
+	"context"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// Chat are the use cases that REST calls; *chat.Service has them.
+type Chat interface {
+	ThreadCalls
+	MessageCalls
+	ChangeCalls
+	PinCalls
+	PrekeyCalls
+	BlockCalls
+	ModerationCalls
+	Ready(ctx context.Context) error
+}
+
+// ThreadCalls are the use cases about threads and who is in them.
+type ThreadCalls interface {
+	CreateThread(ctx context.Context, c chat.Caller, req chat.CreateThread) (v chat.ThreadView, outcome chat.CreateOutcome, err error)
+	Thread(ctx context.Context, c chat.Caller, id chat.ThreadID) (chat.ThreadView, error)
+	Threads(ctx context.Context, c chat.Caller, p chat.PageRequest) (chat.ThreadPage, error)
+	SetTitle(ctx context.Context, c chat.Caller, id chat.ThreadID, title string) (chat.ThreadView, error)
+	AddParticipant(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID) (v chat.ParticipantView, added bool, err error)
+	SetRole(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID, role chat.Role) (chat.ParticipantView, error)
+	RemoveParticipant(ctx context.Context, c chat.Caller, id chat.ThreadID, user chat.UserID) error
+}
+
+// MessageCalls are the use cases about messages and their receipts.
+type MessageCalls interface {
+	Send(ctx context.Context, c chat.Caller, req chat.SendRequest) (chat.SendResult, error)
+	History(ctx context.Context, c chat.Caller, id chat.ThreadID, p chat.PageRequest) (chat.MessagePage, error)
+	HistorySince(ctx context.Context, c chat.Caller, id chat.ThreadID, since chat.MessageID, p chat.PageRequest) (chat.MessagePage, error)
+	Events(ctx context.Context, c chat.Caller, id chat.ThreadID, since chat.Seq, p chat.PageRequest) (chat.EventPage, error)
+	Message(ctx context.Context, c chat.Caller, id chat.MessageID) (chat.Event, error)
+	MarkRead(ctx context.Context, c chat.Caller, id chat.ThreadID, upTo chat.MessageID) error
+	Receipts(ctx context.Context, c chat.Caller, id chat.MessageID) ([]chat.RecipientReceipt, error)
+}
+
+// ChangeCalls are the use cases that change a message which is there.
+type ChangeCalls interface {
+	Edit(ctx context.Context, c chat.Caller, id chat.MessageID, req chat.EditRequest) (chat.Event, error)
+	Delete(ctx context.Context, c chat.Caller, id chat.MessageID) error
+	React(ctx context.Context, c chat.Caller, id chat.MessageID, emoji string) (chat.Event, error)
+	Unreact(ctx context.Context, c chat.Caller, id chat.MessageID, emoji string) error
+}
+
+// PinCalls are the use cases about pinned messages.
+type PinCalls interface {
+	Pins(ctx context.Context, c chat.Caller, id chat.ThreadID) ([]chat.Pin, error)
+	Pin(ctx context.Context, c chat.Caller, id chat.ThreadID, message chat.MessageID) (p chat.Pin, added bool, err error)
+	Unpin(ctx context.Context, c chat.Caller, id chat.ThreadID, message chat.MessageID) error
+}
+
+// PrekeyCalls are the use cases about the keys of devices.
+type PrekeyCalls interface {
+	UploadPrekeys(ctx context.Context, c chat.Caller, u chat.PrekeyUpload) (chat.PrekeyDevice, error)
+	OwnPrekeys(ctx context.Context, c chat.Caller) ([]chat.PrekeyDevice, error)
+	FetchPrekeys(ctx context.Context, c chat.Caller, user chat.UserID) (chat.PrekeyBundle, error)
+}
+
+// BlockCalls are the use cases about what users see and hear of each other.
+type BlockCalls interface {
+	Block(ctx context.Context, c chat.Caller, user chat.UserID) error
+	Unblock(ctx context.Context, c chat.Caller, user chat.UserID) error
+	Blocks(ctx context.Context, c chat.Caller) ([]chat.Block, error)
+	Presence(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
+}
+
+// ModerationCalls are the use cases about what users report and operators deny.
+type ModerationCalls interface {
+	Report(ctx context.Context, c chat.Caller, id chat.MessageID, reason chat.ReportReason, note string) (chat.Report, error)
+	Reports(ctx context.Context, c chat.Caller, p chat.PageRequest) (chat.ReportPage, error)
+	DenyAttachment(ctx context.Context, c chat.Caller, sha256 string) error
+	AllowAttachment(ctx context.Context, c chat.Caller, sha256 string) error
+}

@@ -1,0 +1,50 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+func (s *server) listPins(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
+	pins, err := s.chat.Pins(ctx, caller, id)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, contracts.NewPins(pins))
+}
+
+func (s *server) addPin(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	message, err := contracts.DecodePin(b)
+	if err != nil {
+		return err
+	}
+	pin, added, err := s.chat.Pin(ctx, caller, id, message)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if added {
+		status = http.StatusCreated
+	}
+	return respond(c, status, contracts.NewPin(pin))
+}
+
+func (s *server) removePin(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
+	message, err := chat.ParseMessageID(pathValue(c, "message_id"))
+	if err != nil {
+		return chat.Refuse(chat.CodePinNotFound, "no such pin")
+	}
+	if err := s.chat.Unpin(ctx, caller, id, message); err != nil {
+		return err
+	}
+	return noContent(c)
+}

@@ -1,0 +1,93 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// PutBlock implements [chat.BlockStore].
+func (s *Store) PutBlock(ctx context.Context, b chat.Block) error {
+	if err := errors.Join(checkName(b.User), checkName(b.Blocked)); err != nil {
+		return err
+	}
+	if err := s.putOnce(ctx, blockKey(b.User, b.Blocked), encodeTime(b.At)); err != nil {
+		return fmt.Errorf("put a block of %s: %w", b.User, err)
+	}
+	return nil
+}
+
+// DeleteBlock implements [chat.BlockStore].
+func (s *Store) DeleteBlock(ctx context.Context, user, blocked chat.UserID) error {
+	if err := errors.Join(checkName(user), checkName(blocked)); err != nil {
+		return err
+	}
+	if err := s.deleteKey(ctx, blockKey(user, blocked)); err != nil {
+		return fmt.Errorf("delete a block of %s: %w", user, err)
+	}
+	return nil
+}
+
+// Blocks implements [chat.BlockStore].
+func (s *Store) Blocks(ctx context.Context, user chat.UserID) ([]chat.Block, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	var blocks []chat.Block
+	of := blocksPrefix(user)
+	err = v.scan(ctx, within(of), false, func(key, value []byte) (bool, error) {
+		at, err := decodeTime(value)
+		blocks = append(blocks, chat.Block{User: user, Blocked: chat.UserID(key[len(of):]), At: at})
+		return true, err
+	})
+	return blocks, err
+}
+
+// HasBlocked implements [chat.BlockStore].
+func (s *Store) HasBlocked(_ context.Context, user, other chat.UserID) (bool, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return false, err
+	}
+	defer v.release()
+	return v.has(blockKey(user, other))
+}
+
+// putOnce stores a key unless it is there.
+func (s *Store) putOnce(ctx context.Context, key, value []byte) error {
+	return s.writeIf(ctx, key, false, func(b *pebble.Batch) error { return b.Set(key, value, nil) })
+}
+
+// deleteKey deletes a key if it is there.
+func (s *Store) deleteKey(ctx context.Context, key []byte) error {
+	return s.writeIf(ctx, key, true, func(b *pebble.Batch) error { return b.Delete(key, nil) })
+}
+
+// writeIf commits one write to a key, provided that the key is there, or is not.
+func (s *Store) writeIf(ctx context.Context, key []byte, there bool, write func(*pebble.Batch) error) error {
+	unlock, err := s.locks.lock(ctx, string(key))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	v, err := s.state.view()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	found, err := v.has(key)
+	if err != nil || found != there {
+		return err
+	}
+	b := s.db.NewBatch()
+	if err := write(b); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	return s.state.commit(ctx, b)
+}

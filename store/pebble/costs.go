@@ -1,0 +1,50 @@
+package pebble
+
+import (
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// costs counts what calls ask of the database, for the test that holds them to
+// it. A nil *costs, as outside of tests, counts nothing.
+type costs struct {
+	commits  atomic.Int64 // synced batches
+	unsynced atomic.Int64 // writes that wait for no sync
+	keys     atomic.Int64 // written by either
+	gets     atomic.Int64 // keys asked for one by one
+	ranges   atomic.Int64 // iterators opened
+	steps    atomic.Int64 // keys such an iterator was moved to
+}
+
+func (c *costs) commit(b *pebble.Batch) {
+	if c != nil {
+		c.commits.Add(1)
+		c.keys.Add(int64(b.Count()))
+	}
+}
+
+func (c *costs) write() {
+	if c != nil {
+		c.unsynced.Add(1)
+		c.keys.Add(1)
+	}
+}
+
+func (c *costs) get() {
+	if c != nil {
+		c.gets.Add(1)
+	}
+}
+
+func (c *costs) open() {
+	if c != nil {
+		c.ranges.Add(1)
+	}
+}
+
+func (c *costs) step() {
+	if c != nil {
+		c.steps.Add(1)
+	}
+}

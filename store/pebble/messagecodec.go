@@ -1,0 +1,97 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// neverExpires is the expiry of a message that has none.
+const neverExpires = math.MaxInt64
+
+// messageFlags are the flags of a message, but for those any event may have.
+func messageFlags(m *chat.Message) (flags byte) {
+	if !m.ExpiresAt.IsZero() {
+		flags |= hasExpiresAt
+	}
+	if m.Deleted != "" {
+		flags |= isDeleted
+	}
+	if !m.ReplyTo.IsZero() {
+		flags |= hasReplyTo
+	}
+	if m.AttachmentID != "" || m.AttachmentSHA256 != "" {
+		flags |= hasAttachment
+	}
+	if m.Deleted != "" || !m.EditedAt.IsZero() || m.RedeliveredSeq > 0 || len(m.Reactions) > 0 {
+		flags |= hasHistory
+	}
+	return flags
+}
+
+// appendMessage packs what of a message does not stand before or behind it.
+func appendMessage(b []byte, m *chat.Message, flags byte) []byte {
+	b = appendStr(b, m.ContentType)
+	b = binary.AppendVarint(b, m.ClientSeq)
+	b = append(appendStr(b, m.IdempotencyKey), m.BodyHash[:]...)
+	if flags&hasReplyTo != 0 {
+		b = append(b, m.ReplyTo[:]...)
+	}
+	if flags&hasAttachment != 0 {
+		b = appendStr(appendStr(b, m.AttachmentID), m.AttachmentSHA256)
+	}
+	if flags&hasHistory != 0 {
+		b = appendHistory(b, m)
+	}
+	return b
+}
+
+func (d *decoder) message(flags byte) *chat.Message {
+	m := &chat.Message{ContentType: chat.ContentType(d.str()), ClientSeq: d.varint(), IdempotencyKey: d.str()}
+	copy(m.BodyHash[:], d.take(uint64(len(m.BodyHash))))
+	if flags&hasReplyTo != 0 {
+		m.ReplyTo = d.id()
+	}
+	if flags&hasAttachment != 0 {
+		m.AttachmentID, m.AttachmentSHA256 = d.str(), d.str()
+	}
+	if flags&hasHistory != 0 {
+		d.history(m)
+	}
+	if d.err == nil && (flags&isDeleted != 0) != (m.Deleted != "") {
+		d.err = errParts // or a message would be counted and shown as different things
+	}
+	return m
+}
+
+// appendHistory packs what later events did to a message. Most have none.
+func appendHistory(b []byte, m *chat.Message) []byte {
+	b = binary.AppendUvarint(appendStr(b, m.Deleted), uint64(m.RedeliveredSeq))
+	b = appendBool(b, !m.EditedAt.IsZero())
+	if !m.EditedAt.IsZero() {
+		b = appendTime(b, m.EditedAt)
+	}
+	b = binary.AppendUvarint(b, uint64(len(m.Reactions)))
+	for _, r := range m.Reactions {
+		b = binary.AppendUvarint(appendStr(b, r.Emoji), uint64(len(r.By)))
+		for _, by := range r.By {
+			b = appendTime(appendStr(b, by.User), by.At)
+		}
+	}
+	return b
+}
+
+func (d *decoder) history(m *chat.Message) {
+	m.Deleted, m.RedeliveredSeq = chat.DeleteReason(d.str()), d.seq()
+	if d.bool() {
+		m.EditedAt = d.time()
+	}
+	for range d.count() {
+		r := chat.Reaction{Emoji: d.str()}
+		for range d.count() {
+			r.By = append(r.By, chat.ReactionBy{User: chat.UserID(d.str()), At: d.time()})
+		}
+		m.Reactions = append(m.Reactions, r)
+	}
+}

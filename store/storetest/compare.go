@@ -1,0 +1,109 @@
+package storetest
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// present is what a log says now, given its events as they were appended: each
+// message with all that happened to it, and what shows a message with that.
+func present(appended []chat.Event) []chat.Event {
+	now := slices.Clone(appended)
+	at := func(target chat.Target) *chat.Event {
+		return &now[slices.IndexFunc(now, func(e chat.Event) bool { return e.Seq == target.Seq })]
+	}
+	for _, e := range appended {
+		if e.ChangesMessage() {
+			target := at(e.Target)
+			after := target.Message.Apply(e)
+			target.Message = &after
+		}
+	}
+	for i, e := range now {
+		if e.ChangesMessage() && e.HasContent() {
+			now[i].Message = at(e.Target).Message
+		}
+	}
+	return now
+}
+
+// canonical makes events that mean the same equal: times to the millisecond in
+// UTC, no empty lists.
+func canonical(e chat.Event) chat.Event {
+	if e.Message != nil {
+		m := *e.Message
+		if len(m.Ciphertext) == 0 {
+			m.Ciphertext = nil
+		}
+		m.ExpiresAt, m.EditedAt = canonicalTime(m.ExpiresAt), canonicalTime(m.EditedAt)
+		reactions := m.Reactions
+		m.Reactions = nil
+		for _, r := range reactions {
+			r.By = slices.Clone(r.By)
+			for i := range r.By {
+				r.By[i].At = canonicalTime(r.By[i].At)
+			}
+			m.Reactions = append(m.Reactions, r)
+		}
+		e.Message = &m
+	}
+	if e.Change != nil && len(e.Change.Members) == 0 {
+		c := *e.Change
+		c.Members = nil
+		e.Change = &c
+	}
+	return e
+}
+
+func canonicalTime(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMilli(t.UnixMilli()).UTC()
+}
+
+// sameEvent compares events by all they hold.
+func sameEvent(a, b chat.Event) bool { return reflect.DeepEqual(canonical(a), canonical(b)) }
+
+func sameThread(a, b chat.Thread) bool {
+	return reflect.DeepEqual(canonicalThread(a), canonicalThread(b))
+}
+
+func canonicalThread(t chat.Thread) chat.Thread {
+	t.CreatedAt = canonicalTime(t.CreatedAt)
+	t.Participants = append([]chat.Participant{}, t.Participants...)
+	for i := range t.Participants {
+		t.Participants[i].JoinedAt = canonicalTime(t.Participants[i].JoinedAt)
+	}
+	t.Pins = append([]chat.Pin{}, t.Pins...)
+	for i := range t.Pins {
+		t.Pins[i].At = canonicalTime(t.Pins[i].At)
+	}
+	return t
+}
+
+// seqs are the seqs of events, for messages of failed tests.
+func seqs(events []chat.Event) []chat.Seq {
+	out := make([]chat.Seq, len(events))
+	for i, e := range events {
+		out[i] = e.Seq
+	}
+	return out
+}
+
+// wantEvents fails the test unless got is exactly want, in order.
+func wantEvents(tb TB, what string, got, want []chat.Event) {
+	tb.Helper()
+	if !slices.Equal(seqs(got), seqs(want)) {
+		tb.Errorf("%s: events %v, want %v", what, seqs(got), seqs(want))
+		return
+	}
+	for i, e := range got {
+		if !sameEvent(e, want[i]) {
+			tb.Errorf("%s: an event is %s, want %s", what, describe(e), describe(want[i]))
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// RunContract plays random histories of six people on two services that share the
+// subject's store, and on a model of the contract that shares no rule with package
+// chat: what they create, send, retry, edit, delete, pin, block, read and let
+// expire. After each wish it compares the answer, what the bus was told and what
+// the wish touched, and now and then all that anybody may see.
+//
+// Zero effort is 20 histories of 2,000 wishes. A failed history is cut down to the
+// wishes that matter and printed, with how to play it again (-rapid.seed,
+// -rapid.failfile). It must not run in parallel with other tests that use rapid.
+func RunContract(t *testing.T, s Subject, effort Effort) {
+	t.Helper()
+	effort.Histories, effort.Steps = cmp.Or(effort.Histories, 20), cmp.Or(effort.Steps, 2000)
+	effort.apply(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		p := newPlayer(rt, s)
+		for p.played < effort.Steps {
+			for _, some := range nextWishes.Draw(rt, "next") {
+				for _, w := range some {
+					p.play(w)
+				}
+			}
+		}
+	})
+}
+
+// wish is what somebody wants to do, in numbers that mean something whatever the
+// state is: so any wish can be left out of a history when it is cut down.
+type wish struct{ what, by, other, thread, message, a, b int }
+
+var oneWish = rapid.Custom(func(rt *rapid.T) wish {
+	number := func(most int) int { return rapid.IntRange(0, most).Draw(rt, "number") }
+	return wish{
+		what: number(len(wishTable) - 1), by: number(len(actors) - 1), other: number(len(actors) - 1),
+		thread: number(63), message: number(255), a: number(999), b: number(999),
+	}
+})
+
+// wishes come in groups of groups, which a history is cut down by first.
+type wishes [][]wish
+
+// GoString keeps wishes out of the printed history, which says what came of them.
+func (w wishes) GoString() string { return fmt.Sprintf("%d wishes", len(slices.Concat(w...))) }
+
+var nextWishes = rapid.Map(rapid.SliceOf(rapid.SliceOf(oneWish)), func(w [][]wish) wishes { return w })
+
+// granted are the wishes there are, and how often each is drawn.
+var granted = []struct {
+	often int
+	play  func(*player, wish)
+}{
+	{30, (*player).send},
+	{10, (*player).retry},
+	{4, (*player).create},
+	{12, (*player).edit},
+	{5, (*player).erase},
+	{12, (*player).react},
+	{6, (*player).unreact},
+	{1, (*player).reactOften},
+	{7, (*player).pin},
+	{4, (*player).unpin},
+	{4, (*player).add},
+	{4, (*player).remove},
+	{3, (*player).setRole},
+	{2, (*player).setTitle},
+	{5, (*player).block},
+	{6, (*player).unblock},
+	{10, (*player).read},
+	{12, (*player).acknowledge},
+	{14, (*player).wait},
+	{5, (*player).expire},
+	{2, (*player).upload},
+	{3, (*player).fetch},
+	{2, (*player).report},
+	{1, (*player).deny},
+	{2, (*player).presence},
+	{16, (*player).look},
+	{1, (*player).lookAtEverything},
+}
+
+// wishTable has each wish as often as it is to be drawn, mixed, since small
+// numbers are drawn more often than large ones.
+var wishTable = func() (table []int) {
+	type place struct {
+		wish int
+		at   float64
+	}
+	var places []place
+	for i, g := range granted {
+		for range g.often {
+			_, at := math.Modf(float64(len(places)+1) * math.Phi)
+			places = append(places, place{i, at})
+		}
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+	for _, p := range places {
+		table = append(table, p.wish)
+	}
+	return table
+}()
+
+// actors are who plays; the shop is a service, and online are those who are connected.
+var (
+	actors = []chat.UserID{"ann", "bob", "cid", "dan", "eve", "fay"}
+	online = []chat.UserID{"ann", "bob", "cid"}
+	shop   = chat.Caller{User: "shop", Device: "job", Scopes: []chat.Scope{chat.ScopeSystem}}
+	boss   = chat.Caller{User: "boss", Device: "desk", Scopes: []chat.Scope{chat.ScopeAdmin}}
+)
+
+// The limits that are played with: small ones are met more often.
+var playedLimits = chat.Limits{Participants: 5, CiphertextBytes: 16, EditWindow: 15 * time.Minute, Pins: 3}
+
+// maxPlayedThreads keeps people together.
+const maxPlayedThreads = 9
+
+// player plays wishes on the services and on the model.
+type player struct {
+	*spec
+	rt       *rapid.T
+	store    chat.Store
+	nodes    [2]*chat.Service
+	bus      *listener
+	start    time.Time
+	played   int
+	wish     wish     // the one that is played
+	expected []string // notices, as describeNotice writes them
+}
+
+func newPlayer(rt *rapid.T, s Subject) *player {
+	f := newFixture(rt, s)
+	p := &player{spec: newSpec(f.clock), rt: rt, store: f.store, bus: &listener{}, start: f.clock.Now()}
+	for i := range p.nodes {
+		p.nodes[i] = chat.New(chat.Config{
+			Store: f.store, Bus: p.bus, Limits: playedLimits, Now: f.clock.Now,
+			Online: func(_ context.Context, u chat.UserID) (bool, error) { return slices.Contains(online, u), nil },
+		})
+		rt.Cleanup(func() { p.nodes[i].Close(context.Background()) })
+	}
+	return p
+}
+
+func (p *player) play(w wish) {
+	p.played++
+	p.wish = w
+	granted[wishTable[w.what]].play(p, w)
+	p.settle()
+}
+
+// say adds a line to the history that is printed if it fails.
+func (p *player) say(format string, args ...any) {
+	p.rt.Helper()
+	p.rt.Logf("%4d %9s  "+format, append([]any{p.played, p.now().Sub(p.start)}, args...)...)
+}
+
+// ctx is the context of every call.
+func (p *player) ctx() context.Context { return p.rt.Context() }
+
+// node is one of the two services.
+func (p *player) node(w wish) *chat.Service { return p.nodes[(w.a+w.b)%2] }
+
+// caller is who wishes, on one of two devices, with the rights of a user.
+func (p *player) caller(w wish) chat.Caller {
+	device := chat.DeviceID("phone")
+	if w.b%5 == 1 {
+		device = "tablet"
+	}
+	return chat.Caller{User: actors[w.by], Device: device, Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}}
+}
+
+// answered compares how a call ended with what it should have been, "" for well,
+// and reports whether there is an answer to look at.
+func (p *player) answered(err error, want chat.Code) bool {
+	p.rt.Helper()
+	if got := codeOf(err); got != want {
+		p.rt.Fatalf("it ended with %q, want %q", got, want)
+	}
+	return want == ""
+}
+
+// codeOf is the code of a refusal, "" for none.
+func codeOf(err error) chat.Code {
+	var refusal *chat.Error
+	switch {
+	case err == nil:
+		return ""
+	case !errors.As(err, &refusal):
+		return "an error without a code"
+	}
+	return refusal.Code
+}
+
+// specSame ends the history if two values differ. Messages of failures name no
+// ids, which are different each time.
+func specSame[T comparable](p *player, what string, got, want T) {
+	p.rt.Helper()
+	if got != want {
+		p.rt.Fatalf("%s: %v, want %v", what, got, want)
+	}
+}

@@ -1,0 +1,161 @@
+package storetest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// mint makes the id after prev: of the given time, or of prev's if that is later.
+func mint(prev chat.EventID, now time.Time) chat.EventID {
+	id := chat.EventIDAt(now)
+	_, _ = rand.Read(id[6:]) // never fails
+	if id.Compare(prev) > 0 {
+		return id
+	}
+	id = prev
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i]++; id[i] != 0 {
+			break
+		}
+	}
+	return id
+}
+
+func newThreadID() (id chat.ThreadID) {
+	_, _ = rand.Read(id[:]) // never fails
+	return id
+}
+
+// creation is the first event of a new thread; the first user makes it.
+func (f *fixture) creation(kind chat.ThreadType, users ...chat.UserID) chat.Event {
+	change := &chat.ThreadChange{Event: chat.ThreadCreated, Type: kind}
+	for i, u := range users {
+		role := chat.Member
+		if i == 0 && kind == chat.Group {
+			role = chat.Admin
+		}
+		change.Members = append(change.Members, chat.InitialMember{User: u, Role: role})
+	}
+	if kind == chat.Group {
+		change.Title = "the group"
+	}
+	return chat.Event{
+		Thread: newThreadID(), Seq: 1, ID: mint(chat.EventID{}, f.clock.Now()),
+		Kind: chat.KindThread, By: users[0], Device: "phone", Change: change,
+	}
+}
+
+// draft is a message that is not stamped with thread, seq and id yet. No two
+// drafts share a client_seq or a key.
+func draft(by chat.UserID, text string) chat.Event {
+	var unique [8]byte
+	_, _ = rand.Read(unique[:]) // never fails
+	n := int64(0)
+	for _, b := range unique[:7] {
+		n = n<<8 | int64(b)
+	}
+	return chat.Event{Kind: chat.KindMessage, By: by, Device: "phone", Message: &chat.Message{
+		Ciphertext: []byte(text), ContentType: chat.Text, ClientSeq: n,
+		IdempotencyKey: fmt.Sprintf("key-%x", unique), BodyHash: [32]byte{1, 2, 3},
+	}}
+}
+
+// drafts are n drafts of one sender.
+func drafts(by chat.UserID, n int) []chat.Event {
+	events := make([]chat.Event, n)
+	for i := range events {
+		events[i] = draft(by, fmt.Sprintf("message %d", i+1))
+	}
+	return events
+}
+
+func change(by chat.UserID, c chat.ThreadChange) chat.Event {
+	return chat.Event{Kind: chat.KindThread, By: by, Device: "phone", Change: &c}
+}
+
+func addition(user chat.UserID) chat.Event {
+	return change("ann", chat.ThreadChange{Event: chat.ParticipantAdded, User: user, Role: chat.Member})
+}
+
+func removal(by, user chat.UserID) chat.Event {
+	return change(by, chat.ThreadChange{Event: chat.ParticipantRemoved, User: user})
+}
+
+// hiding makes a draft one that never shows for a user.
+func hiding(d chat.Event, from chat.UserID) chat.Event {
+	d.Message.HiddenFrom = from
+	return d
+}
+
+// expiring makes a draft one whose time is up at the given moment.
+func expiring(d chat.Event, at time.Time) chat.Event {
+	d.Message.ExpiresAt = at
+	return d
+}
+
+// about drafts an event about a message, hidden from whom that is hidden from.
+func about(message chat.Event, kind chat.EventKind, by chat.UserID) chat.Event {
+	return chat.Event{
+		Kind: kind, By: by, Device: "phone", HiddenFrom: message.Message.HiddenFrom,
+		Target: chat.Target{ID: message.ID, Seq: message.Seq},
+	}
+}
+
+func edit(message chat.Event, text string) chat.Event {
+	e := about(message, chat.KindEdit, message.By)
+	e.Message = &chat.Message{Ciphertext: []byte(text), ContentType: chat.Text}
+	return e
+}
+
+func deletion(message chat.Event, why chat.DeleteReason) chat.Event {
+	e := about(message, chat.KindDelete, message.By)
+	if e.Reason = why; why == chat.DeletedByExpiry {
+		e.By, e.Device = "", ""
+	}
+	return e
+}
+
+func reaction(message chat.Event, by chat.UserID, emoji string) chat.Event {
+	e := about(message, chat.KindReaction, by)
+	e.Reaction = &chat.ReactionChange{Emoji: emoji}
+	return e
+}
+
+func unreaction(message chat.Event, by chat.UserID, emoji string) chat.Event {
+	e := reaction(message, by, emoji)
+	e.Reaction.Removed = true
+	return e
+}
+
+func redelivery(message chat.Event) chat.Event {
+	e := about(message, chat.KindRedelivery, message.By)
+	e.HiddenFrom = ""
+	return e
+}
+
+func pin(message chat.Event, by chat.UserID) chat.Event {
+	e := about(message, chat.KindThread, by)
+	e.Change = &chat.ThreadChange{Event: chat.Pinned}
+	return e
+}
+
+func unpin(message chat.Event, by chat.UserID) chat.Event {
+	e := pin(message, by)
+	e.Change.Event = chat.Unpinned
+	return e
+}
+
+// stamp gives drafts their places after a head.
+func (f *fixture) stamp(thread chat.ThreadID, head chat.Head, drafts []chat.Event) []chat.Event {
+	events := slices.Clone(drafts)
+	last := head.ID
+	for i := range events {
+		last = mint(last, f.clock.Now())
+		events[i].Thread, events[i].Seq, events[i].ID = thread, head.Seq+1+chat.Seq(i), last
+	}
+	return events
+}

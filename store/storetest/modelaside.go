@@ -1,0 +1,179 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// aside is what a model keeps beside threads.
+type aside struct {
+	seen    map[chat.UserID]time.Time
+	blocks  map[[2]chat.UserID]chat.Block
+	reports []chat.Report // newest first
+	denied  map[string]bool
+	keys    map[keyOwner]*modelKeys
+}
+
+type keyOwner struct {
+	user   chat.UserID
+	device chat.DeviceID
+}
+
+type modelKeys struct {
+	upload chat.PrekeyUpload // the last
+	stored map[uint32]chat.Prekey
+	given  map[uint32]bool
+}
+
+func newAside() aside {
+	return aside{
+		seen: make(map[chat.UserID]time.Time), blocks: make(map[[2]chat.UserID]chat.Block),
+		denied: make(map[string]bool), keys: make(map[keyOwner]*modelKeys),
+	}
+}
+
+func (m *model) see(rt *rapid.T) {
+	user := rapid.SampledFrom(people).Draw(rt, "user")
+	at := m.clock.Now().Add(-rapid.SampledFrom(leaps).Draw(rt, "ago"))
+	if err := m.store.PutLastSeen(rt.Context(), user, at); err != nil {
+		rt.Fatalf("PutLastSeen: %v", err)
+	}
+	if at.After(m.aside.seen[user]) {
+		m.aside.seen[user] = at
+	}
+}
+
+func (m *model) block(rt *rapid.T) {
+	user, other := rapid.SampledFrom(people).Draw(rt, "user"), rapid.SampledFrom(people).Draw(rt, "other")
+	pair := [2]chat.UserID{user, other}
+	if rapid.IntRange(0, 2).Draw(rt, "lift") == 0 {
+		m.deleteBlock(user, other)
+		delete(m.aside.blocks, pair)
+		return
+	}
+	b := m.putBlock(user, other)
+	if _, there := m.aside.blocks[pair]; !there {
+		m.aside.blocks[pair] = b
+	}
+}
+
+func (m *model) fileReport(rt *rapid.T) {
+	last := chat.ReportID{}
+	if len(m.aside.reports) > 0 {
+		last = m.aside.reports[0].ID
+	}
+	r := m.report(last, chat.ReportSpam, rapid.StringN(0, 5, 10).Draw(rt, "note"))
+	m.putReport(r)
+	m.aside.reports = slices.Insert(m.aside.reports, 0, r)
+}
+
+// hashes of attachments that are denied and allowed.
+var hashes = []string{fmt.Sprintf("%064x", 1), fmt.Sprintf("%064x", 2)}
+
+func (m *model) deny(rt *rapid.T) {
+	hash, denied := rapid.SampledFrom(hashes).Draw(rt, "hash"), rapid.Bool().Draw(rt, "denied")
+	do := m.store.AllowAttachment
+	if denied {
+		do = m.store.DenyAttachment
+	}
+	if err := do(rt.Context(), hash); err != nil {
+		rt.Fatalf("denied %v: %v", denied, err)
+	}
+	m.aside.denied[hash] = denied
+}
+
+func (m *model) anyOwner(rt *rapid.T) keyOwner {
+	return keyOwner{rapid.SampledFrom(people[:2]).Draw(rt, "user"), rapid.SampledFrom(devices).Draw(rt, "device")}
+}
+
+func (m *model) uploadKeys(rt *rapid.T) {
+	o := m.anyOwner(rt)
+	ids := rapid.SliceOfNDistinct(rapid.Uint32Range(0, 20), 0, 6, rapid.ID).Draw(rt, "ids")
+	mark := rapid.StringMatching("[a-z]{1,3}").Draw(rt, "mark")
+	var keys []chat.Prekey
+	for _, id := range ids {
+		keys = append(keys, oneTime(mark, id, id)...)
+	}
+	u := m.upload(mark, keys...)
+	if rapid.Bool().Draw(rt, "last resort") {
+		last := u.Signed
+		last.ID++
+		u.LastResort = &last
+	}
+	k := m.aside.keys[o]
+	if k == nil {
+		k = &modelKeys{stored: make(map[uint32]chat.Prekey), given: make(map[uint32]bool)}
+		m.aside.keys[o] = k
+	}
+	k.upload = u
+	for _, key := range keys {
+		if !k.given[key.ID] {
+			k.stored[key.ID] = key
+		}
+	}
+	m.putPrekeys(o.user, o.device, u, len(k.stored))
+}
+
+func (m *model) takeKey(rt *rapid.T) {
+	o := m.anyOwner(rt)
+	got, left, err := m.store.TakeOneTimePrekey(rt.Context(), o.user, o.device)
+	k := m.aside.keys[o]
+	if k == nil || len(k.stored) == 0 {
+		if !errors.Is(err, chat.ErrNotFound) {
+			rt.Fatalf("taken was %+v, %v; want ErrNotFound", got, err)
+		}
+		return
+	}
+	lowest := slices.Min(slices.Collect(maps.Keys(k.stored)))
+	if err != nil || !reflect.DeepEqual(got, k.stored[lowest]) || left != len(k.stored)-1 {
+		rt.Fatalf("taken was %+v, %d left, %v; want %+v", got, left, err, k.stored[lowest])
+	}
+	delete(k.stored, lowest)
+	k.given[lowest] = true
+}
+
+// compareAside compares all that is kept beside threads.
+func (m *model) compareAside(rt *rapid.T) {
+	for _, user := range people {
+		if got, err := m.store.LastSeen(rt.Context(), user); err != nil || !canonicalTime(got).Equal(m.aside.seen[user]) {
+			rt.Fatalf("%s was last seen at %v, %v; want %v", user, got, err, m.aside.seen[user])
+		}
+		var blocks []chat.Block
+		for pair, b := range m.aside.blocks {
+			if pair[0] == user {
+				blocks = append(blocks, b)
+			}
+		}
+		m.wantBlocks(user, sortedBlocks(blocks)...)
+		var keys []chat.PrekeyDevice
+		for _, device := range devices { // in order of their ids
+			if k := m.aside.keys[keyOwner{user, device}]; k != nil {
+				keys = append(keys, storedPrekeys(device, k.upload, len(k.stored)))
+			}
+		}
+		m.wantPrekeys(user, keys...)
+	}
+	for _, hash := range hashes {
+		if got, err := m.store.AttachmentDenied(rt.Context(), hash); err != nil || got != m.aside.denied[hash] {
+			rt.Fatalf("%s is denied: %v, %v; want %v", hash, got, err, m.aside.denied[hash])
+		}
+	}
+	m.compareReports(rt)
+}
+
+func (m *model) compareReports(rt *rapid.T) {
+	count := rapid.IntRange(0, 4).Draw(rt, "count")
+	before, older := chat.ReportID{}, m.aside.reports
+	if i := rapid.IntRange(0, len(older)).Draw(rt, "before"); i > 0 {
+		before, older = older[i-1].ID, older[i:]
+	}
+	m.wantReports(before, count, older[:min(count, len(older))]...)
+}

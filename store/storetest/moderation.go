@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+var moderationScenarios = []scenario{
+	{"reports come newest first, page by page", testReports},
+	{"a report stored again changes nothing", testReportAgain},
+	{"an attachment is denied until it is allowed", testDenylist},
+}
+
+func (f *fixture) putReport(r chat.Report) {
+	f.tb.Helper()
+	if err := f.store.PutReport(f.tb.Context(), r); err != nil {
+		f.tb.Fatalf("PutReport: %v", err)
+	}
+}
+
+func (f *fixture) wantReports(before chat.ReportID, count int, want ...chat.Report) {
+	f.tb.Helper()
+	got, err := f.store.Reports(f.tb.Context(), before, count)
+	if err != nil {
+		f.tb.Fatalf("Reports: %v", err)
+	}
+	if !slices.Equal(got, want) {
+		f.tb.Errorf("at most %d reports before %s are %+v, want %+v", count, before, got, want)
+	}
+}
+
+// report makes a report of the clock's time after another.
+func (f *fixture) report(after chat.ReportID, reason chat.ReportReason, note string) chat.Report {
+	return chat.Report{
+		ID: mint(after, f.clock.Now()), Thread: newThreadID(), Message: mint(chat.EventID{}, f.clock.Now()),
+		Sender: "mal", By: "ann", Reason: reason, Note: note,
+	}
+}
+
+func testReports(_ *testing.T, f *fixture) {
+	f.wantReports(chat.ReportID{}, 10)
+	var all []chat.Report // newest first
+	last := chat.ReportID{}
+	for i, reason := range []chat.ReportReason{chat.ReportSpam, chat.ReportAbuse, chat.ReportIllegal, chat.ReportOther, chat.ReportSpam} {
+		f.clock.advance(time.Duration(i/2) * time.Second) // some in the same millisecond
+		r := f.report(last, reason, strings.Repeat("ü", i*250))
+		last = r.ID
+		all = append([]chat.Report{r}, all...)
+	}
+	for _, i := range []int{3, 0, 4, 1, 2} { // as they come from several nodes
+		f.putReport(all[i])
+	}
+	f.wantReports(chat.ReportID{}, 10, all...)
+	f.wantReports(chat.ReportID{}, 2, all[:2]...)
+	f.wantReports(all[1].ID, 2, all[2:4]...)
+	f.wantReports(all[3].ID, 2, all[4:]...)
+	f.wantReports(all[4].ID, 2)
+	f.wantReports(mint(all[2].ID, all[2].At()), 1, all[2])
+	f.wantReports(chat.ReportID{}, 0)
+}
+
+func testReportAgain(_ *testing.T, f *fixture) {
+	r := f.report(chat.ReportID{}, chat.ReportSpam, "first")
+	f.putReport(r)
+	again := r
+	again.Note = "second"
+	f.putReport(again)
+	f.wantReports(chat.ReportID{}, 10, r)
+}
+
+func testDenylist(t *testing.T, f *fixture) {
+	one, two := strings.Repeat("0f", 32), strings.Repeat("0e", 32)
+	want := func(denied ...string) {
+		t.Helper()
+		for _, hash := range []string{one, two} {
+			got, err := f.store.AttachmentDenied(t.Context(), hash)
+			if err != nil || got != slices.Contains(denied, hash) {
+				t.Errorf("%s is denied: %v, %v; want %v", hash, got, err, denied)
+			}
+		}
+	}
+	do := func(what func(hash string) error, hash string) {
+		t.Helper()
+		for range 2 { // the second changes nothing
+			if err := what(hash); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	deny := func(hash string) error { return f.store.DenyAttachment(t.Context(), hash) }
+	allow := func(hash string) error { return f.store.AllowAttachment(t.Context(), hash) }
+	want()
+	do(allow, one)
+	do(deny, one)
+	want(one)
+	do(deny, two)
+	want(one, two)
+	do(allow, one)
+	want(two)
+	do(deny, one)
+	want(one, two)
+}
