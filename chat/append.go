@@ -261,10 +261,10 @@ func (a *appenders) tellDoubtful(ctx context.Context, q *appendQueue) error {
 func (a *appenders) decide(ctx context.Context, q *appendQueue, ops []*appendOp, present bool) (writing []*appendOp, decided bool) {
 	next := *q.thread
 	for _, op := range ops {
-		op.thread = next
+		op.thread, op.events = next, nil
 		drafts, err := op.rule(ctx, next)
 		if err != nil || len(drafts) == 0 {
-			if !present && (err == nil || CodeOf(err) != CodeUnavailable) {
+			if !present {
 				return nil, false
 			}
 			op.finish(err)

@@ -296,6 +296,18 @@ func TestRuleThatLostTheRaceDecidesAnew(t *testing.T) {
 	w.heard.nothing(t)
 	sameList(t, "the log", briefs(w.soundLog(id)), "1 created", "2 msg", "3 del of 2")
 
+	m = w.send("alice", id, "pinned twice at once")
+	heal = w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
+		heal()
+		_, _, err := other.Pin(ctx, as("alice"), id, m.ID)
+		must(t, err)
+		return commit(ctx, events)
+	})
+	_, added, err := w.Pin(t.Context(), as("bob"), id, m.ID)
+	must(t, err)
+	same(t, "added by the loser", added, false)
+	same(t, "newest event", brief(w.soundLog(id)[4]), "5 pinned of 4")
+
 	m = w.send("alice", id, "again")
 	heal = w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 		heal()

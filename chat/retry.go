@@ -57,6 +57,7 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 			return nil, err
 		}
 		again := c.about(KindRedelivery, m)
+		again.Device = m.Device // as in the frame of the message itself, whatever device tries again
 		again.HiddenFrom, again.Message = "", m.Message
 		return []Event{again}, nil
 	})

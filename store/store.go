@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/mongo"
 	"github.com/parleyhq/parley/store/pebble"
 )
 
@@ -23,7 +24,9 @@ type Options struct {
 
 // Open opens the store of a URL:
 //
-//	pebble:DIR    embedded, in the directory DIR, made if it is not there
+//	pebble:DIR             embedded, in the directory DIR, made if it is not there
+//	mongodb://HOSTS/NAME   the database NAME ("parley" if none) of a MongoDB replica set, shared by nodes;
+//	mongodb+srv://…        a whole connection string, options and all
 //
 // The context bounds the opening, not the store's life.
 func Open(ctx context.Context, url string, opts Options) (chat.Store, error) {
@@ -32,14 +35,16 @@ func Open(ctx context.Context, url string, opts Options) (chat.Store, error) {
 	}
 	scheme, rest, found := strings.Cut(url, ":")
 	if !found {
-		return nil, fmt.Errorf("store URL %q has no scheme: pebble:DIR is one", url)
+		return nil, fmt.Errorf("store URL %q has no scheme: pebble:DIR and mongodb://… have one", url)
 	}
 	switch scheme {
 	case "pebble":
 		return openPebble(rest, opts)
+	case "mongodb", "mongodb+srv":
+		return openMongo(ctx, url, opts)
 	default:
 		// Not the whole URL: one of another scheme may hold a password.
-		return nil, fmt.Errorf("store URL has the unknown scheme %q: pebble:DIR is known", scheme)
+		return nil, fmt.Errorf("store URL has the unknown scheme %q: pebble:DIR and mongodb://… are known", scheme)
 	}
 }
 
@@ -50,6 +55,14 @@ func openPebble(dir string, opts Options) (chat.Store, error) {
 	s, err := pebble.Open(dir, pebble.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log})
 	if err != nil {
 		return nil, err // not s: a nil *Store in an interface is not nil
+	}
+	return s, nil
+}
+
+func openMongo(ctx context.Context, uri string, opts Options) (chat.Store, error) {
+	s, err := mongo.Open(ctx, uri, mongo.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log})
+	if err != nil {
+		return nil, err // not s, as above
 	}
 	return s, nil
 }

@@ -2,22 +2,28 @@ package store_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/parleyhq/parley/store"
+	"github.com/parleyhq/parley/store/mongo/mongotest"
 )
 
+func TestMain(m *testing.M) { os.Exit(mongotest.Main(m).Run()) }
+
 func TestOpen(t *testing.T) {
-	s, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Ping(t.Context()); err != nil {
-		t.Errorf("a store just opened does not answer: %v", err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
+	for _, url := range []string{"pebble:" + t.TempDir(), mongotest.Shared(t).URI()} {
+		s, err := store.Open(t.Context(), url, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Ping(t.Context()); err != nil {
+			t.Errorf("a store just opened does not answer: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -27,6 +33,9 @@ func TestOpenRefusesBadURLs(t *testing.T) {
 		"data":                          "no scheme",
 		"pebble:":                       "names no directory",
 		"carrier-pigeon://user:pass@hq": `unknown scheme "carrier-pigeon"`,
+		"mongodb:somewhere":             "no MongoDB connection string",
+		"mongodb://user:pass@hq/a.b":    "names a database that MongoDB cannot have",
+		"mongodb://user:pass@:1:2/":     "MongoDB at :1:2",
 	} {
 		s, err := store.Open(t.Context(), url, store.Options{})
 		if s != nil || err == nil || !strings.Contains(err.Error(), want) {

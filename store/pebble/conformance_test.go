@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -35,15 +36,26 @@ type crashable struct {
 	now  func() time.Time
 }
 
+func openCrashable(tb storetest.TB, disk *vfs.MemFS, now func() time.Time) chat.Store {
+	return crashable{open(tb, Options{FS: syncFS{disk, slowly}, Now: now}), disk, now}
+}
+
+// slowly syncs as a disk does: it takes its time. On one that did not, racing
+// writers would come one after another.
+func slowly(name string, sync func() error) error {
+	if strings.HasSuffix(name, ".log") {
+		time.Sleep(100 * time.Microsecond)
+	}
+	return sync()
+}
+
 var subject = storetest.Subject{
 	Open: func(tb storetest.TB, now func() time.Time) chat.Store {
-		disk := vfs.NewCrashableMem()
-		return crashable{open(tb, Options{FS: disk, Now: now}), disk, now}
+		return openCrashable(tb, vfs.NewCrashableMem(), now)
 	},
 	Reopen: func(tb storetest.TB, s chat.Store) chat.Store {
 		old := s.(crashable)
-		disk := old.disk.CrashClone(vfs.CrashCloneCfg{})
-		return crashable{open(tb, Options{FS: disk, Now: old.now}), disk, old.now}
+		return openCrashable(tb, old.disk.CrashClone(vfs.CrashCloneCfg{}), old.now)
 	},
 }
 

@@ -191,6 +191,12 @@ func rarerOperations(t *testing.T) (names []string, got, want []cost) {
 	measure("delete a pinned message", c, cost{Commits: 1, Keys: 5, Gets: 4}, func() {
 		c.append(deletionOf(c.sent[0], c.head+1))
 	})
+	unpinning := pinOf(c.sent[1], c.head+1)
+	unpinning.Change = &chat.ThreadChange{Event: chat.Unpinned}
+	c.append(unpinning)
+	measure("delete a message, none being pinned any more", c, cost{Commits: 1, Keys: 4, Gets: 2}, func() {
+		c.append(deletionOf(c.sent[1], c.head+1))
+	})
 	for thread := range byte(199) {
 		create(t, c.Store, creationOf(chat.Group, 2+thread, c.users...))
 	}

@@ -47,6 +47,19 @@ func TestEventsAboutNoMessageAreRefused(t *testing.T) {
 	}
 }
 
+// The port asks for less: nobody appends two events about one message at once.
+func TestEventsOfOneAppendBuildOnEachOther(t *testing.T) {
+	s := open(t, Options{FS: vfs.NewMem(), Now: func() time.Time { return testTime }})
+	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
+	sent := messageOf(1, 2, "key")
+	mustAppend(t, s, sent)
+	mustAppend(t, s, editOf(sent, 3, "edited"), reactionOf(sent, 4, "+1"), pinOf(sent, 5), aboutOf(sent, 6, chat.KindRedelivery))
+	e, err := s.Message(t.Context(), sent.ID)
+	if m := e.Message; err != nil || string(m.Ciphertext) != "edited" || len(m.Reactions) != 1 || m.RedeliveredSeq != 6 {
+		t.Errorf("the message is %+v, %v", m, err)
+	}
+}
+
 // Every message that will expire has its key in the index, as long as it is not
 // deleted, and no other has one.
 func TestExpiryIndexHoldsWhatWillExpire(t *testing.T) {

@@ -2,10 +2,11 @@
 // beside it. It keeps the promises of [chat.Store] on github.com/cockroachdb/pebble,
 // a log-structured key-value store.
 //
-// How it is built, file by file: keys.go is the layout on disk, values.go and
-// eventcodec.go what stands under the keys; durable.go is the one way to the
-// database, in which readers only see what is synced; locks.go orders writes
-// that could contradict each other; the rest are the port's methods.
+// How it is built, file by file: keys.go is the layout on disk, values.go and the
+// codecs what stands under the keys; durable.go is the one way to the database, in
+// which readers only see what is synced; locks.go orders writes that could
+// contradict each other; overlay.go has events change messages; the rest are the
+// port's methods.
 //
 // A write takes its locks, then a view, decides, builds one batch, and commits
 // it. So each write is atomic, and all writers of a moment share one sync.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -152,4 +153,36 @@ func TestKeyLocks(t *testing.T) {
 	if len(l.held) != 0 {
 		t.Errorf("%d names are remembered that nobody wants", len(l.held))
 	}
+}
+
+// What only one may decide at a time waits for whoever does.
+func TestDecisionsTakeTheirLocks(t *testing.T) {
+	s := open(t, Options{FS: vfs.NewMem()})
+	waits := func(name string, key []byte, write func(context.Context) error) {
+		t.Helper()
+		unlock, err := s.locks.lock(t.Context(), string(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		if err := write(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v; want that it waits for its lock", name, err)
+		}
+		unlock()
+	}
+	upload := func(ctx context.Context) error {
+		_, err := s.PutPrekeys(ctx, "ann", "phone", chat.PrekeyUpload{})
+		return err
+	}
+	waits("an upload of another device", devicesPrefix(prefixPrekeys, "ann"), upload)
+	waits("an upload, by a taker", deviceKey(prefixPrekeys, "ann", "phone"), upload)
+	waits("a taker", deviceKey(prefixPrekeys, "ann", "phone"), func(ctx context.Context) error {
+		_, _, err := s.TakeOneTimePrekey(ctx, "ann", "phone")
+		return err
+	})
+	waits("a sighting", lastSeenKey("ann"), func(ctx context.Context) error { return s.PutLastSeen(ctx, "ann", testTime) })
+	waits("a block", blockKey("ann", "bob"), func(ctx context.Context) error {
+		return s.PutBlock(ctx, chat.Block{User: "ann", Blocked: "bob", At: testTime})
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"testing"
 	"time"
@@ -31,8 +30,8 @@ func RunContract(t *testing.T, s Subject, effort Effort) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPlayer(rt, s)
 		for p.played < effort.Steps {
-			for _, some := range nextWishes.Draw(rt, "next") {
-				for _, w := range some {
+			for _, w := range rapid.Map(nextWishes, quietly).Draw(rt, "next") {
+				if p.played < effort.Steps {
 					p.play(w)
 				}
 			}
@@ -42,23 +41,47 @@ func RunContract(t *testing.T, s Subject, effort Effort) {
 
 // wish is what somebody wants to do, in numbers that mean something whatever the
 // state is: so any wish can be left out of a history when it is cut down.
-type wish struct{ what, by, other, thread, message, a, b int }
+type wish struct {
+	what, by, other, thread, message, a, b int
 
-var oneWish = rapid.Custom(func(rt *rapid.T) wish {
-	number := func(most int) int { return rapid.IntRange(0, most).Draw(rt, "number") }
-	return wish{
-		what: number(len(wishTable) - 1), by: number(len(actors) - 1), other: number(len(actors) - 1),
-		thread: number(63), message: number(255), a: number(999), b: number(999),
+	node  int
+	again bool // at once, on the other node
+}
+
+// oneWish draws a wish as one number, to be left out in one go. Small numbers are
+// drawn more often than large ones; mixed, they are wishes of all kinds.
+var oneWish = rapid.Map(rapid.Uint64(), func(n uint64) []wish {
+	mixed := func(most int) int {
+		n += 0x9E3779B97F4A7C15 // splitmix64
+		z := (n ^ n>>30) * 0xBF58476D1CE4E5B9
+		z = (z ^ z>>27) * 0x94D049BB133111EB
+		return int((z ^ z>>31) % uint64(most+1))
 	}
+	w := wish{
+		what: mixed(len(wishTable) - 1), by: mixed(len(actors) - 1), other: mixed(len(actors) - 1),
+		thread: mixed(63), message: mixed(255), a: mixed(999), b: mixed(999), node: mixed(1), again: mixed(7) == 0,
+	}
+	if w.message < 192 { // a newer message, mostly
+		w.message %= 12
+	}
+	return []wish{w}
 })
 
-// wishes come in groups of groups, which a history is cut down by first.
-type wishes [][]wish
+// nextWishes draws wishes in groups of groups of groups: those are what a history
+// is cut down by first.
+var nextWishes = someOf(someOf(someOf(someOf(oneWish))))
 
-// GoString keeps wishes out of the printed history, which says what came of them.
-func (w wishes) GoString() string { return fmt.Sprintf("%d wishes", len(slices.Concat(w...))) }
+func someOf(g *rapid.Generator[[]wish]) *rapid.Generator[[]wish] {
+	return rapid.Map(rapid.SliceOf(g), func(groups [][]wish) []wish { return slices.Concat(groups...) })
+}
 
-var nextWishes = rapid.Map(rapid.SliceOf(rapid.SliceOf(oneWish)), func(w [][]wish) wishes { return w })
+// quiet wishes leave the printing of the history to what came of them.
+type quiet []wish
+
+func quietly(w []wish) quiet { return w }
+
+// GoString keeps the numbers out of the history.
+func (q quiet) GoString() string { return fmt.Sprintf("%d wishes", len(q)) }
 
 // granted are the wishes there are, and how often each is drawn.
 var granted = []struct {
@@ -94,23 +117,10 @@ var granted = []struct {
 	{1, (*player).lookAtEverything},
 }
 
-// wishTable has each wish as often as it is to be drawn, mixed, since small
-// numbers are drawn more often than large ones.
+// wishTable has each wish as often as it is to be drawn.
 var wishTable = func() (table []int) {
-	type place struct {
-		wish int
-		at   float64
-	}
-	var places []place
 	for i, g := range granted {
-		for range g.often {
-			_, at := math.Modf(float64(len(places)+1) * math.Phi)
-			places = append(places, place{i, at})
-		}
-	}
-	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
-	for _, p := range places {
-		table = append(table, p.wish)
+		table = append(table, slices.Repeat([]int{i}, g.often)...)
 	}
 	return table
 }()
@@ -160,11 +170,15 @@ func (p *player) play(w wish) {
 	p.wish = w
 	granted[wishTable[w.what]].play(p, w)
 	p.settle()
+	if w.again {
+		w.node = 1 - w.node
+		granted[wishTable[w.what]].play(p, w)
+		p.settle()
+	}
 }
 
 // say adds a line to the history that is printed if it fails.
 func (p *player) say(format string, args ...any) {
-	p.rt.Helper()
 	p.rt.Logf("%4d %9s  "+format, append([]any{p.played, p.now().Sub(p.start)}, args...)...)
 }
 
@@ -172,7 +186,7 @@ func (p *player) say(format string, args ...any) {
 func (p *player) ctx() context.Context { return p.rt.Context() }
 
 // node is one of the two services.
-func (p *player) node(w wish) *chat.Service { return p.nodes[(w.a+w.b)%2] }
+func (p *player) node(w wish) *chat.Service { return p.nodes[w.node] }
 
 // caller is who wishes, on one of two devices, with the rights of a user.
 func (p *player) caller(w wish) chat.Caller {
@@ -186,7 +200,6 @@ func (p *player) caller(w wish) chat.Caller {
 // answered compares how a call ended with what it should have been, "" for well,
 // and reports whether there is an answer to look at.
 func (p *player) answered(err error, want chat.Code) bool {
-	p.rt.Helper()
 	if got := codeOf(err); got != want {
 		p.rt.Fatalf("it ended with %q, want %q", got, want)
 	}
@@ -207,9 +220,8 @@ func codeOf(err error) chat.Code {
 
 // specSame ends the history if two values differ. Messages of failures name no
 // ids, which are different each time.
-func specSame[T comparable](p *player, what string, got, want T) {
-	p.rt.Helper()
+func specSame[T comparable](p *player, what, detail string, got, want T) {
 	if got != want {
-		p.rt.Fatalf("%s: %v, want %v", what, got, want)
+		p.rt.Fatalf("%s: %s: %v, want %v", what, detail, got, want)
 	}
 }

@@ -22,7 +22,6 @@ func (p *player) look(w wish) {
 
 // lookUp compares what a user sees of a thread by one of several ways.
 func (p *player) lookUp(way int, u chat.UserID, t *specThread, size int) {
-	p.rt.Helper()
 	switch way % 6 {
 	case 0:
 		p.sameHistory(u, t, size)
@@ -55,24 +54,23 @@ func (p *player) lookAtEverything(w wish) {
 			p.lookUp(w.a%3, u, t, 100)
 		}
 	}
-	for i, m := range slices.Backward(p.messages) {
-		if i < len(p.messages)-50 {
-			break
-		}
+	for _, m := range p.messages[max(0, len(p.messages)-30):] {
 		p.lookAt(m)
 	}
 	p.sameReports(p.node(w), 1+w.b%100)
 }
 
-// lookAt compares a message and its receipts as two people see it.
+// lookAt compares a message as two people see it, and its receipts.
 func (p *player) lookAt(m *specMessage) {
-	p.rt.Helper()
 	for i := range 2 {
 		u := []chat.UserID{actors[p.wish.by], actors[(p.wish.a+p.wish.b)%len(actors)]}[i]
 		code := lookup(m, u)
 		got, err := p.nodes[i].Message(p.ctx(), reader(u), m.sent.id)
 		if p.answered(err, code) {
 			p.sameMessage(fmt.Sprintf("%s as %s sees it", m, u), got, m)
+		}
+		if i == 0 {
+			continue
 		}
 		receipts, err := p.nodes[i].Receipts(p.ctx(), reader(u), m.sent.id)
 		if p.answered(err, code) {
@@ -83,16 +81,14 @@ func (p *player) lookAt(m *specMessage) {
 }
 
 func (p *player) sameReceipts(got []chat.RecipientReceipt, m *specMessage) {
-	p.rt.Helper()
 	want := p.receipts(m)
-	specSame(p, "recipients of "+m.String(), len(got), len(want))
+	specSame(p, m.String(), "recipients", len(got), len(want))
 	for _, r := range got {
-		specSame(p, fmt.Sprintf("receipt of %s for %s", m, r.User), r, want[r.User])
+		specSame(p, m.String(), "receipt of "+string(r.User), r, want[r.User])
 	}
 }
 
 func (p *player) sameThread(u chat.UserID, t *specThread) {
-	p.rt.Helper()
 	v, err := p.nodes[0].Thread(p.ctx(), reader(u), idOf(t))
 	if p.answered(err, standing(t, u)) {
 		p.sameView(fmt.Sprintf("%s as %s sees it", t, u), v, u, t)
@@ -102,52 +98,48 @@ func (p *player) sameThread(u chat.UserID, t *specThread) {
 
 // sameView compares a thread but for its participants' marks.
 func (p *player) sameView(what string, v chat.ThreadView, u chat.UserID, t *specThread) {
-	p.rt.Helper()
-	specSame(p, what+": name", p.threadName(v.ID), t.name)
-	specSame(p, what+": type", v.Type, t.kind)
-	specSame(p, what+": title", v.Title, t.title)
-	specSame(p, what+": created by", v.CreatedBy, t.by)
-	specSame(p, what+": created at", v.CreatedAt.UnixMilli(), t.at.UnixMilli())
-	specSame(p, what+": events", v.Head.Seq, chat.Seq(len(t.log)))
-	specSame(p, what+": unread", v.Unread, p.unread(t, u))
-	specSame(p, what+": last activity", v.LastActivity().UnixMilli(), t.activity(u).UnixMilli())
+	specSame(p, what, "name", p.threadName(v.ID), t.name)
+	specSame(p, what, "type", v.Type, t.kind)
+	specSame(p, what, "title", v.Title, t.title)
+	specSame(p, what, "created by", v.CreatedBy, t.by)
+	specSame(p, what, "created at", v.CreatedAt.UnixMilli(), t.at.UnixMilli())
+	specSame(p, what, "events", v.Head.Seq, chat.Seq(len(t.log)))
+	specSame(p, what, "unread", v.Unread, p.unread(t, u))
+	specSame(p, what, "last activity", v.LastActivity().UnixMilli(), t.activity(u).UnixMilli())
 	last := t.lastMessage(u)
 	if last != nil && last.seq() < t.member(u).joined {
 		last = nil
 	}
-	specSame(p, what+": last message", p.name(v.LastMessage), nameOf(last))
-	specSame(p, what+": participants", len(v.Participants), len(t.members))
+	specSame(p, what, "last message", p.name(v.LastMessage), nameOf(last))
+	specSame(p, what, "participants", len(v.Participants), len(t.members))
 	for i, m := range v.Participants {
 		want := t.members[i]
-		specSame(p, what+": participant", m.User, want.user)
-		specSame(p, what+": role", m.Role, want.role)
-		specSame(p, what+": joined with", m.JoinedSeq, want.joined)
-		specSame(p, what+": joined at", m.JoinedAt.UnixMilli(), want.at.UnixMilli())
+		specSame(p, what, "participant", m.User, want.user)
+		specSame(p, what, "role", m.Role, want.role)
+		specSame(p, what, "joined with", m.JoinedSeq, want.joined)
+		specSame(p, what, "joined at", m.JoinedAt.UnixMilli(), want.at.UnixMilli())
 	}
 }
 
 func (p *player) sameMembers(what string, v chat.ThreadView, t *specThread) {
-	p.rt.Helper()
-	specSame(p, what+": participants shown", len(v.Views), len(t.members))
+	specSame(p, what, "participants shown", len(v.Views), len(t.members))
 	for i, m := range t.members {
 		p.sameMember(what, v.Views[i], t, m.user)
 	}
 }
 
 func (p *player) sameMember(what string, got chat.ParticipantView, t *specThread, u chat.UserID) {
-	p.rt.Helper()
 	what = fmt.Sprintf("%s: %s", what, u)
 	_, delivered := t.received(u)
 	me := t.member(u)
-	specSame(p, what+": name", got.User, u)
-	specSame(p, what+": role", got.Role, me.role)
-	specSame(p, what+": joined", got.JoinedSeq, me.joined)
-	specSame(p, what+": delivered up to", p.name(got.DeliveredUpTo), nameOf(delivered))
-	specSame(p, what+": read up to", p.name(got.ReadUpTo), nameOf(t.last(u, chat.Read).message))
+	specSame(p, what, "name", got.User, u)
+	specSame(p, what, "role", got.Role, me.role)
+	specSame(p, what, "joined", got.JoinedSeq, me.joined)
+	specSame(p, what, "delivered up to", p.name(got.DeliveredUpTo), nameOf(delivered))
+	specSame(p, what, "read up to", p.name(got.ReadUpTo), nameOf(t.last(u, chat.Read).message))
 }
 
 func (p *player) sameHistory(u chat.UserID, t *specThread, size int) {
-	p.rt.Helper()
 	p.samePages(u, t, size, true, func(page chat.PageRequest) (chat.MessagePage, error) {
 		return p.nodes[1].History(p.ctx(), reader(u), idOf(t), page)
 	})
@@ -155,14 +147,12 @@ func (p *player) sameHistory(u chat.UserID, t *specThread, size int) {
 
 // sameSince compares what came after some message, or after none.
 func (p *player) sameSince(u chat.UserID, t *specThread, size int) {
-	p.rt.Helper()
 	p.samePages(u, t, size, false, func(page chat.PageRequest) (chat.MessagePage, error) {
 		return p.nodes[0].HistorySince(p.ctx(), reader(u), idOf(t), chat.MessageID{}, page)
 	})
 }
 
 func (p *player) samePages(u chat.UserID, t *specThread, size int, newestFirst bool, list func(chat.PageRequest) (chat.MessagePage, error)) {
-	p.rt.Helper()
 	what := fmt.Sprintf("%s's history of %s", u, threadName(t))
 	page, err := list(chat.PageRequest{Size: size})
 	if !p.answered(err, standing(t, u)) {
@@ -174,12 +164,12 @@ func (p *player) samePages(u chat.UserID, t *specThread, size int, newestFirst b
 	}
 	for {
 		n := min(size, len(want))
-		specSame(p, what+": messages of a page", len(page.Messages), n)
+		specSame(p, what, "messages of a page", len(page.Messages), n)
 		for i, got := range page.Messages {
 			p.sameMessage(what, got, want[i])
 		}
 		want = want[n:]
-		specSame(p, what+": there is more", page.Next != "", len(want) > 0)
+		specSame(p, what, "there is more", page.Next != "", len(want) > 0)
 		if len(want) == 0 {
 			return
 		}
@@ -189,7 +179,6 @@ func (p *player) samePages(u chat.UserID, t *specThread, size int, newestFirst b
 }
 
 func (p *player) sameEvents(u chat.UserID, t *specThread, size int) {
-	p.rt.Helper()
 	what := fmt.Sprintf("%s's events of %s", u, threadName(t))
 	var got []chat.Event
 	for since := chat.Seq(0); ; {
@@ -201,18 +190,17 @@ func (p *player) sameEvents(u chat.UserID, t *specThread, size int) {
 		if page.Next == 0 {
 			break
 		}
-		specSame(p, what+": it goes on", page.Next > since, true)
+		specSame(p, what, "it goes on", page.Next > since, true)
 		since = page.Next
 	}
 	want := t.told(u)
-	specSame(p, what+": how many", len(got), len(want))
+	specSame(p, what, "how many", len(got), len(want))
 	for i := range got {
 		p.sameEvent(what, got[i], t, want[i])
 	}
 }
 
 func (p *player) samePins(u chat.UserID, t *specThread) {
-	p.rt.Helper()
 	got, err := p.nodes[0].Pins(p.ctx(), reader(u), idOf(t))
 	if !p.answered(err, standing(t, u)) {
 		return
@@ -223,23 +211,21 @@ func (p *player) samePins(u chat.UserID, t *specThread) {
 			want = append(want, pin)
 		}
 	}
-	specSame(p, fmt.Sprintf("pins of %s that %s sees", t, u), len(got), len(want))
+	specSame(p, t.name, "pins that "+string(u)+" sees", len(got), len(want))
 	for i := range got {
 		p.samePin(got[i], want[i])
 	}
 }
 
 func (p *player) samePin(got chat.Pin, want specPin) {
-	p.rt.Helper()
-	specSame(p, "pinned", p.name(got.Message), want.message.name)
-	specSame(p, "pinned: seq", got.Seq, want.message.seq())
-	specSame(p, "pinned by", got.By, want.by)
-	specSame(p, "pinned at", got.At.UnixMilli(), want.at.UnixMilli())
+	specSame(p, "the answer", "pinned", p.name(got.Message), want.message.name)
+	specSame(p, "the answer", "pinned: seq", got.Seq, want.message.seq())
+	specSame(p, "the answer", "pinned by", got.By, want.by)
+	specSame(p, "the answer", "pinned at", got.At.UnixMilli(), want.at.UnixMilli())
 }
 
 // sameList compares a user's list of threads: all it is in, by latest activity.
 func (p *player) sameList(u chat.UserID, size int) {
-	p.rt.Helper()
 	listed := make(map[*specThread]bool)
 	page := chat.ThreadPage{}
 	for before := int64(1 << 62); ; {
@@ -254,7 +240,7 @@ func (p *player) sameList(u chat.UserID, size int) {
 			listed[t] = true
 			p.sameView(fmt.Sprintf("%s in the list of %s", t, u), v, u, t)
 			at := t.activity(u).UnixMilli()
-			specSame(p, "the list is by latest activity", at <= before, true)
+			specSame(p, "the answer", "the list is by latest activity", at <= before, true)
 			before = at
 		}
 		if page.Next == "" {
@@ -262,12 +248,11 @@ func (p *player) sameList(u chat.UserID, size int) {
 		}
 	}
 	for _, t := range p.threads {
-		specSame(p, fmt.Sprintf("%s is listed for %s", t, u), listed[t], t.member(u) != nil)
+		specSame(p, t.name, "listed for "+string(u), listed[t], t.member(u) != nil)
 	}
 }
 
 func (p *player) sameBlocks(u chat.UserID) {
-	p.rt.Helper()
 	got, err := p.nodes[1].Blocks(p.ctx(), reader(u))
 	p.answered(err, "")
 	want := p.blocked(u)
@@ -281,13 +266,12 @@ func (p *player) sameBlocks(u chat.UserID) {
 
 // sameReports compares the newest reports; those of one instant are in no order.
 func (p *player) sameReports(node *chat.Service, size int) {
-	p.rt.Helper()
 	var got []chat.Report
 	for cursor := ""; ; {
 		page, err := node.Reports(p.ctx(), boss, chat.PageRequest{Cursor: cursor, Size: size})
 		p.answered(err, "")
 		for _, r := range page.Reports {
-			specSame(p, "reports are newest first", len(got) == 0 || r.ID.Compare(got[len(got)-1].ID) < 0, true)
+			specSame(p, "the answer", "reports are newest first", len(got) == 0 || r.ID.Compare(got[len(got)-1].ID) < 0, true)
 			got = append(got, r)
 		}
 		if cursor = page.Next; cursor == "" {
@@ -303,6 +287,6 @@ func (p *player) sameReports(node *chat.Service, size int) {
 		counts[r]--
 	}
 	for _, n := range counts {
-		specSame(p, "reports of one kind too few", n, 0)
+		specSame(p, "the answer", "reports of one kind too few", n, 0)
 	}
 }

@@ -60,11 +60,9 @@ func when(is bool, code chat.Code) chat.Code {
 }
 
 // changed appends an event about a message.
-func (p *player) changed(c chat.Caller, m *specMessage, e specEvent) *specEvent {
+func (p *player) changed(c chat.Caller, m *specMessage, e specEvent) {
 	e.about, e.hidden = m, m.hiddenFrom
-	told := p.append(m.thread, c, e)
-	p.expectEvent(m.thread, told)
-	return told
+	p.expectEvent(m.thread, p.append(m.thread, c, e))
 }
 
 func (p *player) edit(w wish) {
@@ -153,10 +151,10 @@ func (p *player) react(w wish) {
 	}
 }
 
-// reactOften brings a message to as many different reactions as it may have.
+// reactOften brings a message, rarely, to as many different reactions as it may have.
 func (p *player) reactOften(w wish) {
 	m, id := p.target(w)
-	if m == nil || lookup(m, actors[w.by]) != "" || m.goneAt(p.now()) != "" {
+	if w.a%5 > 0 || m == nil || lookup(m, actors[w.by]) != "" || m.goneAt(p.now()) != "" {
 		return
 	}
 	for i := range chat.MaxReactions + 1 {
@@ -254,7 +252,7 @@ func (p *player) pin(w wish) {
 	if !p.answered(err, code) {
 		return
 	}
-	specSame(p, "pinned anew", added, was < 0)
+	specSame(p, "the answer", "pinned anew", added, was < 0)
 	if was < 0 {
 		t.pins = append(t.pins, specPin{m, c.User, p.now()})
 		p.changed(c, m, specEvent{kind: chat.KindThread, what: chat.Pinned})
@@ -297,9 +295,9 @@ func (p *player) report(w wish) {
 		return
 	}
 	want := chat.Report{Thread: m.thread.id, Message: id, Sender: m.by(), By: c.User, Reason: reason, Note: "note"}
-	specSame(p, "time of the report", got.At().UnixMilli(), p.now().UnixMilli())
+	specSame(p, "the answer", "time of the report", got.At().UnixMilli(), p.now().UnixMilli())
 	got.ID = chat.ReportID{}
-	specSame(p, "the report is the one filed", got == want, true)
+	specSame(p, "the answer", "the report is the one filed", got == want, true)
 	p.reports = append(p.reports, want)
 	p.sameReports(p.node(w), 1+w.b%100)
 }

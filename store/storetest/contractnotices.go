@@ -97,7 +97,6 @@ func describeLow(to []chat.UserID, device chat.DeviceID, left int) string {
 // settle compares what the bus was told since the last time with what it should
 // have been, in order.
 func (p *player) settle() {
-	p.rt.Helper()
 	var told []string
 	for _, n := range p.bus.take() {
 		told = append(told, p.describeNotice(n))
@@ -109,7 +108,6 @@ func (p *player) settle() {
 }
 
 func (p *player) describeNotice(n chat.Notice) string {
-	p.rt.Helper()
 	switch {
 	case n.Event != nil:
 		return p.describeEvent(n)
@@ -129,7 +127,7 @@ func (p *player) describeNotice(n chat.Notice) string {
 		var senders []string
 		for i, s := range r.Senders {
 			senders = append(senders, fmt.Sprintf("%s of %s", s.User, p.name(s.Message)))
-			specSame(p, "audience of the receipt", n.Audience[i], s.User)
+			specSame(p, "the bus", "audience of the receipt", n.Audience[i], s.User)
 		}
 		return describeDelivered(p.threadName(r.Thread), r.User, r.Device, r.Seq, r.At, senders)
 	}
@@ -138,7 +136,6 @@ func (p *player) describeNotice(n chat.Notice) string {
 
 // describeEvent compares a told event with the model's and learns its id.
 func (p *player) describeEvent(n chat.Notice) string {
-	p.rt.Helper()
 	e := n.Event
 	t := p.threadOf(e.Thread)
 	if t == nil || e.Seq == 0 || int(e.Seq) > len(t.log) {
@@ -158,11 +155,10 @@ func (p *player) describeEvent(n chat.Notice) string {
 
 // learn takes an event's id: it is above that of the event before, and of its time.
 func (p *player) learn(t *specThread, e *specEvent, id chat.EventID) {
-	p.rt.Helper()
 	if e.seq > 1 && id.Compare(t.log[e.seq-2].id) <= 0 {
 		p.rt.Fatalf("the id of event %d of %s is not above the one before", e.seq, t)
 	}
-	specSame(p, "event time", int64(id.Time()), e.at.UnixMilli())
+	specSame(p, "the bus", "event time", int64(id.Time()), e.at.UnixMilli())
 	e.id = id
 	if e.kind == chat.KindMessage {
 		p.byID[id] = e.about

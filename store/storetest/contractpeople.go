@@ -54,7 +54,7 @@ func (p *player) add(w wish) {
 	if !p.answered(err, code) {
 		return
 	}
-	specSame(p, "added", added, !in)
+	specSame(p, "the answer", "added", added, !in)
 	if !in {
 		e := p.changedThread(t, c, specEvent{what: chat.ParticipantAdded, user: user, role: chat.Member})
 		t.members = append(t.members, specMember{user, chat.Member, e.seq, e.at})
@@ -193,6 +193,6 @@ func (p *player) presence(w wish) {
 	p.say("%s asks for %s: %q", c.User, user, code)
 	got, err := p.node(w).Presence(p.ctx(), c, user)
 	if p.answered(err, code) {
-		specSame(p, "presence", got, chat.Presence{User: user, Online: slices.Contains(online, user) && !blocked})
+		specSame(p, "the answer", "presence", got, chat.Presence{User: user, Online: slices.Contains(online, user) && !blocked})
 	}
 }

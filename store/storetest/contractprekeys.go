@@ -76,8 +76,8 @@ func (p *player) fetch(w wish) {
 	p.say("%s fetches the prekeys of %s: %q", c.User, user, code)
 	got, err := p.node(w).FetchPrekeys(p.ctx(), c, user)
 	if p.answered(err, code) {
-		specSame(p, "keys given", fmt.Sprint(givenKeys(got)), fmt.Sprint(given))
-		specSame(p, "unavailable", fmt.Sprint(got.Unavailable), fmt.Sprint(unavailable))
+		specSame(p, "the answer", "keys given", fmt.Sprint(givenKeys(got)), fmt.Sprint(given))
+		specSame(p, "the answer", "unavailable", fmt.Sprint(got.Unavailable), fmt.Sprint(unavailable))
 	}
 	p.settle()
 	p.samePrekeys(user)
@@ -98,20 +98,18 @@ func givenKeys(b chat.PrekeyBundle) (given []string) {
 }
 
 func (p *player) sameDevice(what string, got chat.PrekeyDevice, name chat.DeviceID, d *specDevice) {
-	p.rt.Helper()
-	specSame(p, what, got.Device, name)
-	specSame(p, what+": identity", string(got.Identity), string(d.upload.Identity))
-	specSame(p, what+": one-time keys", got.OneTime, len(d.oneTime))
-	specSame(p, what+": last resort", got.LastResort != nil, d.upload.LastResort != nil)
-	specSame(p, what+": updated at", got.UpdatedAt.UnixMilli(), d.upload.At.UnixMilli())
+	specSame(p, what, "name", got.Device, name)
+	specSame(p, what, "identity", string(got.Identity), string(d.upload.Identity))
+	specSame(p, what, "one-time keys", got.OneTime, len(d.oneTime))
+	specSame(p, what, "last resort", got.LastResort != nil, d.upload.LastResort != nil)
+	specSame(p, what, "updated at", got.UpdatedAt.UnixMilli(), d.upload.At.UnixMilli())
 }
 
 func (p *player) samePrekeys(u chat.UserID) {
-	p.rt.Helper()
 	got, err := p.nodes[0].OwnPrekeys(p.ctx(), reader(u))
 	p.answered(err, "")
 	names := slices.Sorted(maps.Keys(p.devices[u]))
-	specSame(p, "devices with prekeys", len(got), len(names))
+	specSame(p, "the answer", "devices with prekeys", len(got), len(names))
 	for i, name := range names {
 		p.sameDevice("a device with prekeys", got[i], name, p.devices[u][name])
 	}

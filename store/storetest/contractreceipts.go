@@ -167,7 +167,7 @@ func (p *player) expire(w wish) {
 		delete(due, m)
 		p.erased(m, chat.DeletedByExpiry)
 		p.changed(chat.Caller{}, m, specEvent{kind: chat.KindDelete, reason: chat.DeletedByExpiry})
-		specSame(p, "the event told", p.describeNotice(n), p.expected[0])
+		specSame(p, "the bus", "the deletion", p.describeNotice(n), p.expected[0])
 		p.expected = p.expected[:0]
 		if users := p.unreached(m); len(users) > 0 {
 			want = append(want, describeFailure(m, chat.FailedExpired, users, m.by()))
@@ -178,5 +178,5 @@ func (p *player) expire(w wish) {
 	if !slices.Equal(told, want) {
 		p.rt.Fatalf("the senders were told %q, want %q", told, want)
 	}
-	specSame(p, "messages that were not swept", len(due), 0)
+	specSame(p, "the sweep", "messages left", len(due), 0)
 }

@@ -99,7 +99,7 @@ func (p *player) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	if !p.answered(err, code) {
 		return
 	}
-	specSame(p, "outcome", got, outcome)
+	specSame(p, "the answer", "outcome", got, outcome)
 	switch outcome {
 	case chat.Created:
 		t = p.created(c, req, users, v.ID)
@@ -173,9 +173,8 @@ func (p *player) send(w wish) {
 		p.create(w)
 		return
 	}
-	n := len(p.messages)*100 + p.played
 	req := chat.SendRequest{
-		Thread: idOf(t), IdempotencyKey: fmt.Sprintf("key-%d", n), ClientSeq: int64(n), Ciphertext: fmt.Appendf(nil, "text %d", p.played),
+		Thread: idOf(t), IdempotencyKey: fmt.Sprintf("key-%d", p.played), ClientSeq: int64(p.played), Ciphertext: fmt.Appendf(nil, "text %d", p.played),
 	}
 	switch w.a % 20 {
 	case 9, 10:
@@ -291,7 +290,7 @@ func (p *player) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest
 	if !p.answered(err, code) {
 		return
 	}
-	specSame(p, "outcome", res.Outcome, chat.Sent)
+	specSame(p, "the answer", "outcome", res.Outcome, chat.Sent)
 	m := p.sent(c, req, t)
 	p.keys[specKey{c.User, req.IdempotencyKey}] = specUse{at: p.now(), message: m, send: req}
 	p.numbers[number] = m
@@ -347,7 +346,8 @@ func (p *player) resend(c chat.Caller, node *chat.Service, req chat.SendRequest,
 			break
 		}
 		m.hiddenFrom = ""
-		e := p.append(m.thread, c, specEvent{kind: chat.KindRedelivery, about: m})
+		first := chat.Caller{User: c.User, Device: m.sent.device} // whatever device tries again
+		e := p.append(m.thread, first, specEvent{kind: chat.KindRedelivery, about: m})
 		m.redelivered = e.seq
 		p.expectEvent(m.thread, e)
 	default:
@@ -356,7 +356,7 @@ func (p *player) resend(c chat.Caller, node *chat.Service, req chat.SendRequest,
 	p.say("%s on %s sends %s again, the same by its %s: outcome %d", c.User, c.Device, m, by, want)
 	res, err := node.Send(p.ctx(), c, req)
 	p.answered(err, "")
-	specSame(p, "outcome", res.Outcome, want)
+	specSame(p, "the answer", "outcome", res.Outcome, want)
 	p.settle()
 	p.sameMessage("the message found", res.Event, m)
 	p.lookAt(m)

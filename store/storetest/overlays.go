@@ -214,7 +214,7 @@ func testRefusedOverlay(t *testing.T, f *fixture) {
 	f.wantPresent(thread, append(log, events[0]))
 }
 
-func testDuplicateIsPresent(_ *testing.T, f *fixture) {
+func testDuplicateIsPresent(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	log := f.append(thread, draft("ann", "hello"))
 	sent := log[0]
@@ -223,6 +223,15 @@ func testDuplicateIsPresent(_ *testing.T, f *fixture) {
 		now := present(log)[0]
 		f.wantDuplicate("by its key", thread, resend(sent, draft("ann", "")), chat.ByIdempotencyKey, now)
 		f.wantDuplicate("by its client_seq", thread, resend(draft("ann", ""), sent), chat.ByClientSeq, now)
+	}
+
+	other := f.append(thread, draft("ann", "secret"))[0]
+	for _, again := range []chat.Event{resend(other, draft("ann", "")), resend(draft("ann", ""), other)} {
+		events, n, err := f.tryAppend(thread, edit(other, again.Message.IdempotencyKey), again)
+		var dup *chat.DuplicateError
+		if n != 1 || !errors.As(err, &dup) || string(dup.Existing.Message.Ciphertext) != string(events[0].Message.Ciphertext) {
+			t.Errorf("sent again behind an edit of it: %d, %v; want a duplicate of what was edited", n, err)
+		}
 	}
 }
 

@@ -1,0 +1,83 @@
+package mongo
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/store/pebble"
+	"github.com/parleyhq/parley/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(mongotest.Main(m)) }
+
+// reopenable is a store with what opens it again.
+type reopenable struct {
+	*Store
+	server *mongotest.Server
+	uri    string
+	opts   Options
+}
+
+// open opens a store that the end of the test closes, with its database dropped
+// before if the server is not ours.
+func open(tb storetest.TB, server *mongotest.Server, uri string, opts Options) reopenable {
+	tb.Helper()
+	s, err := Open(tb.Context(), uri, opts)
+	if err != nil {
+		tb.Fatalf("Open: %v", err)
+	}
+	tb.Cleanup(func() {
+		if server.IsExternal() {
+			if err := s.db.Drop(context.Background()); err != nil {
+				tb.Errorf("drop the database: %v", err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			tb.Errorf("Close: %v", err)
+		}
+	})
+	return reopenable{s, server, uri, opts}
+}
+
+var subject = storetest.Subject{
+	Open: func(tb storetest.TB, now func() time.Time) chat.Store {
+		server := mongotest.Shared(tb)
+		return open(tb, server, server.URI(), Options{Now: now})
+	},
+	// The other tests use the server too: only what this process knows is lost.
+	Reopen: func(tb storetest.TB, s chat.Store) chat.Store {
+		old := s.(reopenable)
+		return open(tb, old.server, old.uri, old.opts)
+	},
+}
+
+func TestConformance(t *testing.T) { storetest.Run(t, subject) }
+
+func TestModel(t *testing.T) {
+	storetest.RunModel(t, subject, storetest.Effort{Histories: 5, Steps: 30})
+}
+
+// TestAgainstPebble compares the two stores answer by answer.
+func TestAgainstPebble(t *testing.T) {
+	embedded := storetest.Subject{Open: func(tb storetest.TB, now func() time.Time) chat.Store {
+		s, err := pebble.Open("db", pebble.Options{FS: vfs.NewMem(), Now: now})
+		if err != nil {
+			tb.Fatalf("Open: %v", err)
+		}
+		tb.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				tb.Errorf("Close: %v", err)
+			}
+		})
+		return s
+	}}
+	storetest.RunDifferential(t, embedded, subject, storetest.Effort{Histories: 5, Steps: 40})
+}
+
+func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, subject) }

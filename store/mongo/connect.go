@@ -1,0 +1,114 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+)
+
+// defaultDatabase is used when the connection string names none.
+const defaultDatabase = "parley"
+
+// selectionTimeout is how long a call looks for a server to send to, unless the
+// connection string or the call's context says otherwise.
+const selectionTimeout = 8 * time.Second
+
+// target is what of a connection string may be told.
+type target struct {
+	hosts    string
+	database string
+	secrets  []string // what may not
+}
+
+// parseTarget reads a connection string. It is no URL: it may name several hosts.
+func parseTarget(uri string) (target, error) {
+	scheme, rest, found := strings.Cut(uri, "://")
+	if !found || scheme != "mongodb" && scheme != "mongodb+srv" {
+		return target{}, errors.New("the store URL is no MongoDB connection string")
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	authority, path, _ := strings.Cut(rest, "/")
+	t := target{hosts: authority, database: defaultDatabase}
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		t.hosts = authority[at+1:]
+		if _, password, found := strings.Cut(authority[:at], ":"); found && password != "" {
+			t.secrets = append(t.secrets, password)
+			if plain, err := url.PathUnescape(password); err == nil && plain != password {
+				t.secrets = append(t.secrets, plain)
+			}
+		}
+	}
+	if path != "" {
+		name, err := url.PathUnescape(path)
+		if err != nil || strings.ContainsAny(name, `/\. "$`+"\x00") {
+			return target{}, errors.New("the store URL names a database that MongoDB cannot have")
+		}
+		t.database = name
+	}
+	return t, nil
+}
+
+// failed says in one line, and without secrets, that opening failed.
+func (t target) failed(err error) error { return &openError{t, err} }
+
+// openError keeps what errors.Is finds and rewrites what is read.
+type openError struct {
+	target target
+	cause  error
+}
+
+func (e *openError) Unwrap() error { return e.cause }
+
+func (e *openError) Error() string {
+	text := strings.Join(strings.Fields(e.cause.Error()), " ")
+	for _, secret := range e.target.secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	return fmt.Sprintf("open the store in database %s of MongoDB at %s: %s", e.target.database, e.target.hosts, text)
+}
+
+// connect makes a client. What durability rests on is set here, whatever the
+// connection string says; the rest is the string's.
+func connect(ctx context.Context, uri string, opts Options) (*mongo.Client, error) {
+	type result struct {
+		client *mongo.Client
+		err    error
+	}
+	done := make(chan result)
+	go func() { // a mongodb+srv:// is looked up in the DNS, which no context bounds
+		client, err := mongo.Connect(clientOptions(uri, opts))
+		select {
+		case done <- result{client, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_ = client.Disconnect(context.WithoutCancel(ctx)) // it has no connection yet
+			}
+		}
+	}()
+	select {
+	case r := <-done:
+		return r.client, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func clientOptions(uri string, opts Options) *options.ClientOptions {
+	journaled := true
+	o := options.Client().SetServerSelectionTimeout(selectionTimeout).SetAppName("parley").ApplyURI(uri)
+	o.SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journaled})
+	o.SetReadConcern(readconcern.Majority()).SetReadPreference(readpref.Primary()).SetRegistry(newRegistry())
+	if opts.dialer != nil {
+		o.SetDialer(opts.dialer)
+	}
+	return o
+}

@@ -1,0 +1,149 @@
+package mongo
+
+import (
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// eventDoc is one event of a thread's log. Whatever a unique index needs is
+// always there and never changed; of the rest, what is empty is left out.
+type eventDoc struct {
+	ID     chat.EventID   `bson:"_id"`
+	Thread chat.ThreadID  `bson:"thread"`
+	Seq    chat.Seq       `bson:"seq"`
+	Kind   chat.EventKind `bson:"kind"`
+	By     chat.UserID    `bson:"by"`
+	Device chat.DeviceID  `bson:"device"`
+
+	// Key is the idempotency key, and Gen how often the sender has used it in an
+	// earlier window. An event without a key has one that no request can have.
+	Key string `bson:"key"`
+	Gen int64  `bson:"gen"`
+	// ClientSeq is a message's client_seq; the own id of any other event.
+	ClientSeq any    `bson:"client_seq"`
+	Hash      []byte `bson:"hash,omitempty"` // of the request that the key is for
+
+	// Last is the last message up to here, which a message itself is. Changed is
+	// the newest event up to here that is no message: that many changes a reader
+	// of the thread must find done (see settle.go).
+	Last    *lastDoc `bson:"last,omitempty"`
+	Changed chat.Seq `bson:"changed"`
+
+	Hidden chat.UserID `bson:"hidden,omitempty"` // from whom
+	Target *targetDoc  `bson:"target,omitempty"`
+
+	Message  messageDoc        `bson:",inline"`
+	Reaction *reactionEvent    `bson:"reaction,omitempty"`
+	Reason   chat.DeleteReason `bson:"reason,omitempty"`
+	Change   *changeDoc        `bson:"change,omitempty"`
+}
+
+// lastDoc is the last message of a log up to some event.
+type lastDoc struct {
+	ID     chat.MessageID `bson:"id"`
+	Seq    chat.Seq       `bson:"seq"`
+	Hidden chat.UserID    `bson:"hidden,omitempty"`
+}
+
+type targetDoc struct {
+	ID  chat.MessageID `bson:"id"`
+	Seq chat.Seq       `bson:"seq"`
+}
+
+// messageDoc is what a message has beyond its event. In an edit it is the new
+// content, until that is in the message.
+type messageDoc struct {
+	Body       []byte           `bson:"body,omitempty"`
+	Type       chat.ContentType `bson:"type,omitempty"`
+	Attachment string           `bson:"attachment,omitempty"`
+	SHA256     string           `bson:"attachment_sha256,omitempty"`
+	ReplyTo    chat.MessageID   `bson:"reply_to,omitempty"`
+	Expires    time.Time        `bson:"expires,omitempty"`
+	// Due is Expires as long as the message is not deleted.
+	Due         time.Time         `bson:"due,omitempty"`
+	Edited      time.Time         `bson:"edited,omitempty"`
+	Deleted     chat.DeleteReason `bson:"deleted,omitempty"`
+	Reactions   []reactionDoc     `bson:"reactions,omitempty"`
+	Redelivered chat.Seq          `bson:"redelivered,omitempty"`
+	// Overlay is the newest event that is folded into the message.
+	Overlay chat.Seq `bson:"overlay,omitempty"`
+}
+
+type reactionDoc struct {
+	Emoji string      `bson:"emoji"`
+	By    []reactedBy `bson:"by"`
+}
+
+type reactedBy struct {
+	User chat.UserID `bson:"user"`
+	At   time.Time   `bson:"at"`
+}
+
+type reactionEvent struct {
+	Emoji   string `bson:"emoji"`
+	Removed bool   `bson:"removed,omitempty"`
+}
+
+type changeDoc struct {
+	Event   chat.ChangeEvent `bson:"event"`
+	Type    chat.ThreadType  `bson:"type,omitempty"`
+	Members []initialMember  `bson:"members,omitempty"`
+	User    chat.UserID      `bson:"user,omitempty"`
+	Role    chat.Role        `bson:"role,omitempty"`
+	Title   string           `bson:"title,omitempty"`
+}
+
+type initialMember struct {
+	User chat.UserID `bson:"user"`
+	Role chat.Role   `bson:"role"`
+}
+
+// threadDoc is a thread without its head, as the log's changes up to Applied
+// left it.
+type threadDoc struct {
+	ID      chat.ThreadID   `bson:"_id"`
+	Type    chat.ThreadType `bson:"type"`
+	Title   string          `bson:"title"`
+	Created time.Time       `bson:"created"`
+	By      chat.UserID     `bson:"by"`
+	Members []memberDoc     `bson:"members"`
+	Pins    []pinDoc        `bson:"pins"`
+	Applied chat.Seq        `bson:"applied"`
+}
+
+type memberDoc struct {
+	User chat.UserID `bson:"user"`
+	Role chat.Role   `bson:"role"`
+	Seq  chat.Seq    `bson:"seq"` // of the joining
+	At   time.Time   `bson:"at"`
+}
+
+type pinDoc struct {
+	ID  chat.MessageID `bson:"id"`
+	Seq chat.Seq       `bson:"seq"`
+	By  chat.UserID    `bson:"by"`
+	At  time.Time      `bson:"at"`
+}
+
+// stintsDoc is when one user was in one thread: the last time, and before.
+type stintsDoc struct {
+	ID      string        `bson:"_id"` // user/thread
+	User    chat.UserID   `bson:"user"`
+	Thread  chat.ThreadID `bson:"thread"`
+	Joined  chat.Seq      `bson:"joined"`
+	Left    chat.Seq      `bson:"left"` // 0 while in
+	Earlier []stintDoc    `bson:"earlier"`
+}
+
+type stintDoc struct {
+	Joined chat.Seq `bson:"joined"`
+	Left   chat.Seq `bson:"left"`
+}
+
+// pairDoc gives a pair of people to a thread, with the event that creates it.
+type pairDoc struct {
+	ID      string        `bson:"_id"` // the two users in order: ann/bob
+	Thread  chat.ThreadID `bson:"thread"`
+	Created eventDoc      `bson:"created"`
+}

@@ -1,0 +1,222 @@
+package mongo
+
+import (
+	"fmt"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// newEventDoc is the document of an event that follows the head prev.
+func newEventDoc(e chat.Event, prev headState) eventDoc {
+	doc := eventDoc{
+		ID: e.ID, Thread: e.Thread, Seq: e.Seq, Kind: e.Kind, By: e.By, Device: e.Device,
+		Key: " " + e.ID.String(), ClientSeq: e.ID.String(), // keys of requests have no space
+		Hidden: e.HiddenFrom, Reason: e.Reason, Changed: prev.next(e).changed,
+	}
+	if key, hash := e.Retry(); key != "" {
+		doc.Key, doc.Hash = key, hash[:]
+	}
+	if e.Target != (chat.Target{}) {
+		doc.Target = &targetDoc{ID: e.Target.ID, Seq: e.Target.Seq}
+	}
+	if r := e.Reaction; r != nil {
+		doc.Reaction = &reactionEvent{Emoji: r.Emoji, Removed: r.Removed}
+	}
+	doc.Change = newChangeDoc(e.Change)
+	switch {
+	case e.Kind == chat.KindMessage && e.Message != nil:
+		doc.ClientSeq, doc.Hidden = e.Message.ClientSeq, e.Message.HiddenFrom
+		doc.Message = newMessageDoc(*e.Message)
+		if doc.Hash == nil && e.Message.BodyHash != [32]byte{} {
+			doc.Hash = e.Message.BodyHash[:]
+		}
+	case e.Kind == chat.KindEdit && e.Message != nil:
+		doc.Message = messageDoc{Body: e.Message.Ciphertext, Type: e.Message.ContentType}
+	}
+	if h := prev.next(e).Head; e.Kind != chat.KindMessage && h.LastMessageSeq > 0 {
+		doc.Last = &lastDoc{ID: h.LastMessage, Seq: h.LastMessageSeq, Hidden: h.LastHiddenFrom}
+	}
+	return doc
+}
+
+func newMessageDoc(m chat.Message) messageDoc {
+	doc := messageDoc{
+		Body: m.Ciphertext, Type: m.ContentType, Attachment: m.AttachmentID, SHA256: m.AttachmentSHA256,
+		ReplyTo: m.ReplyTo, Expires: m.ExpiresAt, Edited: m.EditedAt, Deleted: m.Deleted, Redelivered: m.RedeliveredSeq,
+	}
+	if m.Deleted == "" {
+		doc.Due = m.ExpiresAt
+	}
+	for _, r := range m.Reactions {
+		by := make([]reactedBy, len(r.By))
+		for i, b := range r.By {
+			by[i] = reactedBy{b.User, b.At}
+		}
+		doc.Reactions = append(doc.Reactions, reactionDoc{r.Emoji, by})
+	}
+	return doc
+}
+
+func newChangeDoc(c *chat.ThreadChange) *changeDoc {
+	if c == nil {
+		return nil
+	}
+	doc := &changeDoc{Event: c.Event, Type: c.Type, User: c.User, Role: c.Role, Title: c.Title}
+	for _, m := range c.Members {
+		doc.Members = append(doc.Members, initialMember{m.User, m.Role})
+	}
+	return doc
+}
+
+// event is the event of a document. An edit has its new content as Message, which
+// is all that applying it needs; a reader replaces that by the whole target.
+func (doc *eventDoc) event() (chat.Event, error) {
+	e := chat.Event{
+		Thread: doc.Thread, Seq: doc.Seq, ID: doc.ID, Kind: doc.Kind, By: doc.By, Device: doc.Device, Reason: doc.Reason,
+	}
+	if t := doc.Target; t != nil {
+		e.Target = chat.Target{ID: t.ID, Seq: t.Seq}
+	}
+	if r := doc.Reaction; r != nil {
+		e.Reaction = &chat.ReactionChange{Emoji: r.Emoji, Removed: r.Removed}
+	}
+	if doc.Kind != chat.KindMessage {
+		e.HiddenFrom = doc.Hidden
+	}
+	switch doc.Kind {
+	case chat.KindMessage:
+		clientSeq, ok := doc.ClientSeq.(int64)
+		if !ok {
+			return e, fmt.Errorf("message %s has the client_seq %v", doc.ID, doc.ClientSeq)
+		}
+		m := doc.Message.message()
+		m.ClientSeq, m.HiddenFrom = clientSeq, doc.Hidden
+		m.IdempotencyKey, m.BodyHash = doc.retry()
+		e.Message = &m
+	case chat.KindEdit:
+		e.Message = &chat.Message{Ciphertext: doc.Message.Body, ContentType: doc.Message.Type}
+	case chat.KindThread:
+		if doc.Change == nil {
+			return e, fmt.Errorf("event %s changes the thread in no way", doc.ID)
+		}
+		e.Change = doc.Change.change()
+		e.Change.IdempotencyKey, e.Change.BodyHash = doc.retry()
+	default: // the others carry nothing more
+	}
+	return e, nil
+}
+
+func (doc *eventDoc) retry() (key string, hash [32]byte) {
+	copy(hash[:], doc.Hash)
+	if len(doc.Key) > 0 && doc.Key[0] == ' ' {
+		return "", hash
+	}
+	return doc.Key, hash
+}
+
+func (doc *messageDoc) message() chat.Message {
+	m := chat.Message{
+		Ciphertext: doc.Body, ContentType: doc.Type, AttachmentID: doc.Attachment, AttachmentSHA256: doc.SHA256,
+		ReplyTo: doc.ReplyTo, ExpiresAt: doc.Expires, EditedAt: doc.Edited, Deleted: doc.Deleted, RedeliveredSeq: doc.Redelivered,
+	}
+	for _, r := range doc.Reactions {
+		by := make([]chat.ReactionBy, len(r.By))
+		for i, b := range r.By {
+			by[i] = chat.ReactionBy{User: b.User, At: b.At.UTC()}
+		}
+		m.Reactions = append(m.Reactions, chat.Reaction{Emoji: r.Emoji, By: by})
+	}
+	return m
+}
+
+func (doc *changeDoc) change() *chat.ThreadChange {
+	c := &chat.ThreadChange{Event: doc.Event, Type: doc.Type, User: doc.User, Role: doc.Role, Title: doc.Title}
+	for _, m := range doc.Members {
+		c.Members = append(c.Members, chat.InitialMember{User: m.User, Role: m.Role})
+	}
+	return c
+}
+
+// headState is the end of a log with the newest event up to there that is no
+// message.
+type headState struct {
+	chat.Head
+	changed chat.Seq
+}
+
+// next is the head that an event leads to.
+func (h headState) next(e chat.Event) headState {
+	h.Head = chat.Thread{Head: h.Head}.Apply(e).Head // the only place that says how a head moves
+	if e.Kind != chat.KindMessage {
+		h.changed = e.Seq
+	}
+	return h
+}
+
+// head is the head of a log that ends with the document.
+func (doc *eventDoc) head() headState {
+	h := headState{Head: chat.Head{Seq: doc.Seq, ID: doc.ID}, changed: doc.Changed}
+	switch {
+	case doc.Kind == chat.KindMessage:
+		h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = doc.ID, doc.Seq, doc.Hidden
+	case doc.Last != nil:
+		h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = doc.Last.ID, doc.Last.Seq, doc.Last.Hidden
+	}
+	return h
+}
+
+// newThreadDoc is the document of a thread as its changes up to applied left it.
+func newThreadDoc(t chat.Thread, applied chat.Seq) threadDoc {
+	doc := threadDoc{
+		ID: t.ID, Type: t.Type, Title: t.Title, Created: t.CreatedAt, By: t.CreatedBy, Applied: applied,
+		Members: make([]memberDoc, len(t.Participants)), Pins: make([]pinDoc, len(t.Pins)),
+	}
+	for i, p := range t.Participants {
+		doc.Members[i] = memberDoc{User: p.User, Role: p.Role, Seq: p.JoinedSeq, At: p.JoinedAt}
+	}
+	for i, p := range t.Pins {
+		doc.Pins[i] = pinDoc{ID: p.Message, Seq: p.Seq, By: p.By, At: p.At}
+	}
+	return doc
+}
+
+// thread is the thread of a document, without its head.
+func (doc *threadDoc) thread() chat.Thread {
+	t := chat.Thread{
+		ID: doc.ID, Type: doc.Type, Title: doc.Title, CreatedAt: doc.Created.UTC(), CreatedBy: doc.By,
+		Participants: make([]chat.Participant, len(doc.Members)),
+	}
+	for i, m := range doc.Members {
+		t.Participants[i] = chat.Participant{User: m.User, Role: m.Role, JoinedSeq: m.Seq, JoinedAt: m.At.UTC()}
+	}
+	for _, p := range doc.Pins {
+		t.Pins = append(t.Pins, chat.Pin{Message: p.ID, Seq: p.Seq, By: p.By, At: p.At.UTC()})
+	}
+	return t
+}
+
+// asOf is the stint that was the last one when the log ended at seq. It is not
+// found if the user had not been in by then.
+func (doc *stintsDoc) asOf(seq chat.Seq) (stintDoc, bool) {
+	last := stintDoc{Joined: doc.Joined, Left: doc.Left}
+	for i := len(doc.Earlier); last.Joined > seq; {
+		if i--; i < 0 {
+			return stintDoc{}, false
+		}
+		last = doc.Earlier[i]
+	}
+	if last.Left > seq {
+		last.Left = 0
+	}
+	return last, true
+}
+
+// at is the stint that covers seq.
+func (doc *stintsDoc) at(seq chat.Seq) (chat.Stint, bool) {
+	for _, s := range append(doc.Earlier, stintDoc{Joined: doc.Joined, Left: doc.Left}) {
+		if s.Joined <= seq && (s.Left == 0 || seq < s.Left) {
+			return chat.Stint{User: doc.User, JoinedSeq: s.Joined, LeftSeq: s.Left}, true
+		}
+	}
+	return chat.Stint{}, false
+}

@@ -1,0 +1,163 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// What is read how. Every query is served by the index named here; those on _id
+// need no other.
+//
+//	collection          query                                            index
+//	log                 a message, or targets, by id                     _id
+//	                    head; pages of events and of messages; unread;   thread_seq
+//	                    changes not done yet
+//	                    place of an event that may be taken              thread_seq (unique)
+//	                    first event at or above an id                    thread_id
+//	                    newest use of a sender's idempotency key         sender_key (unique)
+//	                    a device's message by client_seq                 client_seq (unique)
+//	                    messages whose time is up                        due (sparse)
+//	threads             a thread; up to where some threads are done      _id
+//	stints              a user in a thread; threads of a user            _id (user/thread; a range)
+//	                    who was in a thread                              thread
+//	pairs               the 1:1 of two people                            _id (user/user)
+//	marks               present marks of users in a thread               _id (thread/kind/user)
+//	old_marks           one user's first mark at or above a seq          _id (thread/kind/user/seq; a range)
+//	                    all users' marks near a seq                      thread_to
+//	positions           a device's position                              _id (user/device)
+//	last_seen           when a user was last connected                   _id (user)
+//	prekey_users        which devices of a user have keys                _id (user)
+//	prekeys             keys of a device, of all a user's devices        _id (user/device; a range)
+//	one_time_prekeys    keys by their ids                                _id (user/device/key)
+//	                    lowest key not taken; how many there are         owner_taken_key
+//	blocks              whether one blocks another; whom one blocks      _id (user/user; a range)
+//	reports             newest reports                                   _id (ULID)
+//	denied_attachments  whether an attachment is denied                  _id (SHA-256)
+//	meta                format of the database                           _id
+//
+// To shard, every collection but log takes its _id, in order (the ids begin with
+// the thread, or the user, that a query is about; threads, reports and
+// denied_attachments may be hashed). log would take its thread: all its queries but
+// two name that, and its other unique indexes begin with it. MongoDB allows it only
+// without the unique sender_key, as idempotency keys hold across threads.
+
+// Names of the indexes that queries ask for by name: which one serves a query is
+// no decision of the server's.
+const (
+	byThreadSeq = "thread_seq"
+	byThreadID  = "thread_id"
+	bySenderKey = "sender_key"
+	byClientSeq = "client_seq"
+	byDue       = "due"
+	byThreadTo  = "thread_to"
+)
+
+// index is an index that queries or promises rest on.
+type index struct {
+	name   string
+	keys   []string
+	unique bool
+	sparse bool
+}
+
+var wantedIndexes = map[string][]index{
+	"log": {
+		{name: byThreadSeq, keys: []string{"thread", "seq"}, unique: true},
+		{name: byThreadID, keys: []string{"thread", "_id"}},
+		{name: bySenderKey, keys: []string{"by", "key", "gen"}, unique: true},
+		{name: byClientSeq, keys: []string{"thread", "by", "device", "client_seq"}, unique: true},
+		{name: byDue, keys: []string{"due"}, sparse: true},
+	},
+	"stints":           {{name: "thread", keys: []string{"thread"}}},
+	"old_marks":        {{name: byThreadTo, keys: []string{"thread", "to"}}},
+	"one_time_prekeys": {{name: "owner_taken_key", keys: []string{"owner", "taken", "key"}}},
+}
+
+func (i index) model() mongo.IndexModel {
+	opts := options.Index().SetName(i.name)
+	if i.unique {
+		opts.SetUnique(true)
+	}
+	if i.sparse {
+		opts.SetSparse(true)
+	}
+	return mongo.IndexModel{Keys: i.document(), Options: opts}
+}
+
+func (i index) document() bson.D {
+	keys := make(bson.D, len(i.keys))
+	for n, key := range i.keys {
+		keys[n] = bson.E{Key: key, Value: int32(1)}
+	}
+	return keys
+}
+
+// ensureIndexes makes what indexes are missing and checks that all are as wanted:
+// a server may take one of the same name for the same.
+func (s *Store) ensureIndexes(ctx context.Context) error {
+	for name, wanted := range wantedIndexes {
+		view := s.db.Collection(name).Indexes()
+		found, err := listIndexes(ctx, view)
+		if err != nil {
+			return fmt.Errorf("list the indexes of collection %s: %w", name, err)
+		}
+		var missing []mongo.IndexModel
+		for _, w := range wanted {
+			if _, there := found[w.name]; !there {
+				missing = append(missing, w.model())
+			}
+		}
+		if len(missing) > 0 {
+			if _, err := view.CreateMany(ctx, missing); err != nil {
+				return fmt.Errorf("make the indexes of collection %s: %w", name, err)
+			}
+			if found, err = listIndexes(ctx, view); err != nil {
+				return fmt.Errorf("list the indexes of collection %s: %w", name, err)
+			}
+		}
+		for _, w := range wanted {
+			if err := w.check(found[w.name]); err != nil {
+				return fmt.Errorf("index %s of collection %s: %w", w.name, name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func listIndexes(ctx context.Context, view mongo.IndexView) (map[string]mongo.IndexSpecification, error) {
+	specs, err := view.ListSpecifications(ctx)
+	found := make(map[string]mongo.IndexSpecification, len(specs))
+	for _, spec := range specs {
+		found[spec.Name] = spec
+	}
+	return found, err
+}
+
+// check compares what a promise rests on. That an index is not sparse only makes
+// it larger.
+func (i index) check(spec mongo.IndexSpecification) error {
+	if spec.Name == "" {
+		return errors.New("it was made and is not there")
+	}
+	elements, err := spec.KeysDocument.Elements()
+	if err != nil {
+		return fmt.Errorf("read its keys: %w", err)
+	}
+	same := len(elements) == len(i.keys)
+	for n := 0; same && n < len(elements); n++ {
+		direction, ok := elements[n].Value().AsInt64OK()
+		same = elements[n].Key() == i.keys[n] && ok && direction == 1
+	}
+	if !same {
+		return fmt.Errorf("it is on %s and should be on %v", spec.KeysDocument, i.keys)
+	}
+	if unique := spec.Unique != nil && *spec.Unique; unique != i.unique {
+		return fmt.Errorf("that it is unique is %v and should be %v", unique, i.unique)
+	}
+	return nil
+}

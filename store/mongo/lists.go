@@ -1,0 +1,183 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// readers is how many reads one call sends at once.
+const readers = 16
+
+// UserThreads implements [chat.ThreadStore]: one read of the user's stints, with
+// each thread's head by one seek in its log. Threads whose changes are not known
+// to have been done before are looked at, and the stints read again after that.
+func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserThread, error) {
+	if err := checkName(user); err != nil {
+		return nil, err
+	}
+	began := s.known.now()
+	docs, heads, err := s.stintsWithHeads(ctx, user)
+	if err != nil {
+		return nil, fmt.Errorf("read the threads of %s: %w", user, err)
+	}
+	unsure := make(map[chat.ThreadID]chat.Seq)
+	for thread, head := range heads {
+		if !s.known.settledBefore(thread, head.changed, began) {
+			unsure[thread] = head.changed
+		}
+	}
+	if len(unsure) > 0 {
+		if err := s.settleAll(ctx, unsure); err != nil {
+			return nil, fmt.Errorf("bring the threads of %s up to date: %w", user, err)
+		}
+		if docs, err = s.stintsOf(ctx, user); err != nil {
+			return nil, fmt.Errorf("read the threads of %s: %w", user, err)
+		}
+	}
+	lines := make([]chat.UserThread, 0, len(docs))
+	for i := range docs {
+		head, found := heads[docs[i].Thread] // not of a thread joined meanwhile
+		if line, was := docs[i].line(head.Head); found && was {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}
+
+// prefixed finds the documents whose _id begins with owner and a slash.
+func prefixed(owner string) bson.D {
+	return d("_id", d("$gt", owner+"/", "$lt", owner+"0")) // 0 comes after /
+}
+
+func (s *Store) stintsOf(ctx context.Context, user chat.UserID) ([]stintsDoc, error) {
+	return findAll[stintsDoc](ctx, s.stints, prefixed(string(user)))
+}
+
+// settleAll sees to it that the changes of threads are done, each up to a seq.
+func (s *Store) settleAll(ctx context.Context, threads map[chat.ThreadID]chat.Seq) error {
+	ids := make([]chat.ThreadID, 0, len(threads))
+	for id := range threads {
+		ids = append(ids, id)
+	}
+	docs, err := findAll[threadDoc](ctx, s.threads, d("_id", d("$in", ids)), options.Find().SetProjection(d("applied", 1)))
+	if err != nil {
+		return err
+	}
+	for _, doc := range docs {
+		s.known.sawSettled(doc.ID, doc.Applied)
+	}
+	for _, id := range ids {
+		if _, err := s.settle(ctx, id, threads[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stintsWithHeads gives a user's stints and the heads of their threads.
+func (s *Store) stintsWithHeads(ctx context.Context, user chat.UserID) ([]stintsDoc, map[chat.ThreadID]headState, error) {
+	if s.joins {
+		return s.joinHeads(ctx, user)
+	}
+	docs, err := s.stintsOf(ctx, user)
+	if err != nil {
+		return nil, nil, err
+	}
+	heads, err := s.readHeads(ctx, docs)
+	return docs, heads, err
+}
+
+// headsJoin finds a user's stints, each with the last event of the thread's log.
+func headsJoin(user chat.UserID) bson.A {
+	return bson.A{
+		d("$match", prefixed(string(user))),
+		d("$lookup", d("from", "log", "localField", "thread", "foreignField", "thread", "as", "head",
+			"pipeline", bson.A{d("$sort", d("seq", -1)), d("$limit", 1), d("$project", headFields)})),
+	}
+}
+
+// joinHeads lets the server put them together: one seek in the log for each thread.
+func (s *Store) joinHeads(ctx context.Context, user chat.UserID) ([]stintsDoc, map[chat.ThreadID]headState, error) {
+	cursor, err := s.stints.Aggregate(ctx, headsJoin(user))
+	if err != nil {
+		return nil, nil, err
+	}
+	var rows []struct {
+		Stints stintsDoc  `bson:",inline"`
+		Head   []eventDoc `bson:"head"`
+	}
+	if err := cursor.All(ctx, &rows); err != nil {
+		return nil, nil, err
+	}
+	docs := make([]stintsDoc, len(rows))
+	heads := make(map[chat.ThreadID]headState, len(rows))
+	for i, row := range rows {
+		docs[i] = row.Stints
+		for _, last := range row.Head {
+			heads[row.Stints.Thread] = last.head()
+		}
+	}
+	return docs, heads, nil
+}
+
+// probeJoins finds out whether the server can.
+func (s *Store) probeJoins(ctx context.Context) error {
+	cursor, err := s.stints.Aggregate(ctx, headsJoin("-"))
+	var refused mongo.CommandError
+	switch {
+	case errors.As(err, &refused):
+		s.logger.Info("the server cannot look up heads together with threads, they are read one by one", "error", refused.Message)
+		return nil
+	case err != nil:
+		return fmt.Errorf("try a lookup: %w", err)
+	}
+	s.joins = true
+	return cursor.Close(ctx)
+}
+
+// readHeads reads the head of each thread, several at once.
+func (s *Store) readHeads(ctx context.Context, docs []stintsDoc) (map[chat.ThreadID]headState, error) {
+	var mu sync.Mutex
+	heads := make(map[chat.ThreadID]headState, len(docs))
+	err := eachAtOnce(ctx, docs, func(ctx context.Context, doc stintsDoc) error {
+		head, found, err := s.head(ctx, doc.Thread)
+		if found {
+			mu.Lock()
+			defer mu.Unlock()
+			heads[doc.Thread] = head
+		}
+		return err
+	})
+	return heads, err
+}
+
+// eachAtOnce calls do for every item, some at once, until one fails.
+func eachAtOnce[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan T)
+	var working sync.WaitGroup
+	for range min(readers, len(items)) {
+		working.Go(func() {
+			for item := range next {
+				if err := do(ctx, item); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for _, item := range items {
+		next <- item
+	}
+	close(next)
+	working.Wait()
+	return context.Cause(ctx)
+}

@@ -1,0 +1,207 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// Events implements [chat.LogStore]. Before it gives an event that changes
+// something, that is changed.
+func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error) {
+	if limit.Count <= 0 || bound(after) >= bound(through) {
+		return nil, nil
+	}
+	for {
+		docs, err := s.eventDocs(ctx, thread, after, through, limit)
+		if err != nil || len(docs) == 0 {
+			return nil, wrap("read the log of thread "+thread.String(), err)
+		}
+		changed, err := s.settle(ctx, thread, docs[len(docs)-1].Changed)
+		if err != nil {
+			return nil, err
+		}
+		if !changed {
+			return s.withTargets(ctx, thread, docs, limit.Bytes)
+		}
+	}
+}
+
+// eventDocs reads a run of the log up to a limit, which the content of targets may
+// exceed yet.
+func (s *Store) eventDocs(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]eventDoc, error) {
+	run := d("thread", thread, "seq", d("$gt", bound(after), "$lte", bound(through)))
+	// A typical message is smaller than what is reckoned here: one batch has all of
+	// a page, and little is read in vain where messages are large.
+	batch := int32(min(max(limit.Bytes>>10, 1), limit.Count, 1000))
+	opts := options.Find().SetSort(d("seq", 1)).SetLimit(int64(limit.Count)).SetBatchSize(batch).SetHint(byThreadSeq)
+	cursor, err := s.log.Find(ctx, run, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer cursor.Close(context.WithoutCancel(ctx))
+	var docs []eventDoc
+	for bytes := 0; cursor.Next(ctx); {
+		var doc eventDoc
+		if err := cursor.Decode(&doc); err != nil {
+			return nil, err
+		}
+		if doc.Kind == chat.KindMessage {
+			bytes += len(doc.Message.Body)
+		}
+		if len(docs) > 0 && bytes > limit.Bytes {
+			return docs, nil
+		}
+		docs = append(docs, doc)
+	}
+	return docs, cursor.Err()
+}
+
+// withTargets makes events of documents, edits and redeliveries with their
+// targets as they are now, as many as the bytes allow.
+func (s *Store) withTargets(ctx context.Context, thread chat.ThreadID, docs []eventDoc, bytes int) ([]chat.Event, error) {
+	var wanted []chat.MessageID
+	for i := range docs {
+		if showsTarget(&docs[i]) {
+			wanted = append(wanted, docs[i].Target.ID)
+		}
+	}
+	targets, err := s.targets(ctx, thread, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("read what was changed in thread %s: %w", thread, err)
+	}
+	events := make([]chat.Event, 0, len(docs))
+	for i := range docs {
+		e, err := docs[i].event()
+		if err != nil {
+			return nil, err
+		}
+		if showsTarget(&docs[i]) {
+			target := *targets[docs[i].Target.ID].Message
+			e.Message = &target
+		}
+		if e.HasContent() {
+			bytes -= len(e.Message.Ciphertext)
+		}
+		if len(events) > 0 && bytes < 0 {
+			break
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+func showsTarget(doc *eventDoc) bool {
+	return doc.Kind == chat.KindEdit || doc.Kind == chat.KindRedelivery
+}
+
+// targets finds messages by their ids, every one of them.
+func (s *Store) targets(ctx context.Context, thread chat.ThreadID, ids []chat.MessageID) (map[chat.MessageID]chat.Event, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	docs, err := findAll[eventDoc](ctx, s.log, d("_id", d("$in", ids), "thread", thread, "kind", chat.KindMessage))
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[chat.MessageID]chat.Event, len(docs))
+	for i := range docs {
+		if found[docs[i].ID], err = docs[i].event(); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range ids {
+		if found[id].Message == nil {
+			return nil, fmt.Errorf("message %s is missing", id)
+		}
+	}
+	return found, nil
+}
+
+// Messages implements [chat.LogStore].
+func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.MessageRange) ([]chat.Event, error) {
+	if r.Count <= 0 {
+		return nil, nil
+	}
+	between := d("$gt", bound(r.After))
+	if r.Before != 0 {
+		between = d("$gt", bound(r.After), "$lt", bound(r.Before))
+	}
+	filter := d("thread", thread, "seq", between, "kind", chat.KindMessage)
+	if r.Viewer != "" {
+		filter = append(filter, bson.E{Key: "hidden", Value: d("$ne", r.Viewer)})
+	}
+	order := 1
+	if r.NewestFirst {
+		order = -1
+	}
+	events, err := s.events(ctx, filter, options.Find().SetSort(d("seq", order)).SetLimit(int64(r.Count)).SetHint(byThreadSeq))
+	return events, wrap("read the messages of thread "+thread.String(), err)
+}
+
+// events decodes all messages that a query finds.
+func (s *Store) events(ctx context.Context, filter bson.D, opts options.Lister[options.FindOptions]) ([]chat.Event, error) {
+	docs, err := findAll[eventDoc](ctx, s.log, filter, opts)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]chat.Event, len(docs))
+	for i := range docs {
+		if events[i], err = docs[i].event(); err != nil {
+			return nil, err
+		}
+	}
+	return events, nil
+}
+
+// Message implements [chat.LogStore].
+func (s *Store) Message(ctx context.Context, id chat.MessageID) (chat.Event, error) {
+	doc, found, err := findOne[eventDoc](ctx, s.log, d("_id", id, "kind", chat.KindMessage))
+	switch {
+	case err != nil:
+		return chat.Event{}, fmt.Errorf("read message %s: %w", id, err)
+	case !found:
+		return chat.Event{}, fmt.Errorf("message %s: %w", id, chat.ErrNotFound)
+	}
+	return doc.event()
+}
+
+// SeqAt implements [chat.LogStore]. Of a thread without a log it is 1.
+func (s *Store) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID) (chat.Seq, error) {
+	first := options.FindOne().SetSort(d("_id", 1)).SetProjection(d("seq", 1)).SetHint(byThreadID)
+	doc, found, err := findOne[eventDoc](ctx, s.log, d("thread", thread, "_id", d("$gte", id)), first)
+	if err != nil {
+		return 0, fmt.Errorf("find the place of %s in thread %s: %w", id, thread, err)
+	}
+	if found {
+		return doc.Seq, nil
+	}
+	head, _, err := s.head(ctx, thread)
+	return head.Seq + 1, err
+}
+
+// CountUnread implements [chat.LogStore]. It looks at every event after the given
+// one until it has counted to max.
+func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, max int) (int, error) {
+	if max <= 0 {
+		return 0, nil
+	}
+	unread := d("thread", thread, "seq", d("$gt", bound(after)), "kind", chat.KindMessage, "by", d("$ne", user),
+		"hidden", d("$ne", user), "deleted", nil, "due", d("$not", d("$lte", now)))
+	n, err := s.log.CountDocuments(ctx, unread, options.Count().SetLimit(int64(max)).SetHint(byThreadSeq))
+	return int(n), wrap("count the unread messages of thread "+thread.String(), err)
+}
+
+// Expired implements [chat.LogStore].
+func (s *Store) Expired(ctx context.Context, now time.Time, count int) ([]chat.Event, error) {
+	if count <= 0 {
+		return nil, nil
+	}
+	events, err := s.events(ctx, d("due", d("$lte", now)), options.Find().SetSort(d("due", 1)).SetLimit(int64(count)).SetHint(byDue))
+	return events, wrap("find what has expired", err)
+}

@@ -1,0 +1,231 @@
+// Package mongo is the store for several nodes: a MongoDB replica set of version
+// 6 or later that all of them share. It keeps the promises of [chat.Store] without
+// transactions. Every operation is one write of one document, which decides, and
+// writes that follow from it, which whoever finds them undone repeats.
+//
+// How it is built, file by file: documents.go is what is stored, indexes.go where
+// and under which indexes; append.go adds to a log, duplicates.go says why an
+// event was refused, settle.go does what follows from events; known.go remembers
+// what makes reads needless; the rest are the port's methods.
+//
+// The log is the truth. A send is one insert into it, and the unique indexes of
+// the log decide every race: thread and seq, the idempotency key, the client_seq.
+// All else about a thread follows from its log and can be made anew from it.
+// Nobody observes an event before what it changes is changed: whoever reads a
+// head, or an event, first sees to it (settle.go). So what a crash left half done
+// is done by the next one who could notice.
+//
+// Writes are acknowledged by a majority and their journals, reads see what a
+// majority has; positions and last-seen times, which need not be durable, are
+// what the primary has. Times are kept to the millisecond.
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// formatVersion is the shape of the documents that this build writes. Raise it
+// when an older build could not read them any more.
+const formatVersion = 1
+
+// closeTimeout bounds how long Close waits for what is under way.
+const closeTimeout = 5 * time.Second
+
+// Options of a store. The zero value is good.
+type Options struct {
+	IdempotencyWindow time.Duration    // how long a retry is recognised by its key; that of chat.DefaultLimits if 0
+	Now               func() time.Time // time.Now if nil
+	Log               *slog.Logger     // silent if nil
+
+	dialer options.ContextDialer // of tests that cut connections; the network's if nil
+}
+
+// Store implements [chat.Store].
+type Store struct {
+	client *mongo.Client
+	db     *mongo.Database
+
+	log, threads, stints, pairs   *mongo.Collection
+	marks, oldMarks               *mongo.Collection
+	positions, lastSeen           *mongo.Collection
+	prekeyUsers, prekeys, oneTime *mongo.Collection
+	blocks, reports, deniedHashes *mongo.Collection
+	meta                          *mongo.Collection
+	known                         *known
+	keyTurns                      turns
+	joins                         bool // the server can look up heads together with a user's threads
+	window                        time.Duration
+	now                           func() time.Time
+	logger                        *slog.Logger
+}
+
+var _ chat.Store = (*Store)(nil)
+
+// Open opens the store of a MongoDB connection string, in the database that its
+// path names ("parley" if none), and makes what is missing. It refuses a database
+// that a newer build has written, and one whose indexes are not as they must be.
+// The context bounds the opening, not the store's life. No error tells a password.
+func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
+	opts = opts.orDefaults()
+	target, err := parseTarget(uri)
+	if err != nil {
+		return nil, err
+	}
+	client, err := connect(ctx, uri, opts)
+	if err != nil {
+		return nil, target.failed(err)
+	}
+	s := newStore(client, target.database, opts)
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(target.failed(err), s.Close())
+	}
+	return s, nil
+}
+
+func (o Options) orDefaults() Options {
+	if o.IdempotencyWindow == 0 {
+		o.IdempotencyWindow = chat.DefaultLimits.IdempotencyWindow
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func newStore(client *mongo.Client, database string, opts Options) *Store {
+	db := client.Database(database)
+	quick := options.Collection().SetWriteConcern(&writeconcern.WriteConcern{W: 1}).SetReadConcern(readconcern.Local())
+	return &Store{
+		client: client, db: db,
+		log: db.Collection("log"), threads: db.Collection("threads"),
+		stints: db.Collection("stints"), pairs: db.Collection("pairs"),
+		marks: db.Collection("marks"), oldMarks: db.Collection("old_marks"),
+		positions: db.Collection("positions", quick), lastSeen: db.Collection("last_seen", quick),
+		prekeyUsers: db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
+		blocks: db.Collection("blocks"), reports: db.Collection("reports"), deniedHashes: db.Collection("denied_attachments"),
+		meta:  db.Collection("meta"),
+		known: newKnown(), window: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
+	}
+}
+
+// prepare checks that the server answers and that the database is one of ours.
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.Ping(ctx); err != nil {
+		return err
+	}
+	if err := s.checkFormat(ctx); err != nil {
+		return err
+	}
+	if err := s.ensureIndexes(ctx); err != nil {
+		return err
+	}
+	return s.probeJoins(ctx)
+}
+
+// checkFormat refuses a database of a newer format and marks a new one with ours.
+func (s *Store) checkFormat(ctx context.Context) error {
+	_, err := s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion)))
+	if err == nil {
+		return nil
+	}
+	if !mongo.IsDuplicateKeyError(err) {
+		return fmt.Errorf("mark the database with the format: %w", err)
+	}
+	var format struct {
+		Version int64 `bson:"version"`
+	}
+	if err := s.meta.FindOne(ctx, d("_id", "format")).Decode(&format); err != nil {
+		return fmt.Errorf("read the format version: %w", err)
+	}
+	switch {
+	case format.Version <= 0:
+		return errors.New("the format version is unreadable")
+	case format.Version > formatVersion:
+		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", format.Version, formatVersion)
+	}
+	return nil
+}
+
+// Ping reports whether the server that takes writes answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := s.client.Ping(ctx, readpref.Primary()); err != nil {
+		return fmt.Errorf("ping: %w", err)
+	}
+	return nil
+}
+
+// Close waits for the calls under way and ends all connections. Calls after it fail.
+func (s *Store) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := s.client.Disconnect(ctx); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
+}
+
+// causally gives a context in which a read sees what made a write before it fail:
+// others may have written that a moment ago, and a majority not have it yet.
+func (s *Store) causally(ctx context.Context) (causal context.Context, end func(), err error) {
+	if mongo.SessionFromContext(ctx) != nil {
+		return ctx, func() {}, nil
+	}
+	session, err := s.client.StartSession()
+	if err != nil {
+		return nil, nil, err
+	}
+	return mongo.NewSessionContext(ctx, session), func() { session.EndSession(context.WithoutCancel(ctx)) }, nil
+}
+
+// findAll decodes everything a query finds.
+func findAll[T any](ctx context.Context, c *mongo.Collection, filter bson.D, opts ...options.Lister[options.FindOptions]) ([]T, error) {
+	cursor, err := c.Find(ctx, filter, opts...)
+	if err != nil {
+		return nil, err
+	}
+	var found []T
+	if err := cursor.All(ctx, &found); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// findOne decodes the one document a query finds; found is false if there is none.
+func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D, opts ...options.Lister[options.FindOneOptions]) (doc T, found bool, err error) {
+	err = c.FindOne(ctx, filter, opts...).Decode(&doc)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return doc, false, nil
+	}
+	return doc, err == nil, err
+}
+
+// checkName refuses ids that would make another id's key.
+func checkName[T ~string](names ...T) error {
+	for _, name := range names {
+		for i := range len(name) {
+			if name[i] == '/' || name[i] < ' ' {
+				return fmt.Errorf("the id %q has a character that no id has", name)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+// Package mongotest runs a MongoDB-compatible server for tests. It is a process
+// of its own, built from the module in the folder server, so that what it
+// depends on never meets the product's dependencies.
+//
+// With PARLEY_TEST_MONGO_URI set, tests run on the server of that URI instead,
+// but for those that kill or stop their server: they are skipped.
+package mongotest
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// External is the environment variable that names a server to test on.
+const External = "PARLEY_TEST_MONGO_URI"
+
+// patience bounds every wait for a server. It is generous because a loaded
+// machine is no reason to fail.
+const patience = 60 * time.Second
+
+// TB is what this package needs of *testing.T, *testing.B and *rapid.T.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Logf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Skipf(format string, args ...any)
+}
+
+// Server is a running server. The zero value with a URI is one of the environment.
+type Server struct {
+	base *url.URL
+	proc *process // nil for an external server
+}
+
+// shared is the server of all tests of this process that do not harm it.
+var shared struct {
+	sync.Mutex
+	server *Server
+}
+
+// Shared gives the server that the tests of this process share. It is started at
+// the first call and ended by Main.
+func Shared(tb TB) *Server {
+	tb.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.server == nil {
+		s, err := open()
+		if err != nil {
+			tb.Fatalf("a server for tests: %v", err)
+		}
+		shared.server = s
+	}
+	return shared.server
+}
+
+// Start starts a server of the test's own, which it may kill. It ends with the test.
+func Start(tb TB) *Server {
+	tb.Helper()
+	if os.Getenv(External) != "" {
+		tb.Skipf("this test kills its server, and that of %s is not ours to kill", External)
+	}
+	s, err := open()
+	if err != nil {
+		tb.Fatalf("a server for tests: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := s.close(); err != nil {
+			tb.Logf("ending the server: %v", err)
+		}
+	})
+	return s
+}
+
+func open() (*Server, error) {
+	if external := os.Getenv(External); external != "" {
+		base, err := url.Parse(external)
+		if err != nil {
+			return nil, fmt.Errorf("%s is no URI", External) // the error would tell its password
+		}
+		return &Server{base: base}, nil
+	}
+	proc, err := startProcess()
+	if err != nil {
+		return nil, err
+	}
+	base := &url.URL{
+		Scheme: "mongodb", Host: proc.addr,
+		// FerretDB knows no retryable writes, and a monitor that polls holds no
+		// connection open.
+		RawQuery: "directConnection=true&retryWrites=false&serverMonitoringMode=poll",
+	}
+	return &Server{base: base, proc: proc}, nil
+}
+
+func (s *Server) close() error {
+	if s.proc == nil {
+		return nil
+	}
+	return s.proc.remove()
+}
+
+// databases counts the databases of this process.
+var databases atomic.Int64
+
+// URI names a database that nobody has used. On an external server the caller
+// drops it.
+func (s *Server) URI() string {
+	u := *s.base
+	u.Path = fmt.Sprintf("/parley_test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), databases.Add(1))
+	return u.String()
+}
+
+// IsExternal reports whether the server is one of the environment.
+func (s *Server) IsExternal() bool { return s.proc == nil }
+
+// Database is the name in a URI of [Server.URI].
+func Database(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// Kill ends the server as a crash of it would. What it had acknowledged is still
+// there after [Server.Restart].
+func (s *Server) Kill(tb TB) {
+	tb.Helper()
+	if err := s.own(tb).kill(); err != nil {
+		tb.Fatalf("kill the server: %v", err)
+	}
+}
+
+// Restart starts a killed server again, at the same address.
+func (s *Server) Restart(tb TB) {
+	tb.Helper()
+	if err := s.own(tb).start(); err != nil {
+		tb.Fatalf("restart the server: %v", err)
+	}
+}
+
+// Pause makes the server answer nobody until Resume: connections stay open, new
+// ones are accepted by the system, and nothing comes back.
+func (s *Server) Pause(tb TB) {
+	tb.Helper()
+	if err := s.own(tb).pause(); err != nil {
+		tb.Fatalf("pause the server: %v", err)
+	}
+}
+
+// Resume ends Pause.
+func (s *Server) Resume(tb TB) {
+	tb.Helper()
+	if err := s.own(tb).resume(); err != nil {
+		tb.Fatalf("resume the server: %v", err)
+	}
+}
+
+func (s *Server) own(tb TB) *process {
+	tb.Helper()
+	if s.proc == nil {
+		tb.Skipf("the server of %s is not ours to stop", External)
+	}
+	return s.proc
+}
+
+// M is a *testing.M.
+type M interface{ Run() int }
+
+// Main is an M whose Run ends the shared server after the tests of m.
+func Main(m M) M { return main{m} }
+
+type main struct{ M }
+
+func (m main) Run() int {
+	code := m.M.Run()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.server != nil {
+		if err := shared.server.close(); err != nil {
+			fmt.Fprintln(os.Stderr, "ending the test server:", err)
+			code = max(code, 1)
+		}
+		shared.server = nil
+	}
+	return code
+}

@@ -1,0 +1,277 @@
+package mongo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// A device's prekeys are one document, but for its one-time keys, which have one
+// each. One that is taken stays as its id alone, so that it is never taken again.
+
+// prekeyUserDoc is which devices of a user may have keys.
+type prekeyUserDoc struct {
+	User    chat.UserID     `bson:"_id"`
+	Devices []chat.DeviceID `bson:"devices"`
+}
+
+type prekeyDeviceDoc struct {
+	ID         string        `bson:"_id"` // user/device
+	Device     chat.DeviceID `bson:"device"`
+	Identity   []byte        `bson:"identity"`
+	Signed     signedKeyDoc  `bson:"signed"`
+	LastResort *signedKeyDoc `bson:"last_resort"`
+	Updated    time.Time     `bson:"updated"`
+}
+
+type signedKeyDoc struct {
+	ID        int64  `bson:"id"`
+	Public    []byte `bson:"public"`
+	Signature []byte `bson:"signature"`
+}
+
+type oneTimeDoc struct {
+	ID     string `bson:"_id"`   // user/device/key id, in 10 digits
+	Owner  string `bson:"owner"` // user/device
+	Key    int64  `bson:"key"`
+	Taken  bool   `bson:"taken"`
+	Public []byte `bson:"public,omitempty"`
+}
+
+// turns lets one writer of a device's keys through at a time on this node. Which
+// keys are given does not rest on it, only how many are said to be left, and the
+// bound on them: uploads of one device on two nodes at once may together exceed it.
+type turns struct {
+	mu    sync.Mutex
+	taken map[string]chan struct{} // closed at the end of the turn
+}
+
+func (u *turns) take(ctx context.Context, device string) (end func(), err error) {
+	for {
+		u.mu.Lock()
+		other, busy := u.taken[device]
+		if !busy {
+			if u.taken == nil {
+				u.taken = make(map[string]chan struct{})
+			}
+			done := make(chan struct{})
+			u.taken[device] = done
+			u.mu.Unlock()
+			return func() {
+				u.mu.Lock()
+				defer u.mu.Unlock()
+				delete(u.taken, device)
+				close(done)
+			}, nil
+		}
+		u.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// PutPrekeys implements [chat.PrekeyStore].
+func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) (chat.PrekeyDevice, error) {
+	if err := checkName(string(user), string(device)); err != nil {
+		return chat.PrekeyDevice{}, err
+	}
+	doc := newPrekeyDeviceDoc(user, device, u)
+	end, err := s.keyTurns.take(ctx, doc.ID)
+	if err != nil {
+		return chat.PrekeyDevice{}, err
+	}
+	defer end()
+	stored, err := s.putPrekeys(ctx, user, doc, u.OneTime)
+	if errors.Is(err, chat.ErrTooManyDevices) || errors.Is(err, chat.ErrTooManyPrekeys) {
+		return chat.PrekeyDevice{}, err
+	}
+	return stored, wrap("store the prekeys of "+doc.ID, err)
+}
+
+func newPrekeyDeviceDoc(user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) prekeyDeviceDoc {
+	doc := prekeyDeviceDoc{
+		ID: deviceKey(user, device), Device: device, Identity: u.Identity, Signed: newSignedKeyDoc(u.Signed), Updated: u.At,
+	}
+	if u.LastResort != nil {
+		last := newSignedKeyDoc(*u.LastResort)
+		doc.LastResort = &last
+	}
+	return doc
+}
+
+func newSignedKeyDoc(k chat.SignedPrekey) signedKeyDoc {
+	return signedKeyDoc{ID: int64(k.ID), Public: k.Public, Signature: k.Signature}
+}
+
+func (doc signedKeyDoc) key() chat.SignedPrekey {
+	return chat.SignedPrekey{Prekey: chat.Prekey{ID: uint32(doc.ID), Public: doc.Public}, Signature: doc.Signature}
+}
+
+func (doc prekeyDeviceDoc) device(oneTime int) chat.PrekeyDevice {
+	p := chat.PrekeyDevice{Device: doc.Device, Identity: doc.Identity, Signed: doc.Signed.key(), OneTime: oneTime, UpdatedAt: doc.Updated.UTC()}
+	if doc.LastResort != nil {
+		last := doc.LastResort.key()
+		p.LastResort = &last
+	}
+	return p
+}
+
+// putPrekeys counts first and stores then: the one-time keys, and last the rest.
+func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, doc prekeyDeviceDoc, oneTime []chat.Prekey) (chat.PrekeyDevice, error) {
+	added, replaced, err := s.sortOneTime(ctx, doc.ID, oneTime)
+	if err != nil {
+		return chat.PrekeyDevice{}, err
+	}
+	left, err := s.countOneTime(ctx, doc.ID)
+	if err != nil {
+		return chat.PrekeyDevice{}, err
+	}
+	if left+len(added) > chat.MaxOneTimePrekeys {
+		return chat.PrekeyDevice{}, chat.ErrTooManyPrekeys
+	}
+	if err := s.admitDevice(ctx, user, doc.Device); err != nil {
+		return chat.PrekeyDevice{}, err
+	}
+	if err := s.putOneTime(ctx, added, replaced); err != nil {
+		return chat.PrekeyDevice{}, err
+	}
+	err = onceMore(func() error {
+		_, err := s.prekeys.ReplaceOne(ctx, d("_id", doc.ID), doc, options.Replace().SetUpsert(true))
+		return err
+	})
+	if err != nil {
+		return chat.PrekeyDevice{}, err
+	}
+	if left, err = s.countOneTime(ctx, doc.ID); err != nil {
+		return chat.PrekeyDevice{}, err
+	}
+	return doc.device(left), nil
+}
+
+// admitDevice notes that a device has keys, if the user may have keys of one more.
+func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) error {
+	_, err := s.prekeyUsers.InsertOne(ctx, prekeyUserDoc{User: user, Devices: []chat.DeviceID{device}})
+	if err == nil || !isDuplicate(err) {
+		return err
+	}
+	full := fmt.Sprintf("devices.%d", chat.MaxPrekeyDevices-1)
+	admits := d("_id", user, "$or", bson.A{d("devices", device), d(full, d("$exists", false))})
+	res, err := s.prekeyUsers.UpdateOne(ctx, admits, d("$addToSet", d("devices", device)))
+	if err != nil {
+		return err
+	}
+	if res.MatchedCount == 0 {
+		return chat.ErrTooManyDevices
+	}
+	return nil
+}
+
+// sortOneTime tells which keys are new and which replace one that is not taken.
+func (s *Store) sortOneTime(ctx context.Context, owner string, keys []chat.Prekey) (added, replaced []oneTimeDoc, err error) {
+	if len(keys) == 0 {
+		return nil, nil, nil
+	}
+	ids := make([]string, len(keys))
+	for i, k := range keys {
+		ids[i] = oneTimeID(owner, k.ID)
+	}
+	stored, err := findAll[oneTimeDoc](ctx, s.oneTime, d("_id", d("$in", ids)))
+	if err != nil {
+		return nil, nil, err
+	}
+	taken := make(map[string]bool, len(stored))
+	for _, doc := range stored {
+		taken[doc.ID] = doc.Taken
+	}
+	for i, k := range keys {
+		doc := oneTimeDoc{ID: ids[i], Owner: owner, Key: int64(k.ID), Public: k.Public}
+		switch gone, there := taken[doc.ID]; {
+		case !there:
+			added = append(added, doc)
+		case !gone:
+			replaced = append(replaced, doc)
+		}
+	}
+	return added, replaced, nil
+}
+
+func oneTimeID(owner string, key uint32) string { return fmt.Sprintf("%s/%010d", owner, key) }
+
+// putOneTime stores keys. One to be replaced may be taken in between: then nobody
+// will see what is stored with its id.
+func (s *Store) putOneTime(ctx context.Context, added, replaced []oneTimeDoc) error {
+	writes := make([]mongo.WriteModel, len(replaced))
+	for i, doc := range replaced {
+		writes[i] = mongo.NewUpdateOneModel().SetFilter(d("_id", doc.ID)).SetUpdate(d("$set", d("public", doc.Public)))
+	}
+	if len(writes) > 0 {
+		if _, err := s.oneTime.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {
+			return err
+		}
+	}
+	if len(added) == 0 {
+		return nil
+	}
+	_, err := s.oneTime.InsertMany(ctx, added, options.InsertMany().SetOrdered(false))
+	return unlessDuplicate(err)
+}
+
+func (s *Store) countOneTime(ctx context.Context, owner string) (int, error) {
+	n, err := s.oneTime.CountDocuments(ctx, d("owner", owner, "taken", false))
+	return int(n), err
+}
+
+// PrekeyDevices implements [chat.PrekeyStore].
+func (s *Store) PrekeyDevices(ctx context.Context, user chat.UserID) ([]chat.PrekeyDevice, error) {
+	docs, err := findAll[prekeyDeviceDoc](ctx, s.prekeys, prefixed(string(user)))
+	if err != nil {
+		return nil, fmt.Errorf("read the prekeys of %s: %w", user, err)
+	}
+	devices := make([]chat.PrekeyDevice, len(docs))
+	for i, doc := range docs {
+		left, err := s.countOneTime(ctx, doc.ID)
+		if err != nil {
+			return nil, fmt.Errorf("count the prekeys of %s: %w", doc.ID, err)
+		}
+		devices[i] = doc.device(left)
+	}
+	slices.SortFunc(devices, func(a, b chat.PrekeyDevice) int { return cmp.Compare(a.Device, b.Device) })
+	return devices, nil
+}
+
+// TakeOneTimePrekey implements [chat.PrekeyStore].
+func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Prekey, int, error) {
+	owner := deviceKey(user, device)
+	end, err := s.keyTurns.take(ctx, owner)
+	if err != nil {
+		return chat.Prekey{}, 0, err
+	}
+	defer end()
+	var doc oneTimeDoc
+	lowest := options.FindOneAndUpdate().SetSort(d("owner", 1, "taken", 1, "key", 1))
+	err = s.oneTime.FindOneAndUpdate(ctx, d("owner", owner, "taken", false), d("$set", d("taken", true), "$unset", d("public", "")), lowest).Decode(&doc)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return chat.Prekey{}, 0, fmt.Errorf("a one-time prekey of %s: %w", owner, chat.ErrNotFound)
+	}
+	if err != nil {
+		return chat.Prekey{}, 0, fmt.Errorf("take a one-time prekey of %s: %w", owner, err)
+	}
+	left, err := s.countOneTime(ctx, owner)
+	if err != nil {
+		return chat.Prekey{}, 0, fmt.Errorf("count the prekeys of %s: %w", owner, err)
+	}
+	return chat.Prekey{ID: uint32(doc.Key), Public: doc.Public}, left, nil
+}

@@ -1,0 +1,269 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// A user's marks of one kind in one thread are a document with the present mark
+// and the run of marks since the last full one. A mark is one write of it, which
+// decides all races. Once the run is full it is copied to the old marks, where it
+// stays, and a new one begins.
+
+// runLength is how many marks a run has: few enough that writing one more stays
+// cheap, many enough that old ones are found in few documents.
+const runLength = 64
+
+// marksDoc is the present mark and the run that ends with it.
+type marksDoc struct {
+	ID      string         `bson:"_id"` // thread/kind/user
+	Seq     chat.Seq       `bson:"seq"`
+	Message chat.MessageID `bson:"message"`
+	At      time.Time      `bson:"at"`
+
+	Run []markDoc `bson:"run"`
+	N   int64     `bson:"n"` // marks in the run
+	// Before the run are the old marks: they end with this seq and message.
+	OldSeq     chat.Seq       `bson:"old_seq"`
+	OldMessage chat.MessageID `bson:"old_message"`
+}
+
+// markDoc is a mark as it was handed in. Its message is the newest of the run so
+// far, which need not be its own.
+type markDoc struct {
+	Seq     chat.Seq       `bson:"s"`
+	Message chat.MessageID `bson:"m"`
+	At      time.Time      `bson:"a"`
+}
+
+// oldMarksDoc is a full run.
+type oldMarksDoc struct {
+	ID     string        `bson:"_id"` // thread/kind/user/seq of the last mark, in 16 hex digits
+	Thread chat.ThreadID `bson:"thread"`
+	Owner  string        `bson:"owner"` // the _id of the present marks
+	To     chat.Seq      `bson:"to"`
+	Run    []markDoc     `bson:"run"`
+	// OldMessage is the newest message of the marks before the run.
+	OldMessage chat.MessageID `bson:"old_message"`
+}
+
+func marksID(thread chat.ThreadID, kind chat.MarkKind, user chat.UserID) string {
+	return thread.String() + "/" + string(kind) + "/" + string(user)
+}
+
+func oldMarksID(owner string, seq chat.Seq) string { return fmt.Sprintf("%s/%016x", owner, bound(seq)) }
+
+// PutMark implements [chat.ReceiptStore].
+func (s *Store) PutMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved bool, err error) {
+	if err := checkName(m.User); err != nil {
+		return chat.Mark{}, false, err
+	}
+	prev, moved, err = s.putMark(ctx, m)
+	return prev, moved, wrap("put a mark in thread "+m.Thread.String(), err)
+}
+
+func (s *Store) putMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved bool, err error) {
+	ctx, end, err := s.causally(ctx)
+	if err != nil {
+		return chat.Mark{}, false, err
+	}
+	defer end()
+	id := marksID(m.Thread, m.Kind, m.User)
+	added := d("$set", d("seq", bound(m.Seq), "at", m.At), "$max", d("message", m.Message),
+		"$push", d("run", markDoc{Seq: m.Seq, Message: m.Message, At: m.At}), "$inc", d("n", int64(1)))
+	for {
+		var before marksDoc
+		below := d("_id", id, "seq", d("$lt", bound(m.Seq)), "n", d("$lt", int64(runLength)))
+		err := s.marks.FindOneAndUpdate(ctx, below, added).Decode(&before)
+		if err == nil {
+			return before.present(m), true, nil
+		}
+		if !errors.Is(err, mongo.ErrNoDocuments) {
+			return chat.Mark{}, false, err
+		}
+		doc, found, err := findOne[marksDoc](ctx, s.marks, d("_id", id))
+		switch {
+		case err != nil:
+			return chat.Mark{}, false, err
+		case found && doc.Seq >= m.Seq:
+			return doc.present(m), false, nil
+		case found:
+			if err := s.endRun(ctx, m.Thread, doc); err != nil {
+				return chat.Mark{}, false, err
+			}
+			continue
+		}
+		first := marksDoc{ID: id, Seq: m.Seq, Message: m.Message, At: m.At, Run: []markDoc{{m.Seq, m.Message, m.At}}, N: 1}
+		_, err = s.marks.InsertOne(ctx, first)
+		if err == nil {
+			return chat.Mark{}, true, nil
+		}
+		if !isDuplicate(err) {
+			return chat.Mark{}, false, err
+		}
+	}
+}
+
+// endRun moves a full run to the old marks. It may be repeated: a full run does
+// not change.
+func (s *Store) endRun(ctx context.Context, thread chat.ThreadID, doc marksDoc) error {
+	if doc.N < runLength {
+		return nil // the mark before it has come in between
+	}
+	_, err := s.oldMarks.InsertOne(ctx, oldMarksDoc{
+		ID: oldMarksID(doc.ID, doc.Seq), Thread: thread, Owner: doc.ID, To: doc.Seq, Run: doc.Run, OldMessage: doc.OldMessage,
+	})
+	if err := unlessDuplicate(err); err != nil {
+		return err
+	}
+	_, err = s.marks.UpdateOne(ctx, d("_id", doc.ID, "seq", bound(doc.Seq), "n", doc.N),
+		d("$set", d("run", []markDoc{}, "n", int64(0), "old_seq", bound(doc.Seq), "old_message", doc.Message)))
+	return err
+}
+
+// present is the present mark of whose mark m is.
+func (doc *marksDoc) present(m chat.Mark) chat.Mark {
+	if doc.Seq == 0 {
+		return chat.Mark{}
+	}
+	m.Seq, m.Message, m.At = doc.Seq, doc.Message, doc.At.UTC()
+	return m
+}
+
+// firstAt is the first mark of a run at or above seq, zero if there is none.
+func firstAt(run []markDoc, newest chat.MessageID, seq chat.Seq, m chat.Mark) chat.Mark {
+	for _, mark := range run {
+		if mark.Message.Compare(newest) > 0 {
+			newest = mark.Message
+		}
+		if mark.Seq >= seq {
+			m.Seq, m.Message, m.At = mark.Seq, newest, mark.At.UTC()
+			return m
+		}
+	}
+	return chat.Mark{}
+}
+
+// markOf is where a mark of a user and kind goes among the answers.
+type markOf struct {
+	id   string // of the present marks
+	mark chat.Mark
+	to   *chat.Mark
+}
+
+// newMarks are the answers for users, all unset, and where each mark goes.
+func newMarks(thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, []markOf) {
+	found := make([]chat.Marks, len(users))
+	wanted := make([]markOf, 0, 2*len(users))
+	for i, u := range users {
+		found[i].User = u
+		for kind, to := range map[chat.MarkKind]*chat.Mark{chat.Delivered: &found[i].Delivered, chat.Read: &found[i].Read} {
+			wanted = append(wanted, markOf{marksID(thread, kind, u), chat.Mark{Thread: thread, User: u, Kind: kind}, to})
+		}
+	}
+	return found, wanted
+}
+
+// presentMarks reads the documents of present marks, by their ids.
+func (s *Store) presentMarks(ctx context.Context, wanted []markOf, opts ...options.Lister[options.FindOptions]) (map[string]marksDoc, error) {
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(wanted))
+	for i, w := range wanted {
+		ids[i] = w.id
+	}
+	docs, err := findAll[marksDoc](ctx, s.marks, d("_id", d("$in", ids)), opts...)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]marksDoc, len(docs))
+	for _, doc := range docs {
+		found[doc.ID] = doc
+	}
+	return found, nil
+}
+
+// Marks implements [chat.ReceiptStore].
+func (s *Store) Marks(ctx context.Context, thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, error) {
+	found, wanted := newMarks(thread, users)
+	docs, err := s.presentMarks(ctx, wanted, options.Find().SetProjection(d("run", 0)))
+	if err != nil {
+		return nil, fmt.Errorf("read the marks of thread %s: %w", thread, err)
+	}
+	for _, w := range wanted {
+		doc := docs[w.id]
+		*w.to = doc.present(w.mark)
+	}
+	return found, nil
+}
+
+// MarksAt implements [chat.ReceiptStore]. The present runs answer for new
+// messages, one read of the runs that end soon after seq for most of the rest, and
+// one seek each for who left no mark for long.
+func (s *Store) MarksAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq, users []chat.UserID) ([]chat.Marks, error) {
+	found, wanted := newMarks(thread, users)
+	docs, err := s.presentMarks(ctx, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("read the marks of thread %s: %w", thread, err)
+	}
+	var old []markOf
+	for _, w := range wanted {
+		doc := docs[w.id]
+		if doc.OldSeq >= max(seq, 1) {
+			old = append(old, w)
+			continue
+		}
+		*w.to = firstAt(doc.Run, doc.OldMessage, seq, w.mark)
+	}
+	if err := s.oldMarksAt(ctx, thread, seq, old); err != nil {
+		return nil, fmt.Errorf("read the old marks of thread %s: %w", thread, err)
+	}
+	return found, nil
+}
+
+// oldMarksAt finds marks that are in some old run.
+func (s *Store) oldMarksAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq, wanted []markOf) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	near := d("thread", thread, "to", d("$gte", bound(seq), "$lt", bound(seq)+4*runLength))
+	runs, err := findAll[oldMarksDoc](ctx, s.oldMarks, near, options.Find().SetSort(d("to", 1)).SetHint(byThreadTo))
+	if err != nil {
+		return err
+	}
+	first := make(map[string]oldMarksDoc, len(runs))
+	for _, run := range runs {
+		if _, found := first[run.Owner]; !found {
+			first[run.Owner] = run
+		}
+	}
+	var far []markOf
+	for _, w := range wanted {
+		if run, found := first[w.id]; found {
+			*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)
+		} else {
+			far = append(far, w)
+		}
+	}
+	return s.seekOldMarks(ctx, seq, far)
+}
+
+// seekOldMarks finds marks in old runs one by one, several at once.
+func (s *Store) seekOldMarks(ctx context.Context, seq chat.Seq, wanted []markOf) error {
+	return eachAtOnce(ctx, wanted, func(ctx context.Context, w markOf) error {
+		from := d("_id", d("$gte", oldMarksID(w.id, seq), "$lt", w.id+"0")) // 0 comes after /
+		run, found, err := findOne[oldMarksDoc](ctx, s.oldMarks, from, options.FindOne().SetSort(d("_id", 1)))
+		if found {
+			*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)
+		}
+		return err
+	})
+}

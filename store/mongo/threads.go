@@ -1,0 +1,127 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// CreateThread implements [chat.ThreadStore]. Repeating a creation that was
+// stored (the same thread and event id) succeeds and changes nothing.
+func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
+	doing := "create thread " + created.Thread.String()
+	if created.Kind != chat.KindThread || created.Change == nil || created.Seq != 1 {
+		return fmt.Errorf("%s: event %d of kind %q begins no log", doing, created.Seq, created.Kind)
+	}
+	if err := checkNames(created); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	causal, end, err := s.causally(ctx)
+	if err != nil {
+		return wrap(doing, err)
+	}
+	defer end()
+	doc := newEventDoc(created, headState{})
+	begin := s.beginGroup
+	if created.Change.Type == chat.OneToOne {
+		begin = s.beginPair
+	}
+	if err := begin(causal, doc); err != nil {
+		return wrap(doing, err)
+	}
+	if _, err := s.settle(ctx, created.Thread, created.Seq); err != nil {
+		return fmt.Errorf("do what follows from the creation of thread %s: %w", created.Thread, err)
+	}
+	return nil
+}
+
+// beginGroup begins a log.
+func (s *Store) beginGroup(ctx context.Context, doc eventDoc) error {
+	_, err := s.insert(ctx, []eventDoc{doc})
+	if !errors.Is(err, chat.ErrStaleHead) {
+		return err
+	}
+	same, _, err := s.begun(ctx, doc)
+	if err == nil && !same {
+		err = errExists
+	}
+	return err
+}
+
+var errExists = errors.New("it exists, created by another event")
+
+// Thread implements [chat.ThreadStore].
+func (s *Store) Thread(ctx context.Context, id chat.ThreadID) (chat.Thread, error) {
+	t, applied, err := s.storedThread(ctx, id) // first, so that the head is not behind it
+	if err != nil {
+		return chat.Thread{}, err
+	}
+	head, found, err := s.head(ctx, id)
+	switch {
+	case err != nil:
+		return chat.Thread{}, err
+	case !found:
+		return chat.Thread{}, fmt.Errorf("thread %s: %w", id, chat.ErrNotFound)
+	case head.changed > applied:
+		if t, err = s.rollForward(ctx, id, t, applied, head.changed); err != nil {
+			return chat.Thread{}, err
+		}
+	}
+	t.Head = head.Head
+	return t, nil
+}
+
+// UserThread implements [chat.ThreadStore].
+func (s *Store) UserThread(ctx context.Context, user chat.UserID, thread chat.ThreadID) (chat.UserThread, error) {
+	absent := fmt.Errorf("user %s in thread %s: %w", user, thread, chat.ErrNotFound)
+	head, found, err := s.head(ctx, thread)
+	if err != nil {
+		return chat.UserThread{}, err
+	}
+	if !found {
+		return chat.UserThread{}, absent
+	}
+	if _, err := s.settle(ctx, thread, head.changed); err != nil {
+		return chat.UserThread{}, err
+	}
+	doc, found, err := findOne[stintsDoc](ctx, s.stints, d("_id", stintsID(user, thread)))
+	if err != nil {
+		return chat.UserThread{}, fmt.Errorf("read when %s was in thread %s: %w", user, thread, err)
+	}
+	line, was := doc.line(head.Head)
+	if !found || !was {
+		return chat.UserThread{}, absent
+	}
+	return line, nil
+}
+
+// line is the user's line when the log ended with head. What was read of the
+// stints may be newer.
+func (doc *stintsDoc) line(head chat.Head) (chat.UserThread, bool) {
+	last, was := doc.asOf(head.Seq)
+	return chat.UserThread{Thread: doc.Thread, JoinedSeq: last.Joined, LeftSeq: last.Left, Head: head}, was
+}
+
+// ParticipantsAt implements [chat.ThreadStore]. It reads all who ever were in.
+func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) ([]chat.Stint, error) {
+	head, found, err := s.head(ctx, thread)
+	if err != nil || !found {
+		return nil, err
+	}
+	if _, err := s.settle(ctx, thread, head.changed); err != nil {
+		return nil, err
+	}
+	docs, err := findAll[stintsDoc](ctx, s.stints, d("thread", thread))
+	if err != nil {
+		return nil, fmt.Errorf("read who was in thread %s: %w", thread, err)
+	}
+	var stints []chat.Stint
+	for i := range docs {
+		if stint, in := docs[i].at(seq); in {
+			stints = append(stints, stint)
+		}
+	}
+	return stints, nil
+}
