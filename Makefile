@@ -5,8 +5,9 @@
 SHELL := bash
 BIN   := $(CURDIR)/.bin
 E2E   := contracts/e2e
-# The modules with code of ours: the product and its end-to-end tests.
-LINTED := . $(E2E)
+# The modules with code of ours: the product, its end-to-end tests, and the server
+# that the tests of the MongoDB store bring along.
+LINTED := . $(E2E) store/mongo/mongotest/server
 # The linter of the API documents, from npm.
 SPECTRAL := $(BIN)/spectral/node_modules/.bin/spectral
 
@@ -29,13 +30,26 @@ build: ## build .bin/parley
 	go build -o $(BIN)/parley ./cmd/parley
 
 .PHONY: test
-test: ## all tests with the race detector, the end-to-end suite included
+test: ## all tests with the race detector, the end-to-end suite on both stores included
 	go test -race ./...
-	$(MAKE) --no-print-directory e2e
+	$(MAKE) --no-print-directory e2e e2e-mongo
+
+# Never cached: go test does not see that the server changed.
+E2E_TEST = cd $(E2E) && go test -race -count=1 -timeout 15m ./...
 
 .PHONY: e2e
-e2e: ## the end-to-end suite against the real binary
-	cd $(E2E) && go test -race -count=1 -timeout 15m ./... # never cached: go test does not see that the server changed
+e2e: export PARLEY_E2E_STORE = pebble
+e2e: ## the end-to-end suite against the real binary, with the embedded store
+	$(E2E_TEST)
+
+.PHONY: e2e-mongo
+e2e-mongo: export PARLEY_E2E_STORE = mongodb
+e2e-mongo: ## that suite with a MongoDB-compatible test server, which it builds and runs
+	$(E2E_TEST)
+
+.PHONY: e2e-mongo
+e2e-mongo: ## the same on a MongoDB-compatible test server, or on that of PARLEY_TEST_MONGO_URI
+	cd $(E2E) && PARLEY_E2E_STORE=mongodb go test -race -count=1 -timeout 25m ./...
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint lint-contracts ## formatting, vet, the linters of .golangci.yml, and lint-contracts

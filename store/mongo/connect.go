@@ -110,5 +110,8 @@ func clientOptions(uri string, opts Options) *options.ClientOptions {
 	if opts.dialer != nil {
 		o.SetDialer(opts.dialer)
 	}
+	if opts.monitor != nil {
+		o.SetMonitor(opts.monitor)
+	}
 	return o
 }

@@ -130,7 +130,7 @@ func cutAt(t *testing.T, answered bool, prepare func(*testing.T, chat.Store) (do
 		uri := server.URI() // a new database each: every query of the test server looks at all there is
 		do, check := prepare(t, open(t, server, uri, Options{Now: testNow}))
 		net := &network{}
-		s, err := Open(t.Context(), uri+"&retryReads=false&retryWrites=false&serverSelectionTimeoutMS=1000", Options{Now: testNow, dialer: net})
+		s, err := Open(t.Context(), mongotest.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
 		if err != nil {
 			t.Fatalf("Open: %v", err)
 		}
@@ -263,7 +263,7 @@ func checkCreation(t *testing.T, s chat.Store, e chat.Event) {
 func TestServerCrash(t *testing.T) {
 	const threads, crashes, writes = 2, 2, 6
 	server := mongotest.Start(t)
-	uri := server.URI() + "&serverSelectionTimeoutMS=500"
+	uri := mongotest.With(server.URI(), "serverSelectionTimeoutMS=500")
 	s := open(t, server, uri, Options{Now: testNow})
 	ids := make([]chat.ThreadID, threads)
 	for i := range ids {

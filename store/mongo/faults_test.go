@@ -24,6 +24,9 @@ type network struct {
 	conns    map[*cuttable]bool
 }
 
+// cutOptions are for a store whose network is going to be cut: it tries nothing twice.
+var cutOptions = []string{"retryReads=false", "retryWrites=false", "serverSelectionTimeoutMS=1000"}
+
 var errCut = errors.New("the network was cut")
 
 // cutAfter lets n more commands through, the last one with its answer or without,

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -50,7 +51,8 @@ type Options struct {
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
 
-	dialer options.ContextDialer // of tests that cut connections; the network's if nil
+	dialer  options.ContextDialer // of tests that cut connections; the network's if nil
+	monitor *event.CommandMonitor // of tests that count commands
 }
 
 // Store implements [chat.Store].

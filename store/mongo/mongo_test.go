@@ -153,7 +153,7 @@ func TestLostAnswerOfASend(t *testing.T) {
 	server := mongotest.Shared(t)
 	net := &network{}
 	uri := server.URI()
-	s := open(t, server, uri+"&retryWrites=false", Options{Now: testNow, dialer: net})
+	s := open(t, server, mongotest.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
 	thread := mustCreate(t, s, creationOf(chat.Group, "ann", "bob"))
 	head := headOf(t, s, thread)
 	sent := stamped(thread, head, messageFrom("ann", "hello"))

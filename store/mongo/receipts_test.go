@@ -49,13 +49,11 @@ func TestOldMarks(t *testing.T) {
 				m.Message = chat.MessageID{}
 			}
 		})
-		put("jumps", seq*2, asIs)
-		if seq == runLength+5 {
-			put("jumps", far, asIs)
-			break
-		}
 	}
-	for seq := chat.Seq(1); seq <= runLength+1; seq++ {
+	for seq := chat.Seq(1); seq <= runLength+5; seq++ {
+		put("jumps", seq*2, asIs)
+	}
+	for seq := range chat.Seq(runLength + 2) {
 		put("jumps", far+seq, asIs)
 	}
 	put("new", 50, asIs)
@@ -86,10 +84,14 @@ func TestEndOfRunCutAnywhere(t *testing.T) {
 	for _, answered := range []bool{true, false} {
 		cutAt(t, answered, func(t *testing.T, s chat.Store) (func(context.Context, chat.Store) error, func(*testing.T, chat.Store)) {
 			thread := newThreadID()
+			last := markAt(thread, "bob", runLength)
+			doc := marksDoc{ID: marksID(thread, chat.Read, "bob"), Seq: last.Seq, Message: last.Message, At: last.At, N: runLength}
 			for seq := chat.Seq(1); seq <= runLength; seq++ {
-				if _, _, err := s.PutMark(t.Context(), markAt(thread, "bob", seq)); err != nil {
-					t.Fatal(err)
-				}
+				m := markAt(thread, "bob", seq)
+				doc.Run = append(doc.Run, markDoc{m.Seq, m.Message, m.At})
+			}
+			if _, err := s.(reopenable).marks.InsertOne(t.Context(), doc); err != nil {
+				t.Fatal(err)
 			}
 			do := func(ctx context.Context, s chat.Store) error {
 				_, _, err := s.PutMark(ctx, markAt(thread, "bob", runLength+1))

@@ -24,7 +24,7 @@ func halfDone(t *testing.T) (uri string, thread chat.ThreadID, head chat.Head) {
 	old := headOf(t, healthy, thread)
 
 	net := &network{}
-	s, err := Open(t.Context(), uri+"&retryReads=false&retryWrites=false", Options{Now: testNow, dialer: net})
+	s, err := Open(t.Context(), mongotest.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}

@@ -8,7 +8,6 @@ package mongotest
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -32,9 +31,9 @@ type TB interface {
 	Skipf(format string, args ...any)
 }
 
-// Server is a running server. The zero value with a URI is one of the environment.
+// Server is a running server.
 type Server struct {
-	base *url.URL
+	uri  string   // without a database
 	proc *process // nil for an external server
 }
 
@@ -80,23 +79,16 @@ func Start(tb TB) *Server {
 
 func open() (*Server, error) {
 	if external := os.Getenv(External); external != "" {
-		base, err := url.Parse(external)
-		if err != nil {
-			return nil, fmt.Errorf("%s is no URI", External) // the error would tell its password
-		}
-		return &Server{base: base}, nil
+		return &Server{uri: external}, nil
 	}
 	proc, err := startProcess()
 	if err != nil {
 		return nil, err
 	}
-	base := &url.URL{
-		Scheme: "mongodb", Host: proc.addr,
-		// FerretDB knows no retryable writes, and a monitor that polls holds no
-		// connection open.
-		RawQuery: "directConnection=true&retryWrites=false&serverMonitoringMode=poll",
-	}
-	return &Server{base: base, proc: proc}, nil
+	// FerretDB knows no retryable writes, and a monitor that polls holds no
+	// connection open.
+	uri := With("mongodb://"+proc.addr, "directConnection=true", "retryWrites=false", "serverMonitoringMode=poll")
+	return &Server{uri: uri, proc: proc}, nil
 }
 
 func (s *Server) close() error {
@@ -112,9 +104,35 @@ var databases atomic.Int64
 // URI names a database that nobody has used. On an external server the caller
 // drops it.
 func (s *Server) URI() string {
-	u := *s.base
-	u.Path = fmt.Sprintf("/parley_test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), databases.Add(1))
-	return u.String()
+	before, query := cutQuery(s.uri)
+	scheme, rest, _ := strings.Cut(before, "://")
+	hosts, _, _ := strings.Cut(rest, "/")
+	name := fmt.Sprintf("parley_test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), databases.Add(1))
+	return scheme + "://" + hosts + "/" + name + query
+}
+
+// With adds options to a connection string, each as name=value.
+func With(uri string, opts ...string) string {
+	before, query := cutQuery(uri)
+	if _, rest, _ := strings.Cut(before, "://"); !strings.Contains(rest, "/") {
+		before += "/"
+	}
+	for _, o := range opts {
+		if query == "" {
+			query = "?" + o
+		} else {
+			query += "&" + o
+		}
+	}
+	return before + query
+}
+
+// cutQuery splits off the options, with their question mark.
+func cutQuery(uri string) (before, query string) {
+	if i := strings.IndexByte(uri, '?'); i >= 0 {
+		return uri[:i], uri[i:]
+	}
+	return uri, ""
 }
 
 // IsExternal reports whether the server is one of the environment.
@@ -122,11 +140,8 @@ func (s *Server) IsExternal() bool { return s.proc == nil }
 
 // Database is the name in a URI of [Server.URI].
 func Database(uri string) string {
-	u, err := url.Parse(uri)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimPrefix(u.Path, "/")
+	before, _ := cutQuery(uri)
+	return before[strings.LastIndexByte(before, '/')+1:]
 }
 
 // Kill ends the server as a crash of it would. What it had acknowledged is still

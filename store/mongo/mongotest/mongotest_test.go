@@ -1,6 +1,7 @@
 package mongotest
 
 import (
+	"strings"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -68,5 +69,24 @@ func TestConcurrentUpdatesAreAllKept(t *testing.T) {
 	var counter struct{ N int }
 	if err := things.FindOne(t.Context(), bson.D{}).Decode(&counter); err != nil || counter.N != writers*each {
 		t.Errorf("counted to %d, %v; want %d", counter.N, err, writers*each)
+	}
+}
+
+func TestURIs(t *testing.T) {
+	for uri, want := range map[string]string{
+		"mongodb://a":                 "mongodb://a/?x=1&y=2",
+		"mongodb://a:1,b:2/":          "mongodb://a:1,b:2/?x=1&y=2",
+		"mongodb://u:p@a/db?w=1":      "mongodb://u:p@a/db?w=1&x=1&y=2",
+		"mongodb+srv://a.example?w=1": "mongodb+srv://a.example/?w=1&x=1&y=2",
+	} {
+		if got := With(uri, "x=1", "y=2"); got != want {
+			t.Errorf("With(%s) = %s, want %s", uri, got, want)
+		}
+		s := Server{uri: uri}
+		one, two := s.URI(), s.URI()
+		name := Database(one)
+		if one == two || name == "" || strings.Replace(one, name, "", 1) != With(strings.Replace(uri, "db", "", 1)) {
+			t.Errorf("of %s come %s and %s", uri, one, two)
+		}
 	}
 }
