@@ -19,7 +19,8 @@ type attempt struct {
 // What was answered 202 is there after a kill -9, once, and a retry of anything
 // finds it.
 func TestKillDuringSends(t *testing.T) {
-	const senders, enough = 8, 300
+	const senders = 8
+	enough := int64(bulk(300))
 	s := startServer(t)
 	people := make([]*device, senders)
 	names := []string{}

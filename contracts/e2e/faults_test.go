@@ -181,7 +181,7 @@ func (r *raw) awaitPuback(t testing.TB, id uint16) {
 
 // With a receive maximum of one, everything comes, one by one and in order.
 func TestReceiveMaximumOfOne(t *testing.T) {
-	const messages = 500
+	messages := uint64(bulk(500))
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	group := ann.createGroup(t, bob.user)
@@ -209,7 +209,7 @@ func TestReceiveMaximumOfOne(t *testing.T) {
 		if f.Seq != want {
 			t.Fatalf("seq %d came, want %d", f.Seq, want)
 		}
-		if want%100 == 0 {
+		if want%25 == 0 {
 			// Until this one is acknowledged nothing else may come.
 			r.bytes(t, []byte{v5.PINGREQ << 4, 0})
 			if p, ok := r.read(t).(*v5.Pingresp); !ok {

@@ -11,25 +11,37 @@ import (
 
 // frame is one frame from the server, whatever protocol it came by.
 type frame struct {
-	T           string  `json:"t"`
-	FrameSeq    uint64  `json:"frame_seq"`
-	ID          string  `json:"id"`
-	ThreadID    string  `json:"thread_id"`
-	Seq         uint64  `json:"seq"`
-	SenderID    string  `json:"sender_id"`
-	DeviceID    string  `json:"device_id"`
-	ClientSeq   int64   `json:"client_seq"`
-	Ciphertext  []byte  `json:"ciphertext"`
-	ContentType string  `json:"content_type"`
-	CreatedAt   string  `json:"created_at"`
-	Event       string  `json:"event"`
-	By          string  `json:"by"`
-	UserID      string  `json:"user_id"`
-	UpTo        string  `json:"up_to"`
-	LastID      *string `json:"last_id"`
-	Replayed    int     `json:"replayed"`
-	Code        string  `json:"code"`
+	T              string  `json:"t"`
+	FrameSeq       uint64  `json:"frame_seq"`
+	ID             string  `json:"id"`
+	ThreadID       string  `json:"thread_id"`
+	Seq            uint64  `json:"seq"`
+	SenderID       string  `json:"sender_id"`
+	DeviceID       string  `json:"device_id"`
+	ClientSeq      int64   `json:"client_seq"`
+	Ciphertext     []byte  `json:"ciphertext"`
+	ContentType    string  `json:"content_type"`
+	CreatedAt      string  `json:"created_at"`
+	EditedAt       string  `json:"edited_at"`
+	ExpiresAt      string  `json:"expires_at"`
+	Redelivery     bool    `json:"redelivery"`
+	Event          string  `json:"event"`
+	By             *string `json:"by"` // null in the del of what expired
+	UserID         string  `json:"user_id"`
+	Role           string  `json:"role"`
+	Title          *string `json:"title"`
+	MessageID      string  `json:"message_id"`
+	Emoji          string  `json:"emoji"`
+	Op             string  `json:"op"`
+	At             string  `json:"at"`
+	Reason         string  `json:"reason"`
+	UpTo           string  `json:"up_to"`
+	OneTimePrekeys int     `json:"one_time_prekeys"`
+	LastID         *string `json:"last_id"`
+	Replayed       int     `json:"replayed"`
+	Code           string  `json:"code"`
 
+	raw   []byte
 	topic string // MQTT only
 	qos   byte   // MQTT only
 	ack   func() // tells the server that this frame has arrived
@@ -43,11 +55,17 @@ func (f frame) String() string {
 	case "msg":
 		text := string(f.Ciphertext)
 		return fmt.Sprintf("#%d msg %d %.20q by %s", f.FrameSeq, f.Seq, text, f.SenderID)
-	case "thread":
-		return fmt.Sprintf("#%d thread %d %s %s by %s", f.FrameSeq, f.Seq, f.Event, f.UserID, f.By)
 	default:
-		return fmt.Sprintf("#%d %s %s%s by %s (replayed %d, %s)", f.FrameSeq, f.T, f.ID, f.UpTo, f.By, f.Replayed, f.Code)
+		return string(f.raw)
 	}
+}
+
+// by reports whether the frame tells of something that the user did.
+func (f frame) by(user string) bool { return f.By != nil && *f.By == user }
+
+// body is the frame without its number: what all connections get alike.
+func (f frame) body() string {
+	return frameEnd.ReplaceAllString(string(f.raw), "}")
 }
 
 // record is everything one connection received, in order. Scenarios read it
@@ -69,7 +87,7 @@ func newRecord() *record { return &record{changed: make(chan struct{})} }
 // hands over after the test gave the connection up counts as never received:
 // kept is false, and it must not be acknowledged.
 func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f frame, kept bool) {
-	f = frame{topic: topic, qos: qos}
+	f = frame{raw: raw, topic: topic, qos: qos}
 	err := checkFrame(raw)
 	if jsonErr := json.Unmarshal(raw, &f); err == nil {
 		err = jsonErr
@@ -96,7 +114,7 @@ func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f fra
 
 func (r *record) checkTopic(f frame) {
 	switch f.T {
-	case "caught_up", "error":
+	case "caught_up", "error", "prekeys_low":
 		if !strings.HasPrefix(f.topic, "v1/devices/") || !strings.HasSuffix(f.topic, "/frames") {
 			r.violate("a %s frame came on %s", f.T, f.topic)
 		}
@@ -164,10 +182,17 @@ func (r *record) watch(limit time.Duration, look func([]frame) bool) bool {
 	}
 }
 
-// next is the frame after the last one that this test looked at; pings pass.
+// next is the frame after the last one that this test looked at. What the server
+// sends by itself passes.
 func (r *record) next(t testing.TB) frame {
 	t.Helper()
-	return r.until(t, "any frame", func(f frame) bool { return f.T != "ping" })
+	return r.until(t, "any frame", func(f frame) bool { return f.T != "ping" && f.T != "presence" })
+}
+
+// nextDurable is next, without receipts.
+func (r *record) nextDurable(t testing.TB) frame {
+	t.Helper()
+	return r.until(t, "durable frame", frame.durable)
 }
 
 // expect is next, of that type.
@@ -210,6 +235,15 @@ func (r *record) untilType(t testing.TB, kind string) frame {
 func (r *record) untilMessage(t testing.TB, id string) frame {
 	t.Helper()
 	return r.until(t, "msg "+id, func(f frame) bool { return f.T == "msg" && f.ID == id })
+}
+
+// ackAll acknowledges every durable frame that has come so far.
+func (r *record) ackAll() {
+	for _, f := range r.all() {
+		if f.durable() {
+			f.ack()
+		}
+	}
 }
 
 // has reports whether any frame so far matches.

@@ -28,11 +28,8 @@ func seed(t testing.TB) uint64 {
 // Four senders at full speed into three threads, while receivers of every family
 // come and go fifty times each. In the end nobody misses anything.
 func TestHammer(t *testing.T) {
-	const (
-		senders    = 4
-		perSender  = 250
-		reconnects = 50
-	)
+	const senders = 4
+	perSender, reconnects := bulk(250), bulk(50)
 	n := seed(t)
 	s := startServer(t)
 	people := make([]*device, senders)

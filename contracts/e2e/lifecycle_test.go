@@ -124,32 +124,40 @@ func TestWrongStarts(t *testing.T) {
 		"unknown store":        {append(good, "--store", "paper:"+dir), "paper"},
 		"port taken":           {append(good, "--listen", taken.Addr().String()), "in use"},
 		"MQTT port taken":      {append(good, "--mqtt-listen", taken.Addr().String()), "in use"},
-		"store in use":         {append(good, "--store", "pebble:"+filepath.Join(running.dir, "store")), "use"},
 		"unknown command":      {[]string{"sreve"}, "sreve"},
 		"config not there":     {append(good, "--config", filepath.Join(dir, "none.yaml")), "none.yaml"},
 		"listen is no address": {append(good, "--listen", "nowhere:at:all"), "nowhere"},
 	} {
-		t.Run(what, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, parleyBinary, c.args...)
-			cmd.Env, cmd.Dir = cleanEnvironment(), dir
-			out, err := cmd.CombinedOutput()
-			if ctx.Err() != nil {
-				t.Fatalf("still running after 10 s:\n%s", out)
-			}
-			if err == nil || cmd.ProcessState.ExitCode() != 1 {
-				t.Errorf("it left with code %d, want 1:\n%s", cmd.ProcessState.ExitCode(), out)
-			}
-			text := strings.TrimSpace(string(out))
-			if strings.Count(text, "\n") != 0 || !strings.Contains(text, c.says) {
-				t.Errorf("it should say in one line what is wrong (naming %q), it says:\n%s", c.says, text)
-			}
-		})
+		t.Run(what, func(t *testing.T) { doesNotStart(t, dir, c.says, c.args...) })
+	}
+	if !onMongo { // there several servers may share a store
+		t.Run("store in use", func(t *testing.T) { doesNotStart(t, dir, "use", append(good, "--store", running.store)...) })
 	}
 	if got := running.status("/readyz"); got != http.StatusOK {
 		t.Errorf("the running server's /readyz is %d after all that", got)
 	}
+}
+
+// doesNotStart sees the program say in one line what is wrong and leave with
+// code 1. It gives the line.
+func doesNotStart(t *testing.T, dir, says string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, parleyBinary, args...)
+	cmd.Env, cmd.Dir = cleanEnvironment(), dir
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("still running after 10 s:\n%s", out)
+	}
+	if err == nil || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("it left with code %d, want 1:\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+	line := strings.TrimSpace(string(out))
+	if strings.Count(line, "\n") != 0 || !strings.Contains(line, says) {
+		t.Errorf("it should say in one line what is wrong (naming %q), it says:\n%s", says, line)
+	}
+	return line
 }
 
 func TestVersionAndToken(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/parleyhq/parley/store/mongo/mongotest"
 )
 
 // patience bounds every wait. It is generous because a loaded machine is no
@@ -23,6 +25,10 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if err := checkStoreVariable(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "parley-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -37,7 +43,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "building the server:", err)
 		return 1
 	}
-	return m.Run()
+	return mongotest.Main(m).Run()
 }
 
 // serveHelp is what `parley serve -h` says; optional flags are looked up in it.

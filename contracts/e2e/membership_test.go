@@ -122,7 +122,7 @@ func TestOtherDevicesOfTheSenderAreTold(t *testing.T) {
 	theirs := bob.send(t, group.ID, "from Bob")
 	onPhone.untilMessage(t, theirs.ID)
 	phone.markRead(t, group.ID, theirs.ID)
-	if f := onLaptop.untilType(t, "read"); f.By != "ann" || f.UpTo != theirs.ID {
+	if f := onLaptop.untilType(t, "read"); !f.by("ann") || f.UpTo != theirs.ID {
 		t.Errorf("the laptop is told %v", f)
 	}
 }

@@ -28,7 +28,7 @@ func pairScenario(t *testing.T, s *server, a, b protocol) {
 	// Bob learns of the thread; Ann, who made it on this device, is not told.
 	th := ann.createOneToOne(t, bob.user)
 	created := bobLine.expect(t, "thread")
-	if created.Event != "created" || created.Seq != 1 || created.By != ann.user {
+	if created.Event != "created" || created.Seq != 1 || !created.by(ann.user) {
 		t.Fatalf("Bob is told %v", created)
 	}
 	created.ack()
@@ -51,12 +51,12 @@ func pairScenario(t *testing.T, s *server, a, b protocol) {
 	if f := annLine.expect(t, "msg"); f.ID != marker.ID {
 		t.Fatalf("Ann got %v, want Bob's marker", f)
 	}
-	if d := bobLine.expect(t, "delivered"); d.ID != marker.ID || d.By != ann.user || d.ThreadID != th.ID {
+	if d := bobLine.expect(t, "delivered"); d.ID != marker.ID || !d.by(ann.user) || d.ThreadID != th.ID {
 		t.Fatalf("Bob is told %v of his marker", d)
 	}
 
 	got.ack()
-	if d := annLine.expect(t, "delivered"); d.ID != sent.ID || d.By != bob.user || d.ThreadID != th.ID {
+	if d := annLine.expect(t, "delivered"); d.ID != sent.ID || !d.by(bob.user) || d.ThreadID != th.ID {
 		t.Fatalf("Ann is told %v, want that %s was delivered", d, sent.ID)
 	}
 	if state := ann.stateOf(t, sent.ID, bob.user); state != "DELIVERED" {
@@ -65,7 +65,7 @@ func pairScenario(t *testing.T, s *server, a, b protocol) {
 
 	// Bob reads it.
 	bob.markRead(t, th.ID, sent.ID)
-	if r := annLine.expect(t, "read"); r.By != bob.user || r.UpTo != sent.ID || r.ThreadID != th.ID {
+	if r := annLine.expect(t, "read"); !r.by(bob.user) || r.UpTo != sent.ID || r.ThreadID != th.ID {
 		t.Fatalf("Ann is told %v, want that Bob read %s", r, sent.ID)
 	}
 	if state := ann.stateOf(t, sent.ID, bob.user); state != "READ" {

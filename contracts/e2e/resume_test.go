@@ -76,7 +76,6 @@ func TestFirstConnectOfADeviceGetsWhatNoDeviceAcknowledged(t *testing.T) {
 
 func TestResumeAtLastSeenID(t *testing.T) {
 	s := startServer(t)
-	const longAgo = "01000000000000000000000000"
 	for _, p := range []protocol{jsonProtocol, mqtt5TCP, mqtt311WS} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()

@@ -26,6 +26,7 @@ var secret = []byte("a-secret-that-only-the-e2e-suite-knows-0123456789")
 // be stopped, killed and started again in the same place.
 type server struct {
 	dir       string
+	store     string // URL
 	extra     []string
 	http, tcp string // addresses, the same over restarts
 
@@ -76,11 +77,17 @@ func (l *serverLog) announce(line string) {
 	}
 }
 
-// startServer runs a server until the test ends, and then sees that it leaves
-// cleanly.
+// startServer runs a server on an empty store until the test ends, and then sees
+// that it leaves cleanly.
 func startServer(t *testing.T, extra ...string) *server {
 	t.Helper()
-	s := &server{dir: t.TempDir(), extra: extra, http: "127.0.0.1:0", tcp: "127.0.0.1:0"}
+	return startServerOn(t, newStore(t, t.TempDir()), extra...)
+}
+
+// startServerOn is startServer on a certain store.
+func startServerOn(t *testing.T, store string, extra ...string) *server {
+	t.Helper()
+	s := &server{dir: t.TempDir(), store: store, extra: extra, http: "127.0.0.1:0", tcp: "127.0.0.1:0"}
 	if err := os.WriteFile(s.secretFile(), append(secret, '\n'), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +105,7 @@ func (s *server) secretFile() string { return filepath.Join(s.dir, "secret") }
 func (s *server) args() []string {
 	args := []string{
 		"serve", "--listen", s.http, "--mqtt-listen", s.tcp,
-		"--store", "pebble:" + filepath.Join(s.dir, "store"), "--jwt-secret-file", s.secretFile(),
+		"--store", s.store, "--jwt-secret-file", s.secretFile(),
 	}
 	if hasFlag("rate-send") && !slices.Contains(s.extra, "--rate-send") {
 		args = append(args, "--rate-send", "0")
@@ -225,7 +232,7 @@ func cleanEnvironment() []string {
 
 // status is the HTTP status of a GET without a token, or 0 if nobody answers.
 func (s *server) status(path string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, nil)
 	if err != nil {

@@ -59,7 +59,7 @@ func TestTakeoverUnderLoad(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			ann, bob := s.device(t, "ann-"+p.name, "a"), s.device(t, "bob-"+p.name, "b")
 			th := ann.createOneToOne(t, bob.user)
-			const messages = 200
+			messages := bulk(200)
 			sent := make(chan struct{})
 			go func() {
 				defer close(sent)

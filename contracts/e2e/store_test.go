@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/parleyhq/parley/store/mongo/mongotest"
+)
+
+// storeVariable names the store under test: pebble, or mongodb for one on a
+// MongoDB-compatible test server (see mongotest).
+const storeVariable = "PARLEY_E2E_STORE"
+
+// onMongo is whether servers get a database of a MongoDB instead of a directory.
+var onMongo = os.Getenv(storeVariable) == "mongodb"
+
+func checkStoreVariable() error {
+	switch name := os.Getenv(storeVariable); name {
+	case "", "pebble", "mongodb":
+		return nil
+	default:
+		return fmt.Errorf("%s is %q, want pebble or mongodb", storeVariable, name)
+	}
+}
+
+// mongoShare is what part of its load a large test has on mongodb. The test
+// server there runs one command at a time and reads whole collections to find
+// anything; a MongoDB does neither.
+const mongoShare = 10
+
+// bulk is the size of a large test on the store under test.
+func bulk(n int) int {
+	if onMongo {
+		return n / mongoShare
+	}
+	return n
+}
+
+// newStore is the URL of a store that nobody has used.
+func newStore(t testing.TB, dir string) string {
+	t.Helper()
+	if onMongo {
+		return mongotest.Shared(t).URI()
+	}
+	return "pebble:" + filepath.Join(dir, "store")
+}

@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+)
+
+// asJSON makes values with pointers comparable, and readable in a failure.
+func asJSON(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// instant is a time of the contract's form.
+func instant(t testing.TB, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse("2006-01-02T15:04:05.000Z", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// awaitTime waits until the clock, which is the server's too, says so late.
+func awaitTime(t testing.TB, at time.Time) {
+	t.Helper()
+	select {
+	case <-time.After(time.Until(at)):
+	case <-t.Context().Done():
+		t.Fatal("the test is over")
+	}
+}
+
+// text is a string that may be absent.
+func text(s *string) string {
+	if s == nil {
+		return "(null)"
+	}
+	return *s
+}
