@@ -44,12 +44,8 @@ e2e: ## the end-to-end suite against the real binary, with the embedded store
 
 .PHONY: e2e-mongo
 e2e-mongo: export PARLEY_E2E_STORE = mongodb
-e2e-mongo: ## that suite with a MongoDB-compatible test server, which it builds and runs
-	$(E2E_TEST)
-
-.PHONY: e2e-mongo
 e2e-mongo: ## the same on a MongoDB-compatible test server, or on that of PARLEY_TEST_MONGO_URI
-	cd $(E2E) && PARLEY_E2E_STORE=mongodb go test -race -count=1 -timeout 25m ./...
+	$(E2E_TEST)
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint lint-contracts ## formatting, vet, the linters of .golangci.yml, and lint-contracts

@@ -27,20 +27,7 @@ func TestRetriesOfASend(t *testing.T) {
 	if asJSON(t, again) != asJSON(t, sent) || header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("the retry gives %+v (replayed %q)", again, header.Get("Idempotency-Replayed"))
 	}
-	for what, change := range map[string]func(o *outgoing){
-		"ciphertext":        func(o *outgoing) { o.Ciphertext = []byte("y") },
-		"client_seq":        func(o *outgoing) { o.ClientSeq = 8 },
-		"content_type":      func(o *outgoing) { o.ContentType = "file_ref" },
-		"attachment_id":     func(o *outgoing) { o.AttachmentID = "other" },
-		"attachment_sha256": func(o *outgoing) { o.AttachmentSHA256 = "" },
-		"reply_to_msg_id":   func(o *outgoing) { o.ReplyToMsgID = "" },
-		"ttl_seconds":       func(o *outgoing) { o.TTLSeconds = 0 },
-	} {
-		t.Log(what)
-		changed := out
-		change(&changed)
-		ann.refused(t, 422, "idempotency_key_reused", http.MethodPost, "/v1/threads/"+group.ID+"/messages", changed, "Idempotency-Key", out.Key)
-	}
+	checkKeyIsTaken(t, ann, group.ID, out)
 	moved := out
 	moved.ReplyToMsgID = "" // which would be wrong there anyway
 	ann.refused(t, 422, "idempotency_key_reused", http.MethodPost, "/v1/threads/"+other.ID+"/messages", moved, "Idempotency-Key", out.Key)
@@ -68,6 +55,25 @@ func TestRetriesOfASend(t *testing.T) {
 	}
 	if events := bob.events(t, group.ID, 0, 100); times < 1 || len(events) != 7 {
 		t.Errorf("Bob got the message %d times, and the log has %d events, want 7", times, len(events))
+	}
+}
+
+// checkKeyIsTaken sees that the key of a send is no other send's, whatever differs.
+func checkKeyIsTaken(t *testing.T, d *device, thread string, out outgoing) {
+	t.Helper()
+	for what, change := range map[string]func(o *outgoing){
+		"ciphertext":        func(o *outgoing) { o.Ciphertext = []byte("y") },
+		"client_seq":        func(o *outgoing) { o.ClientSeq = 8 },
+		"content_type":      func(o *outgoing) { o.ContentType = "file_ref" },
+		"attachment_id":     func(o *outgoing) { o.AttachmentID = "other" },
+		"attachment_sha256": func(o *outgoing) { o.AttachmentSHA256 = "" },
+		"reply_to_msg_id":   func(o *outgoing) { o.ReplyToMsgID = "" },
+		"ttl_seconds":       func(o *outgoing) { o.TTLSeconds = 0 },
+	} {
+		t.Log(what)
+		changed := out
+		change(&changed)
+		d.refused(t, 422, "idempotency_key_reused", http.MethodPost, "/v1/threads/"+thread+"/messages", changed, "Idempotency-Key", out.Key)
 	}
 }
 
@@ -105,65 +111,73 @@ func TestRetriesOfASendAtOnce(t *testing.T) {
 	}
 }
 
+// aSend is the body of a send with some fields changed, or left out by nil.
+func aSend(change map[string]any) map[string]any {
+	body := map[string]any{"client_seq": 1, "ciphertext": []byte("x")}
+	for k, v := range change {
+		if body[k] = v; v == nil {
+			delete(body, k)
+		}
+	}
+	return body
+}
+
+// badSends are bodies that are refused whatever the thread; elsewhere is a
+// message of another one.
+func badSends(elsewhere string) map[string]any {
+	return map[string]any{
+		"no client_seq":             aSend(map[string]any{"client_seq": nil}),
+		"a negative client_seq":     aSend(map[string]any{"client_seq": -1}),
+		"a broken client_seq":       aSend(map[string]any{"client_seq": 1.5}),
+		"a client_seq as text":      aSend(map[string]any{"client_seq": "1"}),
+		"no ciphertext":             aSend(map[string]any{"ciphertext": nil}),
+		"an empty ciphertext":       aSend(map[string]any{"ciphertext": ""}),
+		"no base64":                 aSend(map[string]any{"ciphertext": "a?=="}),
+		"base64 without padding":    aSend(map[string]any{"ciphertext": "eA"}),
+		"base64 with a line break":  aSend(map[string]any{"ciphertext": "eHh4\neHh4"}),
+		"base64 for URLs":           aSend(map[string]any{"ciphertext": "_-8="}),
+		"an unknown content_type":   aSend(map[string]any{"content_type": "poem"}),
+		"a ref without attachment":  aSend(map[string]any{"content_type": "image_ref"}),
+		"an attachment id too long": aSend(map[string]any{"content_type": "file_ref", "attachment_id": strings.Repeat("é", 257)}),
+		"a hash too short":          aSend(map[string]any{"attachment_sha256": "ab"}),
+		"a hash in capitals":        aSend(map[string]any{"attachment_sha256": strings.Repeat("AB", 32)}),
+		"a reply to nothing":        aSend(map[string]any{"reply_to_msg_id": longAgo}),
+		"a reply to another thread": aSend(map[string]any{"reply_to_msg_id": elsewhere}),
+		"a reply to no id":          aSend(map[string]any{"reply_to_msg_id": "x"}),
+		"a ttl of 0":                aSend(map[string]any{"ttl_seconds": 0}),
+		"a ttl too long":            aSend(map[string]any{"ttl_seconds": 2_419_201}),
+		"a broken ttl":              aSend(map[string]any{"ttl_seconds": 1.5}),
+		"an unknown field":          aSend(map[string]any{"cipher_text": "eA=="}),
+		"a wrongly cased field":     aSend(map[string]any{"TTL_seconds": 1}),
+		"a field twice":             verbatim(`{"client_seq":1,"client_seq":2,"ciphertext":"eA=="}`),
+		"trailing data":             verbatim(`{"client_seq":1,"ciphertext":"eA=="}x`),
+		"bad UTF-8":                 verbatim("{\"client_seq\":1,\"ciphertext\":\"eA==\",\"attachment_id\":\"\xff\"}"),
+		"an array":                  verbatim(`[]`),
+		"nothing":                   verbatim(""),
+	}
+}
+
 func TestRefusedSends(t *testing.T) {
 	s := startServer(t)
 	ann, eve := s.device(t, "ann", "a"), s.device(t, "eve", "e")
 	group, other := ann.createGroup(t, "bob"), ann.createGroup(t, "bob")
 	elsewhere := ann.send(t, other.ID, "elsewhere")
 	path := "/v1/threads/" + group.ID + "/messages"
-	with := func(change map[string]any) map[string]any {
-		body := map[string]any{"client_seq": 1, "ciphertext": []byte("x")}
-		for k, v := range change {
-			if body[k] = v; v == nil {
-				delete(body, k)
-			}
-		}
-		return body
-	}
-	for what, body := range map[string]any{
-		"no client_seq":             with(map[string]any{"client_seq": nil}),
-		"a negative client_seq":     with(map[string]any{"client_seq": -1}),
-		"a broken client_seq":       with(map[string]any{"client_seq": 1.5}),
-		"a client_seq as text":      with(map[string]any{"client_seq": "1"}),
-		"no ciphertext":             with(map[string]any{"ciphertext": nil}),
-		"an empty ciphertext":       with(map[string]any{"ciphertext": ""}),
-		"no base64":                 with(map[string]any{"ciphertext": "a?=="}),
-		"base64 without padding":    with(map[string]any{"ciphertext": "eA"}),
-		"base64 with a line break":  with(map[string]any{"ciphertext": "eHh4\neHh4"}),
-		"base64 for URLs":           with(map[string]any{"ciphertext": "_-8="}),
-		"an unknown content_type":   with(map[string]any{"content_type": "poem"}),
-		"a ref without attachment":  with(map[string]any{"content_type": "image_ref"}),
-		"an attachment id too long": with(map[string]any{"content_type": "file_ref", "attachment_id": strings.Repeat("é", 257)}),
-		"a hash too short":          with(map[string]any{"attachment_sha256": "ab"}),
-		"a hash in capitals":        with(map[string]any{"attachment_sha256": strings.Repeat("AB", 32)}),
-		"a reply to nothing":        with(map[string]any{"reply_to_msg_id": longAgo}),
-		"a reply to another thread": with(map[string]any{"reply_to_msg_id": elsewhere.ID}),
-		"a reply to no id":          with(map[string]any{"reply_to_msg_id": "x"}),
-		"a ttl of 0":                with(map[string]any{"ttl_seconds": 0}),
-		"a ttl too long":            with(map[string]any{"ttl_seconds": 2_419_201}),
-		"a broken ttl":              with(map[string]any{"ttl_seconds": 1.5}),
-		"an unknown field":          with(map[string]any{"cipher_text": "eA=="}),
-		"a wrongly cased field":     with(map[string]any{"TTL_seconds": 1}),
-		"a field twice":             verbatim(`{"client_seq":1,"client_seq":2,"ciphertext":"eA=="}`),
-		"trailing data":             verbatim(`{"client_seq":1,"ciphertext":"eA=="}x`),
-		"bad UTF-8":                 verbatim("{\"client_seq\":1,\"ciphertext\":\"eA==\",\"attachment_id\":\"\xff\"}"),
-		"an array":                  verbatim(`[]`),
-		"nothing":                   verbatim(""),
-	} {
+	for what, body := range badSends(elsewhere.ID) {
 		t.Log(what)
 		ann.refused(t, 400, "invalid_request", http.MethodPost, path, body, "Idempotency-Key", "k")
 	}
 	for _, bad := range []string{"", strings.Repeat("k", 65), "a b", "é"} {
-		ann.refused(t, 400, "invalid_request", http.MethodPost, path, with(nil), "Idempotency-Key", bad)
+		ann.refused(t, 400, "invalid_request", http.MethodPost, path, aSend(nil), "Idempotency-Key", bad)
 	}
-	ann.refused(t, 400, "invalid_request", http.MethodPost, path, with(nil)) // no key at all
+	ann.refused(t, 400, "invalid_request", http.MethodPost, path, aSend(nil)) // no key at all
 	key := []string{"Idempotency-Key", "k"}
-	eve.refused(t, 403, "not_a_participant", http.MethodPost, path, with(nil), key...)
-	ann.refused(t, 403, "missing_scope", http.MethodPost, path, with(map[string]any{"content_type": "system"}), key...)
-	ann.refused(t, 404, "thread_not_found", http.MethodPost, "/v1/threads/"+noThread+"/messages", with(nil), key...)
-	ann.refused(t, 413, "ciphertext_too_large", http.MethodPost, path, with(map[string]any{"ciphertext": make([]byte, 64<<10+1)}), key...)
-	ann.refused(t, 413, "body_too_large", http.MethodPost, path, with(map[string]any{"attachment_id": strings.Repeat("x", 257<<10)}), key...)
-	ann.refused(t, 415, "unsupported_media_type", http.MethodPost, path, with(nil), "Idempotency-Key", "k", "Content-Type", "text/plain")
+	eve.refused(t, 403, "not_a_participant", http.MethodPost, path, aSend(nil), key...)
+	ann.refused(t, 403, "missing_scope", http.MethodPost, path, aSend(map[string]any{"content_type": "system"}), key...)
+	ann.refused(t, 404, "thread_not_found", http.MethodPost, "/v1/threads/"+noThread+"/messages", aSend(nil), key...)
+	ann.refused(t, 413, "ciphertext_too_large", http.MethodPost, path, aSend(map[string]any{"ciphertext": make([]byte, 64<<10+1)}), key...)
+	ann.refused(t, 413, "body_too_large", http.MethodPost, path, aSend(map[string]any{"attachment_id": strings.Repeat("x", 257<<10)}), key...)
+	ann.refused(t, 415, "unsupported_media_type", http.MethodPost, path, aSend(nil), "Idempotency-Key", "k", "Content-Type", "text/plain")
 	if got := ann.history(t, group.ID); len(got) != 0 {
 		t.Errorf("refusals sent %v", ids(got))
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -91,7 +92,7 @@ func (c *costed) send() {
 	c.t.Helper()
 	c.keys++
 	res, err := c.Send(c.t.Context(), user("ann"), chat.SendRequest{
-		Thread: c.group, IdempotencyKey: fmt.Sprint(c.keys), ClientSeq: int64(c.keys), Ciphertext: []byte("x"),
+		Thread: c.group, IdempotencyKey: strconv.Itoa(c.keys), ClientSeq: int64(c.keys), Ciphertext: []byte("x"),
 	})
 	c.must(err)
 	c.last = res.Event.ID
