@@ -39,6 +39,7 @@ type settings struct {
 type keySettings struct {
 	secret     string
 	secretFile string
+	jwks       string // serve only
 	issuer     string
 	audience   string
 }
@@ -71,6 +72,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.StringVar(&s.bus, "bus", "local", "local")
 	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz says 503 before the listeners stop")
 	s.keys.register(fs)
+	fs.StringVar(&s.keys.jwks, "jwks", "", "JSON Web Key Set of RS256, ES256 and EdDSA tokens: a file or an https URL (http on loopback)")
 	d := chat.DefaultLimits
 	fs.IntVar(&s.limits.Participants, "max-participants", d.Participants, "people in a group")
 	fs.IntVar(&s.limits.CiphertextBytes, "max-ciphertext", d.CiphertextBytes, "bytes of a message's ciphertext")
@@ -177,7 +179,7 @@ func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Opti
 }
 
 // load gives the secret: the one set, that of the file, or with a data directory
-// the one kept there.
+// the one kept there. It is nil where a key set serves alone.
 func (k *keySettings) load(devData string) ([]byte, error) {
 	switch {
 	case k.secret != "" && k.secretFile != "":
@@ -192,8 +194,10 @@ func (k *keySettings) load(devData string) ([]byte, error) {
 		return trimNewline(b), nil
 	case devData != "":
 		return devSecret(devData)
+	case k.jwks != "":
+		return nil, nil
 	}
-	return nil, errors.New("no key for tokens: set --jwt-secret or --jwt-secret-file, or try --dev")
+	return nil, errors.New("no key for tokens: set --jwt-secret, --jwt-secret-file or --jwks, or try --dev")
 }
 
 // trimNewline drops one trailing line end: it is no part of a secret.

@@ -18,6 +18,7 @@ import (
 	"github.com/parleyhq/parley/bus"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts/token"
+	"github.com/parleyhq/parley/contracts/token/jwks"
 	"github.com/parleyhq/parley/hooks"
 	"github.com/parleyhq/parley/rest"
 	"github.com/parleyhq/parley/store"
@@ -59,7 +60,8 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 type node struct {
 	set    settings
 	log    *slog.Logger
-	secret []byte
+	secret []byte       // nil: a key set alone
+	keys   *jwks.Source // nil: the secret alone
 
 	store    chat.Store
 	bus      chat.Bus
@@ -89,7 +91,7 @@ func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
 }
 
 func (n *node) open(ctx context.Context) error {
-	verifier, err := n.loadKeys()
+	verifier, err := n.loadKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +128,8 @@ func openStore(ctx context.Context, url string, opts store.Options) (chat.Store,
 	}
 }
 
-func (n *node) loadKeys() (*token.Verifier, error) {
+// loadKeys gets all that tokens are verified with.
+func (n *node) loadKeys(ctx context.Context) (*token.Verifier, error) {
 	devData := ""
 	if n.set.dev {
 		devData = n.set.data
@@ -138,7 +141,14 @@ func (n *node) loadKeys() (*token.Verifier, error) {
 	if n.secret, err = n.set.keys.load(devData); err != nil {
 		return nil, err
 	}
-	return token.NewVerifier(token.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience})
+	cfg := token.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience}
+	if n.set.keys.jwks != "" {
+		if n.keys, err = jwks.Open(ctx, n.set.keys.jwks, n.log); err != nil {
+			return nil, fmt.Errorf("open --jwks: %w", err)
+		}
+		cfg.Keys = n.keys
+	}
+	return token.NewVerifier(cfg)
 }
 
 // listen takes the ports first: that a port is taken shows at once.
@@ -180,6 +190,9 @@ func (n *node) assemble(verifier *token.Verifier) error {
 		return err
 	}
 	n.metrics = newMetrics(n.sessions, n.broker)
+	if n.keys != nil {
+		addKeyMetrics(n.metrics, n.keys)
+	}
 	n.apps = append(n.apps, rest.New(rest.Config{
 		Chat: n.chat, Verifier: verifier, Log: n.log, Realtime: n.broker.Upgrade,
 		Metrics: n.metrics, ServeMetrics: n.scrape == nil, Draining: n.draining.Load,
@@ -242,6 +255,9 @@ func (n *node) close() {
 		if ln != nil {
 			_ = ln.Close() // perhaps closed already
 		}
+	}
+	if n.keys != nil {
+		n.keys.Close()
 	}
 	if n.bus != nil {
 		if err := n.bus.Close(); err != nil {
