@@ -24,6 +24,9 @@ type settings struct {
 
 	listen         string
 	mqttListen     string
+	mqttsListen    string
+	tlsCert        string
+	tlsKey         string
 	metricsListen  string
 	allowedOrigins string
 	store          string
@@ -66,6 +69,9 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.StringVar(&s.data, "data", "./data", "where --dev keeps its store and secret")
 	fs.StringVar(&s.listen, "listen", ":8080", "address of REST and realtime")
 	fs.StringVar(&s.mqttListen, "mqtt-listen", "", "address of MQTT over TCP (default off)")
+	fs.StringVar(&s.mqttsListen, "mqtts-listen", "", "address of MQTT over TLS (default off)")
+	fs.StringVar(&s.tlsCert, "tls-cert", "", "PEM file of the certificate and its chain; with --tls-key, --listen is HTTPS")
+	fs.StringVar(&s.tlsKey, "tls-key", "", "PEM file of the certificate's key")
 	fs.StringVar(&s.metricsListen, "metrics-listen", "", "address of /metrics alone (default: on --listen)")
 	fs.StringVar(&s.allowedOrigins, "allowed-origins", "", "web origins that may connect, comma-separated, * for all (default the same origin)")
 	fs.StringVar(&s.store, "store", "", "pebble:DIR")
@@ -118,6 +124,10 @@ func (s *settings) check() error {
 		return errors.New("no store: set --store pebble:DIR, or try --dev")
 	case s.listen == "":
 		return errors.New("--listen is empty")
+	case (s.tlsCert == "") != (s.tlsKey == ""):
+		return errors.New("--tls-cert and --tls-key go together: set both")
+	case s.mqttsListen != "" && s.tlsCert == "":
+		return errors.New("--mqtts-listen needs --tls-cert and --tls-key")
 	case s.limits.SendRate < 0 || s.limits.SendBurst < 1:
 		return errors.New("--rate-send must not be negative, --rate-send-burst at least 1")
 	case s.drainDelay < 0:

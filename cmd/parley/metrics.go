@@ -49,3 +49,15 @@ func addKeyMetrics(r *prometheus.Registry, keys *jwks.Source) {
 		}, func() float64 { return float64(keys.Stats().Succeeded.Unix()) }),
 	)
 }
+
+// addCertificateMetrics adds the figures of the certificate.
+func addCertificateMetrics(r *prometheus.Registry, c *certificate) {
+	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "parley_tls_certificate_not_after_timestamp_seconds", Help: "When the certificate in use ends.",
+		}, func() float64 { return float64(c.notAfter().Unix()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "parley_tls_renewal_failures_total", Help: "Renewed certificates that could not be used; the last good one stays.",
+		}, func() float64 { return float64(c.failures.Load()) }),
+	)
+}

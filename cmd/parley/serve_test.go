@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -42,17 +44,21 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-func (l *logBuffer) count(text string) int {
+// String implements fmt.Stringer.
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text)
+	return l.b.String()
 }
+
+func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
 
 // running is a node that serves on ports of its own until the test ends.
 type running struct {
 	*node
 	log    *logBuffer
 	client *http.Client
+	leave  func() // stops it, once
 }
 
 // startNode runs `serve` with these flags, on an embedded store.
@@ -71,9 +77,13 @@ func startNode(t *testing.T, args ...string) *running {
 	if r.node, err = start(t.Context(), set, slog.New(slog.NewJSONHandler(r.log, nil))); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.stop)
+	r.leave = sync.OnceFunc(r.stop)
+	t.Cleanup(r.leave)
 	return r
 }
+
+// trust says which servers the client takes.
+func (r *running) trust(c *tls.Config) { r.client.Transport.(*http.Transport).TLSClientConfig = c }
 
 // get is the status and body of a GET with a token, "" for none.
 func (r *running) get(t *testing.T, scheme, path, token string) (int, string) {
@@ -113,4 +123,15 @@ func refusesToStart(t *testing.T, says string, args ...string) {
 	case !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n"):
 		t.Errorf("%v: it should say in one line %q, it says: %v", args, says, err)
 	}
+}
+
+// takenPort is an address that somebody else listens on.
+func takenPort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
 }
