@@ -99,7 +99,7 @@ type outgoing struct {
 }
 
 var (
-	transport  = &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: time.Second}
+	transport  = &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: time.Second, TLSClientConfig: clientTLS()}
 	httpClient = &http.Client{Transport: contractTransport{transport}, Timeout: patience}
 	bulkClient = &http.Client{Transport: transport, Timeout: patience}
 )
@@ -158,7 +158,7 @@ func (d *device) call(ctx context.Context, method, path string, body any, header
 		}
 		payload = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+d.srv.http+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, d.srv.url("http")+path, payload)
 	if err != nil {
 		return answer{}, err
 	}
