@@ -228,6 +228,9 @@ func (s *Source) load(ctx context.Context) (*Set, error) {
 			return set, nil
 		}
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer within %v", fetchTimeout)
+	}
 	s.failures.Add(1)
 	return nil, fmt.Errorf("%s: %w", s.name, err)
 }

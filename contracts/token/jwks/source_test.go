@@ -207,7 +207,7 @@ func TestSilentIssuer(t *testing.T) {
 		if ok, _ := knows(s, "k"); !ok {
 			t.Error("the good key is lost")
 		}
-		if st := s.Stats(); st.Failures != 1 || st.Fetches != 2 || !strings.Contains(log.String(), "deadline") {
+		if st := s.Stats(); st.Failures != 1 || st.Fetches != 2 || !strings.Contains(log.String(), "no answer within 5s") {
 			t.Errorf("%+v, log: %s", st, log)
 		}
 	})
