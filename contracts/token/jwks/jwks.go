@@ -90,6 +90,9 @@ func (s *Set) Find(alg, kid string) (crypto.PublicKey, error) {
 	return nil, ErrNoKey
 }
 
+// maxKeys bounds a document, the looking through it, and what the log says of it.
+const maxKeys = 256
+
 // Parse reads a document. Keys that are not for our signatures, or not sound, are
 // left out, as RFC 7517 section 5 has it: other kinds of keys may stand beside
 // ours. A document without any usable key is an error, and so is one with
@@ -103,6 +106,9 @@ func Parse(doc []byte) (*Set, error) {
 	}
 	if wire.Keys == nil {
 		return nil, errors.New(`it is no JSON Web Key Set: it has no "keys"`)
+	}
+	if len(wire.Keys) > maxKeys {
+		return nil, fmt.Errorf("it has %d keys, at most %d are taken", len(wire.Keys), maxKeys)
 	}
 	s := &Set{}
 	for i, raw := range wire.Keys {

@@ -145,6 +145,7 @@ func TestGarbageIsNoSet(t *testing.T) {
 		"cut":                  good[:len(good)-1],
 		"no UTF-8":             strings.Replace(good, `"k"`, "\"\xff\"", 1),
 		"deeply nested":        strings.Repeat(`{"keys":[`, 20_000),
+		"too many keys":        `{"keys":[{}` + strings.Repeat(`,{}`, maxKeys) + `]}`,
 		"a problem document":   `{"type":"about:blank","status":500}`,
 		"a token's own header": `{"alg":"none"}`,
 	} {
