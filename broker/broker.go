@@ -104,8 +104,8 @@ func (b *Broker) AddHook(h mqtt.Hook) error {
 // Panics counts connections that ended in a panic of the protocol front.
 func (b *Broker) Panics() int64 { return b.panics.Load() }
 
-// ServeTCP accepts MQTT connections until the listener is closed, by the Broker
-// or else.
+// ServeTCP accepts MQTT connections, of TCP or of TLS upon it, until the listener
+// is closed, by the Broker or else.
 func (b *Broker) ServeTCP(ln net.Listener) error {
 	if !b.track(ln) {
 		return net.ErrClosed

@@ -66,7 +66,9 @@ func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 		c.farewell = closeMessage(websocket.CloseNormalClosure, "")
 		answerControl(stream.ws, c.sendRaw, func([]byte) { c.finish(nil) })
 	}
-	_ = socket.SetReadDeadline(time.Now().Add(connectTimeout))
+	// Also for writing, which a TLS handshake does in the first Read. The writer has
+	// deadlines of its own.
+	_ = socket.SetDeadline(time.Now().Add(connectTimeout))
 	return c
 }
 

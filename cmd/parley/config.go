@@ -24,6 +24,9 @@ type settings struct {
 
 	listen         string
 	mqttListen     string
+	mqttsListen    string
+	tlsCert        string
+	tlsKey         string
 	metricsListen  string
 	allowedOrigins string
 	store          string
@@ -39,6 +42,7 @@ type settings struct {
 type keySettings struct {
 	secret     string
 	secretFile string
+	jwks       string // serve only
 	issuer     string
 	audience   string
 }
@@ -65,12 +69,16 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.StringVar(&s.data, "data", "./data", "where --dev keeps its store and secret")
 	fs.StringVar(&s.listen, "listen", ":8080", "address of REST and realtime")
 	fs.StringVar(&s.mqttListen, "mqtt-listen", "", "address of MQTT over TCP (default off)")
+	fs.StringVar(&s.mqttsListen, "mqtts-listen", "", "address of MQTT over TLS (default off)")
+	fs.StringVar(&s.tlsCert, "tls-cert", "", "PEM file of the certificate and its chain; with --tls-key, --listen is HTTPS")
+	fs.StringVar(&s.tlsKey, "tls-key", "", "PEM file of the certificate's key")
 	fs.StringVar(&s.metricsListen, "metrics-listen", "", "address of /metrics alone (default: on --listen)")
 	fs.StringVar(&s.allowedOrigins, "allowed-origins", "", "web origins that may connect, comma-separated, * for all (default the same origin)")
 	fs.StringVar(&s.store, "store", "", "pebble:DIR, or mongodb://HOST/DATABASE")
 	fs.StringVar(&s.bus, "bus", "local", "local")
 	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz says 503 before the listeners stop")
 	s.keys.register(fs)
+	fs.StringVar(&s.keys.jwks, "jwks", "", "JSON Web Key Set of RS256, ES256 and EdDSA tokens: a file or an https URL (http on loopback)")
 	d := chat.DefaultLimits
 	fs.IntVar(&s.limits.Participants, "max-participants", d.Participants, "people in a group")
 	fs.IntVar(&s.limits.CiphertextBytes, "max-ciphertext", d.CiphertextBytes, "bytes of a message's ciphertext")
@@ -120,6 +128,10 @@ func (s *settings) check() error {
 		return errors.New("no store: set --store pebble:DIR or mongodb://…, or try --dev")
 	case s.listen == "":
 		return errors.New("--listen is empty")
+	case (s.tlsCert == "") != (s.tlsKey == ""):
+		return errors.New("--tls-cert and --tls-key go together: set both")
+	case s.mqttsListen != "" && s.tlsCert == "":
+		return errors.New("--mqtts-listen needs --tls-cert and --tls-key")
 	case s.limits.SendRate < 0 || s.limits.SendBurst < 1:
 		return errors.New("--rate-send must not be negative, --rate-send-burst at least 1")
 	case s.limits.PrekeyFetches < 0 || s.limits.PrekeyFetchesOf < 0:
@@ -183,7 +195,7 @@ func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Opti
 }
 
 // load gives the secret: the one set, that of the file, or with a data directory
-// the one kept there.
+// the one kept there. It is nil where a key set serves alone.
 func (k *keySettings) load(devData string) ([]byte, error) {
 	switch {
 	case k.secret != "" && k.secretFile != "":
@@ -198,8 +210,10 @@ func (k *keySettings) load(devData string) ([]byte, error) {
 		return trimNewline(b), nil
 	case devData != "":
 		return devSecret(devData)
+	case k.jwks != "":
+		return nil, nil
 	}
-	return nil, errors.New("no key for tokens: set --jwt-secret or --jwt-secret-file, or try --dev")
+	return nil, errors.New("no key for tokens: set --jwt-secret, --jwt-secret-file or --jwks, or try --dev")
 }
 
 // trimNewline drops one trailing line end: it is no part of a secret.

@@ -52,7 +52,7 @@ func makeDevSecret(dir string) error {
 }
 
 // welcome prints what a newcomer needs to try the server.
-func welcome(out io.Writer, secret []byte, httpAddr, mqttAddr net.Addr) error {
+func welcome(out io.Writer, secret []byte, httpAddr net.Addr, secure bool, mqttAddr net.Addr) error {
 	now := time.Now()
 	var tokens [2]string
 	for i, user := range []chat.UserID{devUserOne, devUserTwo} {
@@ -64,7 +64,11 @@ func welcome(out io.Writer, secret []byte, httpAddr, mqttAddr net.Addr) error {
 			return err
 		}
 	}
-	if _, err := fmt.Fprintf(out, welcomeText, httpAddr, tokens[0], tokens[1]); err != nil {
+	s := "" // of https and wss
+	if secure {
+		s = "s"
+	}
+	if _, err := fmt.Fprintf(out, welcomeText, httpAddr, tokens[0], tokens[1], s); err != nil {
 		return err
 	}
 	if mqttAddr == nil {
@@ -79,7 +83,7 @@ func welcome(out io.Writer, secret []byte, httpAddr, mqttAddr net.Addr) error {
 }
 
 const welcomeText = `
-Parley is up: REST and realtime on http://%[1]s
+Parley is up: REST and realtime on http%[4]s://%[1]s
 Tokens for two demo users, good for 24 hours (more: parley token --sub NAME):
 
 export ALICE=%[2]s
@@ -87,14 +91,14 @@ export BOB=%[3]s
 
 Make a thread and send a message:
 
-THREAD=$(curl -s http://%[1]s/v1/threads -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
+THREAD=$(curl -s http%[4]s://%[1]s/v1/threads -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
   -d '{"type":"1_TO_1","participants":["bob"]}' | grep -oE '[0-9a-f-]{36}' | head -1)
-curl -s http://%[1]s/v1/threads/$THREAD/messages -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
+curl -s http%[4]s://%[1]s/v1/threads/$THREAD/messages -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
   -H "Idempotency-Key: first" -d '{"client_seq":1,"ciphertext":"aGVsbG8="}'
 
 Receive as JSON frames, one per message:
 
-npx --yes wscat -c ws://%[1]s/v1/realtime -H "Authorization: Bearer $BOB"
+npx --yes wscat -c ws%[4]s://%[1]s/v1/realtime -H "Authorization: Bearer $BOB"
 
 `
 

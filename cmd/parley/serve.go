@@ -19,6 +19,7 @@ import (
 	"github.com/parleyhq/parley/bus"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts/token"
+	"github.com/parleyhq/parley/contracts/token/jwks"
 	"github.com/parleyhq/parley/hooks"
 	"github.com/parleyhq/parley/rest"
 	"github.com/parleyhq/parley/store"
@@ -43,7 +44,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if set.dev {
-		if err := welcome(stdout, n.secret, n.http.Addr(), addrOf(n.mqtt)); err != nil {
+		if err := welcome(stdout, n.secret, n.http.Addr(), n.cert != nil, addrOf(n.mqtt)); err != nil {
 			n.stop()
 			return err
 		}
@@ -60,7 +61,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 type node struct {
 	set    settings
 	log    *slog.Logger
-	secret []byte
+	secret []byte       // nil: a key set alone
+	keys   *jwks.Source // nil: the secret alone
+	cert   *certificate // nil: no TLS
 
 	store    chat.Store
 	bus      chat.Bus
@@ -70,7 +73,7 @@ type node struct {
 	metrics  *prometheus.Registry
 	apps     []*fiber.App
 
-	http, mqtt, scrape net.Listener // nil: not listened on
+	http, mqtt, mqtts, scrape net.Listener // nil: not listened on
 
 	stopExpiry context.CancelFunc
 	expiry     sync.WaitGroup
@@ -81,7 +84,7 @@ type node struct {
 
 // start opens everything, or nothing: on an error what was opened is closed again.
 func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
-	n := &node{set: set, log: log, failed: make(chan error, 3)}
+	n := &node{set: set, log: log, failed: make(chan error, 4)}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := n.open(ctx); err != nil {
@@ -93,7 +96,7 @@ func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
 }
 
 func (n *node) open(ctx context.Context) error {
-	verifier, err := n.loadKeys()
+	verifier, err := n.loadKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,7 +133,8 @@ func openStore(ctx context.Context, url string, opts store.Options) (chat.Store,
 	}
 }
 
-func (n *node) loadKeys() (*token.Verifier, error) {
+// loadKeys gets all that tokens are verified with.
+func (n *node) loadKeys(ctx context.Context) (*token.Verifier, error) {
 	devData := ""
 	if n.set.dev {
 		devData = n.set.data
@@ -142,18 +146,33 @@ func (n *node) loadKeys() (*token.Verifier, error) {
 	if n.secret, err = n.set.keys.load(devData); err != nil {
 		return nil, err
 	}
-	return token.NewVerifier(token.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience})
+	cfg := token.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience}
+	if n.set.keys.jwks != "" {
+		if n.keys, err = jwks.Open(ctx, n.set.keys.jwks, n.log); err != nil {
+			return nil, fmt.Errorf("open --jwks: %w", err)
+		}
+		cfg.Keys = n.keys
+	}
+	return token.NewVerifier(cfg)
 }
 
 // listen takes the ports first: that a port is taken shows at once.
 func (n *node) listen() error {
+	var err error
+	if n.set.tlsCert != "" {
+		if n.cert, err = loadCertificate(n.set.tlsCert, n.set.tlsKey, n.log); err != nil {
+			return err
+		}
+	}
 	for _, l := range []struct {
 		flag, addr string
 		ln         *net.Listener
+		secure     string // the protocol to speak in TLS, where there is a certificate
 	}{
-		{"listen", n.set.listen, &n.http},
-		{"mqtt-listen", n.set.mqttListen, &n.mqtt},
-		{"metrics-listen", n.set.metricsListen, &n.scrape},
+		{"listen", n.set.listen, &n.http, protocolHTTP},
+		{"mqtt-listen", n.set.mqttListen, &n.mqtt, ""},
+		{"mqtts-listen", n.set.mqttsListen, &n.mqtts, protocolMQTT},
+		{"metrics-listen", n.set.metricsListen, &n.scrape, ""},
 	} {
 		if l.addr == "" {
 			continue
@@ -161,6 +180,9 @@ func (n *node) listen() error {
 		ln, err := listenTCP(l.addr, n.log)
 		if err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
+		}
+		if l.secure != "" && n.cert != nil {
+			ln = &secureListener{ln, n.cert.config(l.secure)}
 		}
 		*l.ln = ln
 	}
@@ -184,6 +206,12 @@ func (n *node) assemble(verifier *token.Verifier) error {
 		return err
 	}
 	n.metrics = newMetrics(n.sessions, n.broker)
+	if n.keys != nil {
+		addKeyMetrics(n.metrics, n.keys)
+	}
+	if n.cert != nil {
+		addCertificateMetrics(n.metrics, n.cert)
+	}
 	n.apps = append(n.apps, rest.New(rest.Config{
 		Chat: n.chat, Verifier: verifier, Log: n.log, Realtime: n.broker.Upgrade,
 		Metrics: n.metrics, ServeMetrics: n.scrape == nil, Draining: n.draining.Load,
@@ -208,13 +236,17 @@ func (n *node) run() {
 	if n.mqtt != nil {
 		n.serveOn("mqtt", n.mqtt, n.broker.ServeTCP)
 	}
+	if n.mqtts != nil {
+		n.serveOn("mqtts", n.mqtts, n.broker.ServeTCP)
+	}
 	if n.scrape != nil {
 		n.serveOn("metrics", n.scrape, n.apps[1].Listener)
 	}
 }
 
 func (n *node) serveOn(service string, ln net.Listener, serve func(net.Listener) error) {
-	n.log.Info("listening", "service", service, "addr", ln.Addr().String(), "version", version)
+	_, secure := ln.(*secureListener)
+	n.log.Info("listening", "service", service, "addr", ln.Addr().String(), "tls", secure, "version", version)
 	go func() { // ends with its listener, which stop closes
 		if err := serve(ln); err != nil && !errors.Is(err, net.ErrClosed) && !n.draining.Load() {
 			n.failed <- fmt.Errorf("serve %s: %w", service, err)
@@ -252,10 +284,13 @@ func (n *node) stop() {
 
 // close closes what start opened and nothing has closed since.
 func (n *node) close() {
-	for _, ln := range []net.Listener{n.http, n.mqtt, n.scrape} {
+	for _, ln := range []net.Listener{n.http, n.mqtt, n.mqtts, n.scrape} {
 		if ln != nil {
 			_ = ln.Close() // perhaps closed already
 		}
+	}
+	if n.keys != nil {
+		n.keys.Close()
 	}
 	if n.bus != nil {
 		if err := n.bus.Close(); err != nil {

@@ -98,7 +98,7 @@ func refusedWith(err error) int {
 }
 
 func (d *device) realtimeURL(scheme, lastSeen string) string {
-	u := scheme + "://" + d.srv.http + "/v1/realtime"
+	u := d.srv.url(scheme) + "/v1/realtime"
 	if lastSeen != "" {
 		u += "?last_seen_id=" + url.QueryEscape(lastSeen)
 	}
@@ -113,7 +113,9 @@ func connectJSON(d *device, o options) (*client, error) {
 func connectJSONWith(_ *device, o options, target string, header http.Header, subprotocols []string) (*client, error) {
 	dialing, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, resp, err := websocket.Dial(dialing, target, &websocket.DialOptions{HTTPHeader: header, Subprotocols: subprotocols})
+	conn, resp, err := websocket.Dial(dialing, target, &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: header, Subprotocols: subprotocols,
+	})
 	if err != nil {
 		if resp != nil {
 			return nil, refusal{resp.StatusCode}
@@ -160,7 +162,7 @@ func dialTCP(d *device, _ string) (net.Conn, error) {
 }
 
 func dialWS(d *device, lastSeen string) (net.Conn, error) {
-	conn, err := mqtt.NewWebsocket(d.realtimeURL("ws", lastSeen), nil, patience, nil, nil)
+	conn, err := mqtt.NewWebsocket(d.realtimeURL("ws", lastSeen), clientTLS(), patience, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -137,7 +137,7 @@ type outgoing struct {
 }
 
 var (
-	transport  = &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: time.Second}
+	transport  = &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: time.Second, TLSClientConfig: clientTLS()}
 	httpClient = &http.Client{Transport: contractTransport{next: transport}, Timeout: patience}
 	// wrongClient sends what openapi.yaml forbids; the answer is still held to it.
 	wrongClient = &http.Client{Transport: contractTransport{next: transport, anyRequest: true}, Timeout: patience}
@@ -218,7 +218,7 @@ func (d *device) callBy(ctx context.Context, client *http.Client, method, path s
 		}
 		payload = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+d.srv.http+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, d.srv.url("http")+path, payload)
 	if err != nil {
 		return answer{}, err
 	}

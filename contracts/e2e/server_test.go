@@ -29,6 +29,7 @@ type server struct {
 	store     string // URL
 	extra     []string
 	http, tcp string // addresses, the same over restarts
+	mqtts     string // the address of MQTT over TLS; "" if there is no TLS
 
 	cmd    *exec.Cmd
 	log    *serverLog
@@ -41,6 +42,7 @@ type serverLog struct {
 	lines bytes.Buffer
 	http  chan string
 	tcp   chan string
+	mqtts chan string
 	done  chan struct{}
 }
 
@@ -74,6 +76,8 @@ func (l *serverLog) announce(line string) {
 		l.http <- entry.Addr
 	case "mqtt":
 		l.tcp <- entry.Addr
+	case "mqtts":
+		l.mqtts <- entry.Addr
 	}
 }
 
@@ -100,6 +104,14 @@ func startServerOn(t *testing.T, store string, extra ...string) *server {
 	return s
 }
 
+// url is where the server is, by http or ws, or their like with TLS if it has that.
+func (s *server) url(scheme string) string {
+	if s.mqtts != "" {
+		scheme += "s"
+	}
+	return scheme + "://" + s.http
+}
+
 func (s *server) secretFile() string { return filepath.Join(s.dir, "secret") }
 
 func (s *server) args() []string {
@@ -119,7 +131,7 @@ func (s *server) args() []string {
 // start runs the process and waits until it listens.
 func (s *server) start(t testing.TB) {
 	t.Helper()
-	s.log = &serverLog{http: make(chan string, 1), tcp: make(chan string, 1), done: make(chan struct{})}
+	s.log = &serverLog{http: make(chan string, 1), tcp: make(chan string, 1), mqtts: make(chan string, 1), done: make(chan struct{})}
 	s.exited = make(chan struct{})
 	s.cmd = exec.Command(parleyBinary, s.args()...)
 	// The race detector would have the process linger for a second.
@@ -140,6 +152,9 @@ func (s *server) start(t testing.TB) {
 	}()
 	s.http = s.awaitAddress(t, log.http)
 	s.tcp = s.awaitAddress(t, log.tcp)
+	if slices.Contains(s.extra, "--mqtts-listen") {
+		s.mqtts = s.awaitAddress(t, log.mqtts)
+	}
 }
 
 func (s *server) awaitAddress(t testing.TB, addr <-chan string) string {
@@ -234,12 +249,12 @@ func cleanEnvironment() []string {
 func (s *server) status(path string) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("http")+path, nil)
 	if err != nil {
 		return 0
 	}
 	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := bulkClient.Do(req)
 	if err != nil {
 		return 0
 	}

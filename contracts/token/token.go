@@ -4,6 +4,7 @@
 package token
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
+	"github.com/parleyhq/parley/contracts/token/jwks"
 )
 
 // Bounds of contract 2, and our own.
@@ -27,53 +29,88 @@ const (
 	cachedTokens   = 16 << 10
 )
 
-// Config says which tokens are good.
+// Config says which tokens are good. It needs a secret, a key set or both: the alg
+// of a token chooses.
 type Config struct {
-	Secret   []byte           // of HS256, at least MinSecretBytes
+	Secret   []byte           // of HS256, at least MinSecretBytes; nil takes none
+	Keys     KeySet           // of the algorithms that [jwks.Algorithms] lists; nil takes none
 	Issuer   string           // the iss required; "" takes any
 	Audience string           // the aud required; "" takes any
 	Now      func() time.Time // time.Now if nil
 }
 
+// KeySet are public keys that come and go while the server runs; *jwks.Source is
+// one. Its methods may be called at once from many goroutines.
+type KeySet interface {
+	// Key gives the one key for a token of this alg that names this kid, "" for
+	// none, and the generation of the set that has it. It may wait some seconds for
+	// a kid that it does not know.
+	Key(alg, kid string) (key crypto.PublicKey, generation uint64, err error)
+	// Generation is that of the present set. It is never 0, and another one
+	// whenever a key has come or gone.
+	Generation() uint64
+}
+
 // Verifier checks tokens. It remembers those it found good, so that a client's
 // next request costs a hash instead of a signature.
 type Verifier struct {
-	// keys finds the key of each algorithm that is configured; no other is
-	// accepted. A key set adds its RS256, ES256 and EdDSA here, and must purge
-	// good when it drops a key.
-	keys   map[string]jwt.Keyfunc
-	parser *jwt.Parser
-	now    func() time.Time
-	good   *lru.Cache[[sha256.Size]byte, Identity]
+	// finders find the key of each algorithm that is configured; no other is
+	// accepted.
+	finders map[string]finder
+	keys    KeySet // nil if there is none
+	parser  *jwt.Parser
+	now     func() time.Time
+	good    *lru.Cache[[sha256.Size]byte, verified]
+}
+
+// finder gives the key for a token that names this kid, and the generation of the
+// set that has it: 0 for the secret, which stays.
+type finder func(kid string) (key any, generation uint64, err error)
+
+// verified is what a good token proves while the key that signed it is good.
+type verified struct {
+	Identity
+	generation uint64
 }
 
 // NewVerifier makes a Verifier, or says what is wrong with the configuration.
 func NewVerifier(cfg Config) (*Verifier, error) {
-	if err := checkSecret(cfg.Secret); err != nil {
-		return nil, err
+	if cfg.Secret != nil || cfg.Keys == nil {
+		if err := checkSecret(cfg.Secret); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	good, err := lru.New[[sha256.Size]byte, Identity](cachedTokens)
+	good, err := lru.New[[sha256.Size]byte, verified](cachedTokens)
 	if err != nil {
 		return nil, fmt.Errorf("make the token cache: %w", err)
 	}
-	secret := slices.Clone(cfg.Secret)
-	v := &Verifier{
-		keys: map[string]jwt.Keyfunc{
-			jwt.SigningMethodHS256.Alg(): func(*jwt.Token) (any, error) { return secret, nil },
-		},
-		now:  cfg.Now,
-		good: good,
-	}
+	v := &Verifier{finders: findersOf(cfg), keys: cfg.Keys, now: cfg.Now, good: good}
 	v.parser = jwt.NewParser(v.options(cfg)...)
 	return v, nil
 }
 
+// findersOf keeps the two kinds of keys apart: HS256 sees the secret only, and the
+// others see public keys only, each of its own kind.
+func findersOf(cfg Config) map[string]finder {
+	finders := make(map[string]finder)
+	if cfg.Secret != nil {
+		secret := slices.Clone(cfg.Secret)
+		finders[jwt.SigningMethodHS256.Alg()] = func(string) (any, uint64, error) { return secret, 0, nil }
+	}
+	if cfg.Keys != nil {
+		for _, alg := range jwks.Algorithms() {
+			finders[alg] = func(kid string) (any, uint64, error) { return cfg.Keys.Key(alg, kid) }
+		}
+	}
+	return finders
+}
+
 func (v *Verifier) options(cfg Config) []jwt.ParserOption {
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods(slices.Collect(maps.Keys(v.keys))),
+		jwt.WithValidMethods(slices.Collect(maps.Keys(v.finders))),
 		jwt.WithExpirationRequired(),
 		jwt.WithLeeway(Leeway),
 		jwt.WithTimeFunc(cfg.Now),
@@ -111,36 +148,72 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 	if len(token) > maxTokenBytes {
 		return Identity{}, refuse("the token is too long")
 	}
-	key := sha256.Sum256([]byte(token))
-	if id, ok := v.good.Get(key); ok {
-		if v.now().Before(id.Expires.Add(Leeway)) {
-			return id, nil
+	hash := sha256.Sum256([]byte(token))
+	if known, ok := v.good.Get(hash); ok && v.current(known) {
+		if v.now().Before(known.Expires.Add(Leeway)) {
+			return known.Identity, nil
 		}
-		v.good.Remove(key)
+		v.good.Remove(hash)
 		return Identity{}, refuse("the token has expired")
 	}
-	id, err := v.verify(token)
+	found, err := v.verify(token)
 	if err == nil {
-		v.good.Add(key, id)
+		v.good.Add(hash, found)
 	}
-	return id, err
+	return found.Identity, err
 }
 
-func (v *Verifier) verify(token string) (Identity, error) {
+// current reports whether the keys are still those that the token was verified
+// with. A token of another generation is verified anew, by the keys of now.
+func (v *Verifier) current(known verified) bool {
+	return known.generation == 0 || known.generation == v.keys.Generation()
+}
+
+func (v *Verifier) verify(token string) (verified, error) {
 	var claims wireClaims
-	_, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
-		return v.keys[t.Method.Alg()](t) // the parser has checked that it is one of them
+	var generation uint64
+	_, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (key any, err error) {
+		kid, err := keyID(t.Header)
+		if err == nil {
+			// The parser has checked that the alg is one of ours.
+			key, generation, err = v.finders[t.Method.Alg()](kid)
+		}
+		return key, err
 	})
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return Identity{}, refuse("the token has expired")
+		return verified{}, refuse("the token has expired")
 	case errors.Is(err, jwt.ErrTokenNotValidYet):
-		return Identity{}, refuse("the token is not valid yet")
+		return verified{}, refuse("the token is not valid yet")
 	case err != nil:
 		// Which check failed would help a forger more than a client.
-		return Identity{}, refuse("the token is not acceptable")
+		return verified{}, refuse("the token is not acceptable")
 	}
-	return claims.identity()
+	id, err := claims.identity()
+	return verified{id, generation}, err
+}
+
+var (
+	errCritical = errors.New("the header has critical extensions")
+	errKeyID    = errors.New("the kid is no text")
+)
+
+// keyID is the kid that a token names, "" for none. A header crit names what must
+// be understood before the token is trusted (RFC 7515 section 4.1.11), and we
+// understand no extension.
+func keyID(header map[string]any) (string, error) {
+	if _, ok := header["crit"]; ok {
+		return "", errCritical
+	}
+	kid, ok := header["kid"]
+	if !ok {
+		return "", nil
+	}
+	id, ok := kid.(string)
+	if !ok {
+		return "", errKeyID
+	}
+	return id, nil
 }
 
 func (c wireClaims) identity() (Identity, error) {

@@ -150,7 +150,7 @@ func TestCachedTokenExpires(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	v, _ := newVerifier(t, Config{})
 	for i := range cachedTokens + 10 {
-		v.good.Add([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, Identity{})
+		v.good.Add([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, verified{})
 	}
 	if v.good.Len() != cachedTokens {
 		t.Errorf("holds %d tokens", v.good.Len())

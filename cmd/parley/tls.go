@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lookEvery is the least between two looks at the files of a certificate.
+const lookEvery = 5 * time.Second
+
+// certificate is the pair of --tls-cert and --tls-key (contract 6). Operators renew
+// it while the server runs: a handshake looks at the files, if none has for
+// lookEvery, and the next ones get what is there. A pair that is not good, or not
+// whole yet, changes nothing.
+type certificate struct {
+	certFile, keyFile string
+	log               *slog.Logger
+	current           atomic.Pointer[tls.Certificate]
+	failures          atomic.Int64
+
+	mu     sync.Mutex // held by the one handshake that looks
+	looked time.Time
+	seen   string // what the files were then: their fingerprint, or why they could not be read
+}
+
+// loadCertificate reads the pair, or says what is wrong with it.
+func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, looked: time.Now()}
+	certPEM, keyPEM, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	c.seen = fingerprint(certPEM, keyPEM)
+	return c, c.use(certPEM, keyPEM)
+}
+
+// GetCertificate gives the pair to a handshake.
+func (c *certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c.mu.TryLock() { // who finds another one looking takes what there is
+		if time.Since(c.looked) >= lookEvery {
+			c.look()
+			c.looked = time.Now()
+		}
+		c.mu.Unlock()
+	}
+	return c.current.Load(), nil
+}
+
+// look uses what is new in the files. What is wrong with them is said once, not
+// with every look.
+func (c *certificate) look() {
+	certPEM, keyPEM, err := c.read()
+	now := fingerprint(certPEM, keyPEM)
+	if err != nil {
+		now = err.Error()
+	}
+	if now == c.seen {
+		return
+	}
+	c.seen = now
+	if err == nil {
+		err = c.use(certPEM, keyPEM)
+	}
+	if err != nil {
+		c.failures.Add(1)
+		c.log.Warn("cannot use the renewed certificate, the last good one stays", "error", err, "not_after", c.notAfter().UTC())
+	}
+}
+
+func (c *certificate) read() (certPEM, keyPEM []byte, err error) {
+	if certPEM, err = readPEM(c.certFile); err != nil {
+		return nil, nil, fmt.Errorf("read --tls-cert: %w", err)
+	}
+	if keyPEM, err = readPEM(c.keyFile); err != nil {
+		return nil, nil, fmt.Errorf("read --tls-key: %w", err)
+	}
+	return certPEM, keyPEM, nil
+}
+
+func (c *certificate) use(certPEM, keyPEM []byte) error {
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return fmt.Errorf("--tls-cert %s and --tls-key %s are no pair: %s", c.certFile, c.keyFile, strings.TrimPrefix(err.Error(), "tls: "))
+	}
+	c.current.Store(&pair)
+	level, note := slog.LevelInfo, "the certificate is in use"
+	if now := time.Now(); now.After(pair.Leaf.NotAfter) || now.Before(pair.Leaf.NotBefore) {
+		level, note = slog.LevelWarn, "the certificate is in use, and not valid now: clients will refuse it"
+	}
+	c.log.Log(context.Background(), level, note, "names", pair.Leaf.DNSNames, "addresses", pair.Leaf.IPAddresses,
+		"not_before", pair.Leaf.NotBefore.UTC(), "not_after", pair.Leaf.NotAfter.UTC())
+	return nil
+}
+
+func (c *certificate) notAfter() time.Time { return c.current.Load().Leaf.NotAfter }
+
+// maxPEM bounds a file of certificates or keys.
+const maxPEM = 1 << 20
+
+func readPEM(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no plain file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	if err == nil && len(b) > maxPEM {
+		err = fmt.Errorf("%s has more than %d bytes", name, maxPEM)
+	}
+	return b, err
+}
+
+func fingerprint(certPEM, keyPEM []byte) string {
+	sum := sha256.Sum256(bytes.Join([][]byte{certPEM, keyPEM}, []byte{0}))
+	return string(sum[:])
+}
+
+// The application protocols of the two listeners (RFC 7301).
+const (
+	protocolHTTP = "http/1.1"
+	protocolMQTT = "mqtt"
+)
+
+// config is TLS as a listener of this protocol speaks it: 1.2 or 1.3, and for 1.2
+// only suites with forward secrecy and authenticated encryption.
+func (c *certificate) config(protocol string) *tls.Config {
+	return &tls.Config{
+		GetCertificate: c.GetCertificate,
+		NextProtos:     []string{protocol},
+		MinVersion:     tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+	}
+}
+
+// secureListener speaks TLS on each connection of another listener. The handshake
+// is the first read's, under the deadlines of who serves the connection, so that a
+// silent client holds up nobody and does not stay.
+type secureListener struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Accept implements net.Listener.
+func (l *secureListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &secureConn{tls.Server(conn, l.config)}, nil
+}
+
+// secureConn is a TLS connection that closes at once. tls.Conn would try for 5 s
+// to say goodbye to a client that reads nothing, and a stop closes one connection
+// after the other.
+type secureConn struct{ *tls.Conn }
+
+// goodbyeTime is ample for a socket that has room for the goodbye.
+const goodbyeTime = 20 * time.Millisecond
+
+// Close implements net.Conn.
+func (c *secureConn) Close() error {
+	cut := time.AfterFunc(goodbyeTime, func() { _ = c.NetConn().Close() })
+	defer cut.Stop()
+	return c.Conn.Close()
+}
