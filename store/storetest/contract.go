@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -21,26 +21,32 @@ import (
 // the wish touched, and now and then all that anybody may see.
 //
 // Zero effort is 20 histories of 2,000 wishes. A failed history is cut down to the
-// wishes that matter and printed, with how to play it again (-rapid.seed,
-// -rapid.failfile). It must not run in parallel with other tests that use rapid.
+// wishes that matter and printed, with how to play it again (-rapid.seed). It must
+// not run in parallel with other tests that use rapid.
 func RunContract(t *testing.T, s Subject, effort Effort) {
 	t.Helper()
 	effort.Histories, effort.Steps = cmp.Or(effort.Histories, 20), cmp.Or(effort.Steps, 2000)
 	effort.apply(t)
+	leaveCuttingToUs(t)
+	var failed *rehearsal // rapid plays what failed again
 	rapid.Check(t, func(rt *rapid.T) {
-		p := newPlayer(rt, s)
-		for p.played < effort.Steps {
-			for _, w := range rapid.Map(nextWishes, quietly).Draw(rt, "next") {
-				if p.played < effort.Steps {
-					p.play(w)
-				}
+		if failed == nil {
+			history := drawWishes(rt, effort.Steps)
+			if r := rehearse(rt, s, history); r.failure != "" {
+				failed = cutDown(rt, s, history[:r.played])
 			}
+		}
+		if failed != nil {
+			for _, line := range failed.lines {
+				rt.Log(line)
+			}
+			rt.Fatal(failed.failure)
 		}
 	})
 }
 
 // wish is what somebody wants to do, in numbers that mean something whatever the
-// state is: so any wish can be left out of a history when it is cut down.
+// state is: so any wish can be left out of a history.
 type wish struct {
 	what, by, other, thread, message, a, b int
 
@@ -48,40 +54,22 @@ type wish struct {
 	again bool // at once, on the other node
 }
 
-// oneWish draws a wish as one number, to be left out in one go. Small numbers are
-// drawn more often than large ones; mixed, they are wishes of all kinds.
-var oneWish = rapid.Map(rapid.Uint64(), func(n uint64) []wish {
-	mixed := func(most int) int {
-		n += 0x9E3779B97F4A7C15 // splitmix64
-		z := (n ^ n>>30) * 0xBF58476D1CE4E5B9
-		z = (z ^ z>>27) * 0x94D049BB133111EB
-		return int((z ^ z>>31) % uint64(most+1))
+// drawWishes draws a history, all of it from one number.
+func drawWishes(rt *rapid.T, count int) []wish {
+	history := make([]wish, count)
+	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "history"), 0))
+	for i := range history {
+		history[i] = wish{
+			what: random.IntN(len(wishTable)), by: random.IntN(len(actors)), other: random.IntN(len(actors)),
+			thread: random.IntN(64), message: random.IntN(256), a: random.IntN(1000), b: random.IntN(1000),
+			node: random.IntN(2), again: random.IntN(8) == 0,
+		}
+		if history[i].message < 192 { // a newer message, mostly
+			history[i].message %= 12
+		}
 	}
-	w := wish{
-		what: mixed(len(wishTable) - 1), by: mixed(len(actors) - 1), other: mixed(len(actors) - 1),
-		thread: mixed(63), message: mixed(255), a: mixed(999), b: mixed(999), node: mixed(1), again: mixed(7) == 0,
-	}
-	if w.message < 192 { // a newer message, mostly
-		w.message %= 12
-	}
-	return []wish{w}
-})
-
-// nextWishes draws wishes in groups of groups of groups: those are what a history
-// is cut down by first.
-var nextWishes = someOf(someOf(someOf(someOf(oneWish))))
-
-func someOf(g *rapid.Generator[[]wish]) *rapid.Generator[[]wish] {
-	return rapid.Map(rapid.SliceOf(g), func(groups [][]wish) []wish { return slices.Concat(groups...) })
+	return history
 }
-
-// quiet wishes leave the printing of the history to what came of them.
-type quiet []wish
-
-func quietly(w []wish) quiet { return w }
-
-// GoString keeps the numbers out of the history.
-func (q quiet) GoString() string { return fmt.Sprintf("%d wishes", len(q)) }
 
 // granted are the wishes there are, and how often each is drawn.
 var granted = []struct {
@@ -142,8 +130,7 @@ const maxPlayedThreads = 9
 // player plays wishes on the services and on the model.
 type player struct {
 	*spec
-	rt       *rapid.T
-	store    chat.Store
+	r        *rehearsal
 	nodes    [2]*chat.Service
 	bus      *listener
 	start    time.Time
@@ -152,15 +139,15 @@ type player struct {
 	expected []string // notices, as describeNotice writes them
 }
 
-func newPlayer(rt *rapid.T, s Subject) *player {
-	f := newFixture(rt, s)
-	p := &player{spec: newSpec(f.clock), rt: rt, store: f.store, bus: &listener{}, start: f.clock.Now()}
+func newPlayer(r *rehearsal, s Subject) *player {
+	f := newFixture(r, s)
+	p := &player{spec: newSpec(f.clock), r: r, bus: &listener{}, start: f.clock.Now()}
 	for i := range p.nodes {
 		p.nodes[i] = chat.New(chat.Config{
 			Store: f.store, Bus: p.bus, Limits: playedLimits, Now: f.clock.Now,
 			Online: func(_ context.Context, u chat.UserID) (bool, error) { return slices.Contains(online, u), nil },
 		})
-		rt.Cleanup(func() { p.nodes[i].Close(context.Background()) })
+		r.Cleanup(func() { p.nodes[i].Close(context.Background()) })
 	}
 	return p
 }
@@ -179,11 +166,13 @@ func (p *player) play(w wish) {
 
 // say adds a line to the history that is printed if it fails.
 func (p *player) say(format string, args ...any) {
-	p.rt.Logf("%4d %9s  "+format, append([]any{p.played, p.now().Sub(p.start)}, args...)...)
+	if p.r.aloud {
+		p.r.Logf("%4d %9s  "+format, append([]any{p.played, p.now().Sub(p.start)}, args...)...)
+	}
 }
 
 // ctx is the context of every call.
-func (p *player) ctx() context.Context { return p.rt.Context() }
+func (p *player) ctx() context.Context { return p.r.Context() }
 
 // node is one of the two services.
 func (p *player) node(w wish) *chat.Service { return p.nodes[w.node] }
@@ -201,7 +190,7 @@ func (p *player) caller(w wish) chat.Caller {
 // and reports whether there is an answer to look at.
 func (p *player) answered(err error, want chat.Code) bool {
 	if got := codeOf(err); got != want {
-		p.rt.Fatalf("it ended with %q, want %q", got, want)
+		p.r.Fatalf("it ended with %q, want %q", got, want)
 	}
 	return want == ""
 }
@@ -222,6 +211,6 @@ func codeOf(err error) chat.Code {
 // ids, which are different each time.
 func specSame[T comparable](p *player, what, detail string, got, want T) {
 	if got != want {
-		p.rt.Fatalf("%s: %s: %v, want %v", what, detail, got, want)
+		p.r.Fatalf("%s: %s: %v, want %v", what, detail, got, want)
 	}
 }

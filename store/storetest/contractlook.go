@@ -235,7 +235,7 @@ func (p *player) sameList(u chat.UserID, size int) {
 		for _, v := range page.Threads {
 			t := p.threadOf(v.ID)
 			if t == nil || t.member(u) == nil || listed[t] {
-				p.rt.Fatalf("%s is listed for %s", p.threadName(v.ID), u)
+				p.r.Fatalf("%s is listed for %s", p.threadName(v.ID), u)
 			}
 			listed[t] = true
 			p.sameView(fmt.Sprintf("%s in the list of %s", t, u), v, u, t)
@@ -260,7 +260,7 @@ func (p *player) sameBlocks(u chat.UserID) {
 		return a.User == b.User && a.Blocked == b.Blocked && a.At.Equal(b.At)
 	})
 	if !same {
-		p.rt.Fatalf("%s blocks %v, want %v", u, got, want)
+		p.r.Fatalf("%s blocks %v, want %v", u, got, want)
 	}
 }
 

@@ -102,7 +102,7 @@ func (p *player) settle() {
 		told = append(told, p.describeNotice(n))
 	}
 	if !slices.Equal(told, p.expected) {
-		p.rt.Fatalf("the bus was told %q, want %q", told, p.expected)
+		p.r.Fatalf("the bus was told %q, want %q", told, p.expected)
 	}
 	p.expected = p.expected[:0]
 }
@@ -156,7 +156,7 @@ func (p *player) describeEvent(n chat.Notice) string {
 // learn takes an event's id: it is above that of the event before, and of its time.
 func (p *player) learn(t *specThread, e *specEvent, id chat.EventID) {
 	if e.seq > 1 && id.Compare(t.log[e.seq-2].id) <= 0 {
-		p.rt.Fatalf("the id of event %d of %s is not above the one before", e.seq, t)
+		p.r.Fatalf("the id of event %d of %s is not above the one before", e.seq, t)
 	}
 	specSame(p, "the bus", "event time", int64(id.Time()), e.at.UnixMilli())
 	e.id = id

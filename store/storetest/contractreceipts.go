@@ -162,7 +162,7 @@ func (p *player) expire(w wish) {
 		}
 		m := p.byID[n.Event.Target.ID]
 		if m == nil || !due[m] {
-			p.rt.Fatalf("%s was swept", nameOf(m))
+			p.r.Fatalf("%s was swept", nameOf(m))
 		}
 		delete(due, m)
 		p.erased(m, chat.DeletedByExpiry)
@@ -176,7 +176,7 @@ func (p *player) expire(w wish) {
 	slices.Sort(told)
 	slices.Sort(want)
 	if !slices.Equal(told, want) {
-		p.rt.Fatalf("the senders were told %q, want %q", told, want)
+		p.r.Fatalf("the senders were told %q, want %q", told, want)
 	}
 	specSame(p, "the sweep", "messages left", len(due), 0)
 }
