@@ -29,7 +29,8 @@ import (
 // delay is part of a stop, unless it leaves less than minStop for the rest.
 const (
 	startTimeout = 8 * time.Second
-	stopTimeout  = 8 * time.Second
+	openTimeout  = 6 * time.Second // of it for the store, which then says what is wrong
+	stopTimeout  = 7 * time.Second // and the store may take a moment more to close
 	minStop      = 3 * time.Second
 )
 
@@ -122,6 +123,8 @@ func openStore(ctx context.Context, url string, opts store.Options) (chat.Store,
 	}
 	done := make(chan opened, 1)
 	go func() {
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
 		s, err := store.Open(ctx, url, opts)
 		done <- opened{s, err}
 	}()

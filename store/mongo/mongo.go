@@ -42,8 +42,9 @@ import (
 // when an older build could not read them any more.
 const formatVersion = 1
 
-// closeTimeout bounds how long Close waits for what is under way.
-const closeTimeout = 5 * time.Second
+// closeTimeout bounds how long Close waits for what is under way: of a server that
+// does not answer, nothing is to be hoped for.
+const closeTimeout = time.Second
 
 // Options of a store. The zero value is good.
 type Options struct {
