@@ -215,6 +215,9 @@ func (p *player) retry(w wish) {
 		return
 	}
 	old := p.recent(mine, w)
+	if hidden := slices.DeleteFunc(mine, func(m *specMessage) bool { return m.hiddenFrom == "" }); w.thread%2 == 0 && len(hidden) > 0 {
+		old = p.recent(hidden, w)
+	}
 	c, req, t := p.caller(w), old.req, old.thread
 	reply := p.byID[req.ReplyTo]
 	fresh := int64(1_000_000 + p.played)
@@ -224,7 +227,10 @@ func (p *player) retry(w wish) {
 	switch w.a % 9 {
 	case 0, 1:
 		c.Device = old.sent.device
-	case 2: // from any device
+	case 2: // from the other device
+		if c.Device = "phone"; old.sent.device == "phone" {
+			c.Device = "tablet"
+		}
 	case 3:
 		req.Ciphertext = []byte("another")
 	case 4, 5:
