@@ -92,8 +92,11 @@ func (a *appenders) shard(id ThreadID) *appendShard {
 // they are durable and handed to the bus, with the thread as it was before them.
 // A *DuplicateError comes as it is; any other failure is an *Error.
 func (a *appenders) append(ctx context.Context, id ThreadID, op *appendOp) ([]Event, Thread, error) {
-	op.done = make(chan struct{})
 	a.enqueue(id, op)
+	return op.wait(ctx)
+}
+
+func (op *appendOp) wait(ctx context.Context) ([]Event, Thread, error) {
 	select {
 	case <-op.done:
 		return op.events, op.thread, op.err
@@ -107,7 +110,9 @@ func (a *appenders) change(ctx context.Context, id ThreadID, decide func(Thread)
 	return a.append(ctx, id, &appendOp{rule: func(_ context.Context, t Thread) ([]Event, error) { return decide(t) }})
 }
 
+// enqueue puts a rule into the thread's line; [appendOp.wait] gives its result.
 func (a *appenders) enqueue(id ThreadID, op *appendOp) {
+	op.done = make(chan struct{})
 	sh := a.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

@@ -44,6 +44,10 @@ type ThreadStore interface {
 	UserThreads(ctx context.Context, user UserID) ([]UserThread, error)
 	// UserThread is one line of UserThreads, or ErrNotFound if the user never was in.
 	UserThread(ctx context.Context, user UserID, thread ThreadID) (UserThread, error)
+	// Peers lists everybody who is in a thread with the user now, each once, in no
+	// particular order. Threads of more than most participants do not count; a most
+	// of zero is no bound.
+	Peers(ctx context.Context, user UserID, most int) ([]UserID, error)
 	// ParticipantsAt lists who was in the thread when event seq was appended, each
 	// with the stint that covers seq, in no particular order.
 	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]Stint, error)
@@ -246,6 +250,8 @@ type Notice struct {
 	Receipt    *Receipt
 	Failure    *Failure
 	PrekeysLow *PrekeysLow
+	Typing     *Typing
+	Presence   *Presence
 }
 
 // Failure tells a message's sender, the only one of the audience, that it does
@@ -262,6 +268,12 @@ type Failure struct {
 type PrekeysLow struct {
 	Device DeviceID
 	Left   int
+}
+
+// Typing tells the others of a thread that a user is writing something (contract 4.4).
+type Typing struct {
+	Thread ThreadID
+	User   UserID
 }
 
 // Receipt tells that a participant's mark moved.

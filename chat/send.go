@@ -45,33 +45,58 @@ type SendResult struct {
 // recognised by the idempotency key, and by client_seq after that is forgotten;
 // a retry fans out again, which heals a crash between commit and fan-out.
 func (s *Service) Send(ctx context.Context, c Caller, req SendRequest) (SendResult, error) {
+	sending, err := s.BeginSend(ctx, c, req)
+	if err != nil {
+		return SendResult{}, err
+	}
+	return sending.Result(ctx)
+}
+
+// Sending is a message on its way into the log.
+type Sending struct {
+	svc    *Service
+	caller Caller
+	hash   [32]byte
+	op     *appendOp
+}
+
+// BeginSend is the first half of [Service.Send]: it refuses what it can, and puts
+// the message into its thread's line. Messages of one thread are stored in the order
+// in which they were begun. Nothing is told before [Sending.Result].
+func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Sending, error) {
 	if req.ContentType == "" {
 		req.ContentType = Text
 	}
 	if err := s.checkSend(ctx, c, req); err != nil {
-		return SendResult{}, err
+		return nil, err
 	}
-	hash := req.hash()
-	op := &appendOp{bytes: len(req.Ciphertext), rule: func(ctx context.Context, t Thread) ([]Event, error) {
+	p := &Sending{svc: s, caller: c, hash: req.hash()}
+	p.op = &appendOp{bytes: len(req.Ciphertext), rule: func(ctx context.Context, t Thread) ([]Event, error) {
 		if _, in := t.Participant(c.User); !in && req.ContentType != System {
 			return nil, notAParticipant()
 		}
-		m := req.message(hash, s.now())
+		m := req.message(p.hash, s.now())
 		var err error
 		if m.HiddenFrom, err = s.blockedBy(ctx, c, t); err != nil {
 			return nil, err
 		}
 		return []Event{{Kind: KindMessage, By: c.User, Device: c.Device, Message: m}}, nil
 	}}
-	events, thread, err := s.logs.append(ctx, req.Thread, op)
+	s.logs.enqueue(req.Thread, p.op)
+	return p, nil
+}
+
+// Result waits until the message is stored, or refused. It is called once.
+func (p *Sending) Result(ctx context.Context) (SendResult, error) {
+	events, thread, err := p.op.wait(ctx)
 	var dup *DuplicateError
 	switch {
 	case errors.As(err, &dup):
-		return s.sentBefore(ctx, c, hash, thread, dup)
+		return p.svc.sentBefore(ctx, p.caller, p.hash, thread, dup)
 	case err != nil:
 		return SendResult{}, err
 	}
-	s.tellBlocked(events[0])
+	p.svc.tellBlocked(events[0])
 	return SendResult{Event: events[0], Outcome: Sent}, nil
 }
 

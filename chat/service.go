@@ -32,6 +32,7 @@ type Service struct {
 	sends         *rates // by user
 	prekeyFetches *rates // by caller
 	prekeyDrains  *rates // by caller and target
+	typings       *rates // by user and thread
 }
 
 // New makes a Service.
@@ -51,6 +52,7 @@ func New(cfg Config) *Service {
 		sends:         newRates(l.SendRate, l.SendBurst),
 		prekeyFetches: newRates(float64(l.PrekeyFetches)/60, l.PrekeyFetches),
 		prekeyDrains:  newRates(float64(l.PrekeyFetchesOf)/600, l.PrekeyFetchesOf),
+		typings:       newRates(1/TypingInterval.Seconds(), 1),
 	}
 	s.logs = newAppenders(s)
 	return s

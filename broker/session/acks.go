@@ -167,7 +167,7 @@ func (s *Session) store(ctx context.Context, due unstored) error {
 		}
 	}
 	for thread, a := range due.acks {
-		if err := s.reg.receipts.Acknowledge(ctx, s.user, s.device, *a); err != nil {
+		if err := s.reg.chat.Acknowledge(ctx, s.user, s.device, *a); err != nil {
 			return err
 		}
 		delete(due.acks, thread)

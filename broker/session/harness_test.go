@@ -43,7 +43,7 @@ func newNode(t *testing.T, limits Limits) *node {
 	bus := local.New()
 	n := &node{t: t, store: st}
 	n.chat = chat.New(chat.Config{Store: st, Bus: bus, Now: n.now})
-	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Receipts: n.chat, Limits: limits, Now: n.now})
+	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Chat: n.chat, Limits: limits, Now: n.now})
 	t.Cleanup(func() {
 		n.chat.Close(context.Background())
 		n.sessions.Close(context.Background())

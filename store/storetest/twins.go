@@ -96,6 +96,10 @@ func (w *twins) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 	return ask(w, "UserThreads", func(s chat.Store) ([]chat.UserThread, error) { return s.UserThreads(ctx, user) }, byThread)
 }
 
+func (w *twins) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.UserID, error) {
+	return ask(w, "Peers", func(s chat.Store) ([]chat.UserID, error) { return s.Peers(ctx, user, most) }, inOrder(cmp.Compare[chat.UserID]))
+}
+
 func (w *twins) UserThread(ctx context.Context, user chat.UserID, thread chat.ThreadID) (chat.UserThread, error) {
 	return ask(w, "UserThread", func(s chat.Store) (chat.UserThread, error) { return s.UserThread(ctx, user, thread) }, asIs)
 }
