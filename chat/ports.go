@@ -65,6 +65,9 @@ type LogStore interface {
 	// window) or its client_seq is. Each Target is a message that an earlier
 	// Append stored, and no two events of one Append change the same one.
 	Append(ctx context.Context, head Head, events []Event) (n int, err error)
+	// SentBefore is the *DuplicateError for which Append would refuse a message, or
+	// nil. It looks at nothing of e but who sends it where, its key and client_seq.
+	SentBefore(ctx context.Context, e Event) error
 	// Events lists the events with after < seq ≤ through, oldest first, at most
 	// limit.Count of them and, once past the first, at most limit.Bytes of
 	// ciphertext. Edits and redeliveries come with their target as it is now.
