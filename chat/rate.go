@@ -46,7 +46,7 @@ func (r *rates) take(who string, now time.Time) error {
 		return nil
 	}
 	wait.CancelAt(now)
-	return &Error{Code: CodeRateLimited, Detail: "you are doing this too fast", RetryAfter: delay}
+	return tooFast(delay)
 }
 
 func (r *rates) limiter(who string, now time.Time) *rate.Limiter {
