@@ -229,7 +229,7 @@ func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadP
 	var page ThreadPage
 	for i, place := range places {
 		if i == size {
-			page.Next = encodeThreadCursor(places[i-1])
+			page.Next = encodeThreadCursor(c.User, places[i-1])
 			break
 		}
 		v, err := s.listed(ctx, c.User, place.thread)
@@ -249,7 +249,7 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, cursor string) 
 	var from threadPosition
 	if cursor != "" {
 		var err error
-		if from, err = decodeThreadCursor(cursor); err != nil {
+		if from, err = decodeThreadCursor(user, cursor); err != nil {
 			return nil, err
 		}
 	}
