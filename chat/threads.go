@@ -98,7 +98,10 @@ func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChan
 
 // creation checks a request and turns it into the first event's change.
 func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
-	users := []UserID{c.User}
+	var users []UserID // in the order of the request, in which they inherit
+	if !slices.Contains(req.Participants, c.User) {
+		users = append(users, c.User)
+	}
 	for _, u := range req.Participants {
 		if _, err := ParseUserID(string(u)); err != nil {
 			return nil, Invalid("participants", "has a bad user id: it "+nameRule)

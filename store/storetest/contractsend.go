@@ -136,9 +136,12 @@ func (p *player) created(c chat.Caller, req chat.CreateThread, users []chat.User
 	return t
 }
 
-// mergedUsers are the people of a creation, its maker first, each once.
-func mergedUsers(c chat.Caller, req chat.CreateThread) []chat.UserID {
-	users := []chat.UserID{c.User}
+// mergedUsers are the people of a creation, each once; its maker comes first if the
+// request does not say where.
+func mergedUsers(c chat.Caller, req chat.CreateThread) (users []chat.UserID) {
+	if !slices.Contains(req.Participants, c.User) {
+		users = append(users, c.User)
+	}
 	for _, u := range req.Participants {
 		if !slices.Contains(users, u) {
 			users = append(users, u)
