@@ -152,7 +152,7 @@ type PrekeyStore interface {
 	PrekeyDevices(ctx context.Context, user UserID) ([]PrekeyDevice, error)
 	// TakeOneTimePrekey takes one of a device's one-time keys away, the lowest id
 	// first, or is ErrNotFound. Whatever happens, no key is ever given twice; left
-	// is how many the device has after it.
+	// is how many the device has after it, or -1 if that cannot be said now.
 	TakeOneTimePrekey(ctx context.Context, user UserID, device DeviceID) (key Prekey, left int, err error)
 }
 

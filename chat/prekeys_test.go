@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -316,4 +317,41 @@ func TestPrekeyRates(t *testing.T) {
 	}
 	limited("dave", "user-0", time.Minute)
 	same(t, "uploads are not limited", bytes.Equal(w.upload(as("dave"), upload(1, 1)).Identity, []byte("identity")), true)
+}
+
+// lossy is a store that cannot take keys of one device, nor count those of another.
+type lossy struct {
+	chat.Store
+	down, uncounted chat.DeviceID
+}
+
+func (s lossy) TakeOneTimePrekey(ctx context.Context, u chat.UserID, d chat.DeviceID) (chat.Prekey, int, error) {
+	if d == s.down {
+		return chat.Prekey{}, 0, errDisk
+	}
+	key, left, err := s.Store.TakeOneTimePrekey(ctx, u, d)
+	if d == s.uncounted && err == nil {
+		left = -1
+	}
+	return key, left, err
+}
+
+func TestAKeyTakenIsGivenThoughAnotherDevicesFails(t *testing.T) {
+	w := newWorld(t)
+	for _, device := range []chat.DeviceID{"laptop", "phone"} {
+		c := as("bob")
+		c.Device = device
+		w.upload(c, upload(1, 1))
+	}
+	w.heard.take()
+	s := chat.New(chat.Config{Store: lossy{w.store, "phone", "laptop"}, Bus: w.bus, Now: w.clock.Now})
+	defer s.Close(context.Background())
+	b, err := s.FetchPrekeys(t.Context(), as("alice"), "bob")
+	must(t, err)
+	same(t, "devices", len(b.Devices), 1)
+	same(t, "of", b.Devices[0].Device, chat.DeviceID("laptop"))
+	sameList(t, "unavailable", b.Unavailable, "phone")
+	w.heard.nothing(t) // how many are left is not known
+	_, err = s.FetchPrekeys(t.Context(), as("alice"), "bob")
+	refused(t, err, chat.CodeUnavailable)
 }

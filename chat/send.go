@@ -75,12 +75,12 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 		return nil, err
 	}
 	p := &Sending{svc: s, caller: c, hash: req.hash()}
-	p.op = &appendOp{bytes: len(req.Ciphertext), rule: func(ctx context.Context, t Thread) ([]Event, error) {
+	p.op = &appendOp{bytes: len(req.Ciphertext), ttl: req.TTL, rule: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
 		if !in && req.ContentType != System {
 			return nil, notAParticipant()
 		}
-		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash, s.now())}
+		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
 		if err := named.refuse(req, c, me.JoinedSeq); err != nil {
 			return nil, s.unlessSentBefore(ctx, e, err)
 		}
@@ -232,16 +232,12 @@ func hashOf(parts ...[]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-func (r SendRequest) message(hash [32]byte, now time.Time) *Message {
-	m := &Message{
+func (r SendRequest) message(hash [32]byte) *Message {
+	return &Message{
 		Ciphertext: r.Ciphertext, ContentType: r.ContentType, ClientSeq: r.ClientSeq,
 		AttachmentID: r.AttachmentID, AttachmentSHA256: r.AttachmentSHA256, ReplyTo: r.ReplyTo,
 		IdempotencyKey: r.IdempotencyKey, BodyHash: hash,
 	}
-	if r.TTL > 0 {
-		m.ExpiresAt = now.Add(r.TTL).UTC().Truncate(time.Millisecond)
-	}
-	return m
 }
 
 func notAParticipant() error {
