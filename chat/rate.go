@@ -46,7 +46,7 @@ func (r *rates) take(who string, now time.Time) error {
 		return nil
 	}
 	wait.CancelAt(now)
-	return &Error{Code: CodeRateLimited, Detail: "you are doing this too fast", RetryAfter: delay}
+	return tooFast(delay)
 }
 
 // allows is take for what is dropped and not refused.

@@ -343,7 +343,7 @@ func (s *Session) isOwn(st *stream, it *item) bool {
 // deliver puts one event into window and batch.
 func (s *Session) deliver(b Batch, st *stream, it *item, g grant) bool {
 	entry := sent{
-		durable: true, thread: st.thread, after: st.sent, seq: it.seq, id: it.id,
+		durable: true, thread: st.thread, joined: st.joined, after: st.sent, seq: it.seq, id: it.id,
 		by: it.by, removal: it.removes == s.user,
 	}
 	if it.counts {
