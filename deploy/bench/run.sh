@@ -149,7 +149,8 @@ echo "$("$work/parley" version)${mosquitto:+; $("$mosquitto" -h | head -1)}. Med
 echo
 "$work/parley" bench table "$reports"/*.json
 if [ "$skipped" -gt 0 ]; then
-  echo "$skipped runs were left out for lack of time: their medians are of fewer rounds" >&2
+  echo
+  echo "$skipped runs of the last rounds were left out for lack of time: those medians are of fewer rounds."
 fi
 if [ "$failures" -gt 0 ]; then
   echo "$failures runs failed, see above" >&2

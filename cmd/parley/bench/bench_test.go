@@ -242,6 +242,17 @@ func TestTable(t *testing.T) {
 	golden(t, "table.md", b.String())
 }
 
+// Errors that differ by a port alone are one.
+func TestErrorsAreCountedByKind(t *testing.T) {
+	r := newReport(Options{})
+	for port := range 30 {
+		r.note(fmt.Errorf("connect: read tcp 127.0.0.1:%d->127.0.0.1:1883: i/o timeout", 40_000+port))
+	}
+	if len(r.Errors) != 1 || r.Errors["connect: read: i/o timeout"] != 30 {
+		t.Errorf("%v", r.Errors)
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	if err := sample(Fanout).Verdict(); err != nil {
 		t.Error(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,6 +109,10 @@ func (o *Options) setting() string {
 	return ""
 }
 
+// endpoints are what net's errors say of their connection: ports of no meaning,
+// which would make each error one of its own.
+var endpoints = regexp.MustCompile(`(read|write|dial) tcp \S+: `)
+
 // note remembers why something ended.
 func (r *Report) note(err error) {
 	r.mu.Lock()
@@ -115,8 +120,8 @@ func (r *Report) note(err error) {
 	if r.Errors == nil {
 		r.Errors = make(map[string]int)
 	}
-	const kinds = 20 // ports and times in a message must not fill the report
-	if text := err.Error(); r.Errors[text] > 0 || len(r.Errors) < kinds {
+	const kinds = 20 // what varies in a message must not fill the report
+	if text := endpoints.ReplaceAllString(err.Error(), "$1: "); r.Errors[text] > 0 || len(r.Errors) < kinds {
 		r.Errors[text]++
 	}
 }
