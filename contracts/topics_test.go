@@ -4,8 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"github.com/parleyhq/parley/chat"
 )
 
 const topicThread = "01970c2e-3c00-7000-8000-000000000001"
@@ -100,50 +98,4 @@ func TestTopicsClientsPublishTo(t *testing.T) {
 	if got := DeviceFramesTopic("phone"); got != "v1/devices/phone/frames" {
 		t.Error(got)
 	}
-}
-
-// A filter that names a thread covers that thread's topic exactly when MQTT says
-// that the filter matches the topic.
-func FuzzTopicFilter(f *testing.F) {
-	for _, seed := range []string{"v1/#", "v1/threads/+/frames", "v1/threads/" + topicThread + "/#", "v1/threads/+/+", "$share/a/b", "+/+", "v1/threads/+/frames/#"} {
-		f.Add(seed)
-	}
-	thread := mustThread(topicThread)
-	f.Fuzz(func(t *testing.T, name string) {
-		parsed, err := ParseFilter(name)
-		if err != nil {
-			return
-		}
-		if got, want := parsed.CoversThread(thread), matches(name, ThreadFramesTopic(thread)); got != want {
-			t.Errorf("%q covers the thread's frames: %v, MQTT matches: %v", name, got, want)
-		}
-	})
-}
-
-// matches is MQTT 5, 4.7, for well-formed filters.
-func matches(filter, topic string) bool {
-	filters, levels := strings.Split(filter, "/"), strings.Split(topic, "/")
-	for i, f := range filters {
-		switch {
-		case f == "#":
-			return len(levels) >= i
-		case i >= len(levels) || f != "+" && f != levels[i]:
-			return false
-		}
-	}
-	return len(filters) == len(levels)
-}
-
-func FuzzTopic(f *testing.F) {
-	f.Add("v1/threads/" + topicThread + "/typing")
-	f.Add("v1/devices/phone/up")
-	f.Fuzz(func(t *testing.T, name string) {
-		got := ParseTopic(name)
-		if got.Kind == TopicDeviceUp && name != "v1/devices/"+string(got.Device)+"/up" {
-			t.Errorf("%q became %+v", name, got)
-		}
-		if got.Kind == TopicThreadTyping && got.Thread == (chat.ThreadID{}) && !strings.Contains(name, "00000000") {
-			t.Errorf("%q became %+v", name, got)
-		}
-	})
 }
