@@ -15,11 +15,13 @@ import (
 // the server had answered on the way, and what it has stored. Its problems are
 // the breaches of the contract's promises of order and receipts.
 //
-// Observers see their threads from the first event of theirs on, and to the end.
+// Observers see their threads from the first event of theirs on, and to the end;
+// witnesses may miss some.
 type history struct {
 	log       map[string][]frame // each thread's events in the end, oldest first
 	members   map[string][]participant
 	observers []*union
+	witnesses []*union  // observers who left before the end
 	accepted  []message // answered 202
 	states    []state   // in the order of asking
 	reads     []reading
@@ -64,6 +66,8 @@ func historyOf(t testing.TB, d *device, threads []string, observers ...*union) *
 	}
 	return h
 }
+
+func (h *history) everybody() []*union { return slices.Concat(h.observers, h.witnesses) }
 
 func (h *history) check(t testing.TB) {
 	t.Helper()
@@ -112,7 +116,7 @@ func (h *history) logIsInOrder(wrong func(string, ...any)) {
 // linesAreInOrder: each connection was told things in the order of the log, and
 // nothing that is not in it. So the order is the same for all observers.
 func (h *history) linesAreInOrder(wrong func(string, ...any)) {
-	for _, o := range h.observers {
+	for _, o := range h.everybody() {
 		for n, line := range o.lines {
 			last := map[string]uint64{}
 			for _, f := range line {
@@ -189,7 +193,7 @@ type mark struct{ kind, thread, user string }
 // marksOnlyRise: the delivered and read frames that an observer got about one
 // person tell of messages that there are, and only rise.
 func (h *history) marksOnlyRise(wrong func(string, ...any)) {
-	for _, o := range h.observers {
+	for _, o := range h.everybody() {
 		last := map[mark]uint64{}
 		for f := range o.receipts() {
 			if h.log[f.ThreadID] == nil {
@@ -210,7 +214,7 @@ func (h *history) marksOnlyRise(wrong func(string, ...any)) {
 // marksAreStored: the server knows in the end what it told of receipts, and who
 // has read a message has received it.
 func (h *history) marksAreStored(wrong func(string, ...any)) {
-	for _, o := range h.observers {
+	for _, o := range h.everybody() {
 		for f := range o.receipts() {
 			m, seq := mark{f.T, f.ThreadID, text(f.By)}, h.seqOf(cmp.Or(f.UpTo, f.ID))
 			if stored := h.stored(m); h.log[f.ThreadID] != nil && stored < seq {
@@ -302,7 +306,7 @@ type claim struct {
 }
 
 func (h *history) claims() (all []claim) {
-	for _, o := range h.observers {
+	for _, o := range h.everybody() {
 		for f := range o.receipts() {
 			all = append(all, claim{f.moment, o.name + " was told", text(f.By), f.ThreadID, h.seqOf(cmp.Or(f.UpTo, f.ID))})
 		}
@@ -330,7 +334,7 @@ type step struct {
 // gap, of any one device, and its reading.
 func (h *history) progress() map[[2]string][]step {
 	steps := map[[2]string][]step{}
-	for _, o := range h.observers {
+	for _, o := range h.everybody() {
 		acked, reached := map[string]map[uint64]bool{}, map[string]uint64{}
 		for _, a := range o.acks { // in the order of sending
 			if acked[a.thread] == nil {

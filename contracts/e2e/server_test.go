@@ -68,6 +68,9 @@ func (l *serverLog) follow(r io.Reader) {
 
 func (l *serverLog) announce(line string) {
 	var entry struct{ Msg, Service, Addr string }
+	if !strings.Contains(line, `"listening"`) { // most lines are the access log's
+		return
+	}
 	if json.Unmarshal([]byte(line), &entry) != nil || entry.Msg != "listening" {
 		return
 	}
