@@ -18,6 +18,7 @@ type wire struct {
 	net.Conn // none: only what follows is used
 	in       *bytes.Reader
 	asked    int
+	until    time.Time // when reading ends
 
 	mu     sync.Mutex
 	closed bool
@@ -44,9 +45,15 @@ func (w *wire) Close() error {
 	return nil
 }
 
-func (w *wire) SetDeadline(time.Time) error      { return nil }
-func (w *wire) SetReadDeadline(time.Time) error  { return nil }
+func (w *wire) SetDeadline(at time.Time) error   { return w.SetReadDeadline(at) }
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+func (w *wire) SetReadDeadline(at time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until = at
+	return nil
+}
 
 // guarded gives what the guard passes on of a client's bytes, packet by packet.
 // Like the hooks, it tells the guard the version of the CONNECT.
@@ -170,6 +177,23 @@ func TestGuardMakesRoomForWhatHasCome(t *testing.T) {
 		if passed, _ := guarded(t, stream); len(passed) > 1 {
 			t.Errorf("%x passed", passed[1:])
 		}
+	}
+}
+
+// The time to CONNECT is over with the CONNECT: from then on the client has its
+// keep-alive, be the next packet its first PINGREQ.
+func TestKeepAliveBeginsWithTheConnect(t *testing.T) {
+	connect, _, _ := split(sessionOf(t, 5))
+	socket := &wire{in: bytes.NewReader(connect)}
+	c := newMQTTConn(socket, Offer{})
+	defer c.linger()
+	if _, err := c.Read(make([]byte, MaxPacketBytes)); err != nil {
+		t.Fatal(err)
+	}
+	const keepalive = 10 * time.Minute
+	c.SetKeepAlive(keepalive)
+	if left := time.Until(socket.until); left < keepalive {
+		t.Errorf("after the CONNECT the client has %v, want its keep-alive of %v and a half more", left, keepalive)
 	}
 }
 

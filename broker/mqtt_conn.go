@@ -254,8 +254,11 @@ func (c *mqttConn) SetProtocol(version byte, maxPacket uint32) {
 	c.v5, c.maxPacket = version >= 5, int(maxPacket)
 }
 
-// SetKeepAlive implements hooks.Conn.
-func (c *mqttConn) SetKeepAlive(d time.Duration) { c.keepalive = d + d/2 }
+// SetKeepAlive implements hooks.Conn. The time to CONNECT ends here.
+func (c *mqttConn) SetKeepAlive(d time.Duration) {
+	c.keepalive = d + d/2
+	_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
+}
 
 // Bind implements hooks.Conn.
 func (c *mqttConn) Bind(s *session.Session) { c.sess.Store(s) }
