@@ -8,8 +8,9 @@ E2E   := contracts/e2e
 # The modules with code of ours: the product, its end-to-end tests, and the server
 # that the tests of the MongoDB store bring along.
 LINTED := . $(E2E) store/mongo/mongotest/server
-# The linter of the API documents, from npm.
-SPECTRAL := $(BIN)/spectral/node_modules/.bin/spectral
+# The linters of the API documents, from npm.
+NPM      := $(BIN)/contracts
+SPECTRAL := $(NPM)/node_modules/.bin/spectral
 
 # Counted, not timed: a timed run can end in a deadline of its own.
 FUZZTIME  ?= 100000x
@@ -53,8 +54,9 @@ lint: $(BIN)/golangci-lint lint-contracts ## formatting, vet, the linters of .go
 	@set -e; for module in $(LINTED); do (cd $$module && echo "lint $$module" && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 
 .PHONY: lint-contracts
-lint-contracts: $(SPECTRAL) ## openapi.yaml and asyncapi.yaml against contracts/.spectral.yaml
+lint-contracts: $(SPECTRAL) ## openapi.yaml and asyncapi.yaml against contracts/.spectral.yaml, and AsyncAPI's own parser
 	@echo "lint contracts/*.yaml"
+	@node $(NPM)/asyncapi.mjs contracts/asyncapi.yaml
 	@$(SPECTRAL) lint --quiet --ruleset contracts/.spectral.yaml --fail-severity warn contracts/openapi.yaml contracts/asyncapi.yaml
 
 .PHONY: fmt
@@ -62,7 +64,11 @@ fmt: $(BIN)/golangci-lint ## format the code
 	$(BIN)/gofumpt -w .
 
 .PHONY: bench
-bench: ## every benchmark, with allocations
+bench: ## load on a real server, side by side with mosquitto if installed: a Markdown table, in under 10 minutes
+	@deploy/bench/run.sh
+
+.PHONY: bench-go
+bench-go: ## every benchmark in the code, with allocations
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 .PHONY: fuzz
@@ -83,9 +89,9 @@ $(BIN)/golangci-lint: deploy/tools/go.mod deploy/tools/go.sum
 
 # npm installs beside the documents it is given: a copy keeps its thousands of
 # files out of the source tree.
-$(SPECTRAL): $(addprefix deploy/tools/spectral/, package.json package-lock.json .npmrc)
+$(SPECTRAL): $(addprefix deploy/tools/contracts/, package.json package-lock.json .npmrc asyncapi.mjs)
 	@command -v npm >/dev/null || { echo "linting the API documents needs Node.js 18 or newer with npm"; exit 1; }
-	@mkdir -p $(BIN)/spectral
-	cp $^ $(BIN)/spectral/
-	cd $(BIN)/spectral && npm ci
+	@mkdir -p $(NPM)
+	cp $^ $(NPM)/
+	cd $(NPM) && npm ci
 	@touch $@

@@ -155,6 +155,7 @@ func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 	if s := c.Session(); s != nil {
 		s.End()
 	}
+	c.pubacks.wait()
 }
 
 // establish hands the connection to the protocol front. A panic there ends this

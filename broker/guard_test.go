@@ -78,7 +78,7 @@ func guarded(t testing.TB, stream []byte) (passed [][]byte, v5 bool) {
 		if len(passed) == 0 {
 			pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connect}}
 			if _, body, _ := split(packet); pk.ConnectDecode(body) == nil {
-				c.SetProtocol(pk.ProtocolVersion, 0)
+				c.SetProtocol(pk.ProtocolVersion, 0, false)
 			}
 		}
 		passed = append(passed, packet)

@@ -1,14 +1,12 @@
 package broker
 
 import (
-	"errors"
 	"io"
 	"sync/atomic"
 
 	"github.com/fasthttp/websocket"
 
 	"github.com/parleyhq/parley/broker/session"
-	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
 
@@ -116,7 +114,5 @@ func take(s *session.Session, frame []byte) {
 	if err == nil {
 		err = s.Take(f)
 	}
-	if refusal, ok := errors.AsType[*chat.Error](err); ok {
-		s.Fail(refusal.Code, refusal.Detail)
-	}
+	s.Refuse(err)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/fasthttp/websocket"
 
 	"github.com/parleyhq/parley/broker/session"
-	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
 
@@ -31,15 +30,17 @@ type mqttConn struct {
 	keepalive time.Duration
 	answer    []byte // reason codes of the SUBACK or UNSUBACK being made
 	in        io.Reader
+	pubacks   pubacks
 
 	// Set by Bind, before the session starts.
 	v5        bool
-	maxPacket int // the client's maximum packet size; 0 is none
+	maxPacket int  // the client's maximum packet size; 0 is none
+	reasons   bool // the client wants reason strings
 	sess      atomic.Pointer[session.Session]
 
 	// The writer's.
-	topicOf chat.ThreadID
-	topic   string
+	topicOf contracts.Topic
+	topic   string // topicOf, spelled
 }
 
 // Offer is what came with a WebSocket upgrade, for the CONNECT to use.
@@ -61,6 +62,7 @@ const (
 func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 	c := &mqttConn{Conn: socket, offer: offer, in: socket}
 	c.writer = writer{conn: socket, fill: c.fill}
+	c.pubacks.answer, c.pubacks.room.L = c.answerPublish, &c.pubacks.mu
 	if stream, ok := socket.(*wsStream); ok {
 		c.seal, c.head = sealBinary, maxWSHeader
 		c.farewell = closeMessage(websocket.CloseNormalClosure, "")
@@ -169,14 +171,27 @@ func (c *mqttConn) acknowledge(body []byte) {
 
 // refusePublish answers a PUBLISH that the front would leave without an answer.
 func (c *mqttConn) refusePublish(flags byte, body []byte) error {
-	switch {
-	case flags>>1&3 == 0:
-		return nil
-	case !c.v5:
-		c.Close()
-		return io.EOF
+	if flags>>1&3 != 0 {
+		c.Puback(publishID(body), reasonNotAuthorized, "")
 	}
-	return c.send(appendPuback(nil, publishID(body), reasonNotAuthorized))
+	return nil
+}
+
+// answerPublish sends a PUBACK. MQTT 3.1.1 has none that refuses: there the
+// connection ends instead, and the client sends again on the next one.
+func (c *mqttConn) answerPublish(id uint16, reason byte, text string) {
+	switch {
+	case reason >= reasonFailure && !c.v5:
+		c.finish(nil)
+		return
+	case !c.reasons:
+		text = ""
+	}
+	packet := appendPuback(nil, id, reason, text)
+	if c.maxPacket > 0 && len(packet) > c.maxPacket {
+		packet = appendPuback(nil, id, reason, "")
+	}
+	_ = c.send(packet) // or the connection is over
 }
 
 // refuse tells an MQTT 5 client what was wrong with its packet, and ends the
@@ -250,8 +265,16 @@ func (c *mqttConn) Offer() (token, device string, lastSeen *string) {
 }
 
 // SetProtocol implements hooks.Conn.
-func (c *mqttConn) SetProtocol(version byte, maxPacket uint32) {
-	c.v5, c.maxPacket = version >= 5, int(maxPacket)
+func (c *mqttConn) SetProtocol(version byte, maxPacket uint32, reasonStrings bool) {
+	c.v5, c.maxPacket, c.reasons = version >= 5, int(maxPacket), reasonStrings
+}
+
+// Puback implements hooks.Conn.
+func (c *mqttConn) Puback(id uint16, reason byte, text string) { c.pubacks.add(id, reason, text) }
+
+// PubackLater implements hooks.Conn.
+func (c *mqttConn) PubackLater(id uint16, size int, await func() (reason byte, text string)) {
+	c.pubacks.addLater(id, size, await)
 }
 
 // SetKeepAlive implements hooks.Conn. The time to CONNECT ends here.
@@ -303,16 +326,15 @@ func (c *mqttConn) fill(dst []byte) []byte {
 	if s == nil {
 		return dst
 	}
-	b := mqttBatch{conn: c, buf: dst, device: s.Caller().Device}
+	b := mqttBatch{conn: c, buf: dst}
 	s.Fill(&b)
 	return b.buf
 }
 
 // mqttBatch collects deliveries as PUBLISH packets.
 type mqttBatch struct {
-	conn   *mqttConn
-	buf    []byte
-	device chat.DeviceID
+	conn *mqttConn
+	buf  []byte
 }
 
 // Room implements session.Batch.
@@ -321,21 +343,22 @@ func (b *mqttBatch) Room() bool { return len(b.buf) < batchBytes }
 // Put implements session.Batch.
 func (b *mqttBatch) Put(d session.Delivery) bool {
 	c := b.conn
-	if c.topic == "" || c.topicOf != d.Thread {
-		c.topicOf, c.topic = d.Thread, topicFor(d, b.device)
+	if d.Reply != nil {
+		return b.add(replyLen(d.Reply), func(dst []byte) []byte { return appendReply(dst, d.Reply) })
 	}
-	if n := publishLen(d, c.topic, c.v5); c.maxPacket > 0 && 1+uvarintLen(n)+n > c.maxPacket {
-		return false
+	if c.topic == "" || c.topicOf != d.Topic {
+		c.topicOf, c.topic = d.Topic, d.Topic.String()
 	}
-	b.buf = appendPublish(b.buf, d, c.topic, c.v5)
-	return true
+	return b.add(publishLen(d, c.topic, c.v5), func(dst []byte) []byte { return appendPublish(dst, d, c.topic, c.v5) })
 }
 
-func topicFor(d session.Delivery, device chat.DeviceID) string {
-	if d.Thread == (chat.ThreadID{}) {
-		return contracts.DeviceFramesTopic(device)
+// add adds a packet of that remaining length, unless the client takes none so large.
+func (b *mqttBatch) add(n int, write func(dst []byte) []byte) bool {
+	if most := b.conn.maxPacket; most > 0 && 1+uvarintLen(n)+n > most {
+		return false
 	}
-	return contracts.ThreadFramesTopic(d.Thread)
+	b.buf = write(b.buf)
+	return true
 }
 
 func uvarintLen(n int) int {

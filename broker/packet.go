@@ -22,6 +22,7 @@ const (
 
 // Reason codes the guard and the pump give by themselves (MQTT 5, 2.4).
 const (
+	reasonFailure        = 0x80 // and above
 	reasonMalformed      = 0x81
 	reasonProtocolError  = 0x82
 	reasonNotAuthorized  = 0x87
@@ -258,9 +259,34 @@ func publishID(body []byte) uint16 {
 	return r.uint16()
 }
 
-// appendPuback writes a PUBACK with a reason code behind dst.
-func appendPuback(dst []byte, id uint16, reason byte) []byte {
-	return append(dst, packetPuback<<4, 3, byte(id>>8), byte(id), reason)
+// appendPuback writes a PUBACK behind dst. One that says that all is well has no
+// reason code, which both versions understand.
+func appendPuback(dst []byte, id uint16, reason byte, text string) []byte {
+	if reason == 0 {
+		return append(dst, packetPuback<<4, 2, byte(id>>8), byte(id))
+	}
+	if text == "" {
+		return append(dst, packetPuback<<4, 3, byte(id>>8), byte(id), reason)
+	}
+	properties := appendTextProperty(nil, propertyReasonString, text)
+	dst = append(dst, packetPuback<<4)
+	dst = binary.AppendUvarint(dst, uint64(3+uvarintLen(len(properties))+len(properties)))
+	dst = append(dst, byte(id>>8), byte(id), reason)
+	dst = binary.AppendUvarint(dst, uint64(len(properties)))
+	return append(dst, properties...)
+}
+
+// Properties of the packets we write (MQTT 5, 2.2.2.2).
+const (
+	propertyContentType     = 0x03
+	propertyCorrelationData = 0x09
+	propertyReasonString    = 0x1F
+)
+
+func appendTextProperty[T ~string | ~[]byte](dst []byte, property byte, value T) []byte {
+	dst = append(dst, property)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(value)))
+	return append(dst, value...)
 }
 
 // appendDisconnect writes a server's DISCONNECT of MQTT 5 behind dst.
@@ -305,8 +331,7 @@ func publishLen(d session.Delivery, topic string, v5 bool) int {
 func appendPublish(dst []byte, d session.Delivery, topic string, v5 bool) []byte {
 	dst = append(dst, packetPublish<<4|d.QoS<<1)
 	dst = binary.AppendUvarint(dst, uint64(publishLen(d, topic, v5)))
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(topic)))
-	dst = append(dst, topic...)
+	dst = appendText(dst, topic)
 	if d.QoS > 0 {
 		dst = binary.BigEndian.AppendUint16(dst, d.PacketID)
 	}
@@ -314,6 +339,36 @@ func appendPublish(dst []byte, d session.Delivery, topic string, v5 bool) []byte
 		dst = append(dst, 0)
 	}
 	return d.Frame.Append(dst, d.FrameSeq)
+}
+
+// replyProperties are those of a reply's PUBLISH.
+func replyProperties(r *session.Reply) []byte {
+	p := appendTextProperty(nil, propertyContentType, r.ContentType)
+	if r.Correlation != nil {
+		p = appendTextProperty(p, propertyCorrelationData, r.Correlation)
+	}
+	return p
+}
+
+// replyLen is the remaining length of a reply's PUBLISH.
+func replyLen(r *session.Reply) int {
+	p := len(replyProperties(r))
+	return 2 + len(r.Topic) + uvarintLen(p) + p + len(r.Payload)
+}
+
+// appendReply writes a reply as a PUBLISH of MQTT 5 with QoS 0 behind dst.
+func appendReply(dst []byte, r *session.Reply) []byte {
+	dst = append(dst, packetPublish<<4)
+	dst = binary.AppendUvarint(dst, uint64(replyLen(r)))
+	dst = appendText(dst, r.Topic)
+	properties := replyProperties(r)
+	dst = binary.AppendUvarint(dst, uint64(len(properties)))
+	dst = append(dst, properties...)
+	return append(dst, r.Payload...)
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint16(dst, uint16(len(s))), s...)
 }
 
 // maxPublishHeader is the longest fixed header.

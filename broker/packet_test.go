@@ -207,12 +207,13 @@ func TestPublishIsWhatTheFrontDecodes(t *testing.T) {
 	}
 	for _, v5 := range []bool{false, true} {
 		for _, size := range []int{0, 100, 20_000} {
+			topic := contracts.Topic{Kind: contracts.TopicThreadFrames, Thread: thread}
 			d := session.Delivery{
-				Frame: contracts.ErrorFrame("x", strings.Repeat("y", size)), FrameSeq: 1234, Thread: thread, QoS: 1, PacketID: 513,
+				Frame: contracts.ErrorFrame("x", strings.Repeat("y", size)), FrameSeq: 1234, Topic: topic, QoS: 1, PacketID: 513,
 			}
-			b := appendPublish(nil, d, contracts.ThreadFramesTopic(thread), v5)
+			b := appendPublish(nil, d, topic.String(), v5)
 			n, length, err := packets.DecodeLength(bytes.NewReader(b[1:]))
-			if err != nil || n != publishLen(d, contracts.ThreadFramesTopic(thread), v5) || len(b) != 1+length+n {
+			if err != nil || n != publishLen(d, topic.String(), v5) || len(b) != 1+length+n {
 				t.Fatalf("length %d in %d bytes of %d: %v", n, length, len(b), err)
 			}
 			pk := packets.Packet{ProtocolVersion: 4}
@@ -225,7 +226,7 @@ func TestPublishIsWhatTheFrontDecodes(t *testing.T) {
 			if err := pk.PublishDecode(b[1+length:]); err != nil {
 				t.Fatal(err)
 			}
-			if pk.TopicName != contracts.ThreadFramesTopic(thread) || pk.PacketID != 513 || pk.FixedHeader.Qos != 1 ||
+			if pk.TopicName != topic.String() || pk.PacketID != 513 || pk.FixedHeader.Qos != 1 ||
 				!bytes.Equal(pk.Payload, d.Frame.Append(nil, 1234)) {
 				t.Errorf("decoded as %+v", pk)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // appenders serialises the appends of each thread. Whoever appends to an idle
@@ -56,7 +57,10 @@ type appendOp struct {
 	// target is the message it is about. Its rule reads that from the store, so no
 	// two ops about one message are in the same batch. Zero is none.
 	target MessageID
-	done   chan struct{}
+	// ttl is how long the messages it makes live, counted from their event time.
+	// Zero is for ever.
+	ttl  time.Duration
+	done chan struct{}
 
 	// Set before done is closed.
 	events []Event
@@ -92,8 +96,11 @@ func (a *appenders) shard(id ThreadID) *appendShard {
 // they are durable and handed to the bus, with the thread as it was before them.
 // A *DuplicateError comes as it is; any other failure is an *Error.
 func (a *appenders) append(ctx context.Context, id ThreadID, op *appendOp) ([]Event, Thread, error) {
-	op.done = make(chan struct{})
 	a.enqueue(id, op)
+	return op.wait(ctx)
+}
+
+func (op *appendOp) wait(ctx context.Context) ([]Event, Thread, error) {
 	select {
 	case <-op.done:
 		return op.events, op.thread, op.err
@@ -107,7 +114,9 @@ func (a *appenders) change(ctx context.Context, id ThreadID, decide func(Thread)
 	return a.append(ctx, id, &appendOp{rule: func(_ context.Context, t Thread) ([]Event, error) { return decide(t) }})
 }
 
+// enqueue puts a rule into the thread's line; [appendOp.wait] gives its result.
 func (a *appenders) enqueue(id ThreadID, op *appendOp) {
+	op.done = make(chan struct{})
 	sh := a.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -273,6 +282,9 @@ func (a *appenders) decide(ctx context.Context, q *appendQueue, ops []*appendOp,
 		for i := range drafts {
 			e := &drafts[i]
 			e.Thread, e.Seq, e.ID = q.id, next.Head.Seq+1, nextEventID(next.Head.ID, a.svc.now())
+			if e.Kind == KindMessage && op.ttl > 0 {
+				e.Message.ExpiresAt = e.At().Add(op.ttl)
+			}
 			if e.ChangesMessage() && e.Message != nil { // it shows its target as it is after it
 				after := e.Message.Apply(*e)
 				e.Message = &after

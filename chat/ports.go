@@ -44,6 +44,10 @@ type ThreadStore interface {
 	UserThreads(ctx context.Context, user UserID) ([]UserThread, error)
 	// UserThread is one line of UserThreads, or ErrNotFound if the user never was in.
 	UserThread(ctx context.Context, user UserID, thread ThreadID) (UserThread, error)
+	// Peers lists everybody who is in a thread with the user now, each once, in no
+	// particular order. Threads of more than most participants do not count; a most
+	// of zero is no bound.
+	Peers(ctx context.Context, user UserID, most int) ([]UserID, error)
 	// ParticipantsAt lists who was in the thread when event seq was appended, each
 	// with the stint that covers seq, in no particular order.
 	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]Stint, error)
@@ -61,6 +65,9 @@ type LogStore interface {
 	// window) or its client_seq is. Each Target is a message that an earlier
 	// Append stored, and no two events of one Append change the same one.
 	Append(ctx context.Context, head Head, events []Event) (n int, err error)
+	// SentBefore is the *DuplicateError for which Append would refuse a message, or
+	// nil. It looks at nothing of e but who sends it where, its key and client_seq.
+	SentBefore(ctx context.Context, e Event) error
 	// Events lists the events with after < seq ≤ through, oldest first, at most
 	// limit.Count of them and, once past the first, at most limit.Bytes of
 	// ciphertext. Edits and redeliveries come with their target as it is now.
@@ -145,7 +152,7 @@ type PrekeyStore interface {
 	PrekeyDevices(ctx context.Context, user UserID) ([]PrekeyDevice, error)
 	// TakeOneTimePrekey takes one of a device's one-time keys away, the lowest id
 	// first, or is ErrNotFound. Whatever happens, no key is ever given twice; left
-	// is how many the device has after it.
+	// is how many the device has after it, or -1 if that cannot be said now.
 	TakeOneTimePrekey(ctx context.Context, user UserID, device DeviceID) (key Prekey, left int, err error)
 }
 
@@ -246,6 +253,8 @@ type Notice struct {
 	Receipt    *Receipt
 	Failure    *Failure
 	PrekeysLow *PrekeysLow
+	Typing     *Typing
+	Presence   *Presence
 }
 
 // Failure tells a message's sender, the only one of the audience, that it does
@@ -262,6 +271,12 @@ type Failure struct {
 type PrekeysLow struct {
 	Device DeviceID
 	Left   int
+}
+
+// Typing tells the others of a thread that a user is writing something (contract 4.4).
+type Typing struct {
+	Thread ThreadID
+	User   UserID
 }
 
 // Receipt tells that a participant's mark moved.

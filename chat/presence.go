@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -43,4 +44,66 @@ func (s *Service) Presence(ctx context.Context, c Caller, user UserID) (Presence
 		return Presence{}, Unavailable("look up when the user was seen", err)
 	}
 	return p, nil
+}
+
+// MaxGreetedGroup is the largest group whose people a device is told the presence
+// of when it connects (contract 4.4).
+const MaxGreetedGroup = 32
+
+// OnlinePeers lists whom a device is told to be online when it connects: the people
+// of the user's 1:1s and smaller groups who are, but for those who block the user.
+func (s *Service) OnlinePeers(ctx context.Context, user UserID) ([]UserID, error) {
+	peers, err := s.store.Peers(ctx, user, MaxGreetedGroup)
+	if err != nil {
+		return nil, Unavailable("list who shares a thread", err)
+	}
+	var there []UserID
+	for _, peer := range peers {
+		online, err := s.online(ctx, peer)
+		if err != nil {
+			return nil, Unavailable("ask who is connected", err)
+		}
+		if !online {
+			continue
+		}
+		blocked, err := s.store.HasBlocked(ctx, peer, user)
+		if err != nil {
+			return nil, Unavailable("look up the block", err)
+		}
+		if !blocked {
+			there = append(there, peer)
+		}
+	}
+	return there, nil
+}
+
+// AnnouncePresence tells everybody who shares a thread with a user that it came or
+// went, but for those whom it blocks (contract 4.4).
+func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
+	peers, err := s.store.Peers(ctx, p.User, 0)
+	if err != nil {
+		return Unavailable("list who shares a thread", err)
+	}
+	if peers, err = s.withoutBlocked(ctx, p.User, peers); err != nil {
+		return err
+	}
+	if len(peers) > 0 {
+		s.bus.Publish(Notice{Audience: peers, Presence: &p})
+	}
+	return nil
+}
+
+// withoutBlocked leaves out whom a user blocks: they learn nothing of its coming,
+// going and typing. It writes into the slice.
+func (s *Service) withoutBlocked(ctx context.Context, user UserID, people []UserID) ([]UserID, error) {
+	if len(people) == 0 {
+		return nil, nil
+	}
+	blocks, err := s.store.Blocks(ctx, user)
+	if err != nil {
+		return nil, Unavailable("list the blocks", err)
+	}
+	return slices.DeleteFunc(people, func(u UserID) bool {
+		return slices.ContainsFunc(blocks, func(b Block) bool { return b.Blocked == u })
+	}), nil
 }

@@ -42,6 +42,10 @@ func (s *flakyReads) UserThreads(ctx context.Context, u chat.UserID) ([]chat.Use
 	return orFail(s, func() ([]chat.UserThread, error) { return s.Store.UserThreads(ctx, u) })
 }
 
+func (s *flakyReads) Peers(ctx context.Context, u chat.UserID, most int) ([]chat.UserID, error) {
+	return orFail(s, func() ([]chat.UserID, error) { return s.Store.Peers(ctx, u, most) })
+}
+
 func (s *flakyReads) UserThread(ctx context.Context, u chat.UserID, id chat.ThreadID) (chat.UserThread, error) {
 	return orFail(s, func() (chat.UserThread, error) { return s.Store.UserThread(ctx, u, id) })
 }

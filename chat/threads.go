@@ -98,7 +98,10 @@ func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChan
 
 // creation checks a request and turns it into the first event's change.
 func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
-	users := []UserID{c.User}
+	var users []UserID // in the order of the request, in which they inherit
+	if !slices.Contains(req.Participants, c.User) {
+		users = append(users, c.User)
+	}
 	for _, u := range req.Participants {
 		if _, err := ParseUserID(string(u)); err != nil {
 			return nil, Invalid("participants", "has a bad user id: it "+nameRule)
@@ -229,7 +232,7 @@ func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadP
 	var page ThreadPage
 	for i, place := range places {
 		if i == size {
-			page.Next = encodeThreadCursor(places[i-1])
+			page.Next = encodeThreadCursor(c.User, places[i-1])
 			break
 		}
 		v, err := s.listed(ctx, c.User, place.thread)
@@ -249,7 +252,7 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, cursor string) 
 	var from threadPosition
 	if cursor != "" {
 		var err error
-		if from, err = decodeThreadCursor(cursor); err != nil {
+		if from, err = decodeThreadCursor(user, cursor); err != nil {
 			return nil, err
 		}
 	}

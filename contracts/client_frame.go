@@ -15,8 +15,9 @@ const CodeInvalidFrame chat.Code = "invalid_frame"
 
 // ClientFrame is a frame from a client (contract 4.1).
 type ClientFrame struct {
-	Type     string `json:"t"`
-	FrameSeq uint64 `json:"frame_seq"` // client_ack: everything up to it was received
+	Type     string
+	FrameSeq uint64        // client_ack: everything up to it was received
+	Thread   chat.ThreadID // typing; zero: not named
 }
 
 // ParseClientFrame reads one frame. Unknown members are ignored, as clients
@@ -25,6 +26,7 @@ func ParseClientFrame(b []byte) (ClientFrame, error) {
 	var raw struct {
 		Type     string  `json:"t"`
 		FrameSeq *uint64 `json:"frame_seq"`
+		Thread   string  `json:"thread_id"`
 	}
 	if err := json.Unmarshal(b, &raw); err != nil {
 		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "the frame is not a JSON object of the documented form")
@@ -36,6 +38,12 @@ func ParseClientFrame(b []byte) (ClientFrame, error) {
 		f.FrameSeq = *raw.FrameSeq
 	case f.Type == FrameClientAck:
 		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "client_ack needs a frame_seq")
+	case f.Type == FrameTyping && raw.Thread == "":
+	case f.Type == FrameTyping:
+		var err error
+		if f.Thread, err = chat.ParseThreadID(raw.Thread); err != nil {
+			return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "the thread_id is none")
+		}
 	default:
 		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "unknown frame type")
 	}

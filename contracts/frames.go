@@ -12,6 +12,8 @@ const (
 	FrameDelivered  = "delivered"
 	FrameRead       = "read"
 	FrameFailed     = "failed"
+	FrameTyping     = "typing"
+	FramePresence   = "presence"
 	FramePrekeysLow = "prekeys_low"
 	FrameCaughtUp   = "caught_up"
 	FramePing       = "ping"
@@ -79,6 +81,31 @@ func FailedFrame(f chat.Failure, by chat.UserID) Frame {
 	o.id("id", f.Message)
 	o.text("by", string(by))
 	o.text("reason", string(f.Reason))
+	return o.frame()
+}
+
+// TypingTTL is for how long a typing frame says that somebody is typing (contract 4.1).
+const TypingTTL = 5 * time.Second
+
+// TypingFrame tells that a participant is writing something.
+func TypingFrame(t chat.Typing) Frame {
+	o := newObject(FrameTyping, 160)
+	o.text("thread_id", t.Thread.String())
+	o.text("user_id", string(t.User))
+	o.number("ttl_ms", TypingTTL.Milliseconds())
+	return o.frame()
+}
+
+// PresenceFrame tells whether a user is connected.
+func PresenceFrame(p chat.Presence) Frame {
+	o := newObject(FramePresence, 160)
+	o.text("user_id", string(p.User))
+	o.text("status", presenceStatus(p))
+	if p.LastSeen.IsZero() {
+		o.null("last_seen_at")
+	} else {
+		o.time("last_seen_at", p.LastSeen)
+	}
 	return o.frame()
 }
 

@@ -40,12 +40,12 @@ func checkTopic(t *testing.T, name string) {
 	want := name
 	switch got := ParseTopic(name); got.Kind {
 	case TopicUnknown:
-	case TopicThreadTyping:
-		want = "v1/threads/" + got.Thread.String() + "/typing"
+	case TopicDeviceUp: // clients alone write it
+		want = "v1/devices/" + string(got.Device) + "/up"
 	case TopicThreadMessages:
 		want = "v1/threads/" + got.Thread.String() + "/messages"
-	case TopicDeviceUp:
-		want = "v1/devices/" + string(got.Device) + "/up"
+	default:
+		want = got.String()
 	}
 	if name != want {
 		t.Errorf("%q was read as %q", name, want)
@@ -54,26 +54,41 @@ func checkTopic(t *testing.T, name string) {
 
 func checkFilter(t *testing.T, name string, f Filter) {
 	t.Helper()
-	check := func(topic string, covered bool) {
+	check := func(topic Topic, covered bool) {
 		t.Helper()
-		if want := matches(name, topic); covered != want {
+		if want := matches(name, topic.String()); covered != want {
 			t.Errorf("%q covers %s: %t, MQTT matches: %t", name, topic, covered, want)
 		}
 	}
 	for _, id := range []chat.ThreadID{mustThread(topicThread), f.Thread} {
-		check(ThreadFramesTopic(id), f.CoversThread(id))
-		check("v1/threads/"+id.String()+"/typing", f.Typing && (f.AnyThread || f.Thread == id))
+		check(Topic{Kind: TopicThreadFrames, Thread: id}, f.CoversThread(id))
+		check(Topic{Kind: TopicThreadTyping, Thread: id}, f.CoversTyping(id))
 	}
 	for _, id := range []chat.UserID{"bob", f.User} {
 		if id != "" {
-			check("v1/presence/"+string(id), f.Presence && (f.AnyUser || f.User == id))
+			check(Topic{Kind: TopicPresence, User: id}, f.CoversPresence(id))
 		}
 	}
 	for _, id := range []chat.DeviceID{"phone", f.Device} {
 		if id != "" { // one's own, where the filter names none
-			check(DeviceFramesTopic(id), f.DeviceFrames && (f.OwnDevice || f.Device == id))
+			check(Topic{Kind: TopicDeviceFrames, Device: id}, f.DeviceFrames && (f.OwnDevice || f.Device == id))
 		}
 	}
+}
+
+// Filters and topics match as MQTT says.
+func FuzzFilterMatches(f *testing.F) {
+	for _, seed := range [][2]string{{"a/#", "a"}, {"#", "a/b"}, {"+/b", "a/b"}, {"a/+", "a/"}, {"a", "a/b"}, {"", ""}, {"a/+/c", "a/b/c"}, {"a//b", "a//b"}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, filter, topic string) {
+		if !wellFormed(filter) || topic == "" || strings.ContainsAny(topic, "+#") {
+			return
+		}
+		if got, want := FilterMatches(filter, topic), matches(filter, topic); got != want {
+			t.Errorf("%q matches %q: %v, want %v", filter, topic, got, want)
+		}
+	})
 }
 
 // filterByTheBook is MQTT 5, 4.7.1 and 4.7.3, said another way than wellFormed.

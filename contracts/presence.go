@@ -11,9 +11,12 @@ type Presence struct {
 
 // NewPresence converts a user's presence.
 func NewPresence(p chat.Presence) Presence {
-	status := "offline"
+	return Presence{UserID: string(p.User), Status: presenceStatus(p), LastSeenAt: optionalTime(p.LastSeen)}
+}
+
+func presenceStatus(p chat.Presence) string {
 	if p.Online {
-		status = "online"
+		return "online"
 	}
-	return Presence{UserID: string(p.User), Status: status, LastSeenAt: optionalTime(p.LastSeen)}
+	return "offline"
 }

@@ -25,8 +25,11 @@ const (
 	CodeOriginNotAllowed     chat.Code = "origin_not_allowed" // contract 4
 )
 
-// ProblemContentType is the media type of a Problem (RFC 9457).
-const ProblemContentType = "application/problem+json"
+// The media types of bodies: of a Problem (RFC 9457), and of all others.
+const (
+	ProblemContentType = "application/problem+json"
+	JSONContentType    = "application/json"
+)
 
 // Problem is the body of every refusal (contract 3, RFC 9457).
 type Problem struct {

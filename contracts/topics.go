@@ -21,36 +21,87 @@ const (
 	sharePrefix   = "$share"
 )
 
-// ThreadFramesTopic is where a thread's frames are published.
-func ThreadFramesTopic(id chat.ThreadID) string {
-	return topicRoot + "/" + levelThreads + "/" + id.String() + "/" + leafFrames
-}
-
-// DeviceFramesTopic is where a device's own frames are published.
-func DeviceFramesTopic(id chat.DeviceID) string {
-	return topicRoot + "/" + levelDevices + "/" + string(id) + "/" + leafFrames
-}
-
-// TopicKind says which of the topics clients publish to a topic is.
+// TopicKind says which topic of the tree a topic is.
 type TopicKind int
 
-// The topics clients publish to.
+// The topics of contract 4.3: the server publishes frames to the first four, clients
+// publish to the last three.
 const (
 	TopicUnknown        TopicKind = iota
+	TopicThreadFrames             // v1/threads/{id}/frames
+	TopicDeviceFrames             // v1/devices/{id}/frames
+	TopicPresence                 // v1/presence/{id}
 	TopicThreadTyping             // v1/threads/{id}/typing
 	TopicThreadMessages           // v1/threads/{id}/messages
 	TopicDeviceUp                 // v1/devices/{id}/up
 )
 
-// Topic is a parsed topic name of a PUBLISH from a client.
+// Topic is a topic name in its parts; those that its kind does not have are zero.
 type Topic struct {
 	Kind   TopicKind
 	Thread chat.ThreadID
 	Device chat.DeviceID
+	User   chat.UserID
 }
 
-// ParseTopic reads a topic name. What is no topic clients may publish to is
-// TopicUnknown.
+// String spells a topic that the server publishes to.
+func (t Topic) String() string {
+	switch t.Kind {
+	case TopicThreadFrames:
+		return topicName(levelThreads, t.Thread.String(), leafFrames)
+	case TopicThreadTyping:
+		return topicName(levelThreads, t.Thread.String(), leafTyping)
+	case TopicDeviceFrames:
+		return topicName(levelDevices, string(t.Device), leafFrames)
+	case TopicPresence:
+		return topicName(levelPresence, string(t.User))
+	default:
+		return ""
+	}
+}
+
+func topicName(levels ...string) string {
+	return topicRoot + "/" + strings.Join(levels, "/")
+}
+
+// maxReplyTopic bounds a response topic, in bytes.
+const maxReplyTopic = 256
+
+// IsReplyTopic reports whether a response topic is one that answers may be published
+// to: below the device's own level, and none of those that have a meaning there
+// (contract 4.3).
+func IsReplyTopic(name string, device chat.DeviceID) bool {
+	rest, below := strings.CutPrefix(name, topicName(levelDevices, string(device), ""))
+	return below && rest != "" && rest != leafFrames && rest != leafUp &&
+		len(name) <= maxReplyTopic && !strings.ContainsAny(rest, "+#\x00")
+}
+
+// FilterMatches reports whether a well-formed topic filter matches a topic name
+// (MQTT 5, 4.7).
+func FilterMatches(filter, name string) bool {
+	for {
+		wanted, filterRest, moreFilter := strings.Cut(filter, "/")
+		if wanted == "#" {
+			return true
+		}
+		level, nameRest, moreName := strings.Cut(name, "/")
+		if wanted != "+" && wanted != level {
+			return false
+		}
+		switch {
+		case !moreFilter && !moreName:
+			return true
+		case moreFilter && !moreName:
+			return filterRest == "#" // a/# matches a
+		case !moreFilter:
+			return false
+		}
+		filter, name = filterRest, nameRest
+	}
+}
+
+// ParseTopic reads the topic name of a PUBLISH from a client. What is no topic that
+// clients may publish to is TopicUnknown.
 func ParseTopic(name string) Topic {
 	levels := strings.Split(name, "/")
 	if len(levels) != 4 || levels[0] != topicRoot {
@@ -115,6 +166,16 @@ type Filter struct {
 // CoversThread reports whether the filter yields frames of that thread.
 func (f Filter) CoversThread(id chat.ThreadID) bool {
 	return f.Frames && (f.AnyThread || f.Thread == id)
+}
+
+// CoversTyping reports whether the filter yields the typing frames of that thread.
+func (f Filter) CoversTyping(id chat.ThreadID) bool {
+	return f.Typing && (f.AnyThread || f.Thread == id)
+}
+
+// CoversPresence reports whether the filter yields the presence of that user.
+func (f Filter) CoversPresence(id chat.UserID) bool {
+	return f.Presence && (f.AnyUser || f.User == id)
 }
 
 // ParseFilter reads a topic filter (contract 4.3). It knows the tree, not who

@@ -92,10 +92,40 @@ func TestTopicsClientsPublishTo(t *testing.T) {
 			t.Errorf("%q gave %+v, want %+v", name, got, want)
 		}
 	}
-	if got := ThreadFramesTopic(thread); got != "v1/threads/"+topicThread+"/frames" {
-		t.Error(got)
+	for name, topic := range map[string]Topic{
+		"v1/threads/" + topicThread + "/frames": {Kind: TopicThreadFrames, Thread: thread},
+		"v1/threads/" + topicThread + "/typing": {Kind: TopicThreadTyping, Thread: thread},
+		"v1/devices/phone/frames":               {Kind: TopicDeviceFrames, Device: "phone"},
+		"v1/presence/bob":                       {Kind: TopicPresence, User: "bob"},
+		"":                                      {Kind: TopicDeviceUp, Device: "phone"}, // a client's
+	} {
+		if got := topic.String(); got != name {
+			t.Errorf("%+v is spelled %q, want %q", topic, got, name)
+		}
 	}
-	if got := DeviceFramesTopic("phone"); got != "v1/devices/phone/frames" {
-		t.Error(got)
+}
+
+func TestReplyTopics(t *testing.T) {
+	for name, want := range map[string]bool{
+		"v1/devices/phone/replies":                        true,
+		"v1/devices/phone/rpc/17":                         true,
+		"v1/devices/phone/frames/x":                       true,
+		"v1/devices/phone/frames":                         false,
+		"v1/devices/phone/up":                             false,
+		"v1/devices/phone/":                               false,
+		"v1/devices/phone":                                false,
+		"v1/devices/phone2/replies":                       false,
+		"v1/devices/other/replies":                        false,
+		"v1/devices/phone/+":                              false,
+		"v1/devices/phone/a/#":                            false,
+		"v1/devices/phone/a\x00":                          false,
+		"v1/threads/" + topicThread + "/frames":           false,
+		"":                                                false,
+		"v1/devices/phone/" + strings.Repeat("x", 256-17): true,
+		"v1/devices/phone/" + strings.Repeat("x", 257-17): false,
+	} {
+		if got := IsReplyTopic(name, "phone"); got != want {
+			t.Errorf("%q may be replied to: %v, want %v", name, got, want)
+		}
 	}
 }

@@ -38,7 +38,8 @@ func (c *counter) next() string { return strconv.FormatUint(c.n.Add(1), 36) }
 // OnConnect admits a client or refuses it with the CONNACK that contract 4 names.
 func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	c := conn(cl)
-	c.SetProtocol(cl.Properties.ProtocolVersion, cl.Properties.Props.MaximumPacketSize)
+	asked := cl.Properties.Props
+	c.SetProtocol(cl.Properties.ProtocolVersion, asked.MaximumPacketSize, !asked.RequestProblemInfoFlag || asked.RequestProblemInfo != 0)
 	params, err := h.authenticate(cl, pk)
 	if err == nil {
 		params.Transport = c.Transport()
@@ -79,7 +80,7 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 		return session.Params{}, err
 	}
 	switch {
-	case !caller.Has(chat.ScopeRead):
+	case !caller.Has(chat.ScopeRead) && !caller.Has(chat.ScopeSystem): // a backend job sends, and need not read
 		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
 	case pk.Connect.WillFlag:
 		return session.Params{}, errNoWills

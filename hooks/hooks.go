@@ -22,8 +22,9 @@ type Conn interface {
 	// Offer is what came with a WebSocket upgrade: a bearer token, and the query
 	// parameters device_id and last_seen_id.
 	Offer() (token, device string, lastSeen *string)
-	// SetProtocol tells the version and the largest packet the client takes.
-	SetProtocol(version byte, maxPacket uint32)
+	// SetProtocol tells the version, the largest packet the client takes, and
+	// whether it wants to be told reasons in words.
+	SetProtocol(version byte, maxPacket uint32, reasonStrings bool)
 	// SetKeepAlive ends the connection when nothing has come for 1.5 of it.
 	SetKeepAlive(d time.Duration)
 	// Transport is the connection as a session sees it.
@@ -31,6 +32,11 @@ type Conn interface {
 	// Bind gives the connection its session; Session gives it back, nil before.
 	Bind(*session.Session)
 	Session() *session.Session
+	// Puback answers a publish with QoS 1, PubackLater one of that size once await
+	// says how: both in the order in which they are called. A connection of 3.1.1
+	// ends where the answer is a failure. Too many that wait hold up PubackLater.
+	Puback(id uint16, reason byte, text string)
+	PubackLater(id uint16, size int, await func() (reason byte, text string))
 	// SetAnswer keeps the reason codes of the SUBACK or UNSUBACK being made until
 	// TakeAnswer.
 	SetAnswer(codes []byte)
@@ -41,6 +47,11 @@ type Conn interface {
 type Access interface {
 	MayFollow(ctx context.Context, user chat.UserID, id chat.ThreadID) error
 	ShareThread(ctx context.Context, a, b chat.UserID) (bool, error)
+}
+
+// Sender takes messages; it is the chat service.
+type Sender interface {
+	BeginSend(ctx context.Context, c chat.Caller, req chat.SendRequest) (*chat.Sending, error)
 }
 
 // Sessions opens sessions; it is the session registry.
@@ -58,6 +69,7 @@ type Config struct {
 	Server   Server
 	Sessions Sessions
 	Access   Access
+	Sender   Sender
 	Verifier *token.Verifier
 	Log      *slog.Logger
 	// MaxPacketBytes is told to clients as the Maximum Packet Size.

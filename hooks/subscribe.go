@@ -53,8 +53,12 @@ func (h *Hook) subscribe(ctx context.Context, s *session.Session, sub packets.Su
 	return qos
 }
 
-// maySubscribe refuses a filter that names what the user may not see.
+// maySubscribe refuses a filter that names what the user may not see. Who may not
+// read may still hear what its own device is answered.
 func (h *Hook) maySubscribe(ctx context.Context, c chat.Caller, f contracts.Filter) error {
+	if !c.Has(chat.ScopeRead) && f.Device != c.Device {
+		return chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
+	}
 	if f.Threads && !f.AnyThread {
 		return h.cfg.Access.MayFollow(ctx, c.User, f.Thread)
 	}
@@ -97,29 +101,4 @@ func (h *Hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet 
 	}
 	c.SetAnswer(codes)
 	return pk
-}
-
-// OnACLCheck implements mqtt.Hook. write asks for a PUBLISH to that topic; the
-// server answers a refusal with PUBACK 0x87, or ends a 3.1.1 connection.
-func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
-	if !write {
-		return false // see OnSubscribe
-	}
-	t := contracts.ParseTopic(topic)
-	return t.Kind == contracts.TopicDeviceUp && t.Device == conn(cl).Session().Caller().Device
-}
-
-// OnPublish takes what a client publishes. OnACLCheck has let pass the device's
-// own up topic only; sending messages and typing join it here. Nothing is ever
-// left to the server to fan out: CodeSuccessIgnore has it acknowledged, no more.
-func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
-	s := conn(cl).Session()
-	f, err := contracts.ParseClientFrame(pk.Payload)
-	if err == nil {
-		err = s.Take(f)
-	}
-	if refusal, ok := errors.AsType[*chat.Error](err); ok {
-		s.Fail(refusal.Code, refusal.Detail)
-	}
-	return pk, packets.CodeSuccessIgnore
 }

@@ -41,7 +41,7 @@ func (u *unreadable) UserThreads(ctx context.Context, user chat.UserID) ([]chat.
 func (n *node) restart(st chat.Store) {
 	n.t.Helper()
 	n.sessions.Close(context.Background())
-	n.sessions = NewRegistry(Config{Store: st, Bus: local.New(), Receipts: n.chat})
+	n.sessions = NewRegistry(Config{Store: st, Bus: local.New(), Chat: n.chat})
 }
 
 func TestNothingIsSentPastWhatCannotBeRead(t *testing.T) {

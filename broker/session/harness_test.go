@@ -42,8 +42,10 @@ func newNode(t *testing.T, limits Limits) *node {
 	}
 	bus := local.New()
 	n := &node{t: t, store: st}
-	n.chat = chat.New(chat.Config{Store: st, Bus: bus, Now: n.now})
-	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Receipts: n.chat, Limits: limits, Now: n.now})
+	n.chat = chat.New(chat.Config{Store: st, Bus: bus, Now: n.now, Online: func(ctx context.Context, u chat.UserID) (bool, error) {
+		return n.sessions.Online(ctx, u)
+	}})
+	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Chat: n.chat, Limits: limits, Now: n.now})
 	t.Cleanup(func() {
 		n.chat.Close(context.Background())
 		n.sessions.Close(context.Background())
@@ -222,7 +224,13 @@ type frame struct {
 	Op             string `json:"op"`
 	Redelivery     bool   `json:"redelivery"`
 	OneTimePrekeys *int   `json:"one_time_prekeys"`
-	packet         uint16
+
+	User       string  `json:"user_id"`
+	Status     string  `json:"status"`
+	LastSeenAt *string `json:"last_seen_at"`
+
+	packet uint16
+	reply  *Reply // T is "reply"
 }
 
 type option func(*device, *Params)
@@ -330,6 +338,8 @@ func (d *device) ack(frames ...frame) {
 	for _, f := range frames {
 		if f.packet != 0 {
 			d.sess.AckPacket(f.packet)
+		} else if f.reply != nil {
+			continue
 		} else if !d.sess.AckThrough(f.FrameSeq) {
 			d.n.t.Errorf("frame %d cannot be acknowledged", f.FrameSeq)
 		}
@@ -369,6 +379,10 @@ func (b *batch) Room() bool {
 
 func (b *batch) Put(d Delivery) bool {
 	f := frame{}
+	if d.Reply != nil {
+		b.frames = append(b.frames, frame{T: "reply", reply: d.Reply})
+		return true
+	}
 	if err := json.Unmarshal(d.Frame.Append(nil, d.FrameSeq), &f); err != nil {
 		panic(err)
 	}

@@ -61,6 +61,26 @@ func (i *interest) frames(thread chat.ThreadID) grant {
 	return i.match(func(f contracts.Filter) bool { return f.CoversThread(thread) })
 }
 
+// typing tells whether a thread's typing is wanted, presence whether a user's
+// presence is; neither is ever sent with more than QoS 0.
+func (i *interest) typing(thread chat.ThreadID) bool {
+	return i.match(func(f contracts.Filter) bool { return f.CoversTyping(thread) }).ok
+}
+
+func (i *interest) presence(user chat.UserID) bool {
+	return i.match(func(f contracts.Filter) bool { return f.CoversPresence(user) }).ok
+}
+
+// reply tells whether what answers a publish is wanted on that topic.
+func (i *interest) reply(topic string) bool {
+	for name := range i.filters {
+		if contracts.FilterMatches(name, topic) {
+			return true
+		}
+	}
+	return false
+}
+
 // device tells whether the device's own frames are.
 func (i *interest) device() grant {
 	if i.everything {

@@ -19,6 +19,10 @@ func (r *Registry) HandleNotice(n chat.Notice) {
 		r.handleFailure(n.Audience, *n.Failure)
 	case n.PrekeysLow != nil:
 		r.handlePrekeysLow(n.Audience, *n.PrekeysLow)
+	case n.Typing != nil:
+		r.handleTyping(n.Audience, *n.Typing)
+	case n.Presence != nil:
+		r.handlePresence(n.Audience, *n.Presence)
 	}
 }
 

@@ -3,10 +3,13 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
 )
 
 func (n *node) wantOnline(user chat.UserID, want bool) {
@@ -26,7 +29,7 @@ func (n *node) lastSeen(user chat.UserID) time.Time {
 }
 
 func TestUserIsOnlineWhileADeviceIsConnectedAndThenLastSeen(t *testing.T) {
-	n := newNode(t, Limits{})
+	n := newNode(t, Limits{PresenceGrace: time.Millisecond})
 	n.wantOnline("bob", false)
 	phone, tablet := n.connect(as("bob", "phone")), n.connect(as("bob", "tablet"))
 	n.connect(as("bob", "phone")).awaitCaughtUp() // takes the first over
@@ -40,7 +43,11 @@ func TestUserIsOnlineWhileADeviceIsConnectedAndThenLastSeen(t *testing.T) {
 	n.pass(time.Hour)
 	before := n.now()
 	again.disconnect()
-	n.wantOnline("bob", false)
+	n.eventually("the end of the grace", func() bool {
+		online, err := n.sessions.Online(t.Context(), "bob")
+		must(t, err)
+		return !online
+	})
 	if at := n.lastSeen("bob"); at.Before(before.Truncate(time.Millisecond)) || at.After(n.now()) {
 		t.Errorf("bob was last seen at %v, want the end of his last connection, %v", at, before)
 	}
@@ -64,5 +71,254 @@ func TestSessionEndsThoughLastSeenIsNotStored(t *testing.T) {
 	must(t, err)
 	if !found {
 		t.Error("the device's position is not stored either")
+	}
+}
+
+// presences lists what a device was told of a user, in order.
+func (d *device) presences(user chat.UserID) (told []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.frames {
+		if f.T == contracts.FramePresence && f.User == string(user) {
+			told = append(told, f.Status)
+		}
+	}
+	return told
+}
+
+func (d *device) awaitPresences(user chat.UserID, want ...string) {
+	d.n.t.Helper()
+	d.n.eventually(fmt.Sprintf("presence of %s: %v", user, want), func() bool { return slices.Equal(d.presences(user), want) })
+}
+
+// settled waits until all that has happened so far is announced.
+func (n *node) settled() {
+	n.t.Helper()
+	p := &n.sessions.presence
+	n.eventually("an idle presence", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return !p.working
+	})
+}
+
+func TestPeersAreToldWhoComesAndGoes(t *testing.T) {
+	n := newNode(t, Limits{PresenceGrace: time.Millisecond})
+	n.pair("alice", "bob")
+	n.group("carol", "alice")
+	alice := n.connect(as("alice", "web"))
+	alice.awaitCaughtUp()
+	phone, tablet := n.connect(as("bob", "phone")), n.connect(as("bob", "tablet"))
+	alice.awaitPresences("bob", "online")
+	n.connect(as("mallory", "web")) // a stranger
+	phone.disconnect()              // one device is left
+	n.pass(time.Second)
+	n.connect(as("carol", "web"))
+	alice.awaitPresences("carol", "online")
+	alice.awaitPresences("bob", "online")
+	tablet.disconnect()
+	alice.awaitPresences("bob", "online", "offline")
+	gone := alice.awaitFrame(contracts.FramePresence, func(f frame) bool { return f.Status == "offline" })
+	if gone.LastSeenAt == nil {
+		t.Error("offline comes without last_seen_at")
+	}
+	n.connect(as("bob", "phone"))
+	alice.awaitPresences("bob", "online", "offline", "online")
+	n.settled()
+	for stranger, told := range map[chat.UserID][]string{"mallory": alice.presences("mallory"), "alice": alice.presences("alice")} {
+		if len(told) > 0 {
+			t.Errorf("alice was told %v of %s", told, stranger)
+		}
+	}
+}
+
+// A reconnection within the grace makes no noise.
+func TestReconnectionWithinTheGraceIsSilent(t *testing.T) {
+	n := newNode(t, Limits{PresenceGrace: time.Hour})
+	n.pair("alice", "bob")
+	alice := n.connect(as("alice", "web"))
+	alice.awaitCaughtUp()
+	for range 5 {
+		bob := n.connect(as("bob", "phone"))
+		bob.awaitCaughtUp()
+		n.settled()
+		bob.disconnect()
+		n.wantOnline("bob", true)
+	}
+	n.sessions.presence.part() // too early
+	n.settled()
+	n.wantOnline("bob", true)
+	n.pass(30 * time.Minute)
+	n.connect(as("bob", "phone")).disconnect() // the grace begins anew
+	n.pass(40 * time.Minute)
+	n.sessions.presence.part()
+	n.settled()
+	alice.awaitPresences("bob", "online")
+	n.pass(20 * time.Minute)
+	n.sessions.presence.part()
+	alice.awaitPresences("bob", "online", "offline")
+}
+
+func TestPresenceIsKeptFromWhoIsBlocked(t *testing.T) {
+	n := newNode(t, Limits{PresenceGrace: time.Millisecond})
+	g := n.group("bob", "alice", "carol")
+	must(t, n.chat.Block(t.Context(), as("bob", "phone"), "alice"))
+	alice, carol := n.connect(as("alice", "web")), n.connect(as("carol", "web"))
+	alice.awaitCaughtUp()
+	carol.awaitCaughtUp()
+	bob := n.connect(as("bob", "phone"))
+	carol.awaitPresences("bob", "online")
+	must(t, n.chat.Typing(t.Context(), as("bob", "phone"), g))
+	carol.awaitFrame(contracts.FrameTyping, func(f frame) bool { return f.User == "bob" && f.Thread == g.String() })
+	again := n.connect(as("alice", "tablet"))
+	again.awaitCaughtUp()
+	bob.disconnect()
+	carol.awaitPresences("bob", "online", "offline")
+	n.settled()
+	mark := n.send(as("carol", "web"), g, "mark")
+	for _, d := range []*device{alice, again} {
+		if frames := d.awaitSeq(g, mark.Seq); count(frames, contracts.FrameTyping) > 0 || len(d.presences("bob")) > 0 {
+			t.Errorf("who is blocked got %+v", frames)
+		}
+	}
+}
+
+// A JSON client is greeted, behind its caught_up, with who of its 1:1s and small
+// groups is online.
+func TestJSONClientIsGreetedBehindCaughtUp(t *testing.T) {
+	n := newNode(t, Limits{})
+	n.pair("alice", "bob")
+	n.pair("alice", "dan") // who is away
+	small := n.group("carol", append(people("small", 30), "alice")...)
+	n.group("eve", append(people("large", 31), "alice")...)
+	for range 20 {
+		n.send(as("carol", "web"), small, "hello")
+	}
+	for _, user := range []chat.UserID{"bob", "carol", "eve", "stranger"} {
+		n.connect(as(user, "web")).awaitCaughtUp()
+	}
+	n.settled()
+	alice := n.connect(as("alice", "phone"))
+	alice.awaitPresences("bob", "online")
+	alice.awaitPresences("carol", "online")
+	n.settled()
+	frames := alice.awaitFrames(func(f frame) bool { return f.T == contracts.FramePresence || f.T == contracts.FrameCaughtUp })
+	if frames[0].T != contracts.FrameCaughtUp || len(frames) != 3 {
+		t.Errorf("the greeting is %+v, want caught_up, bob and carol", frames)
+	}
+}
+
+func people(prefix string, n int) []chat.UserID {
+	users := make([]chat.UserID, n)
+	for i := range users {
+		users[i] = chat.UserID(fmt.Sprint(prefix, i))
+	}
+	return users
+}
+
+// awaitFrames gives all frames that match, once some do.
+func (d *device) awaitFrames(match func(frame) bool) []frame {
+	d.n.t.Helper()
+	var found []frame
+	d.await("a frame", func(frames []frame) bool {
+		found = nil
+		for _, f := range frames {
+			if match(f) {
+				found = append(found, f)
+			}
+		}
+		return len(found) > 0
+	})
+	return found
+}
+
+// An MQTT client is told the present state right after the subscribe: of a user it
+// names always, of everybody else who is online.
+func TestPresentStateComesAfterTheSubscribe(t *testing.T) {
+	n := newNode(t, Limits{})
+	n.pair("alice", "bob")
+	n.pair("alice", "carol")
+	n.connect(as("bob", "web"))
+	n.settled()
+	alice := n.connect(as("alice", "phone"), mqtt)
+	alice.subscribe("v1/presence/carol")
+	alice.awaitPresences("carol", "offline")
+	alice.subscribe("v1/presence/+")
+	alice.awaitPresences("bob", "online")
+	alice.subscribe("v1/presence/bob")
+	alice.awaitPresences("bob", "online", "online")
+	alice.awaitPresences("carol", "offline")
+	alice.sess.Unsubscribe("v1/presence/+")
+	alice.sess.Unsubscribe("v1/presence/carol")
+	alice.sess.Subscribed()
+	n.connect(as("carol", "web"))
+	n.settled()
+	alice.awaitPresences("carol", "offline")
+}
+
+// A session that is resumed is greeted like one that subscribes.
+func TestResumedSubscriptionsAreGreeted(t *testing.T) {
+	n := newNode(t, Limits{PresenceGrace: time.Millisecond})
+	n.pair("alice", "bob")
+	keep := func(_ *device, p *Params) { p.KeepFor = time.Hour }
+	alice := n.connect(as("alice", "phone"), mqtt, keep)
+	alice.subscribe("v1/presence/bob")
+	alice.awaitPresences("bob", "offline")
+	alice.disconnect()
+	n.connect(as("bob", "web"))
+	n.settled()
+	alice = n.connect(as("alice", "phone"), mqtt, keep)
+	alice.awaitPresences("bob", "online")
+}
+
+func TestTypingReachesTheOthersOfTheThread(t *testing.T) {
+	n := newNode(t, Limits{})
+	g := n.group("alice", "bob", "carol")
+	bob, web, other := n.connect(as("bob", "phone")), n.connect(as("alice", "web")), n.connect(as("alice", "phone"))
+	carol := n.connect(as("carol", "tablet"), mqtt)
+	carol.subscribe("v1/threads/" + g.String() + "/typing")
+	for _, d := range []*device{bob, web, other} {
+		d.awaitCaughtUp()
+	}
+	typing := contracts.ClientFrame{Type: contracts.FrameTyping, Thread: g}
+	for range 3 { // the first is forwarded
+		must(t, web.sess.Take(typing))
+	}
+	n.pass(chat.TypingInterval)
+	must(t, web.sess.Take(typing))
+	mark := n.send(as("alice", "web"), g, "mark")
+	isTyping := func(f frame) bool { return f.T == contracts.FrameTyping }
+	for _, d := range []*device{bob, carol} {
+		got := d.awaitFrames(isTyping) // the second may have replaced the first
+		if len(got) > 2 || got[0].User != "alice" || got[0].Thread != g.String() {
+			t.Errorf("typing arrived as %+v", got)
+		}
+	}
+	if frames := other.awaitSeq(g, mark.Seq); count(frames, contracts.FrameTyping) > 0 {
+		t.Errorf("alice's other device got %+v", frames)
+	}
+	for _, refused := range []struct {
+		thread chat.ThreadID
+		code   chat.Code
+	}{{n.group("dan"), chat.CodeNotAParticipant}, {chat.ThreadID{}, contracts.CodeInvalidFrame}} {
+		if err := bob.sess.Take(contracts.ClientFrame{Type: contracts.FrameTyping, Thread: refused.thread}); chat.CodeOf(err) != refused.code {
+			t.Errorf("typing there: %v, want %s", err, refused.code)
+		}
+	}
+}
+
+// Typing that waited too long says nothing any more.
+func TestStaleTypingIsDropped(t *testing.T) {
+	n := newNode(t, Limits{})
+	g := n.group("alice", "bob")
+	bob := n.connect(as("bob", "phone"))
+	bob.awaitCaughtUp()
+	bob.setStall(true)
+	must(t, n.chat.Typing(t.Context(), as("alice", "web"), g))
+	n.pass(contracts.TypingTTL)
+	bob.resume()
+	mark := n.send(as("alice", "web"), g, "mark")
+	if frames := bob.awaitSeq(g, mark.Seq); count(frames, contracts.FrameTyping) > 0 {
+		t.Errorf("bob got %+v", frames)
 	}
 }

@@ -27,6 +27,8 @@ type pump struct {
 
 	interest interest // what is in force for the present Fill
 	receipts []pendingReceipt
+	ephemera []ephemeral
+	replies  []*Reply
 	control  []contracts.Frame
 	last     Reason
 }
@@ -82,6 +84,7 @@ func (s *Session) fill(b Batch) error {
 		s.params.Transport.Close(p.last)
 		return nil
 	}
+	p.replies = s.sendReplies(b, p.replies)
 	for len(p.merge) > 0 && b.Room() {
 		more, err := s.sendNext(b)
 		if err != nil {
@@ -92,6 +95,7 @@ func (s *Session) fill(b Batch) error {
 		}
 	}
 	p.receipts = s.sendReceipts(b, p.receipts)
+	p.ephemera = s.sendEphemera(b, p.ephemera)
 	s.announce(b)
 	return nil
 }
@@ -124,6 +128,12 @@ func (s *Session) takeInbox() (wakes []wake, resync, ready bool) {
 	}
 	if len(p.receipts) == 0 {
 		p.receipts = in.receipts.take()
+	}
+	if len(p.ephemera) == 0 && !s.holdsEphemera() {
+		p.ephemera = in.ephemera.take()
+	}
+	if len(p.replies) == 0 {
+		p.replies = in.replies.take()
 	}
 	return wakes, resync, true
 }
@@ -333,7 +343,7 @@ func (s *Session) isOwn(st *stream, it *item) bool {
 // deliver puts one event into window and batch.
 func (s *Session) deliver(b Batch, st *stream, it *item, g grant) bool {
 	entry := sent{
-		durable: true, thread: st.thread, after: st.sent, seq: it.seq, id: it.id,
+		durable: true, thread: st.thread, joined: st.joined, after: st.sent, seq: it.seq, id: it.id,
 		by: it.by, removal: it.removes == s.user,
 	}
 	if it.counts {
@@ -360,7 +370,7 @@ func (s *Session) put(b Batch, f contracts.Frame, thread chat.ThreadID, qos byte
 	}
 	s.frameSeq++
 	entry.frameSeq = s.frameSeq
-	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Thread: thread, QoS: qos}
+	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Topic: contracts.Topic{Kind: contracts.TopicThreadFrames, Thread: thread}, QoS: qos}
 	d.PacketID = s.window.add(entry, qos, !s.params.SubscribesAll)
 	s.mu.Unlock()
 	if !b.Put(d) {
@@ -426,12 +436,17 @@ func (s *Session) putControl(b Batch, f contracts.Frame) bool {
 	if !s.pump.interest.device().ok {
 		return false
 	}
+	s.putUnacknowledged(b, f, contracts.Topic{Kind: contracts.TopicDeviceFrames, Device: s.device})
+	return true
+}
+
+// putUnacknowledged sends a frame that waits for no window and is in none.
+func (s *Session) putUnacknowledged(b Batch, f contracts.Frame, topic contracts.Topic) {
 	s.mu.Lock()
 	s.frameSeq++
-	d := Delivery{Frame: f, FrameSeq: s.frameSeq}
+	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Topic: topic}
 	s.mu.Unlock()
 	b.Put(d)
-	return true
 }
 
 // sendReceipts sends waiting receipts; it gives back what has to wait on.
@@ -472,4 +487,7 @@ func (s *Session) announce(b Batch) {
 	s.mu.Lock()
 	s.inbox.owed = owed
 	s.mu.Unlock()
+	if done && s.params.SubscribesAll {
+		s.params.Transport.Wake() // for the ephemera that waited for it
+	}
 }

@@ -20,6 +20,7 @@ type Limits struct {
 	AckTimeout         time.Duration // how long a window may stay full
 	PingInterval       time.Duration // JSON connections; 2.5 of it without a pong end one
 	KeepSubscriptions  time.Duration // the longest that subscriptions outlive a connection
+	PresenceGrace      time.Duration // how long a user stays online without a connection
 }
 
 // DefaultLimits are those of contract 5.
@@ -29,6 +30,7 @@ var DefaultLimits = Limits{
 	AckTimeout:         60 * time.Second,
 	PingInterval:       30 * time.Second,
 	KeepSubscriptions:  24 * time.Hour,
+	PresenceGrace:      10 * time.Second,
 }
 
 func (l Limits) orDefaults() Limits {
@@ -38,39 +40,50 @@ func (l Limits) orDefaults() Limits {
 	l.AckTimeout = cmp.Or(l.AckTimeout, d.AckTimeout)
 	l.PingInterval = cmp.Or(l.PingInterval, d.PingInterval)
 	l.KeepSubscriptions = cmp.Or(l.KeepSubscriptions, d.KeepSubscriptions)
+	l.PresenceGrace = cmp.Or(l.PresenceGrace, d.PresenceGrace)
 	return l
 }
 
-// Receipts records what devices acknowledge; it is the chat service.
-type Receipts interface {
+// Chat is what sessions ask of the domain; it is the chat service.
+type Chat interface {
+	// Acknowledge records what a device has received.
 	Acknowledge(ctx context.Context, user chat.UserID, device chat.DeviceID, a chat.Ack) error
+	// Typing tells a thread's others that the caller is typing.
+	Typing(ctx context.Context, c chat.Caller, thread chat.ThreadID) error
+	// AnnouncePresence tells who may know that a user came or went.
+	AnnouncePresence(ctx context.Context, p chat.Presence) error
+	// OnlinePeers lists whom a device that connects is told to be online.
+	OnlinePeers(ctx context.Context, user chat.UserID) ([]chat.UserID, error)
+	// Presence tells the caller of one user.
+	Presence(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
 }
 
-// Config is what a Registry needs. Store, Bus and Receipts are required.
+// Config is what a Registry needs. Store, Bus and Chat are required.
 type Config struct {
-	Store    chat.Store
-	Bus      chat.Bus
-	Receipts Receipts
-	Log      *slog.Logger
-	Limits   Limits
-	Now      func() time.Time
+	Store  chat.Store
+	Bus    chat.Bus
+	Chat   Chat
+	Log    *slog.Logger
+	Limits Limits
+	Now    func() time.Time
 }
 
 // Registry knows every session of this node and wakes those that an event
 // concerns. It is sharded by user: nothing is shared between unrelated ones.
 type Registry struct {
-	store    chat.Store
-	receipts Receipts
-	log      *slog.Logger
-	limits   Limits
-	now      func() time.Time
+	store  chat.Store
+	chat   Chat
+	log    *slog.Logger
+	limits Limits
+	now    func() time.Time
 
-	tails *tails
-	kept  kept
-	beat  heartbeat
-	seed  maphash.Seed
-	users [64]userShard
-	stats counters
+	tails    *tails
+	kept     kept
+	beat     heartbeat
+	presence presence
+	seed     maphash.Seed
+	users    [64]userShard
+	stats    counters
 
 	ctx         context.Context // ends with Close
 	cancel      context.CancelFunc
@@ -81,11 +94,12 @@ type Registry struct {
 type userShard struct {
 	mu       sync.RWMutex
 	sessions map[chat.UserID][]*Session
+	presence map[chat.UserID]*userPresence // of who is online, or was until a moment ago
 	closed   bool
 }
 
 type counters struct {
-	sessions, frames, receiptsDropped atomic.Int64
+	sessions, frames, receiptsDropped, repliesDropped atomic.Int64
 }
 
 // Stats are figures for operators.
@@ -93,6 +107,7 @@ type Stats struct {
 	Sessions        int64 // connected now
 	Frames          int64 // durable and receipt frames handed to connections
 	ReceiptsDropped int64 // receipts not told to sessions too far behind
+	RepliesDropped  int64 // answers to publishes of clients that do not read them
 }
 
 // NewRegistry makes a Registry and subscribes it to the bus. Close ends it.
@@ -104,13 +119,15 @@ func NewRegistry(cfg Config) *Registry {
 		cfg.Now = time.Now
 	}
 	r := &Registry{
-		store: cfg.Store, receipts: cfg.Receipts, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
+		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
 		tails: newTails(), seed: maphash.MakeSeed(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for i := range r.users {
 		r.users[i].sessions = make(map[chat.UserID][]*Session)
+		r.users[i].presence = make(map[chat.UserID]*userPresence)
 	}
+	r.presence.reg = r
 	r.unsubscribe = cfg.Bus.Subscribe(r)
 	r.spawn(func(ctx context.Context) { r.beat.run(ctx, r) })
 	return r
@@ -127,7 +144,7 @@ func (r *Registry) spawn(f func(context.Context)) {
 
 // Stats gives the present figures.
 func (r *Registry) Stats() Stats {
-	return Stats{r.stats.sessions.Load(), r.stats.frames.Load(), r.stats.receiptsDropped.Load()}
+	return Stats{r.stats.sessions.Load(), r.stats.frames.Load(), r.stats.receiptsDropped.Load(), r.stats.repliesDropped.Load()}
 }
 
 func (r *Registry) shard(user chat.UserID) *userShard {
@@ -146,6 +163,7 @@ func (r *Registry) Open(p Params) (*Session, error) {
 	s.lastPong = s.started
 	s.pump.reg = r
 	s.declared.everything = p.SubscribesAll
+	s.greeting.everybody = p.SubscribesAll
 	if err := r.admit(s); err != nil {
 		return nil, err
 	}
@@ -195,6 +213,7 @@ func (r *Registry) admit(s *Session) error {
 		mine = append(mine, s)
 	}
 	sh.sessions[s.user] = mine
+	r.presence.came(sh, s.user)
 	if !s.params.SubscribesAll {
 		s.resumed = r.inherit(s)
 	}
@@ -220,6 +239,9 @@ func (r *Registry) inherit(s *Session) bool {
 		return false
 	}
 	s.declared.filters = filters
+	for _, sub := range filters {
+		s.greeting.add(sub.filter)
+	}
 	return true
 }
 
@@ -243,15 +265,13 @@ func (r *Registry) remove(s *Session) (last bool) {
 	} else {
 		sh.sessions[s.user] = mine
 	}
+	if last {
+		r.presence.left(sh, s.user)
+	}
 	sh.mu.Unlock()
 	r.beat.remove(s)
 	r.stats.sessions.Add(-1)
 	return last
-}
-
-// Online reports whether a device of the user is connected.
-func (r *Registry) Online(_ context.Context, user chat.UserID) (bool, error) {
-	return len(r.of(user)) > 0, nil
 }
 
 // of lists a user's sessions on this node. The slice is shared: it is not written to.
@@ -291,6 +311,7 @@ func (r *Registry) Drain() {
 // What they had acknowledged is stored as far as ctx allows.
 func (r *Registry) Close(ctx context.Context) {
 	r.unsubscribe()
+	r.presence.close()
 	for _, s := range r.all() {
 		s.End()
 	}

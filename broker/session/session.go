@@ -13,6 +13,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -56,14 +57,16 @@ type Batch interface {
 	Put(Delivery) bool
 }
 
-// Delivery is one frame on its way to one connection.
+// Delivery is one frame, or one reply, on its way to one connection.
 type Delivery struct {
 	Frame    contracts.Frame
 	FrameSeq uint64
-	// Thread is whose frames topic it belongs to; zero is the device's own.
-	Thread   chat.ThreadID
+	Topic    contracts.Topic
 	QoS      byte
 	PacketID uint16 // for QoS 1
+
+	// Reply is set instead of all that: it is no frame and has no number.
+	Reply *Reply
 }
 
 // Params say who connects and how.
@@ -110,10 +113,11 @@ type Session struct {
 	declared  interest // what the client asked for
 	interest  interest // what of it is in force
 	replays   bool     // declared has thread frames that interest had not
+	greeting  greeting // whose presence the client is still to be told
 	window    window
 	frameSeq  uint64
 	progress  progress
-	acked     map[chat.ThreadID]*chat.Ack // released by the window, not yet stored
+	acked     map[stay]*chat.Ack // released by the window, not yet stored
 	flushing  bool
 	badFrames int
 	lastPong  time.Time
@@ -136,6 +140,8 @@ type inbox struct {
 	control    []contracts.Frame
 	last       Reason // why the connection ends once control is sent; zero: it does not
 	receipts   receiptQueue
+	ephemera   ephemeralQueue
+	replies    replyQueue
 }
 
 type wake struct {
@@ -201,6 +207,7 @@ func (s *Session) begin() {
 	s.inbox.phase = s.interest.anyFrames()
 	s.mu.Unlock()
 	s.params.Transport.Wake()
+	s.greet()
 }
 
 // wake says that a thread's log has reached seq.
@@ -230,6 +237,20 @@ func (s *Session) resync() {
 	s.params.Transport.Wake()
 }
 
+// Refuse answers a client frame with the error that [Session.Take] gave for it, nil
+// with nothing. What is no frame counts, as [Session.Fail] says; what may only not be
+// done does not.
+func (s *Session) Refuse(err error) {
+	refusal, refused := errors.AsType[*chat.Error](err)
+	switch {
+	case !refused:
+	case refusal.Code == contracts.CodeInvalidFrame:
+		s.Fail(refusal.Code, refusal.Detail)
+	default:
+		s.Warn(refusal.Code, refusal.Detail)
+	}
+}
+
 // Fail answers a client frame that was wrong with an error frame, and ends the
 // connection when there have been too many (contract 4.1).
 func (s *Session) Fail(code chat.Code, detail string) {
@@ -255,6 +276,9 @@ func (s *Session) tell(f contracts.Frame) {
 	s.params.Transport.Wake()
 }
 
+// Warn answers with an error frame what was refused, but is no wrong frame.
+func (s *Session) Warn(code chat.Code, detail string) { s.tell(contracts.ErrorFrame(code, detail)) }
+
 // pong records a client's answer to a ping.
 func (s *Session) pong() {
 	s.mu.Lock()
@@ -262,8 +286,19 @@ func (s *Session) pong() {
 	s.mu.Unlock()
 }
 
+// typingTimeout bounds how long a client's typing holds up what it sends after it.
+const typingTimeout = 5 * time.Second
+
+// Typing tells the others of a thread that the user is writing something. Its error
+// is an *chat.Error.
+func (s *Session) Typing(thread chat.ThreadID) error {
+	ctx, cancel := context.WithTimeout(s.reg.ctx, typingTimeout)
+	defer cancel()
+	return s.reg.chat.Typing(ctx, s.params.Caller, thread)
+}
+
 // Take does what a client frame asks for. Its error is an *chat.Error for
-// [Session.Fail].
+// [Session.Refuse].
 func (s *Session) Take(f contracts.ClientFrame) error {
 	switch f.Type {
 	case contracts.FrameClientAck:
@@ -272,6 +307,11 @@ func (s *Session) Take(f contracts.ClientFrame) error {
 		}
 	case contracts.FramePong:
 		s.pong()
+	case contracts.FrameTyping:
+		if f.Thread == (chat.ThreadID{}) {
+			return chat.Refuse(contracts.CodeInvalidFrame, "typing needs a thread_id")
+		}
+		return s.Typing(f.Thread)
 	}
 	return nil
 }
@@ -288,6 +328,9 @@ func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
 	defer s.mu.Unlock()
 	ok, fresh := s.declared.add(name, f, qos)
 	s.replays = s.replays || ok && fresh && f.Frames
+	if ok {
+		s.greeting.add(f)
+	}
 	return ok
 }
 
@@ -310,6 +353,7 @@ func (s *Session) Subscribed() {
 	s.inbox.subscribed = true
 	s.mu.Unlock()
 	s.params.Transport.Wake()
+	s.greet()
 }
 
 // Close ends the connection.
@@ -324,7 +368,7 @@ func (s *Session) End() {
 		return
 	}
 	s.ended = true
-	s.inbox = inbox{}
+	s.inbox, s.greeting = inbox{}, greeting{}
 	s.mu.Unlock()
 	last := s.reg.remove(s)
 

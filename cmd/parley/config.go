@@ -95,6 +95,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.IntVar(&s.live.Window, "ack-window", l.Window, "unacknowledged frames of one connection")
 	fs.DurationVar(&s.live.AckTimeout, "ack-timeout", l.AckTimeout, "how long that window may stay full")
 	fs.DurationVar(&s.live.PingInterval, "ping-interval", l.PingInterval, "between two pings of a JSON connection")
+	fs.DurationVar(&s.live.PresenceGrace, "presence-grace", l.PresenceGrace, "how long a user stays online without a connection")
 	fs.DurationVar(&s.live.KeepSubscriptions, "mqtt-session-expiry", l.KeepSubscriptions, "the longest that MQTT subscriptions outlive a connection")
 	if err := parse(fs, args, output); err != nil {
 		return settings{}, err
@@ -144,7 +145,7 @@ func (s *settings) check() error {
 		"max-page-size": int64(s.limits.PageSize), "max-pins": int64(s.limits.Pins), "edit-window": int64(s.limits.EditWindow), "idempotency-window": int64(s.limits.IdempotencyWindow),
 		"max-connections-per-user": int64(s.live.ConnectionsPerUser), "ack-window": int64(s.live.Window),
 		"ack-timeout": int64(s.live.AckTimeout), "ping-interval": int64(s.live.PingInterval),
-		"mqtt-session-expiry": int64(s.live.KeepSubscriptions),
+		"mqtt-session-expiry": int64(s.live.KeepSubscriptions), "presence-grace": int64(s.live.PresenceGrace),
 	} {
 		if n <= 0 {
 			return fmt.Errorf("--%s must be positive", name)

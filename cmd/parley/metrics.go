@@ -26,6 +26,9 @@ func newMetrics(sessions *session.Registry, b *broker.Broker) *prometheus.Regist
 			Name: "parley_receipts_dropped_total", Help: "Receipt frames not told to sessions too far behind.",
 		}, func() float64 { return float64(sessions.Stats().ReceiptsDropped) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "parley_mqtt_replies_dropped_total", Help: "Answers to publishes whose client does not read them.",
+		}, func() float64 { return float64(sessions.Stats().RepliesDropped) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "parley_mqtt_panics_total", Help: "MQTT connections ended by a panic of the protocol front.",
 		}, func() float64 { return float64(b.Panics()) }),
 	)

@@ -196,13 +196,13 @@ func (n *node) listen() error {
 func (n *node) assemble(verifier *token.Verifier) error {
 	n.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Online: n.online})
 	n.sessions = session.NewRegistry(session.Config{
-		Store: n.store, Bus: n.bus, Receipts: n.chat, Log: n.log, Limits: n.set.live,
+		Store: n.store, Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live,
 	})
 	n.broker = broker.New(broker.Config{
 		Sessions: n.sessions, Verifier: verifier, Log: n.log, AllowedOrigins: n.set.origins(),
 	})
 	err := n.broker.AddHook(hooks.New(hooks.Config{
-		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Verifier: verifier,
+		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Sender: n.chat, Verifier: verifier, Log: n.log,
 		MaxPacketBytes: broker.MaxPacketBytes, KeepSubscriptions: n.set.live.KeepSubscriptions,
 	}))
 	if err != nil {

@@ -15,14 +15,14 @@ import (
 // not collect the rest in memory.
 func TestBacklogToASmallWindow(t *testing.T) {
 	const (
-		threads    = 100
+		perThread  = 100
 		receiveMax = 10
 		size       = 2 << 10
 		// What the collector's goal may grow by, which is twice what lives: the
 		// backlog is 28 MB as frames.
 		goalGrowth = 24 << 20
 	)
-	perThread := bulk(100)
+	threads := bulk(100)
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	ann.bulk = true

@@ -40,6 +40,9 @@ type frame struct {
 	LastID         *string `json:"last_id"`
 	Replayed       int     `json:"replayed"`
 	Code           string  `json:"code"`
+	Status         string  `json:"status"`
+	LastSeenAt     *string `json:"last_seen_at"`
+	TTLMillis      int     `json:"ttl_ms"`
 
 	raw    []byte
 	topic  string // MQTT only
@@ -126,6 +129,14 @@ func (r *record) checkTopic(f frame) {
 	case "caught_up", "error", "prekeys_low":
 		if !strings.HasPrefix(f.topic, "v1/devices/") || !strings.HasSuffix(f.topic, "/frames") {
 			r.violate("a %s frame came on %s", f.T, f.topic)
+		}
+	case "presence":
+		if want := "v1/presence/" + f.UserID; f.topic != want || f.qos != 0 {
+			r.violate("a presence frame came on %s with QoS %d, want %s", f.topic, f.qos, want)
+		}
+	case "typing":
+		if want := "v1/threads/" + f.ThreadID + "/typing"; f.topic != want || f.qos != 0 {
+			r.violate("a typing frame came on %s with QoS %d, want %s", f.topic, f.qos, want)
 		}
 	default:
 		if want := "v1/threads/" + f.ThreadID + "/frames"; f.topic != want {

@@ -29,7 +29,7 @@ func seed(t testing.TB) uint64 {
 	return n
 }
 
-// Sizes of the hammer. On mongodb each is a tenth (see bulk), but the kills.
+// Sizes of the hammer. On mongodb most are a tenth (see bulk).
 const (
 	hammerSenders    = 8
 	hammerAtOnce     = 5      // backlog messages of one sender at a time
@@ -45,8 +45,8 @@ const (
 // and no receipt was ahead of its acknowledgement.
 func TestHammer(t *testing.T) {
 	h := newHammer(t, seed(t))
-	sent := make(chan struct{})
-	var sending, receiving sync.WaitGroup
+	sent, done := make(chan struct{}), make(chan struct{})
+	var sending, receiving, watching sync.WaitGroup
 	h.send(&sending, 1, bulk(hammerMessages)/hammerSenders, "x")
 	go func() { sending.Wait(); close(sent) }()
 
@@ -57,21 +57,23 @@ func TestHammer(t *testing.T) {
 		})
 	}
 	desk := &union{name: "the author's desk", user: h.desk.user}
-	receiving.Go(func() { h.hold(t, desk, sent) })
+	watching.Go(func() { h.hold(t, desk, done) })
 	receiving.Go(func() { h.askForReceipts(sent) })
 	h.killAgainAndAgain(t)
 	<-sent
 	receiving.Wait()
 
-	started := time.Now()
+	started, before := time.Now(), len(h.accepted)
 	h.send(&sending, hammerAtOnce, bulk(hammerBacklog)/hammerSenders/hammerAtOnce, "backlog")
 	sending.Wait()
-	t.Logf("%d messages of backlog written in %v", bulk(hammerBacklog), time.Since(started).Round(time.Millisecond))
+	t.Logf("%d messages of backlog written in %v", len(h.accepted)-before, time.Since(started).Round(time.Millisecond))
 	started = time.Now()
 	for i, p := range h.protocols {
 		receiving.Go(func() { h.stay(t, p, h.receivers[i], unions[i]) })
 	}
 	receiving.Wait()
+	close(done)
+	watching.Wait()
 	t.Logf("%d receivers had all of it after %v", len(unions), time.Since(started).Round(time.Millisecond))
 
 	final := historyOf(t, h.people[0], h.threads, unions...)
@@ -90,7 +92,7 @@ type hammer struct {
 	seed      uint64
 	srv       *server
 	people    []*device // the senders; they are never connected
-	desk      *device   // another device of the first sender: it gets receipts
+	desk      *device   // another device of the first sender: it gets receipts, of the first thread
 	protocols []protocol
 	receivers []*device
 	threads   []string
@@ -221,10 +223,10 @@ func (h *hammer) awaitAccepted(t *testing.T, n int) {
 }
 
 // connect connects as soon as there is a server.
-func (h *hammer) connect(t *testing.T, p protocol, d *device) *client {
+func (h *hammer) connect(t *testing.T, p protocol, d *device, filters ...string) *client {
 	t.Helper()
 	for deadline := time.Now().Add(2 * patience); ; {
-		c, err := p.connect(d, options{})
+		c, err := p.connect(d, options{filters: filters})
 		if err == nil {
 			return c
 		}
@@ -272,11 +274,11 @@ func (h *hammer) read(d *device, f frame) {
 	_, _ = d.call(context.Background(), http.MethodPost, "/v1/threads/"+f.ThreadID+"/read", map[string]any{"up_to_msg_id": f.ID})
 }
 
-// hold stays connected, whatever happens, until all is sent.
-func (h *hammer) hold(t *testing.T, seen *union, sent <-chan struct{}) {
+// hold keeps the desk connected, whatever happens, until all is done.
+func (h *hammer) hold(t *testing.T, seen *union, done <-chan struct{}) {
 	t.Helper()
 	for going := true; going; {
-		c := h.connect(t, jsonProtocol, h.desk)
+		c := h.connect(t, mqtt5TCP, h.desk, "v1/threads/"+h.threads[0]+"/frames")
 		if c == nil {
 			return
 		}
@@ -287,7 +289,7 @@ func (h *hammer) hold(t *testing.T, seen *union, sent <-chan struct{}) {
 		}()
 		select {
 		case <-lost:
-		case <-sent:
+		case <-done:
 			going = false
 		}
 		c.close()

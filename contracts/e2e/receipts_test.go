@@ -28,8 +28,11 @@ func TestReceiptsKeepTheirTimes(t *testing.T) {
 	bob.markRead(t, group.ID, sent[0].ID)
 	phone := mqtt5TCP.live(t, bob, options{})
 	eventually(t, "delivery of the rest", func() bool { return ann.stateOf(t, sent[3].ID, "bob") == "DELIVERED" })
-	if f := line.expect(t, "delivered"); !f.by("bob") || f.ID != sent[3].ID {
-		t.Errorf("after two reads that moved nothing Ann is told %s", f.raw)
+	for last := ""; last != sent[3].ID; { // it may come in two
+		f := line.expect(t, "delivered")
+		if last = f.ID; !f.by("bob") || (last != sent[2].ID && last != sent[3].ID) {
+			t.Fatalf("after two reads that moved nothing Ann is told %s", f.raw)
+		}
 	}
 	bob.markRead(t, group.ID, sent[2].ID)
 	phone.close()
@@ -42,7 +45,7 @@ func TestReceiptsKeepTheirTimes(t *testing.T) {
 		if i < 2 && asJSON(t, r) != asJSON(t, first) {
 			t.Errorf("message %d is %+v, it was %+v", i, r, first)
 		}
-		if i == 2 && (text(r.DeliveredAt) >= text(r.ReadAt) || text(r.DeliveredAt) <= text(first.ReadAt)) {
+		if i == 2 && (text(r.DeliveredAt) > text(r.ReadAt) || text(r.DeliveredAt) <= text(first.ReadAt)) {
 			t.Errorf("message 2 was delivered, then read: %+v", r)
 		}
 	}

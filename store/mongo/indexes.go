@@ -22,7 +22,7 @@ import (
 //	                    newest use of a sender's idempotency key         sender_key (unique)
 //	                    a device's message by client_seq                 client_seq (unique)
 //	                    messages whose time is up                        due (sparse)
-//	threads             a thread; up to where some threads are done      _id
+//	threads             a thread; up to where some are done, and members   _id
 //	stints              a user in a thread; threads of a user            _id (user/thread; a range)
 //	                    who was in a thread                              thread
 //	pairs               the 1:1 of two people                            _id (user/user)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -60,6 +61,44 @@ func prefixed(owner string) bson.D {
 func (s *Store) stintsOf(ctx context.Context, user chat.UserID) ([]stintsDoc, error) {
 	return findAll[stintsDoc](ctx, s.stints, prefixed(string(user)))
 }
+
+// Peers implements [chat.ThreadStore]: UserThreads, and one read of the members of
+// those the user is in.
+func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.UserID, error) {
+	lines, err := s.UserThreads(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var in []chat.ThreadID
+	for _, line := range lines {
+		if line.LeftSeq == 0 {
+			in = append(in, line.Thread)
+		}
+	}
+	var peers []chat.UserID
+	known := map[chat.UserID]bool{user: true}
+	for ids := range slices.Chunk(in, threadsAtOnce) {
+		docs, err := findAll[threadDoc](ctx, s.threads, d("_id", d("$in", ids)), options.Find().SetProjection(d("members.user", 1)))
+		if err != nil {
+			return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
+		}
+		for _, doc := range docs {
+			if most > 0 && len(doc.Members) > most {
+				continue
+			}
+			for _, m := range doc.Members {
+				if !known[m.User] {
+					known[m.User] = true
+					peers = append(peers, m.User)
+				}
+			}
+		}
+	}
+	return peers, nil
+}
+
+// threadsAtOnce is how many threads are asked for in one read.
+const threadsAtOnce = 500
 
 // settleAll sees to it that the changes of threads are done, each up to a seq.
 func (s *Store) settleAll(ctx context.Context, threads map[chat.ThreadID]chat.Seq) error {

@@ -134,6 +134,35 @@ func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 	return lines, err
 }
 
+// Peers implements [chat.ThreadStore]. It loads each of the user's threads.
+func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.UserID, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	var peers []chat.UserID
+	known := map[chat.UserID]bool{user: true}
+	err = v.scan(ctx, within(userThreadsPrefix(user)), false, func(key, value []byte) (bool, error) {
+		m, err := decodeMembership(value)
+		if err != nil || m.left != 0 {
+			return true, err
+		}
+		t, err := v.thread(threadAtEnd(key))
+		if err != nil || most > 0 && len(t.Participants) > most {
+			return true, err
+		}
+		for _, p := range t.Participants {
+			if !known[p.User] {
+				known[p.User] = true
+				peers = append(peers, p.User)
+			}
+		}
+		return true, nil
+	})
+	return peers, err
+}
+
 // UserThread implements [chat.ThreadStore].
 func (s *Store) UserThread(_ context.Context, user chat.UserID, thread chat.ThreadID) (chat.UserThread, error) {
 	v, err := s.state.view()

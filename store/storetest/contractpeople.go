@@ -146,6 +146,10 @@ func (p *player) setTitle(w wish) {
 
 func (p *player) block(w wish) {
 	c, user := p.caller(w), actors[w.other]
+	if w.a%2 == 0 { // of a 1:1, where it matters
+		pair := played1To1s[w.other%len(played1To1s)]
+		c.User, user = pair[w.b%2], pair[(w.b+1)%2]
+	}
 	code := when(c.User == user, chat.CodeInvalidRequest)
 	p.say("%s blocks %s: %q", c.User, user, code)
 	if !p.answered(p.node(w).Block(p.ctx(), c, user), code) {

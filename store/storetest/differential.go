@@ -44,6 +44,7 @@ func (m *model) askOddly(rt *rapid.T) {
 	_, _ = m.store.Thread(ctx, nowhere)
 	_, _ = m.store.UserThreads(ctx, user)
 	_, _ = m.store.UserThread(ctx, user, thread)
+	_, _ = m.store.Peers(ctx, user, int(after%4))
 	_, _ = m.store.ParticipantsAt(ctx, thread, before)
 	_, _ = m.store.Events(ctx, thread, after, before, chat.Limit{Count: 3, Bytes: 50})
 	_, _ = m.store.Messages(ctx, thread, chat.MessageRange{After: after, Before: before, Viewer: user, Count: 3})

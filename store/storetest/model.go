@@ -89,6 +89,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"compare at":    m.compareSeqAt,
 		"compare marks": m.compareMarks,
 		"compare lists": m.compareLists,
+		"compare peers": m.comparePeers,
 		"compare aside": m.compareAside,
 		"compare due":   m.compareExpired,
 	}

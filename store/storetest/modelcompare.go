@@ -121,6 +121,28 @@ func (m *model) compareLists(rt *rapid.T) {
 	}
 }
 
+// comparePeers compares who is in a thread with a user, and in one of a few people.
+func (m *model) comparePeers(rt *rapid.T) {
+	user := rapid.SampledFrom(people).Draw(rt, "user")
+	for _, most := range []int{0, 2} {
+		want := make(map[chat.UserID]bool)
+		for _, id := range m.threads {
+			t := m.state(id)
+			if _, in := t.Participant(user); !in || most > 0 && len(t.Participants) > most {
+				continue
+			}
+			for _, u := range t.Users() {
+				want[u] = u != user
+			}
+		}
+		maps.DeleteFunc(want, func(_ chat.UserID, peer bool) bool { return !peer })
+		got, err := m.store.Peers(rt.Context(), user, most)
+		if err != nil || !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(maps.Keys(want))) {
+			rt.Fatalf("Peers of %s in threads of %d = %v, %v; want %v", user, most, got, err, want)
+		}
+	}
+}
+
 func (m *model) compareUnread(rt *rapid.T, id chat.ThreadID, user chat.UserID) {
 	const most = 5
 	after := chat.Seq(rapid.Uint64Range(0, uint64(m.end(id))).Draw(rt, "after"))

@@ -16,6 +16,7 @@ var threadScenarios = []scenario{
 	{"what never was is not found", testAbsence},
 	{"the thread is its log replayed", testThreadFollowsLog},
 	{"a user's list has the threads it is and was in", testUserThreads},
+	{"a user's peers are who is in a thread with it now, each once", testPeers},
 	{"who comes back has joined at its return", testRejoin},
 	{"participants at any seq are those of that moment, with the stint it was in", testParticipantsAt},
 	{"ids that begin alike stay apart", testSimilarIDs},
@@ -175,6 +176,42 @@ func testUserThreads(t *testing.T, f *fixture) {
 		if one := f.userThread("ann", line.Thread); one != line {
 			t.Errorf("UserThread %+v differs from its line %+v", one, line)
 		}
+	}
+}
+
+func testPeers(t *testing.T, f *fixture) {
+	f.group("ann", "bob")
+	f.group("ann", "bob", "cid")
+	full := f.group("dan", "ann", "eve", "fay")
+	left := f.group("ann", "gus")
+	f.append(left, removal("ann", "ann"))
+	f.group("bob", "hal")
+	for _, tt := range []struct {
+		user chat.UserID
+		most int
+		want []chat.UserID
+	}{
+		{"ann", 0, []chat.UserID{"bob", "cid", "dan", "eve", "fay"}},
+		{"ann", 4, []chat.UserID{"bob", "cid", "dan", "eve", "fay"}},
+		{"ann", 3, []chat.UserID{"bob", "cid"}},
+		{"ann", 1, nil},
+		{"gus", 0, nil},
+		{"nobody", 0, nil},
+	} {
+		f.wantPeers(t, tt.user, tt.most, tt.want...)
+	}
+	f.append(full, removal("fay", "fay"), addition("gus"))
+	f.wantPeers(t, "ann", 0, "bob", "cid", "dan", "eve", "gus")
+	f.wantPeers(t, "gus", 0, "ann", "dan", "eve")
+	f.wantPeers(t, "fay", 0)
+}
+
+func (f *fixture) wantPeers(t *testing.T, user chat.UserID, most int, want ...chat.UserID) {
+	t.Helper()
+	got, err := f.store.Peers(t.Context(), user, most)
+	slices.Sort(got)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("Peers of %s in threads of at most %d = %v, %v; want %v", user, most, got, err, want)
 	}
 }
 

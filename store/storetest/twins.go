@@ -96,6 +96,10 @@ func (w *twins) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 	return ask(w, "UserThreads", func(s chat.Store) ([]chat.UserThread, error) { return s.UserThreads(ctx, user) }, byThread)
 }
 
+func (w *twins) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.UserID, error) {
+	return ask(w, "Peers", func(s chat.Store) ([]chat.UserID, error) { return s.Peers(ctx, user, most) }, inOrder(cmp.Compare[chat.UserID]))
+}
+
 func (w *twins) UserThread(ctx context.Context, user chat.UserID, thread chat.ThreadID) (chat.UserThread, error) {
 	return ask(w, "UserThread", func(s chat.Store) (chat.UserThread, error) { return s.UserThread(ctx, user, thread) }, asIs)
 }
@@ -114,6 +118,10 @@ func (w *twins) Append(ctx context.Context, head chat.Head, events []chat.Event)
 		return answer[int, string]{n, errorKind(err)}, nil
 	}, asIs)
 	return n.first, refused[0]
+}
+
+func (w *twins) SentBefore(ctx context.Context, e chat.Event) error {
+	return do(w, "SentBefore", func(s chat.Store) error { return s.SentBefore(ctx, e) })
 }
 
 func (w *twins) Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error) {

@@ -1,0 +1,132 @@
+package session
+
+import (
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// ephemeralQueue holds typing and presence frames that a session has still to be
+// told of. A newer one about the same replaces the older.
+type ephemeralQueue struct {
+	index   map[ephemeralKey]int
+	waiting []ephemeral
+}
+
+// ephemeralKey says what a frame is about: a user's presence, or its typing in a
+// thread.
+type ephemeralKey struct {
+	topic contracts.Topic
+	user  chat.UserID
+}
+
+type ephemeral struct {
+	ephemeralKey
+
+	frame contracts.Frame
+	at    time.Time
+}
+
+// maxEphemera bounds how many wait. Beyond it new ones are dropped: nothing of them
+// is promised.
+const maxEphemera = 1024
+
+func (q *ephemeralQueue) put(e ephemeral) {
+	if i, waits := q.index[e.ephemeralKey]; waits {
+		q.waiting[i] = e
+		return
+	}
+	if len(q.waiting) >= maxEphemera {
+		return
+	}
+	if q.index == nil {
+		q.index = make(map[ephemeralKey]int)
+	}
+	q.index[e.ephemeralKey] = len(q.waiting)
+	q.waiting = append(q.waiting, e)
+}
+
+// take empties the queue.
+func (q *ephemeralQueue) take() []ephemeral {
+	taken := q.waiting
+	*q = ephemeralQueue{}
+	return taken
+}
+
+// handleTyping leaves a typing frame with the sessions of the others.
+func (r *Registry) handleTyping(audience []chat.UserID, t chat.Typing) {
+	e := ephemeral{
+		ephemeralKey: ephemeralKey{contracts.Topic{Kind: contracts.TopicThreadTyping, Thread: t.Thread}, t.User},
+		frame:        contracts.TypingFrame(t), at: r.now(),
+	}
+	for _, user := range audience {
+		for _, s := range r.of(user) {
+			s.hint(e)
+		}
+	}
+}
+
+// handlePresence leaves a presence frame with the sessions of who may know.
+func (r *Registry) handlePresence(audience []chat.UserID, p chat.Presence) {
+	var e ephemeral
+	for _, user := range audience {
+		for _, s := range r.of(user) {
+			if e.frame == nil {
+				e = presenceOf(p, r.now())
+			}
+			s.hint(e)
+		}
+	}
+}
+
+func presenceOf(p chat.Presence, at time.Time) ephemeral {
+	return ephemeral{
+		ephemeralKey: ephemeralKey{contracts.Topic{Kind: contracts.TopicPresence, User: p.User}, p.User},
+		frame:        contracts.PresenceFrame(p), at: at,
+	}
+}
+
+// hint queues a frame that may be lost.
+func (s *Session) hint(e ephemeral) {
+	s.mu.Lock()
+	wanted := !s.ended && s.interest.ephemeral(e.topic)
+	if wanted {
+		s.inbox.ephemera.put(e)
+	}
+	s.mu.Unlock()
+	if wanted {
+		s.params.Transport.Wake()
+	}
+}
+
+// ephemeral tells whether a typing or presence topic is wanted.
+func (i *interest) ephemeral(topic contracts.Topic) bool {
+	if topic.Kind == contracts.TopicPresence {
+		return i.presence(topic.User)
+	}
+	return i.typing(topic.Thread)
+}
+
+// holdsEphemera reports whether they wait: a JSON client is told of the past before
+// it is told who is there. The pump asks.
+func (s *Session) holdsEphemera() bool {
+	return s.params.SubscribesAll && (s.pump.catching || !s.pump.settled)
+}
+
+// sendEphemera sends what is still worth it; it gives back what the batch had no
+// room for.
+func (s *Session) sendEphemera(b Batch, waiting []ephemeral) []ephemeral {
+	for len(waiting) > 0 && b.Room() {
+		e := waiting[0]
+		waiting = waiting[1:]
+		stale := e.topic.Kind == contracts.TopicThreadTyping && s.reg.now().Sub(e.at) >= contracts.TypingTTL
+		if !stale && s.pump.interest.ephemeral(e.topic) {
+			s.putUnacknowledged(b, e.frame, e.topic)
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	return waiting
+}

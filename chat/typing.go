@@ -1,0 +1,37 @@
+package chat
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// TypingInterval is how often at most a user's typing in one thread is forwarded;
+// what comes faster is dropped (contract 4.4).
+const TypingInterval = 3 * time.Second
+
+// Typing tells the other participants that the caller is writing something, but for
+// those whom it blocks. Nothing of it is stored.
+func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
+	if err := c.need(ScopeWrite); err != nil {
+		return err
+	}
+	if _, err := s.standing(ctx, c.User, id); err != nil {
+		return err
+	}
+	if !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
+		return nil
+	}
+	t, err := s.thread(ctx, id)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(t.Users(), func(u UserID) bool { return u == c.User })
+	if others, err = s.withoutBlocked(ctx, c.User, others); err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		s.bus.Publish(Notice{Audience: others, Typing: &Typing{Thread: id, User: c.User}})
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+)
+
+// withEphemera subscribes typing and presence besides what a client has anyway.
+func withEphemera(d *device) options {
+	return options{filters: append(options{}.topics(d), "v1/threads/+/typing", "v1/presence/+")}
+}
+
+// presences lists what was told of a user, in order.
+func (r *record) presences(user string) (told []string) {
+	for _, f := range r.all() {
+		if f.T == "presence" && f.UserID == user {
+			told = append(told, f.Status)
+		}
+	}
+	return told
+}
+
+func (r *record) untilPresence(t testing.TB, user, status string) frame {
+	t.Helper()
+	return r.until(t, user+" "+status, func(f frame) bool { return f.T == "presence" && f.UserID == user && f.Status == status })
+}
+
+// Online with the first device, offline a while after the last one went; nobody
+// learns of it but who shares a thread and is not blocked.
+func TestPresenceFrames(t *testing.T) {
+	s := startServer(t, "--presence-grace", "100ms")
+	for _, p := range oneOfEach {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			name := func(who string) string { return who + "-" + p.name }
+			ann, bob, eve, zoe := s.device(t, name("ann"), "a"), s.device(t, name("bob"), "b"), s.device(t, name("eve"), "e"), s.device(t, name("zoe"), "z")
+			tablet := s.device(t, bob.user, "tablet")
+			group := bob.createGroup(t, ann.user, eve.user)
+			bob.block(t, eve.user)
+			watch, blocked, stranger := p.live(t, ann, withEphemera(ann)), p.live(t, eve, withEphemera(eve)), p.live(t, zoe, withEphemera(zoe))
+			first, second := p.live(t, bob, options{}), p.live(t, tablet, options{})
+			watch.untilPresence(t, bob.user, "online")
+			first.close()
+			second.drop()
+			gone := watch.untilPresence(t, bob.user, "offline")
+			if gone.LastSeenAt == nil || text(gone.LastSeenAt) != text(ann.presenceOf(t, bob.user).LastSeenAt) {
+				t.Errorf("offline came as %s, REST says %+v", gone.raw, ann.presenceOf(t, bob.user))
+			}
+			if told := watch.presences(bob.user); len(told) != 2 {
+				t.Errorf("Ann was told %v of two devices that came and went", told)
+			}
+			mark := ann.send(t, group.ID, "mark")
+			blocked.untilMessage(t, mark.ID)
+			stranger.untilMessage(t, zoe.sendFrom(t, "other").ID)
+			if a, b := blocked.presences(bob.user), stranger.presences(bob.user); len(a)+len(b) > 0 {
+				t.Errorf("whom Bob blocks was told %v, a stranger %v", a, b)
+			}
+		})
+	}
+}
+
+// sendFrom sends into a new group of the user's, from another device.
+func (d *device) sendFrom(t testing.TB, id string) message {
+	t.Helper()
+	other := d.srv.device(t, d.user, id)
+	return other.send(t, other.createGroup(t).ID, "mark")
+}
+
+// Who connects is told who is there: on JSON behind caught_up, on MQTT behind the
+// SUBACK.
+func TestPresentStateOfOthers(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	people, pairs := map[string]*device{}, map[string]thread{}
+	for _, who := range []string{"bob", "cid", "dan", "eve"} {
+		people[who] = s.device(t, who, "d")
+		if who != "eve" {
+			pairs[who] = ann.createOneToOne(t, who)
+		}
+	}
+	crowd := make([]string, 32)
+	for i := range crowd {
+		crowd[i] = fmt.Sprint("crowd-", i)
+	}
+	ann.createGroup(t, append(crowd, "eve")...) // 34 people
+	people["cid"].block(t, ann.user)
+	jsonProtocol.live(t, people["bob"], options{})
+	jsonProtocol.live(t, people["cid"], options{})
+	jsonProtocol.live(t, people["eve"], options{})
+	for _, p := range protocols {
+		d := s.device(t, ann.user, "dev-"+p.name)
+		line := p.live(t, d, withEphemera(d))
+		if p.name == "JSON" { // live has passed over what came before caught_up
+			line.untilPresence(t, "bob", "online")
+		}
+		eventually(t, "Bob's presence", func() bool { return len(line.presences("bob")) > 0 })
+		mark := people["bob"].send(t, pairs["bob"].ID, "mark")
+		line.untilMessage(t, mark.ID)
+		if told := len(line.presences("cid")) + len(line.presences("dan")) + len(line.presences("eve")); told > 0 {
+			t.Errorf("%s: besides Bob Ann was told %v", p.name, line.all())
+		}
+		line.close()
+	}
+	for _, version := range []byte{mqtt311, mqtt5} {
+		r := dialRaw(t, s, version)
+		r.accepted(t, helloOf(ann))
+		for i, want := range []struct{ user, status string }{{"dan", "offline"}, {"bob", "online"}, {"cid", "offline"}, {"eve", "online"}, {"ann", "online"}} {
+			if codes := r.subscribe(t, uint16(i+1), 0, "v1/presence/"+want.user); codes[0] != 0 {
+				t.Fatalf("SUBACK %#x for %s", codes, want.user)
+			}
+			d := r.deliver(t)
+			f, _ := newRecord().add(d.payload, d.topic, d.qos, func(frame) {})
+			if f.T != "presence" || f.UserID != want.user || f.Status != want.status || d.topic != "v1/presence/"+want.user {
+				t.Errorf("right after subscribing %s came %s on %s", want.user, d.payload, d.topic)
+			}
+		}
+		for _, user := range []string{"stranger", "Never_Heard-of"} {
+			want := byte(0x87)
+			if version == mqtt311 {
+				want = 0x80
+			}
+			if codes := r.subscribe(t, 9, 0, "v1/presence/"+user); codes[0] != want {
+				t.Errorf("SUBACK %#x for a stranger", codes)
+			}
+		}
+		r.ping(t)
+	}
+}
+
+// Typing goes to the other participants, whatever they and the writer speak; at most
+// once in 3 s, to nobody's own device, nowhere for who is not in.
+func TestTyping(t *testing.T) {
+	s := startServer(t)
+	ann, phone := s.device(t, "ann", "a"), s.device(t, "ann", "phone")
+	own := jsonProtocol.live(t, phone, options{})
+	for i, from := range []string{"JSON", "MQTT5", "MQTT5 with a frame", "MQTT311"} {
+		t.Run(from, func(t *testing.T) {
+			group := ann.createGroup(t, "bob", "cid", "dan")
+			var lines []*client
+			for j, p := range oneOfEach {
+				d := s.device(t, []string{"bob", "cid", "dan"}[j], fmt.Sprint("d", i))
+				lines = append(lines, p.live(t, d, withEphemera(d)))
+			}
+			for range 4 {
+				ann.typeBy(t, from, group.ID)
+			}
+			mark := phone.send(t, group.ID, "mark")
+			for j, line := range lines {
+				f := line.untilType(t, "typing")
+				if f.UserID != "ann" || f.ThreadID != group.ID || f.TTLMillis != 5000 {
+					t.Errorf("%s got %s", oneOfEach[j].name, f.raw)
+				}
+				line.untilMessage(t, mark.ID)
+				if n := line.count("typing"); n != 1 {
+					t.Errorf("%s got %d typing frames", oneOfEach[j].name, n)
+				}
+			}
+			own.until(t, "the thread", func(f frame) bool { return f.ThreadID == group.ID })
+		})
+	}
+	if n := own.count("typing"); n > 0 {
+		t.Errorf("Ann's other device got %d typing frames", n)
+	}
+}
+
+func (r *record) count(kind string) (n int) {
+	for _, f := range r.all() {
+		if f.T == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// typeBy says on a connection of its own that the user is typing, and sees that the
+// server has taken it.
+func (d *device) typeBy(t testing.TB, from, thread string) {
+	t.Helper()
+	topic, payload := "v1/threads/"+thread+"/typing", ""
+	switch from {
+	case "JSON":
+		conn := d.dialJSON(t)
+		defer conn.CloseNow()
+		if err := wsjson.Write(t.Context(), conn, map[string]any{"t": "typing", "thread_id": thread}); err != nil {
+			t.Fatal(err)
+		}
+		if err := wsjson.Write(t.Context(), conn, map[string]any{"t": "what"}); err != nil { // an error frame says that typing was handled
+			t.Fatal(err)
+		}
+		for {
+			var f frame
+			if err := wsjson.Read(t.Context(), conn, &f); err != nil {
+				t.Fatal(err)
+			}
+			if f.T == "error" {
+				return
+			}
+		}
+	case "MQTT5 with a frame":
+		payload = `{"t":"typing","thread_id":"` + thread + `"}`
+	}
+	r := dialRaw(t, d.srv, map[bool]byte{true: mqtt311, false: mqtt5}[from == "MQTT311"])
+	defer r.Close()
+	r.accepted(t, helloOf(d))
+	r.publish(t, 0, 0, topic, payload)
+	r.publish(t, 3, 1, topic, payload)
+	if got := r.answered(t); got.closed || got.code != 0 {
+		t.Errorf("typing was answered with %+v", got)
+	}
+}
+
+func (d *device) dialJSON(t testing.TB) *websocket.Conn {
+	t.Helper()
+	conn, _, err := websocket.Dial(t.Context(), d.realtimeURL("ws", ""), &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: http.Header{"Authorization": {"Bearer " + d.token}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// Typing where one is not: an error frame, which is no wrong frame; PUBACK 0x87.
+func TestTypingElsewhere(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	foreign := bob.createGroup(t)
+	line := jsonProtocol.live(t, bob, options{})
+	conn := ann.dialJSON(t)
+	defer conn.CloseNow()
+	for range 12 {
+		if err := wsjson.Write(t.Context(), conn, map[string]any{"t": "typing", "thread_id": foreign.ID}); err != nil {
+			t.Fatal(err)
+		}
+		for f := (frame{}); f.T != "error"; {
+			if err := wsjson.Read(t.Context(), conn, &f); err != nil {
+				t.Fatal(err)
+			}
+			if f.T == "error" && f.Code != "not_a_participant" {
+				t.Fatalf("the error is %+v", f)
+			}
+		}
+	}
+	topic := "v1/threads/" + foreign.ID + "/typing"
+	if got := ann.publishOne(t, topic, ""); got.code != 0x87 || got.reason != "not_a_participant" {
+		t.Errorf("MQTT 5: %+v", got)
+	}
+	r := dialRaw(t, s, mqtt311)
+	r.accepted(t, helloOf(ann))
+	r.publish(t, 0, 0, topic, "")
+	r.ping(t) // ignored
+	r.publish(t, 1, 1, topic, "")
+	if got := r.answered(t); !got.closed {
+		t.Errorf("MQTT 3.1.1: %+v", got)
+	}
+	line.untilMessage(t, bob.sendFrom(t, "other").ID)
+	if n := line.count("typing"); n > 0 {
+		t.Errorf("Bob was told %d times that a stranger is typing", n)
+	}
+}
