@@ -277,8 +277,11 @@ func (c *mqttConn) PubackLater(id uint16, size int, await func() (reason byte, t
 	c.pubacks.addLater(id, size, await)
 }
 
-// SetKeepAlive implements hooks.Conn.
-func (c *mqttConn) SetKeepAlive(d time.Duration) { c.keepalive = d + d/2 }
+// SetKeepAlive implements hooks.Conn. The time to CONNECT ends here.
+func (c *mqttConn) SetKeepAlive(d time.Duration) {
+	c.keepalive = d + d/2
+	_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
+}
 
 // Bind implements hooks.Conn.
 func (c *mqttConn) Bind(s *session.Session) { c.sess.Store(s) }
