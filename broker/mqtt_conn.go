@@ -212,6 +212,8 @@ func (c *mqttConn) refuse(err error) error {
 		reason = reasonQoSUnsupported
 	case errors.Is(err, errRetain):
 		reason = reasonRetainUnsupported
+	case errors.Is(err, errTopicName):
+		reason = reasonTopicName
 	case errors.Is(err, errSubscriptionID):
 		reason = reasonNoSubscriptionIDs
 	case errors.Is(err, os.ErrDeadlineExceeded):
