@@ -62,19 +62,14 @@ func guarded(t testing.TB, stream []byte) (passed [][]byte, v5 bool) {
 	socket := &wire{in: bytes.NewReader(stream)}
 	c := newMQTTConn(socket, Offer{})
 	defer c.linger() // as the broker does; it waits for the writing goroutine
-	p := make([]byte, 2*MaxPacketBytes)
-	for {
-		n, err := c.Read(p)
-		if socket.asked > readChunk {
-			t.Fatalf("the guard made room for %d bytes before they came", socket.asked)
+	c.serve(func(c *mqttConn) bool {
+		if spare := cap(c.packet); spare > 2*len(c.packet)+readChunk {
+			t.Fatalf("a packet of %d bytes keeps %d more", len(c.packet), spare)
 		}
+		packet, err := io.ReadAll(c)
 		if err != nil {
-			return passed, c.v5
+			t.Fatal(err)
 		}
-		if spare := cap(c.packet); spare > 2*n+readChunk {
-			t.Fatalf("a packet of %d bytes keeps %d more", n, spare)
-		}
-		packet := bytes.Clone(p[:n])
 		if len(passed) == 0 {
 			pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connect}}
 			if _, body, _ := split(packet); pk.ConnectDecode(body) == nil {
@@ -82,7 +77,12 @@ func guarded(t testing.TB, stream []byte) (passed [][]byte, v5 bool) {
 			}
 		}
 		passed = append(passed, packet)
+		return true
+	})
+	if socket.asked > readChunk {
+		t.Fatalf("the guard made room for %d bytes before they came", socket.asked)
 	}
+	return passed, c.v5
 }
 
 // split is the first packet of a stream by MQTT's own rule (MQTT 5, 2.1), its
@@ -187,7 +187,7 @@ func TestKeepAliveBeginsWithTheConnect(t *testing.T) {
 	socket := &wire{in: bytes.NewReader(connect)}
 	c := newMQTTConn(socket, Offer{})
 	defer c.linger()
-	if _, err := c.Read(make([]byte, MaxPacketBytes)); err != nil {
+	if err := c.next(); err != nil {
 		t.Fatal(err)
 	}
 	const keepalive = 10 * time.Minute
