@@ -8,7 +8,7 @@ import (
 )
 
 // MarkRead records that the caller has read a thread up to a message and tells
-// the other participants. It never moves backwards: an older message is accepted
+// the other participants who see that message. It never moves backwards: an older message is accepted
 // and changes nothing (contract 3.2).
 func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo MessageID) error {
 	if err := c.need(ScopeWrite); err != nil {
@@ -39,7 +39,7 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
 		return nil
 	}
-	s.bus.Publish(Notice{Audience: t.Users(), Receipt: &Receipt{Mark: mark, Device: c.Device}})
+	s.bus.Publish(Notice{Audience: t.whoSee(message), Receipt: &Receipt{Mark: mark, Device: c.Device}})
 	return nil
 }
 
