@@ -25,12 +25,12 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	if message.Thread != id || !line.Sees(message.Seq) || !message.VisibleTo(c.User) {
 		return Refuse(CodeMessageNotFound, "no such message in this thread")
 	}
-	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.receivedSeq(c.User), Message: upTo, At: s.markTime()}
-	_, moved, err := s.store.PutMark(ctx, mark)
-	if err != nil {
+	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
+	moved, err := s.putRead(ctx, &mark, message)
+	switch {
+	case err != nil:
 		return Unavailable("store the receipt", err)
-	}
-	if !moved {
+	case !moved:
 		return nil
 	}
 	t, err := s.thread(ctx, id)
@@ -71,6 +71,9 @@ func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientRec
 	marks, err := s.store.MarksAt(ctx, message.Thread, from, users)
 	if err != nil {
 		return nil, Unavailable("load the receipts", err)
+	}
+	if err := s.addReadAlone(ctx, message, marks); err != nil {
+		return nil, err
 	}
 	now := s.now()
 	receipts := make([]RecipientReceipt, len(marks))
