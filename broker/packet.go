@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/parleyhq/parley/broker/session"
@@ -28,6 +29,7 @@ const (
 	reasonNotAuthorized  = 0x87
 	reasonShuttingDown   = 0x8B
 	reasonTakenOver      = 0x8E
+	reasonTopicName      = 0x90
 	reasonPacketTooLarge = 0x95
 	reasonQuotaExceeded  = 0x97
 	reasonQoSUnsupported = 0x9B
@@ -43,6 +45,7 @@ var (
 	errTooLarge  = errors.New("packet too large")
 	errQoS2      = errors.New("publish with QoS 2")
 	errRetain    = errors.New("publish with retain")
+	errTopicName = errors.New("publish to a wildcard")
 
 	errSubscriptionID = errors.New("subscription identifiers are not available")
 )
@@ -78,13 +81,17 @@ func checkPacket(kind, flags byte, body []byte, v5 bool) error {
 type reader struct {
 	rest []byte
 	bad  bool
-	// subscriptionID is set by a property of that name.
-	subscriptionID bool
+	// subscriptionID is set by a property of that name, doubled by one that comes
+	// twice.
+	subscriptionID, doubled bool
 }
 
 func (r *reader) done(ok bool) error {
-	if r.bad || !ok || len(r.rest) > 0 {
+	switch {
+	case r.bad, !ok, len(r.rest) > 0:
 		return errMalformed
+	case r.doubled:
+		return errProtocol
 	}
 	return nil
 }
@@ -138,8 +145,14 @@ func (r *reader) varint() int {
 // properties checks a property list (MQTT 5, 2.2.2).
 func (r *reader) properties() {
 	p := reader{rest: r.skip(r.varint())}
+	seen := uint64(0) // bit by bit: none has a higher number than 0x2A
 	for len(p.rest) > 0 && !r.bad && !p.bad {
-		switch p.varint() {
+		id := p.varint()
+		if bit := uint64(1) << id; id != propertyUser {
+			r.doubled = r.doubled || seen&bit != 0
+			seen |= bit
+		}
+		switch id {
 		case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
 			p.skip(1)
 		case 0x13, 0x22, 0x23: // two bytes
@@ -157,7 +170,7 @@ func (r *reader) properties() {
 			p.binary()
 		case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: // a string
 			p.text()
-		case 0x26: // a user property
+		case propertyUser:
 			p.text()
 			p.text()
 		default:
@@ -212,10 +225,12 @@ func (r *reader) publish(flags byte, v5 bool) error {
 	}
 	r.rest = nil // the payload
 	switch {
-	case qos == 3:
+	case qos == 3, r.bad:
 		return errMalformed
-	case r.bad:
-		return errMalformed
+	case r.doubled:
+		return errProtocol
+	case strings.ContainsAny(topic, "+#"):
+		return errTopicName
 	case qos == 2:
 		return errQoS2
 	case v5 && flags&1 != 0: // a 3.1.1 client was not told; there it is ignored
@@ -243,10 +258,13 @@ func (r *reader) filters(kind, flags byte, v5 bool) error {
 			}
 		}
 	}
-	if err := r.done(flags == 2 && n > 0); err != nil {
+	if err := r.done(flags == 2); err != nil {
 		return err
 	}
-	if r.subscriptionID {
+	switch {
+	case n == 0: // MQTT 5, 3.8.3 and 3.10.3
+		return errProtocol
+	case r.subscriptionID:
 		return errSubscriptionID
 	}
 	return nil
@@ -276,11 +294,12 @@ func appendPuback(dst []byte, id uint16, reason byte, text string) []byte {
 	return append(dst, properties...)
 }
 
-// Properties of the packets we write (MQTT 5, 2.2.2.2).
+// Properties by name (MQTT 5, 2.2.2.2).
 const (
 	propertyContentType     = 0x03
 	propertyCorrelationData = 0x09
 	propertyReasonString    = 0x1F
+	propertyUser            = 0x26 // may come more than once
 )
 
 func appendTextProperty[T ~string | ~[]byte](dst []byte, property byte, value T) []byte {

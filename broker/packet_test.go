@@ -111,7 +111,7 @@ func TestGuardRefusesIncompletePackets(t *testing.T) {
 			kind, whole := pk.FixedHeader.Type, encoded(t, pk)
 			for cut := range whole {
 				short := whole[:cut]
-				if kind == packets.Subscribe && wholeSubscribe(short, version) {
+				if kind == packets.Subscribe && completeSubscribe(short, version) {
 					continue
 				}
 				if err := checkPacket(kind, flagsOf(kind, 0), short, version == 5); !errors.Is(err, errMalformed) {
@@ -128,9 +128,11 @@ func TestGuardRefusesIncompletePackets(t *testing.T) {
 	}
 }
 
-// wholeSubscribe recognises the cut that leaves the first filter alone.
-func wholeSubscribe(b []byte, version byte) bool {
-	return len(b) == 2+int(version-4)+2+len("v1/threads/+/frames")+1
+// completeSubscribe recognises the cuts that leave the first filter alone, or none,
+// which is malformed in no part.
+func completeSubscribe(b []byte, version byte) bool {
+	none := 2 + int(version-4)
+	return len(b) == none || len(b) == none+2+len("v1/threads/+/frames")+1
 }
 
 func TestGuardRefusesWhatIsOutOfPlace(t *testing.T) {
@@ -150,13 +152,28 @@ func TestGuardRefusesWhatIsOutOfPlace(t *testing.T) {
 		{"a $SYS topic", packetPublish, 2, append(topic("$SYS/x"), 0, 1), errReservedTopic},
 		{"a NUL in a topic", packetPublish, 0, topic("v1/\x00"), errMalformed},
 		{"bad UTF-8 in a topic", packetPublish, 0, topic("v1/\xff"), errMalformed},
-		{"no filter", packetSubscribe, 2, []byte{0, 1}, errMalformed},
+		{"no filter", packetSubscribe, 2, []byte{0, 1}, errProtocol},
+		{"no filter to unsubscribe", packetUnsubscribe, 2, []byte{0, 1}, errProtocol},
+		{"+ in a topic", packetPublish, 0, topic("v1/+/x"), errTopicName},
+		{"# in a topic", packetPublish, 2, append(topic("v1/#"), 0, 1), errTopicName},
 		{"QoS 3 in a filter", packetSubscribe, 2, append(append([]byte{0, 1}, topic("a")...), 3), errMalformed},
 		{"a PINGREQ with a body", packetPingreq, 0, []byte{1}, errMalformed},
 	} {
 		if err := checkPacket(c.kind, c.flags, c.body, false); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.what, err, c.want)
 		}
+	}
+}
+
+// All properties but the user's own come once.
+func TestGuardRefusesPropertiesThatComeTwice(t *testing.T) {
+	body := func(list ...byte) []byte { return append([]byte{0, 1, 'x', byte(len(list))}, list...) }
+	user := []byte{0x26, 0, 1, 'k', 0, 1, 'v'}
+	if err := checkPacket(packetPublish, 0, body(append(user, user...)...), true); err != nil {
+		t.Errorf("two user properties: %v", err)
+	}
+	if err := checkPacket(packetPublish, 0, body(0x01, 1, 0x03, 0, 0, 0x01, 1), true); !errors.Is(err, errProtocol) {
+		t.Errorf("a property twice: %v, want %v", err, errProtocol)
 	}
 }
 
@@ -197,22 +214,6 @@ func TestFrontPanicsOnTruncatedSubscribe(t *testing.T) {
 		}
 	}()
 	decode(packets.Subscribe, 2, bytes.Clone(body), true)
-}
-
-// What the guard lets pass never makes the front's decoders panic.
-func FuzzGuard(f *testing.F) {
-	for _, version := range []byte{4, 5} {
-		for _, pk := range []packets.Packet{connectPacket(version), publishPacket(version, 1), subscribePacket(version)} {
-			f.Add(pk.FixedHeader.Type, flagsOf(pk.FixedHeader.Type, 1), encoded(f, pk), version == 5)
-		}
-	}
-	f.Add(byte(packetPuback), byte(0), []byte{0, 1, 0}, true)
-	f.Add(byte(packetDisconnect), byte(0), []byte{0, 5, 0x11, 0, 0, 0, 9}, true)
-	f.Fuzz(func(_ *testing.T, kind, flags byte, body []byte, v5 bool) {
-		if checkPacket(kind&0xF, flags&0xF, body, v5) == nil {
-			decode(kind&0xF, flags&0xF, bytes.Clone(body), v5)
-		}
-	})
 }
 
 // A delivery is what the front's decoder makes of it.
