@@ -15,14 +15,13 @@ import (
 // not collect the rest in memory.
 func TestBacklogToASmallWindow(t *testing.T) {
 	const (
-		perThread  = 100
 		receiveMax = 10
 		size       = 2 << 10
 		// What the collector's goal may grow by, which is twice what lives: the
 		// backlog is 28 MB as frames.
 		goalGrowth = 24 << 20
 	)
-	threads := bulk(100)
+	threads, perThread := bulk(100), bulk(100)
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	ann.bulk = true
