@@ -64,7 +64,11 @@ fmt: $(BIN)/golangci-lint ## format the code
 	$(BIN)/gofumpt -w .
 
 .PHONY: bench
-bench: ## every benchmark, with allocations
+bench: ## load on a real server, side by side with mosquitto if installed: a Markdown table, in under 10 minutes
+	@deploy/bench/run.sh
+
+.PHONY: bench-go
+bench-go: ## every benchmark in the code, with allocations
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 .PHONY: fuzz

@@ -26,6 +26,7 @@ const maxFileLines = 700
 // listedPackage is what `go list -json` tells of one package of this module.
 type listedPackage struct {
 	ImportPath  string
+	Name        string
 	Dir         string
 	Doc         string
 	GoFiles     []string
@@ -189,7 +190,7 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 			continue
 		}
 		want := "Package " + filepath.Base(p.ImportPath)
-		if within(p.rel(), "cmd") {
+		if p.Name == "main" {
 			want = "Command " + filepath.Base(p.ImportPath)
 		}
 		if !strings.HasPrefix(p.Doc, want) {

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -41,6 +40,7 @@ type Broker struct {
 	server   *mqtt.Server
 	upgrader *upgrader
 	panics   atomic.Int64
+	fronts   sync.Pool // of *front
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -85,7 +85,7 @@ func newServer(cfg Config) *mqtt.Server {
 	return mqtt.New(&mqtt.Options{
 		Capabilities:            caps,
 		Logger:                  slog.New(slog.DiscardHandler), // what goes wrong for a client is told to the client
-		ClientNetReadBufferSize: 512,
+		ClientNetReadBufferSize: 16,                            // the guard has read the packet already
 		SysTopicResendInterval:  1 << 30,
 	})
 }
@@ -150,24 +150,12 @@ func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 		return
 	}
 	defer b.leave(c)
-	b.establish(c)
+	c.serve(b.take)
 	c.linger()
 	if s := c.Session(); s != nil {
 		s.End()
 	}
 	c.pubacks.wait()
-}
-
-// establish hands the connection to the protocol front. A panic there ends this
-// connection and no other.
-func (b *Broker) establish(c *mqttConn) {
-	defer func() {
-		if p := recover(); p != nil {
-			b.panics.Add(1)
-			b.cfg.Log.Error("an MQTT connection panicked", "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	_ = b.server.EstablishConnection("parley", c) // the client was told, and it is over
 }
 
 // serveJSON runs one JSON connection to its end.

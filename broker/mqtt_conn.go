@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -25,14 +26,16 @@ type mqttConn struct {
 
 	// The reader's.
 	packet    []byte // what the front has not taken yet of the present packet
+	attaching bool   // the packet is the CONNECT
 	header    [maxPublishHeader]byte
 	connected bool
 	keepalive time.Duration
 	answer    []byte // reason codes of the SUBACK or UNSUBACK being made
-	in        io.Reader
+	in        *bufio.Reader
 	pubacks   pubacks
 
 	// Set by Bind, before the session starts.
+	version   byte
 	v5        bool
 	maxPacket int  // the client's maximum packet size; 0 is none
 	reasons   bool // the client wants reason strings
@@ -59,33 +62,40 @@ const (
 	connectTimeout  = 10 * time.Second
 )
 
+// Read buffers: a burst of PUBACKs is one read. Of a WebSocket, its library has read
+// the message already.
+const (
+	readBuffer   = 512
+	readBufferWS = 64
+)
+
 func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
-	c := &mqttConn{Conn: socket, offer: offer, in: socket}
+	c := &mqttConn{Conn: socket, offer: offer}
 	c.writer = writer{conn: socket, fill: c.fill}
 	c.pubacks.answer, c.pubacks.room.L = c.answerPublish, &c.pubacks.mu
+	buffer := readBuffer
 	if stream, ok := socket.(*wsStream); ok {
+		buffer = readBufferWS
 		c.seal, c.head = sealBinary, maxWSHeader
 		c.farewell = closeMessage(websocket.CloseNormalClosure, "")
 		answerControl(stream.ws, c.sendRaw, func([]byte) { c.finish(nil) })
 	}
+	c.in = bufio.NewReaderSize(socket, buffer)
 	// Also for writing, which a TLS handshake does in the first Read. The writer has
 	// deadlines of its own.
 	_ = socket.SetDeadline(time.Now().Add(connectTimeout))
 	return c
 }
 
-// Read gives the front the next bytes of checked packets.
+// Read gives the front the packet that is its turn, and then the end.
 func (c *mqttConn) Read(p []byte) (int, error) {
-	for len(c.packet) == 0 {
-		if c.isClosing() {
-			return 0, io.EOF
-		}
-		if err := c.next(); err != nil {
-			return 0, c.refuse(err)
-		}
+	if len(c.packet) == 0 {
+		return 0, io.EOF
 	}
 	n := copy(p, c.packet)
-	c.packet = c.packet[n:]
+	if c.packet = c.packet[n:]; len(c.packet) == 0 {
+		c.packet = nil // an idle connection keeps no packet
+	}
 	return n, nil
 }
 
@@ -95,26 +105,26 @@ func (c *mqttConn) next() error {
 	if err != nil {
 		return err
 	}
+	kind := header[0] >> 4
+	if (kind == packetConnect) == c.connected {
+		return errProtocol // CONNECT comes first, and once
+	}
+	if kind == packetPuback && size <= c.in.Size() {
+		return c.nextPuback(header, size)
+	}
 	body, err := c.readBody(header, size)
 	if err != nil {
 		return err
 	}
-	kind, flags := header[0]>>4, header[0]&0xF
-	if (kind == packetConnect) == c.connected {
-		return errProtocol // CONNECT comes first, and once
-	}
-	err = checkPacket(kind, flags, body[len(header):], c.v5)
-	if errors.Is(err, errReservedTopic) {
-		return c.refusePublish(flags, body[len(header):])
-	}
-	if err != nil {
+	flags, rest := header[0]&0xF, body[len(header):]
+	err = checkPacket(kind, flags, rest, c.v5)
+	switch {
+	case errors.Is(err, errReservedTopic):
+		return c.refusePublish(flags, rest)
+	case err != nil:
 		return err
-	}
-	if c.keepalive > 0 {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
-	}
-	if kind == packetPuback {
-		c.acknowledge(body[len(header):])
+	case kind == packetPuback:
+		c.acknowledge(rest)
 		return nil
 	}
 	c.connected = true
@@ -122,10 +132,39 @@ func (c *mqttConn) next() error {
 	return nil
 }
 
+// prolong begins the keep-alive anew: the last packet has come as a whole.
+func (c *mqttConn) prolong() {
+	if c.keepalive > 0 && c.in.Buffered() == 0 {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
+	}
+}
+
+// nextPuback is next for what comes most often; it copies nothing.
+func (c *mqttConn) nextPuback(header []byte, size int) error {
+	body, err := c.in.Peek(size)
+	if err != nil {
+		return unexpected(err)
+	}
+	if err := checkPacket(packetPuback, header[0]&0xF, body, c.v5); err != nil {
+		return err
+	}
+	c.acknowledge(body)
+	_, err = c.in.Discard(size)
+	return err
+}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // readHeader reads the first byte and the length.
 func (c *mqttConn) readHeader() (header []byte, size int, err error) {
 	for i := range c.header {
-		if _, err := io.ReadFull(c.in, c.header[i:i+1]); err != nil {
+		var err error
+		if c.header[i], err = c.in.ReadByte(); err != nil {
 			return nil, 0, err
 		}
 		if i == 0 {
@@ -196,9 +235,9 @@ func (c *mqttConn) answerPublish(id uint16, reason byte, text string) {
 
 // refuse tells an MQTT 5 client what was wrong with its packet, and ends the
 // connection.
-func (c *mqttConn) refuse(err error) error {
+func (c *mqttConn) refuse(err error) {
 	if c.isClosing() {
-		return io.EOF
+		return
 	}
 	reason := byte(0)
 	switch {
@@ -224,7 +263,6 @@ func (c *mqttConn) refuse(err error) error {
 	} else {
 		c.finish(nil)
 	}
-	return err
 }
 
 // Write queues a packet of the front. MQTT 3.1.1 has no DISCONNECT from a server.
@@ -238,9 +276,12 @@ func (c *mqttConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close ends the connection once the packets that wait are written.
+// Close ends the connection once the packets that wait are written. The front closes
+// also what it has admitted, as it finds no packet behind the CONNECT: that goes on.
 func (c *mqttConn) Close() error {
-	c.finish(nil)
+	if !c.attaching || c.Session() == nil {
+		c.finish(nil)
+	}
 	return nil
 }
 
@@ -261,6 +302,24 @@ func (c *mqttConn) linger() {
 	c.kill()
 }
 
+// serve reads the client's packets until the connection is over. handle has the front
+// take the present one; it reports false if that was the last.
+func (c *mqttConn) serve(handle func(*mqttConn) bool) {
+	for {
+		c.prolong()
+		if c.isClosing() { // after prolong, which a goodbye under way must not lose to
+			return
+		}
+		if err := c.next(); err != nil {
+			c.refuse(err)
+			return
+		}
+		if len(c.packet) > 0 && !handle(c) {
+			return
+		}
+	}
+}
+
 // Offer implements hooks.Conn.
 func (c *mqttConn) Offer() (token, device string, lastSeen *string) {
 	return c.offer.Token, c.offer.Device, c.offer.LastSeen
@@ -268,7 +327,7 @@ func (c *mqttConn) Offer() (token, device string, lastSeen *string) {
 
 // SetProtocol implements hooks.Conn.
 func (c *mqttConn) SetProtocol(version byte, maxPacket uint32, reasonStrings bool) {
-	c.v5, c.maxPacket, c.reasons = version >= 5, int(maxPacket), reasonStrings
+	c.version, c.v5, c.maxPacket, c.reasons = version, version >= 5, int(maxPacket), reasonStrings
 }
 
 // Puback implements hooks.Conn.
@@ -279,8 +338,11 @@ func (c *mqttConn) PubackLater(id uint16, size int, await func() (reason byte, t
 	c.pubacks.addLater(id, size, await)
 }
 
-// SetKeepAlive implements hooks.Conn.
-func (c *mqttConn) SetKeepAlive(d time.Duration) { c.keepalive = d + d/2 }
+// SetKeepAlive implements hooks.Conn. The time to CONNECT ends here.
+func (c *mqttConn) SetKeepAlive(d time.Duration) {
+	c.keepalive = d + d/2
+	_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
+}
 
 // Bind implements hooks.Conn.
 func (c *mqttConn) Bind(s *session.Session) { c.sess.Store(s) }

@@ -216,22 +216,6 @@ func TestFrontPanicsOnTruncatedSubscribe(t *testing.T) {
 	decode(packets.Subscribe, 2, bytes.Clone(body), true)
 }
 
-// What the guard lets pass never makes the front's decoders panic.
-func FuzzGuard(f *testing.F) {
-	for _, version := range []byte{4, 5} {
-		for _, pk := range []packets.Packet{connectPacket(version), publishPacket(version, 1), subscribePacket(version)} {
-			f.Add(pk.FixedHeader.Type, flagsOf(pk.FixedHeader.Type, 1), encoded(f, pk), version == 5)
-		}
-	}
-	f.Add(byte(packetPuback), byte(0), []byte{0, 1, 0}, true)
-	f.Add(byte(packetDisconnect), byte(0), []byte{0, 5, 0x11, 0, 0, 0, 9}, true)
-	f.Fuzz(func(_ *testing.T, kind, flags byte, body []byte, v5 bool) {
-		if checkPacket(kind&0xF, flags&0xF, body, v5) == nil {
-			decode(kind&0xF, flags&0xF, bytes.Clone(body), v5)
-		}
-	})
-}
-
 // A delivery is what the front's decoder makes of it.
 func TestPublishIsWhatTheFrontDecodes(t *testing.T) {
 	thread, err := chat.ParseThreadID("01970c2e-3c00-7000-8000-000000000001")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // appenders serialises the appends of each thread. Whoever appends to an idle
@@ -56,7 +57,10 @@ type appendOp struct {
 	// target is the message it is about. Its rule reads that from the store, so no
 	// two ops about one message are in the same batch. Zero is none.
 	target MessageID
-	done   chan struct{}
+	// ttl is how long the messages it makes live, counted from their event time.
+	// Zero is for ever.
+	ttl  time.Duration
+	done chan struct{}
 
 	// Set before done is closed.
 	events []Event
@@ -278,6 +282,9 @@ func (a *appenders) decide(ctx context.Context, q *appendQueue, ops []*appendOp,
 		for i := range drafts {
 			e := &drafts[i]
 			e.Thread, e.Seq, e.ID = q.id, next.Head.Seq+1, nextEventID(next.Head.ID, a.svc.now())
+			if e.Kind == KindMessage && op.ttl > 0 {
+				e.Message.ExpiresAt = e.At().Add(op.ttl)
+			}
 			if e.ChangesMessage() && e.Message != nil { // it shows its target as it is after it
 				after := e.Message.Apply(*e)
 				e.Message = &after

@@ -34,8 +34,8 @@ func TestCreateGroup(t *testing.T) {
 	same(t, "last activity", v.LastActivity(), w.clock.Now())
 	same(t, "unread", v.Unread, 0)
 	same(t, "last message", v.LastMessage.IsZero(), true)
-	sameList(t, "participants, duplicates merged", v.Users(), "alice", "bob", "carol")
-	for i, role := range []chat.Role{chat.Admin, chat.Member, chat.Member} {
+	sameList(t, "participants, duplicates merged", v.Users(), "bob", "carol", "alice")
+	for i, role := range []chat.Role{chat.Member, chat.Member, chat.Admin} {
 		same(t, "role", v.Views[i].Role, role)
 		same(t, "joined at", v.Views[i].JoinedAt, w.clock.Now())
 		same(t, "marks", v.Views[i].DeliveredUpTo.IsZero() && v.Views[i].ReadUpTo.IsZero(), true)
@@ -46,7 +46,7 @@ func TestCreateGroup(t *testing.T) {
 	sameList(t, "stored participants", stored.Participants, v.Participants...)
 
 	n := w.heard.one(t)
-	sameList(t, "audience", n.Audience, "alice", "bob", "carol")
+	sameList(t, "audience", n.Audience, "bob", "carol", "alice")
 	same(t, "event", n.Event.Change.Event, chat.ThreadCreated)
 	same(t, "seq", n.Event.Seq, 1)
 	same(t, "members told", len(n.Event.Change.Members), 3)
@@ -63,7 +63,7 @@ func TestCreatePair(t *testing.T) {
 	w := newWorld(t)
 	id := w.newThread("alice", chat.CreateThread{Type: chat.OneToOne, Participants: []chat.UserID{"bob", "alice", "bob"}})
 	v := w.view("alice", id)
-	sameList(t, "participants", v.Users(), "alice", "bob")
+	sameList(t, "participants", v.Users(), "bob", "alice")
 	for _, p := range v.Participants {
 		same(t, "role in a 1:1", p.Role, chat.Member)
 	}

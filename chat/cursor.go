@@ -26,27 +26,35 @@ const (
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
-// encodeSeqCursor makes a cursor of one thread's listing. It ends in a checksum
-// over the thread too, so that it is refused by another thread's, and when altered.
+// encodeCursor makes a cursor of a position. It ends in a checksum over whose
+// listing it is too, so that another's refuses it, and any when it is altered. It
+// keeps no secret: what it holds the client was told.
+func encodeCursor(kind cursorKind, position, of []byte) string {
+	b := append([]byte{byte(kind)}, position...)
+	sum := crc32.Update(crc32.ChecksumIEEE(b), crc32.IEEETable, of)
+	return cursorEncoding.EncodeToString(binary.BigEndian.AppendUint32(b, sum))
+}
+
+// decodeCursor gives the position, of so many bytes, that a cursor was made of.
+func decodeCursor(kind cursorKind, cursor string, size int, of []byte) ([]byte, error) {
+	b, err := cursorEncoding.DecodeString(cursor)
+	// The decoder skips line breaks, which no cursor of ours has.
+	if err != nil || len(b) != 1+size+4 || encodeCursor(kind, b[1:1+size], of) != cursor {
+		return nil, errForeignCursor()
+	}
+	return b[1 : 1+size], nil
+}
+
 func encodeSeqCursor(kind cursorKind, thread ThreadID, s Seq) string {
-	b := binary.BigEndian.AppendUint64([]byte{byte(kind)}, uint64(s))
-	return cursorEncoding.EncodeToString(binary.BigEndian.AppendUint32(b, cursorSum(b, thread)))
+	return encodeCursor(kind, binary.BigEndian.AppendUint64(nil, uint64(s)), thread[:])
 }
 
 func decodeSeqCursor(kind cursorKind, thread ThreadID, cursor string) (Seq, error) {
-	b, err := decodeCursor(kind, cursor, 8+4)
+	b, err := decodeCursor(kind, cursor, 8, thread[:])
 	if err != nil {
 		return 0, err
 	}
-	seq := Seq(binary.BigEndian.Uint64(b))
-	if encodeSeqCursor(kind, thread, seq) != cursor {
-		return 0, errForeignCursor()
-	}
-	return seq, nil
-}
-
-func cursorSum(b []byte, thread ThreadID) uint32 {
-	return crc32.Update(crc32.ChecksumIEEE(b), crc32.IEEETable, thread[:])
+	return Seq(binary.BigEndian.Uint64(b)), nil
 }
 
 func errForeignCursor() error { return Invalid("cursor", "is not one that this listing gave") }
@@ -65,13 +73,13 @@ func (p threadPosition) before(q threadPosition) bool {
 	return p.thread.String() < q.thread.String()
 }
 
-func encodeThreadCursor(p threadPosition) string {
-	b := binary.BigEndian.AppendUint64([]byte{byte(cursorThreads)}, uint64(p.activity.UnixMilli()))
-	return cursorEncoding.EncodeToString(append(b, p.thread[:]...))
+func encodeThreadCursor(user UserID, p threadPosition) string {
+	b := binary.BigEndian.AppendUint64(nil, uint64(p.activity.UnixMilli()))
+	return encodeCursor(cursorThreads, append(b, p.thread[:]...), []byte(user))
 }
 
-func decodeThreadCursor(cursor string) (threadPosition, error) {
-	b, err := decodeCursor(cursorThreads, cursor, 8+16)
+func decodeThreadCursor(user UserID, cursor string) (threadPosition, error) {
+	b, err := decodeCursor(cursorThreads, cursor, 8+16, []byte(user))
 	if err != nil {
 		return threadPosition{}, err
 	}
@@ -81,25 +89,16 @@ func decodeThreadCursor(cursor string) (threadPosition, error) {
 	}, nil
 }
 
-func encodeReportCursor(id ReportID) string {
-	return cursorEncoding.EncodeToString(append([]byte{byte(cursorReports)}, id[:]...))
+func encodeReportCursor(user UserID, id ReportID) string {
+	return encodeCursor(cursorReports, id[:], []byte(user))
 }
 
-func decodeReportCursor(cursor string) (ReportID, error) {
-	b, err := decodeCursor(cursorReports, cursor, len(ReportID{}))
+func decodeReportCursor(user UserID, cursor string) (ReportID, error) {
+	b, err := decodeCursor(cursorReports, cursor, len(ReportID{}), []byte(user))
 	if err != nil {
 		return ReportID{}, err
 	}
 	return ReportID(b), nil
-}
-
-func decodeCursor(kind cursorKind, cursor string, size int) ([]byte, error) {
-	b, err := cursorEncoding.DecodeString(cursor)
-	// The decoder skips line breaks: the lengths on both sides leave no room for any.
-	if err != nil || len(b) != 1+size || len(cursor) != cursorEncoding.EncodedLen(1+size) || b[0] != byte(kind) {
-		return nil, errForeignCursor()
-	}
-	return b[1:], nil
 }
 
 // isCursor reports whether a cursor says that it is of that kind.

@@ -21,9 +21,19 @@ func TestCursorsReadBack(t *testing.T) {
 			}
 		}
 		at := aPosition().Draw(t, "position")
-		back, err := decodeThreadCursor(encodeThreadCursor(at))
+		back, err := decodeThreadCursor("ann", encodeThreadCursor("ann", at))
 		if err != nil || back.thread != at.thread || !back.activity.Equal(at.activity) {
 			t.Fatalf("%v reads back as %v, %v", at, back, err)
+		}
+		if _, err := decodeThreadCursor("bob", encodeThreadCursor("ann", at)); err == nil {
+			t.Fatal("another user took the cursor")
+		}
+		report := ReportID{0: rapid.Byte().Draw(t, "report")}
+		if id, err := decodeReportCursor("ann", encodeReportCursor("ann", report)); err != nil || id != report {
+			t.Fatalf("%v reads back as %v, %v", report, id, err)
+		}
+		if _, err := decodeReportCursor("bob", encodeReportCursor("ann", report)); err == nil {
+			t.Fatal("another operator took the cursor")
 		}
 	})
 }
@@ -36,6 +46,31 @@ func aPosition() *rapid.Generator[threadPosition] {
 			thread:   ThreadID{0: rapid.ByteRange(0, 3).Draw(t, "first"), 15: rapid.ByteRange(0, 2).Draw(t, "last")},
 		}
 	})
+}
+
+// Any byte of a cursor that is another makes it a bad one.
+func TestAlteredCursorsAreRefused(t *testing.T) {
+	cursors := map[string]func(string) error{
+		encodeSeqCursor(cursorHistory, aThread, 7): func(c string) error { _, err := decodeSeqCursor(cursorHistory, aThread, c); return err },
+		encodeThreadCursor("ann", threadPosition{time.UnixMilli(1), aThread}): func(c string) error {
+			_, err := decodeThreadCursor("ann", c)
+			return err
+		},
+		encodeReportCursor("ann", ReportID{1}): func(c string) error { _, err := decodeReportCursor("ann", c); return err },
+	}
+	for cursor, decode := range cursors {
+		b, err := cursorEncoding.DecodeString(cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range b {
+			b[i] ^= 1
+			if decode(cursorEncoding.EncodeToString(b)) == nil {
+				t.Errorf("%s was taken with byte %d altered", cursor, i)
+			}
+			b[i] ^= 1
+		}
+	}
 }
 
 // Without a total order a page could leave a thread out, or show it twice.
@@ -60,8 +95,8 @@ func TestThreadPositionsAreTotallyOrdered(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{
 		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", encodeSeqCursor(cursorHistory, aThread, 0), encodeSeqCursor(cursorSince, aThread, 1<<64-1),
-		encodeThreadCursor(threadPosition{activity: time.UnixMilli(1_780_000_000_000), thread: ThreadID{1, 2, 3}}),
-		encodeThreadCursor(threadPosition{activity: time.UnixMilli(-1)}),
+		encodeReportCursor("ann", ReportID{1}), encodeThreadCursor("ann", threadPosition{activity: time.UnixMilli(1_780_000_000_000), thread: ThreadID{1, 2, 3}}),
+		encodeThreadCursor("ann", threadPosition{activity: time.UnixMilli(-1)}),
 	} {
 		f.Add(seed)
 	}
@@ -78,14 +113,20 @@ func FuzzCursor(f *testing.F) {
 				t.Errorf("%q: %v", cursor, err)
 			}
 		}
-		place, err := decodeThreadCursor(cursor)
+		place, err := decodeThreadCursor("ann", cursor)
 		if err == nil {
 			accepted++
-			if again := encodeThreadCursor(place); again != cursor {
+			if again := encodeThreadCursor("ann", place); again != cursor {
 				t.Errorf("%q was taken for %q", cursor, again)
 			}
 		} else if CodeOf(err) != CodeInvalidRequest {
 			t.Errorf("%q: %v", cursor, err)
+		}
+		if report, err := decodeReportCursor("ann", cursor); err == nil {
+			accepted++
+			if again := encodeReportCursor("ann", report); again != cursor {
+				t.Errorf("%q was taken for %q", cursor, again)
+			}
 		}
 		if accepted > 1 {
 			t.Errorf("%d listings take %q for theirs", accepted, cursor)

@@ -372,3 +372,15 @@ func TestRunExpiry(t *testing.T) {
 		w.heard.nothing(t)
 	})
 }
+
+// The ttl counts from created_at, which the clock of a node that is behind is not.
+func TestExpiryIsCountedFromTheEventTime(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	ahead := w.send("alice", id, "by a node that is ahead")
+	w.clock.advance(-3 * time.Second)
+	m := w.sendFor("alice", id, "short", time.Minute)
+	same(t, "created at", m.At(), ahead.At())
+	same(t, "expires at", m.Message.ExpiresAt, m.At().Add(time.Minute))
+	same(t, "as it is stored", w.message("bob", m).Message.ExpiresAt, m.At().Add(time.Minute))
+}

@@ -79,7 +79,7 @@ func (s *Service) Reports(ctx context.Context, c Caller, p PageRequest) (ReportP
 	}
 	var before ReportID
 	if p.Cursor != "" {
-		if before, err = decodeReportCursor(p.Cursor); err != nil {
+		if before, err = decodeReportCursor(c.User, p.Cursor); err != nil {
 			return ReportPage{}, err
 		}
 	}
@@ -90,7 +90,7 @@ func (s *Service) Reports(ctx context.Context, c Caller, p PageRequest) (ReportP
 	if len(found) <= size {
 		return ReportPage{Reports: found}, nil
 	}
-	return ReportPage{Reports: found[:size], Next: encodeReportCursor(found[size-1].ID)}, nil
+	return ReportPage{Reports: found[:size], Next: encodeReportCursor(c.User, found[size-1].ID)}, nil
 }
 
 // DenyAttachment has sends with this attachment refused from now on.

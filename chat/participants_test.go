@@ -214,3 +214,26 @@ func TestConcurrentLeaversLeaveAnAdmin(t *testing.T) {
 	same(t, "its role", last.Participants[0].Role, chat.Admin)
 	w.soundLog(id)
 }
+
+// Of those who came together, the first in the creating request inherits, be that
+// who made it.
+func TestSuccessionFollowsTheCreatingRequest(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		participants []chat.UserID
+		heir         chat.UserID
+	}{
+		{[]chat.UserID{"dora", "alice", "bob", "carol"}, "dora"},
+		{[]chat.UserID{"bob", "alice", "dora", "carol"}, "bob"},
+		{[]chat.UserID{"carol", "dora", "bob"}, "alice"}, // not listed: first
+	} {
+		id := w.newThread("alice", chat.CreateThread{Type: chat.Group, Participants: c.participants})
+		_, err := w.SetRole(t.Context(), as("alice"), id, "carol", chat.Admin)
+		must(t, err)
+		_, err = w.SetRole(t.Context(), as("alice"), id, "alice", chat.Member)
+		must(t, err)
+		w.remove("carol", id, "carol")
+		p, _ := w.view("alice", id).Participant(c.heir)
+		same(t, string(c.heir), p.Role, chat.Admin)
+	}
+}

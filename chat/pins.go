@@ -16,36 +16,58 @@ func (s *Service) Pins(ctx context.Context, c Caller, id ThreadID) ([]Pin, error
 	if !in {
 		return nil, notAParticipant()
 	}
-	var pins []Pin
+	return s.pinsSeen(ctx, t, me)
+}
+
+// pinsSeen are the pins of a thread that one participant sees: not those from
+// before its joining, nor of messages that are hidden from it or have expired.
+func (s *Service) pinsSeen(ctx context.Context, t Thread, by Participant) ([]Pin, error) {
+	now := s.now()
+	var seen []Pin
 	for _, p := range t.Pins {
-		if p.Seq < me.JoinedSeq {
+		if p.Seq < by.JoinedSeq {
 			continue
 		}
-		if t.Type == OneToOne { // the only threads that hide a message from somebody
-			m, err := s.anyMessage(ctx, p.Message)
-			if err != nil {
-				return nil, err
-			}
-			if !m.VisibleTo(c.User) {
-				continue
-			}
+		m, err := s.anyMessage(ctx, p.Message)
+		if err != nil {
+			return nil, err
 		}
-		pins = append(pins, p)
+		if m.VisibleTo(by.User) && !m.Message.ExpiredAt(now) {
+			seen = append(seen, p)
+		}
 	}
-	return pins, nil
+	return seen, nil
+}
+
+// maxPinned bounds what a thread keeps, as a multiple of what one participant may
+// see: people who join and leave do not see each other's.
+const maxPinned = 16
+
+// roomForPin refuses a pin to who sees as many as there may be.
+func (s *Service) roomForPin(ctx context.Context, t Thread, by UserID) error {
+	if len(t.Pins) < s.limits.Pins {
+		return nil
+	}
+	me, _ := t.Participant(by)
+	seen, err := s.pinsSeen(ctx, t, me)
+	if err == nil && (len(seen) >= s.limits.Pins || len(t.Pins) >= maxPinned*s.limits.Pins) {
+		return Refuse(CodeTooManyPins, "the thread has as many pins as it may: unpin one first")
+	}
+	return err
 }
 
 // Pin pins a message; any participant who sees it may. added is false if it is
 // pinned already.
 func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message MessageID) (p Pin, added bool, err error) {
-	done, err := s.onPin(ctx, c, id, message, func(t Thread, m Event) ([]Event, error) {
-		switch _, pinned := t.pin(message); {
-		case pinned:
-			return nil, nil
-		case m.Message.Deleted != "":
+	done, err := s.onPin(ctx, c, id, message, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+		if m.Message.Deleted != "" { // which unpins, though the store may not know yet
 			return nil, messageDeleted()
-		case len(t.Pins) >= s.limits.Pins:
-			return nil, Refuse(CodeTooManyPins, "the thread has as many pins as it may: unpin one first")
+		}
+		if _, pinned := t.pin(message); pinned {
+			return nil, nil
+		}
+		if err := s.roomForPin(ctx, t, c.User); err != nil {
+			return nil, err
 		}
 		return []Event{c.pinning(Pinned, m)}, nil
 	})
@@ -55,8 +77,8 @@ func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message Messag
 
 // Unpin takes a pin away; any participant who sees it may.
 func (s *Service) Unpin(ctx context.Context, c Caller, id ThreadID, message MessageID) error {
-	_, err := s.onPin(ctx, c, id, message, func(t Thread, m Event) ([]Event, error) {
-		if _, pinned := t.pin(message); !pinned {
+	_, err := s.onPin(ctx, c, id, message, func(_ context.Context, t Thread, m Event) ([]Event, error) {
+		if _, pinned := t.pin(message); !pinned || m.Message.Deleted != "" {
 			return nil, noSuchMessage()
 		}
 		return []Event{c.pinning(Unpinned, m)}, nil
@@ -68,7 +90,7 @@ func (s *Service) Unpin(ctx context.Context, c Caller, id ThreadID, message Mess
 }
 
 // onPin is onMessage for a message that is to be in a certain thread.
-func (s *Service) onPin(ctx context.Context, c Caller, id ThreadID, message MessageID, decide func(Thread, Event) ([]Event, error)) (changed, error) {
+func (s *Service) onPin(ctx context.Context, c Caller, id ThreadID, message MessageID, decide messageRule) (changed, error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return changed{}, err
 	}
@@ -82,9 +104,7 @@ func (s *Service) onPin(ctx context.Context, c Caller, id ThreadID, message Mess
 	if m.Thread != id { // whether or not the caller is in that one
 		return changed{}, noSuchMessage()
 	}
-	return s.onMessage(ctx, c, message, func(_ context.Context, t Thread, m Event) ([]Event, error) {
-		return decide(t, m)
-	})
+	return s.onMessage(ctx, c, message, decide)
 }
 
 func (c Caller) pinning(what ChangeEvent, m Event) Event {

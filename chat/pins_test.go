@@ -123,8 +123,43 @@ func TestPinsAreSeenFromJoiningOn(t *testing.T) {
 	w.add("alice", id, "bob")
 	sameList(t, "bob's, back again", w.pins("bob", id))
 	w.pin("alice", w.send("alice", id, "third"))
-	// The bound counts what one does not see, too.
-	_, _, err = w.Pin(t.Context(), as("carol"), id, w.send("alice", id, "fourth").ID)
+	w.pin("carol", w.send("alice", id, "the third that carol sees"))
+	for _, user := range []chat.UserID{"alice", "carol"} {
+		_, _, err = w.Pin(t.Context(), as(user), id, w.send("alice", id, "one more").ID)
+		refused(t, err, chat.CodeTooManyPins)
+	}
+	w.pin("bob", w.send("alice", id, "the third that bob sees"))
+	same(t, "alice sees all of them", len(w.pins("alice", id)), 5)
+}
+
+func TestPinsHiddenFromOneTakeNoneOfItsPlaces(t *testing.T) {
+	w := newWorld(t)
+	id := w.newPair("alice", "bob")
+	first := w.send("alice", id, "seen")
+	w.block("bob", "alice")
+	for range 3 {
+		w.pin("alice", w.send("alice", id, "hidden"))
+	}
+	_, _, err := w.Pin(t.Context(), as("alice"), id, first.ID)
+	refused(t, err, chat.CodeTooManyPins)
+	w.pin("bob", first)
+	sameList(t, "bob's", w.pins("bob", id), first.ID)
+	same(t, "alice's", len(w.pins("alice", id)), 4)
+}
+
+// People who join again and again do not see each other's pins: those have a bound
+// of their own.
+func TestPinsOfAThreadAreBounded(t *testing.T) {
+	w := newWorldOf(t, setup{limits: chat.Limits{Pins: 1}})
+	id := w.newGroup("alice", "bob")
+	for range 16 {
+		w.remove("bob", id, "bob")
+		w.add("alice", id, "bob")
+		w.pin("bob", w.send("alice", id, "pinned"))
+	}
+	w.remove("bob", id, "bob")
+	w.add("alice", id, "bob")
+	_, _, err := w.Pin(t.Context(), as("bob"), id, w.send("alice", id, "one more").ID)
 	refused(t, err, chat.CodeTooManyPins)
 }
 
@@ -152,16 +187,25 @@ func TestWhatGoesIsUnpinned(t *testing.T) {
 	w.soundLog(id)
 }
 
-// What is pinned is a matter of the log: a pin goes with the deletion that the
-// sweep appends. Until then the list still names a message that has expired.
-func TestPinOfWhatHasExpiredGoesWithTheSweep(t *testing.T) {
+// A reader need not wait for the sweep: what has expired is unpinned at once.
+func TestWhatHasExpiredIsUnpinnedBeforeTheSweep(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
 	short, unpinned := w.sendFor("alice", id, "short", time.Minute), w.sendFor("alice", id, "too late to pin", time.Minute)
 	w.pin("bob", short)
+	kept := []chat.Event{w.send("alice", id, "1"), w.send("alice", id, "2"), w.send("alice", id, "3")}
+	w.pin("bob", kept[0])
+	w.pin("bob", kept[1])
 	w.clock.advance(time.Minute)
-	_, _, err := w.Pin(t.Context(), as("bob"), id, unpinned.ID)
-	refused(t, err, chat.CodeMessageDeleted)
+	w.heard.take()
+	for _, m := range []chat.Event{short, unpinned} {
+		_, _, err := w.Pin(t.Context(), as("bob"), id, m.ID)
+		refused(t, err, chat.CodeMessageDeleted)
+		refused(t, w.Unpin(t.Context(), as("bob"), id, m.ID), chat.CodePinNotFound)
+	}
+	w.heard.nothing(t)
+	sameList(t, "at once", w.pins("bob", id), kept[0].ID, kept[1].ID)
+	w.pin("bob", kept[2])
 	w.expireDue()
-	sameList(t, "after the sweep", w.pins("bob", id))
+	sameList(t, "after the sweep", w.pins("bob", id), kept[0].ID, kept[1].ID, kept[2].ID)
 }

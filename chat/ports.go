@@ -65,6 +65,9 @@ type LogStore interface {
 	// window) or its client_seq is. Each Target is a message that an earlier
 	// Append stored, and no two events of one Append change the same one.
 	Append(ctx context.Context, head Head, events []Event) (n int, err error)
+	// SentBefore is the *DuplicateError for which Append would refuse a message, or
+	// nil. It looks at nothing of e but who sends it where, its key and client_seq.
+	SentBefore(ctx context.Context, e Event) error
 	// Events lists the events with after < seq ≤ through, oldest first, at most
 	// limit.Count of them and, once past the first, at most limit.Bytes of
 	// ciphertext. Edits and redeliveries come with their target as it is now.
@@ -149,7 +152,7 @@ type PrekeyStore interface {
 	PrekeyDevices(ctx context.Context, user UserID) ([]PrekeyDevice, error)
 	// TakeOneTimePrekey takes one of a device's one-time keys away, the lowest id
 	// first, or is ErrNotFound. Whatever happens, no key is ever given twice; left
-	// is how many the device has after it.
+	// is how many the device has after it, or -1 if that cannot be said now.
 	TakeOneTimePrekey(ctx context.Context, user UserID, device DeviceID) (key Prekey, left int, err error)
 }
 

@@ -54,7 +54,7 @@ type PrekeyDevice struct {
 type PrekeyBundle struct {
 	User        UserID
 	Devices     []DeviceBundle
-	Unavailable []DeviceID // they have no key left to give
+	Unavailable []DeviceID // they have no key to give, or it could not be taken
 }
 
 // DeviceBundle is one device's part: exactly one of OneTime and LastResort is set.
@@ -151,18 +151,27 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 		return PrekeyBundle{}, err
 	}
 	bundle := PrekeyBundle{User: user}
+	var failed error
 	for _, d := range devices {
 		b, err := s.takePrekey(ctx, user, d)
 		switch {
-		case err != nil:
-			return PrekeyBundle{}, err
+		case err != nil: // the keys taken so far are used up: they are given
+			failed = err
+			bundle.Unavailable = append(bundle.Unavailable, d.Device)
 		case b.OneTime == nil && b.LastResort == nil:
 			bundle.Unavailable = append(bundle.Unavailable, d.Device)
 		default:
 			bundle.Devices = append(bundle.Devices, b)
 		}
 	}
-	if len(bundle.Devices) == 0 {
+	switch {
+	case len(bundle.Devices) > 0:
+		if failed != nil {
+			s.log.Warn("a prekey could not be taken", "user", user, "error", failed)
+		}
+	case failed != nil:
+		return PrekeyBundle{}, failed
+	default:
 		return PrekeyBundle{}, &Error{
 			Code: CodePrekeysExhausted, Detail: "no device of this user has a prekey left", RetryAfter: prekeysRetry,
 		}
@@ -186,7 +195,7 @@ func (s *Service) takePrekey(ctx context.Context, user UserID, d PrekeyDevice) (
 	default:
 		b.OneTime = &key
 	}
-	if left < LowPrekeys {
+	if left >= 0 && left < LowPrekeys {
 		s.bus.Publish(Notice{Audience: []UserID{user}, PrekeysLow: &PrekeysLow{Device: d.Device, Left: left}})
 	}
 	return b, nil

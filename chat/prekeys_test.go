@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -286,28 +287,71 @@ func TestPrekeyRates(t *testing.T) {
 	for range 6 {
 		w.fetch("alice", "user-0")
 	}
-	limited("alice", "user-0", 100*time.Second) // six in ten minutes
+	limited("alice", "user-0", 10*time.Minute) // six in any ten minutes
 	same(t, "a refused fetch takes no key", fmt.Sprint(w.oneTime("user-0")), "map[phone:14]")
 	w.fetch("alice", "user-1") // another target
 	w.fetch("bob", "user-0")   // another caller
-	w.clock.advance(100*time.Second - time.Millisecond)
+	w.clock.advance(10*time.Minute - time.Millisecond)
 	limited("alice", "user-0", time.Millisecond)
 	w.clock.advance(time.Millisecond)
 	w.fetch("alice", "user-0")
-	limited("alice", "user-0", 100*time.Second)
+	w.clock.advance(time.Minute)
+	for range 5 {
+		w.fetch("alice", "user-0")
+	}
+	limited("alice", "user-0", 9*time.Minute)
 
 	w.clock.advance(time.Hour)
 	for i := range 60 {
 		w.fetch("carol", chat.UserID(fmt.Sprintf("user-%d", i)))
+		w.clock.advance(10 * time.Millisecond)
 	}
-	limited("carol", "user-60", time.Second) // sixty in a minute, whomever
-	w.clock.advance(time.Second)
+	limited("carol", "user-60", time.Minute-600*time.Millisecond) // sixty in any minute, whomever
+	w.clock.advance(time.Minute - 600*time.Millisecond)
 	w.fetch("carol", "user-60")
+	limited("carol", "user-60", 10*time.Millisecond)
 	w.clock.advance(time.Minute)
 	for range 60 { // asking in vain counts, too
 		_, err := w.FetchPrekeys(t.Context(), as("dave"), "nobody")
 		refused(t, err, chat.CodeNoPrekeys)
 	}
-	limited("dave", "user-0", time.Second)
+	limited("dave", "user-0", time.Minute)
 	same(t, "uploads are not limited", bytes.Equal(w.upload(as("dave"), upload(1, 1)).Identity, []byte("identity")), true)
+}
+
+// lossy is a store that cannot take keys of one device, nor count those of another.
+type lossy struct {
+	chat.Store
+	down, uncounted chat.DeviceID
+}
+
+func (s lossy) TakeOneTimePrekey(ctx context.Context, u chat.UserID, d chat.DeviceID) (chat.Prekey, int, error) {
+	if d == s.down {
+		return chat.Prekey{}, 0, errDisk
+	}
+	key, left, err := s.Store.TakeOneTimePrekey(ctx, u, d)
+	if d == s.uncounted && err == nil {
+		left = -1
+	}
+	return key, left, err
+}
+
+func TestAKeyTakenIsGivenThoughAnotherDevicesFails(t *testing.T) {
+	w := newWorld(t)
+	for _, device := range []chat.DeviceID{"laptop", "phone"} {
+		c := as("bob")
+		c.Device = device
+		w.upload(c, upload(1, 1))
+	}
+	w.heard.take()
+	s := chat.New(chat.Config{Store: lossy{w.store, "phone", "laptop"}, Bus: w.bus, Now: w.clock.Now})
+	defer s.Close(context.Background())
+	b, err := s.FetchPrekeys(t.Context(), as("alice"), "bob")
+	must(t, err)
+	same(t, "devices", len(b.Devices), 1)
+	same(t, "of", b.Devices[0].Device, chat.DeviceID("laptop"))
+	sameList(t, "unavailable", b.Unavailable, "phone")
+	w.heard.nothing(t) // how many are left is not known
+	_, err = s.FetchPrekeys(t.Context(), as("alice"), "bob")
+	refused(t, err, chat.CodeUnavailable)
 }

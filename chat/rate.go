@@ -46,8 +46,11 @@ func (r *rates) take(who string, now time.Time) error {
 		return nil
 	}
 	wait.CancelAt(now)
-	return &Error{Code: CodeRateLimited, Detail: "you are doing this too fast", RetryAfter: delay}
+	return tooFast(delay)
 }
+
+// allows is take for what is dropped and not refused.
+func (r *rates) allows(who string, now time.Time) bool { return r.take(who, now) == nil }
 
 func (r *rates) limiter(who string, now time.Time) *rate.Limiter {
 	sh := &r.shards[maphash.String(r.seed, who)%uint64(len(r.shards))]

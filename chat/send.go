@@ -67,20 +67,28 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 	if req.ContentType == "" {
 		req.ContentType = Text
 	}
-	if err := s.checkSend(ctx, c, req); err != nil {
+	if err := s.checkSend(c, req); err != nil {
+		return nil, err
+	}
+	named, err := s.lookUpNamed(ctx, req)
+	if err != nil {
 		return nil, err
 	}
 	p := &Sending{svc: s, caller: c, hash: req.hash()}
-	p.op = &appendOp{bytes: len(req.Ciphertext), rule: func(ctx context.Context, t Thread) ([]Event, error) {
-		if _, in := t.Participant(c.User); !in && req.ContentType != System {
+	p.op = &appendOp{bytes: len(req.Ciphertext), ttl: req.TTL, rule: func(ctx context.Context, t Thread) ([]Event, error) {
+		me, in := t.Participant(c.User)
+		if !in && req.ContentType != System {
 			return nil, notAParticipant()
 		}
-		m := req.message(p.hash, s.now())
+		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
+		if err := named.refuse(req, c, me.JoinedSeq); err != nil {
+			return nil, s.unlessSentBefore(ctx, e, err)
+		}
 		var err error
-		if m.HiddenFrom, err = s.blockedBy(ctx, c, t); err != nil {
+		if e.Message.HiddenFrom, err = s.blockedBy(ctx, c, t); err != nil {
 			return nil, err
 		}
-		return []Event{{Kind: KindMessage, By: c.User, Device: c.Device, Message: m}}, nil
+		return []Event{e}, nil
 	}}
 	s.logs.enqueue(req.Thread, p.op)
 	return p, nil
@@ -133,8 +141,8 @@ func (s *Service) tellFailed(m Event, why FailureReason, users ...UserID) {
 	s.bus.Publish(Notice{Audience: []UserID{m.By}, Failure: f})
 }
 
-// checkSend refuses what no state of the thread could make right.
-func (s *Service) checkSend(ctx context.Context, c Caller, req SendRequest) error {
+// checkSend refuses what no state of anything could make right.
+func (s *Service) checkSend(c Caller, req SendRequest) error {
 	scope := ScopeWrite
 	if req.ContentType == System {
 		scope = ScopeSystem
@@ -145,53 +153,10 @@ func (s *Service) checkSend(ctx context.Context, c Caller, req SendRequest) erro
 	if err := req.validate(s.limits); err != nil {
 		return err
 	}
-	if req.ContentType != System { // jobs speak for the service, which knows its own pace
-		if err := s.sends.take(string(c.User), s.now()); err != nil {
-			return err
-		}
-	}
-	if !req.ReplyTo.IsZero() {
-		if err := s.checkReply(ctx, c, req); err != nil {
-			return err
-		}
-	}
-	return s.checkAttachment(ctx, req.AttachmentSHA256)
-}
-
-// checkAttachment refuses what operators deny.
-func (s *Service) checkAttachment(ctx context.Context, sha256 string) error {
-	if sha256 == "" {
+	if req.ContentType == System { // jobs speak for the service, which knows its own pace
 		return nil
 	}
-	denied, err := s.store.AttachmentDenied(ctx, sha256)
-	if err != nil {
-		return Unavailable("look up the attachment", err)
-	}
-	if denied {
-		return Refuse(CodeAttachmentBlocked, "attachments with this attachment_sha256 are not accepted")
-	}
-	return nil
-}
-
-// checkReply refuses a reply to what is no message of the thread, or one from
-// before the sender's joining. Who is not in the thread learns nothing of its ids.
-func (s *Service) checkReply(ctx context.Context, c Caller, req SendRequest) error {
-	var joined Seq
-	if req.ContentType != System {
-		line, err := s.standing(ctx, c.User, req.Thread)
-		if err != nil {
-			return err
-		}
-		joined = line.JoinedSeq
-	}
-	replied, err := s.store.Message(ctx, req.ReplyTo)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Unavailable("look up the message replied to", err)
-	}
-	if err != nil || replied.Thread != req.Thread || replied.Seq < joined || !replied.VisibleTo(c.User) {
-		return Invalid("reply_to_msg_id", "is no message of this thread")
-	}
-	return nil
+	return s.sends.take(string(c.User), s.now())
 }
 
 func (r SendRequest) validate(l Limits) error {
@@ -267,16 +232,12 @@ func hashOf(parts ...[]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-func (r SendRequest) message(hash [32]byte, now time.Time) *Message {
-	m := &Message{
+func (r SendRequest) message(hash [32]byte) *Message {
+	return &Message{
 		Ciphertext: r.Ciphertext, ContentType: r.ContentType, ClientSeq: r.ClientSeq,
 		AttachmentID: r.AttachmentID, AttachmentSHA256: r.AttachmentSHA256, ReplyTo: r.ReplyTo,
 		IdempotencyKey: r.IdempotencyKey, BodyHash: hash,
 	}
-	if r.TTL > 0 {
-		m.ExpiresAt = now.Add(r.TTL).UTC().Truncate(time.Millisecond)
-	}
-	return m
 }
 
 func notAParticipant() error {

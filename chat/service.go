@@ -29,10 +29,10 @@ type Service struct {
 	online func(ctx context.Context, user UserID) (bool, error)
 	logs   *appenders
 
-	sends         *rates // by user
-	prekeyFetches *rates // by caller
-	prekeyDrains  *rates // by caller and target
-	typings       *rates // by user and thread
+	sends         *rates   // by user
+	prekeyFetches *windows // by caller
+	prekeyDrains  *windows // by caller and target
+	typings       *rates   // by user and thread
 }
 
 // New makes a Service.
@@ -50,8 +50,8 @@ func New(cfg Config) *Service {
 	s := &Service{
 		store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
 		sends:         newRates(l.SendRate, l.SendBurst),
-		prekeyFetches: newRates(float64(l.PrekeyFetches)/60, l.PrekeyFetches),
-		prekeyDrains:  newRates(float64(l.PrekeyFetchesOf)/600, l.PrekeyFetchesOf),
+		prekeyFetches: newWindows(l.PrekeyFetches, time.Minute),
+		prekeyDrains:  newWindows(l.PrekeyFetchesOf, 10*time.Minute),
 		typings:       newRates(1/TypingInterval.Seconds(), 1),
 	}
 	s.logs = newAppenders(s)

@@ -61,8 +61,46 @@ type Head struct {
 	ID             EventID   // of the newest event
 	LastMessage    MessageID // zero while there is none
 	LastMessageSeq Seq
-	// LastHiddenFrom is who does not see that message; "" is nobody.
+	// LastHiddenFrom is who does not see that message; "" is nobody. LastShown is the
+	// last one that this person sees: zero if there is none, or nobody.
 	LastHiddenFrom UserID
+	LastShown      Target
+}
+
+// For is the head as a participant sees it: if the last message is hidden from it,
+// the last one before that is not.
+func (h Head) For(user UserID) Head {
+	if h.LastHiddenFrom != "" && h.LastHiddenFrom == user {
+		h.LastMessage, h.LastMessageSeq = h.LastShown.ID, h.LastShown.Seq
+		h.LastHiddenFrom, h.LastShown = "", Target{}
+	}
+	return h
+}
+
+// withMessage moves the head over a message. Of a 1:1 only the sender of a hidden
+// message sees it, so one that was hidden from somebody else is shown to who does
+// not see this one.
+func (h Head) withMessage(e Event) Head {
+	switch e.Message.HiddenFrom {
+	case "":
+		h.LastShown = Target{}
+	case h.LastHiddenFrom:
+	default:
+		h.LastShown = Target{h.LastMessage, h.LastMessageSeq}
+	}
+	h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = e.ID, e.Seq, e.Message.HiddenFrom
+	return h
+}
+
+// withRedelivery moves the head over a message that is hidden no more.
+func (h Head) withRedelivery(e Event) Head {
+	switch {
+	case e.Target.ID == h.LastMessage:
+		h.LastHiddenFrom, h.LastShown = "", Target{}
+	case h.LastHiddenFrom != "" && e.Target.Seq > h.LastShown.Seq:
+		h.LastShown = e.Target
+	}
+	return h
 }
 
 // Participant finds a present participant.
@@ -101,11 +139,9 @@ func (t Thread) Apply(e Event) Thread {
 	t.Head.Seq, t.Head.ID = e.Seq, e.ID
 	switch e.Kind {
 	case KindMessage:
-		t.Head.LastMessage, t.Head.LastMessageSeq, t.Head.LastHiddenFrom = e.ID, e.Seq, e.Message.HiddenFrom
+		t.Head = t.Head.withMessage(e)
 	case KindRedelivery:
-		if e.Target.ID == t.Head.LastMessage {
-			t.Head.LastHiddenFrom = ""
-		}
+		t.Head = t.Head.withRedelivery(e)
 	case KindDelete: // what is deleted is unpinned by that
 		t.Pins = t.pinsWithout(e.Target.ID)
 	case KindThread:

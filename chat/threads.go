@@ -98,7 +98,10 @@ func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChan
 
 // creation checks a request and turns it into the first event's change.
 func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
-	users := []UserID{c.User}
+	var users []UserID // in the order of the request, in which they inherit
+	if !slices.Contains(req.Participants, c.User) {
+		users = append(users, c.User)
+	}
 	for _, u := range req.Participants {
 		if _, err := ParseUserID(string(u)); err != nil {
 			return nil, Invalid("participants", "has a bad user id: it "+nameRule)
@@ -182,35 +185,16 @@ func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id Thre
 // view is what of a thread's present state one participant sees.
 func (s *Service) view(ctx context.Context, t Thread, me Participant, read Seq) (ThreadView, error) {
 	v := ThreadView{Thread: t}
-	var err error
-	if v.Head, err = s.headFor(ctx, me.User, t.ID, t.Head); err != nil {
-		return v, err
-	}
+	v.Head = t.Head.For(me.User)
 	if v.Head.LastMessageSeq >= me.JoinedSeq {
 		v.LastMessage = v.Head.LastMessage
 	}
+	var err error
 	v.Unread, err = s.store.CountUnread(ctx, t.ID, me.User, max(read, me.JoinedSeq), s.now(), MaxUnreadCount)
 	if err != nil {
 		return v, Unavailable("count unread messages", err)
 	}
 	return v, nil
-}
-
-// headFor is a thread's head as a participant sees it: if the last message is
-// hidden from it, the last one before that is not.
-func (s *Service) headFor(ctx context.Context, user UserID, id ThreadID, h Head) (Head, error) {
-	if h.LastHiddenFrom == "" || h.LastHiddenFrom != user {
-		return h, nil
-	}
-	h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = MessageID{}, 0, ""
-	last, err := s.store.Messages(ctx, id, MessageRange{Viewer: user, NewestFirst: true, Count: 1})
-	if err != nil {
-		return h, Unavailable("look up the last message", err)
-	}
-	if len(last) > 0 {
-		h.LastMessage, h.LastMessageSeq = last[0].ID, last[0].Seq
-	}
-	return h, nil
 }
 
 // Threads lists the caller's threads, latest activity first.
@@ -229,7 +213,7 @@ func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadP
 	var page ThreadPage
 	for i, place := range places {
 		if i == size {
-			page.Next = encodeThreadCursor(places[i-1])
+			page.Next = encodeThreadCursor(c.User, places[i-1])
 			break
 		}
 		v, err := s.listed(ctx, c.User, place.thread)
@@ -249,7 +233,7 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, cursor string) 
 	var from threadPosition
 	if cursor != "" {
 		var err error
-		if from, err = decodeThreadCursor(cursor); err != nil {
+		if from, err = decodeThreadCursor(user, cursor); err != nil {
 			return nil, err
 		}
 	}
@@ -262,10 +246,7 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, cursor string) 
 		if line.LeftSeq != 0 {
 			continue
 		}
-		head, err := s.headFor(ctx, user, line.Thread, line.Head)
-		if err != nil {
-			return nil, err
-		}
+		head := line.Head.For(user)
 		at := threadPosition{activity: line.Thread.createdAt(), thread: line.Thread}
 		if head.LastMessageSeq > 0 {
 			at.activity = ulidTime(head.LastMessage)

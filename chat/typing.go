@@ -19,7 +19,7 @@ func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if _, err := s.standing(ctx, c.User, id); err != nil {
 		return err
 	}
-	if s.typings.take(string(c.User)+"/"+string(id[:]), s.now()) != nil {
+	if !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
 		return nil
 	}
 	t, err := s.thread(ctx, id)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"github.com/parleyhq/parley/chat"
 )
 
 const topicThread = "01970c2e-3c00-7000-8000-000000000001"
@@ -130,71 +128,4 @@ func TestReplyTopics(t *testing.T) {
 			t.Errorf("%q may be replied to: %v, want %v", name, got, want)
 		}
 	}
-}
-
-// A filter that names a thread covers that thread's topic exactly when MQTT says
-// that the filter matches the topic.
-func FuzzTopicFilter(f *testing.F) {
-	for _, seed := range []string{"v1/#", "v1/threads/+/frames", "v1/threads/" + topicThread + "/#", "v1/threads/+/+", "$share/a/b", "+/+", "v1/threads/+/frames/#"} {
-		f.Add(seed)
-	}
-	thread := mustThread(topicThread)
-	f.Fuzz(func(t *testing.T, name string) {
-		parsed, err := ParseFilter(name)
-		if err != nil {
-			return
-		}
-		for topic, covered := range map[Topic]bool{
-			{Kind: TopicThreadFrames, Thread: thread}: parsed.CoversThread(thread),
-			{Kind: TopicThreadTyping, Thread: thread}: parsed.CoversTyping(thread),
-			{Kind: TopicPresence, User: "bob"}:        parsed.CoversPresence("bob"),
-		} {
-			if want := matches(name, topic.String()); covered != want {
-				t.Errorf("%q covers %s: %v, MQTT matches: %v", name, topic, covered, want)
-			}
-		}
-	})
-}
-
-// Filters and topics match as MQTT says.
-func FuzzFilterMatches(f *testing.F) {
-	for _, seed := range [][2]string{{"a/#", "a"}, {"#", "a/b"}, {"+/b", "a/b"}, {"a/+", "a/"}, {"a", "a/b"}, {"", ""}, {"a/+/c", "a/b/c"}, {"a//b", "a//b"}} {
-		f.Add(seed[0], seed[1])
-	}
-	f.Fuzz(func(t *testing.T, filter, topic string) {
-		if !wellFormed(filter) || topic == "" || strings.ContainsAny(topic, "+#") {
-			return
-		}
-		if got, want := FilterMatches(filter, topic), matches(filter, topic); got != want {
-			t.Errorf("%q matches %q: %v, want %v", filter, topic, got, want)
-		}
-	})
-}
-
-// matches is MQTT 5, 4.7, for well-formed filters.
-func matches(filter, topic string) bool {
-	filters, levels := strings.Split(filter, "/"), strings.Split(topic, "/")
-	for i, f := range filters {
-		switch {
-		case f == "#":
-			return len(levels) >= i
-		case i >= len(levels) || f != "+" && f != levels[i]:
-			return false
-		}
-	}
-	return len(filters) == len(levels)
-}
-
-func FuzzTopic(f *testing.F) {
-	f.Add("v1/threads/" + topicThread + "/typing")
-	f.Add("v1/devices/phone/up")
-	f.Fuzz(func(t *testing.T, name string) {
-		got := ParseTopic(name)
-		if got.Kind == TopicDeviceUp && name != "v1/devices/"+string(got.Device)+"/up" {
-			t.Errorf("%q became %+v", name, got)
-		}
-		if got.Kind == TopicThreadTyping && got.Thread == (chat.ThreadID{}) && !strings.Contains(name, "00000000") {
-			t.Errorf("%q became %+v", name, got)
-		}
-	})
 }

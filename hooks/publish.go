@@ -180,7 +180,9 @@ func (p publish) replier() *replier {
 	return &replier{p.session, strings.Clone(topic), bytes.Clone(p.packet.Properties.CorrelationData)}
 }
 
-func (r *replier) refuse(err error) { r.publish(contracts.ProblemContentType, contracts.ProblemOf(err)) }
+func (r *replier) refuse(err error) {
+	r.publish(contracts.ProblemContentType, contracts.ProblemOf(err))
+}
 
 func (r *replier) publish(contentType string, body any) {
 	if r == nil {

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -57,25 +59,37 @@ func (s *Session) acknowledged(received, released []sent) {
 	}
 }
 
-// collect adds an acknowledged event to its thread's pending receipt. The user's
+// stay is one stay of the user in a thread. What was received in a later one says
+// nothing about an earlier: each has a receipt of its own.
+type stay struct {
+	thread chat.ThreadID
+	joined chat.Seq
+}
+
+// collect adds an acknowledged event to the pending receipt of its stay. The user's
 // own removal is no receipt: a device that was away is sent that alone, and not
 // what came before it.
 func (s *Session) collect(e sent) {
 	if e.removal {
 		return
 	}
-	a := s.acked[e.thread]
+	in := stay{e.thread, e.joined}
+	a := s.acked[in]
 	if a == nil {
-		if s.acked == nil {
-			s.acked = make(map[chat.ThreadID]*chat.Ack)
-		}
 		a = &chat.Ack{Thread: e.thread, From: e.after + 1}
-		s.acked[e.thread] = a
+		s.keepAck(in, a)
 	}
 	a.From, a.Seq = min(a.From, e.after+1), max(a.Seq, e.seq)
 	if !e.message.IsZero() {
 		addMessage(a, chat.AckedSender{User: e.by, Message: e.message, Seq: e.seq})
 	}
+}
+
+func (s *Session) keepAck(in stay, a *chat.Ack) {
+	if s.acked == nil {
+		s.acked = make(map[stay]*chat.Ack)
+	}
+	s.acked[in] = a
 }
 
 // addMessage has a receipt cover one more message. A redelivered one is older than
@@ -129,7 +143,7 @@ func (s *Session) flush(ctx context.Context) {
 
 // unstored is what a flush has to store.
 type unstored struct {
-	acks     map[chat.ThreadID]*chat.Ack
+	acks     map[stay]*chat.Ack
 	position *chat.Position // nil: not now
 	lastSeen time.Time      // zero: the user has other sessions, or this one goes on
 }
@@ -166,11 +180,13 @@ func (s *Session) store(ctx context.Context, due unstored) error {
 			s.reg.log.Warn("not stored when a user was last connected", "user", s.user, "error", err)
 		}
 	}
-	for thread, a := range due.acks {
-		if err := s.reg.chat.Acknowledge(ctx, s.user, s.device, *a); err != nil {
+	// Marks only rise: of a thread, the earlier stay comes first.
+	inOrder := slices.SortedFunc(maps.Keys(due.acks), func(a, b stay) int { return cmp.Compare(a.joined, b.joined) })
+	for _, in := range inOrder {
+		if err := s.reg.chat.Acknowledge(ctx, s.user, s.device, *due.acks[in]); err != nil {
 			return err
 		}
-		delete(due.acks, thread)
+		delete(due.acks, in)
 	}
 	if due.position == nil {
 		return nil
@@ -181,7 +197,7 @@ func (s *Session) store(ctx context.Context, due unstored) error {
 // keepAcks puts back what could not be stored. A session that has ended gives up
 // instead: the device was not recorded as having these frames, so it gets and
 // acknowledges them again.
-func (s *Session) keepAcks(acks map[chat.ThreadID]*chat.Ack) bool {
+func (s *Session) keepAcks(acks map[stay]*chat.Ack) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.removed {
@@ -190,13 +206,10 @@ func (s *Session) keepAcks(acks map[chat.ThreadID]*chat.Ack) bool {
 		return false
 	}
 	s.progress.changed = true
-	for thread, a := range acks {
-		newer := s.acked[thread]
+	for in, a := range acks {
+		newer := s.acked[in]
 		if newer == nil {
-			if s.acked == nil {
-				s.acked = make(map[chat.ThreadID]*chat.Ack)
-			}
-			s.acked[thread] = a
+			s.keepAck(in, a)
 			continue
 		}
 		newer.From, newer.Seq = min(newer.From, a.From), max(newer.Seq, a.Seq)

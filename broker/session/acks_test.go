@@ -26,7 +26,7 @@ func TestReceiptsAddUp(t *testing.T) {
 	for _, e := range events {
 		s.collect(e)
 	}
-	if got := s.acked[thread]; !reflect.DeepEqual(got, want) {
+	if got := s.acked[stay{thread: thread}]; !reflect.DeepEqual(got, want) {
 		t.Errorf("acknowledged in one go: %+v, want %+v", got, want)
 	}
 	for split := 1; split < len(events); split++ {
@@ -40,7 +40,7 @@ func TestReceiptsAddUp(t *testing.T) {
 			s.collect(e)
 		}
 		s.keepAcks(failed)
-		got := s.acked[thread]
+		got := s.acked[stay{thread: thread}]
 		for _, sender := range want.Senders { // in either order
 			found := false
 			for _, x := range got.Senders {
@@ -53,5 +53,53 @@ func TestReceiptsAddUp(t *testing.T) {
 		if got.From != want.From || got.Seq != want.Seq || got.Message != want.Message || len(got.Senders) != 2 {
 			t.Errorf("put back after %d: %+v, want %+v", split, got, want)
 		}
+	}
+}
+
+// Who is removed and added again has received what it acknowledges of either stay:
+// one receipt for both would be above its leaving, and say nothing of the first.
+func TestReceiptsOfTwoStaysAreTwo(t *testing.T) {
+	thread := chat.ThreadID{1}
+	events := []sent{
+		{thread: thread, joined: 1, after: 1, seq: 2, id: chat.EventID{2}, message: chat.MessageID{2}, by: "alice"},
+		{thread: thread, joined: 1, after: 2, seq: 3, id: chat.EventID{3}, removal: true},
+		{thread: thread, joined: 5, after: 4, seq: 5, id: chat.EventID{5}},
+		{thread: thread, joined: 5, after: 5, seq: 6, id: chat.EventID{6}, message: chat.MessageID{6}, by: "alice"},
+	}
+	want := map[stay]*chat.Ack{
+		{thread, 1}: {Thread: thread, From: 2, Seq: 2, Message: chat.MessageID{2}, Senders: []chat.AckedSender{{User: "alice", Message: chat.MessageID{2}, Seq: 2}}},
+		{thread, 5}: {Thread: thread, From: 5, Seq: 6, Message: chat.MessageID{6}, Senders: []chat.AckedSender{{User: "alice", Message: chat.MessageID{6}, Seq: 6}}},
+	}
+	for split := range events {
+		var s Session
+		for _, e := range events[:split] {
+			s.collect(e)
+		}
+		failed := s.acked
+		s.acked = nil
+		for _, e := range events[split:] {
+			s.collect(e)
+		}
+		s.keepAcks(failed)
+		if !reflect.DeepEqual(s.acked, want) {
+			t.Errorf("put back after %d: %+v, want %+v", split, s.acked, want)
+		}
+	}
+}
+
+// One client_ack for what came before the removal and after the next joining.
+func TestOneAckOverTwoStaysDeliversTheFirstToo(t *testing.T) {
+	n := newNode(t, Limits{})
+	g := n.group("alice", "bob")
+	bob := n.connect(as("bob", "phone"), manualAcks)
+	bob.awaitCaughtUp()
+	first := n.send(as("alice", "web"), g, "2")
+	must(t, n.chat.RemoveParticipant(t.Context(), as("alice", "web"), g, "bob")) // 3
+	must(t, add(n, g, "bob"))                                                    // 4
+	second := n.send(as("alice", "web"), g, "5")
+	frames := bob.awaitSeq(g, 5)
+	bob.sess.AckThrough(frames[len(frames)-1].FrameSeq)
+	for _, m := range []chat.Event{second, first} {
+		n.eventually("DELIVERED", func() bool { return n.stateOf(m) == chat.StateDelivered })
 	}
 }

@@ -165,9 +165,7 @@ func (s *Session) readHeads() (err error) {
 		s.mu.Unlock()
 	}
 	for _, line := range lines {
-		if err := s.noteNewest(ctx, line); err != nil {
-			return err
-		}
+		s.noteNewest(line)
 		if !p.interest.frames(line.Thread).ok || !s.mayHaveNews(line) {
 			continue
 		}
@@ -192,22 +190,11 @@ func (s *Session) readHeads() (err error) {
 }
 
 // noteNewest looks whether a thread has the newest message that the user sees.
-func (s *Session) noteNewest(ctx context.Context, line chat.UserThread) error {
-	p, last := &s.pump, line.Head.LastMessage
-	if line.LeftSeq > 0 || line.Head.LastMessageSeq < line.JoinedSeq || last.Compare(p.newest) <= 0 {
-		return nil
+func (s *Session) noteNewest(line chat.UserThread) {
+	p, head := &s.pump, line.Head.For(s.user)
+	if line.LeftSeq == 0 && head.LastMessageSeq >= line.JoinedSeq && head.LastMessage.Compare(p.newest) > 0 {
+		p.newest = head.LastMessage
 	}
-	if line.Head.LastHiddenFrom != s.user {
-		p.newest = last
-		return nil
-	}
-	seen, err := s.reg.store.Messages(ctx, line.Thread, chat.MessageRange{
-		After: line.JoinedSeq - 1, Viewer: s.user, NewestFirst: true, Count: 1,
-	})
-	if err == nil && len(seen) > 0 && seen[0].ID.Compare(p.newest) > 0 {
-		p.newest = seen[0].ID
-	}
-	return err
 }
 
 // mayHaveNews spares the threads in which nothing happened since the session's
@@ -343,7 +330,7 @@ func (s *Session) isOwn(st *stream, it *item) bool {
 // deliver puts one event into window and batch.
 func (s *Session) deliver(b Batch, st *stream, it *item, g grant) bool {
 	entry := sent{
-		durable: true, thread: st.thread, after: st.sent, seq: it.seq, id: it.id,
+		durable: true, thread: st.thread, joined: st.joined, after: st.sent, seq: it.seq, id: it.id,
 		by: it.by, removal: it.removes == s.user,
 	}
 	if it.counts {

@@ -117,7 +117,7 @@ type Session struct {
 	window    window
 	frameSeq  uint64
 	progress  progress
-	acked     map[chat.ThreadID]*chat.Ack // released by the window, not yet stored
+	acked     map[stay]*chat.Ack // released by the window, not yet stored
 	flushing  bool
 	badFrames int
 	lastPong  time.Time

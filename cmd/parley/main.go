@@ -18,6 +18,7 @@ const usage = `parley is the backend of a messenger.
 
 	parley serve     run the server (--dev: everything on loopback, ready to try)
 	parley token     print a token signed with the server's secret
+	parley bench     put load on a running server and report latencies and costs
 	parley version   print the version
 
 Each command tells its flags with --help. A flag can also be set by the
@@ -49,6 +50,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return serve(ctx, rest, stdout, stderr)
 	case "token":
 		return printToken(rest, stdout)
+	case "bench":
+		return runBench(ctx, rest, stdout, stderr)
 	case "version":
 		fmt.Fprintln(stdout, versionLine())
 		return nil

@@ -43,10 +43,11 @@ type frame struct {
 	LastSeenAt     *string `json:"last_seen_at"`
 	TTLMillis      int     `json:"ttl_ms"`
 
-	raw   []byte
-	topic string // MQTT only
-	qos   byte   // MQTT only
-	ack   func() // tells the server that this frame has arrived
+	raw    []byte
+	topic  string // MQTT only
+	qos    byte   // MQTT only
+	moment uint64 // when it had arrived
+	ack    func() // tells the server that this frame has arrived
 }
 
 // durable frames carry a seq; they are replayed and acknowledged.
@@ -75,6 +76,7 @@ func (f frame) body() string {
 type record struct {
 	mu         sync.Mutex
 	frames     []frame
+	acks       []ack
 	violations []string
 	subscribed byte // MQTT: the QoS of all subscriptions, if known to be 1
 	ended      bool
@@ -90,12 +92,12 @@ func newRecord() *record { return &record{changed: make(chan struct{})} }
 // hands over after the test gave the connection up counts as never received:
 // kept is false, and it must not be acknowledged.
 func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f frame, kept bool) {
-	f = frame{raw: raw, topic: topic, qos: qos}
+	f = frame{raw: raw, topic: topic, qos: qos, moment: now()}
 	err := checkFrame(raw)
 	if jsonErr := json.Unmarshal(raw, &f); err == nil {
 		err = jsonErr
 	}
-	f.ack = func() { ack(f) }
+	f.ack = func() { r.acknowledge(f); ack(f) }
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
@@ -113,6 +115,13 @@ func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f fra
 	r.frames = append(r.frames, f)
 	r.wake()
 	return f, true
+}
+
+// acknowledge notes that an acknowledgement is about to be sent.
+func (r *record) acknowledge(f frame) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.acks = append(r.acks, ack{now(), f.ThreadID, f.Seq})
 }
 
 func (r *record) violate(format string, args ...any) {

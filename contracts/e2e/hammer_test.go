@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -25,86 +29,230 @@ func seed(t testing.TB) uint64 {
 	return n
 }
 
-// Four senders at full speed into three threads, while receivers of every family
-// come and go fifty times each. In the end nobody misses anything.
-func TestHammer(t *testing.T) {
-	const senders = 4
-	perSender, reconnects := bulk(250), bulk(50)
-	n := seed(t)
-	s := startServer(t)
-	people := make([]*device, senders)
-	for i := range people {
-		people[i] = s.device(t, fmt.Sprint("sender-", i), "d")
-	}
-	receivers := make([]*device, len(oneOfEach))
-	members := []string{}
-	for i, p := range oneOfEach {
-		receivers[i] = s.device(t, "receiver-"+p.name, "d")
-		members = append(members, receivers[i].user)
-	}
-	for _, p := range people[1:] {
-		members = append(members, p.user)
-	}
-	threads := make([]string, 3)
-	for i := range threads {
-		threads[i] = people[0].createGroup(t, members...).ID
-	}
+// Sizes of the hammer. On mongodb most are a tenth (see bulk).
+const (
+	hammerSenders    = 8
+	hammerAtOnce     = 5      // backlog messages of one sender at a time
+	hammerMessages   = 1_000  // while receivers come and go and the server is killed
+	hammerBacklog    = 20_000 // while all receivers are away
+	hammerReconnects = 50
+	hammerKills      = 5
+)
 
-	var mu sync.Mutex
-	var accepted []message
-	events := map[string]int{}
-	for _, th := range threads {
-		events[th] = 1 // its creation
-	}
-	var sending sync.WaitGroup
-	for i, p := range people {
-		sending.Go(func() {
-			random := rand.New(rand.NewPCG(n, uint64(i)))
-			for range perSender {
-				m, _, err := p.post(t.Context(), threads[random.IntN(len(threads))], outgoing{Ciphertext: []byte("x")})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				mu.Lock()
-				accepted = append(accepted, m)
-				events[m.ThreadID]++
-				mu.Unlock()
-			}
-		})
-	}
-	sent := make(chan struct{})
+// Senders at full speed into three threads, while receivers of every family come
+// and go and the server is killed again and again; then a long backlog that all
+// receivers take at once. Nobody misses anything, nobody saw what is not there,
+// and no receipt was ahead of its acknowledgement.
+func TestHammer(t *testing.T) {
+	h := newHammer(t, seed(t))
+	sent, done := make(chan struct{}), make(chan struct{})
+	var sending, receiving, watching sync.WaitGroup
+	h.send(&sending, 1, bulk(hammerMessages)/hammerSenders, "x")
 	go func() { sending.Wait(); close(sent) }()
 
-	var receiving sync.WaitGroup
-	for i, p := range oneOfEach {
+	unions := make([]*union, len(h.receivers))
+	for i, p := range h.protocols {
 		receiving.Go(func() {
-			random := rand.New(rand.NewPCG(n, uint64(100+i)))
-			seen := comeAndGo(t, p, receivers[i], random, reconnects)
-			<-sent
-			stay(t, p, receivers[i], seen, events)
-			for th, count := range events {
-				seen.checkComplete(t, th, count)
-			}
-			seen.checkMessages(t, accepted)
+			unions[i] = h.comeAndGo(t, p, h.receivers[i], rand.New(rand.NewPCG(h.seed, uint64(100+i))))
 		})
 	}
+	desk := &union{name: "the author's desk", user: h.desk.user}
+	watching.Go(func() { h.hold(t, desk, done) })
+	receiving.Go(func() { h.askForReceipts(sent) })
+	h.killAgainAndAgain(t)
+	<-sent
 	receiving.Wait()
+
+	started, before := time.Now(), len(h.accepted)
+	h.send(&sending, hammerAtOnce, bulk(hammerBacklog)/hammerSenders/hammerAtOnce, "backlog")
+	sending.Wait()
+	t.Logf("%d messages of backlog written in %v", len(h.accepted)-before, time.Since(started).Round(time.Millisecond))
+	started = time.Now()
+	for i, p := range h.protocols {
+		receiving.Go(func() { h.stay(t, p, h.receivers[i], unions[i]) })
+	}
+	receiving.Wait()
+	close(done)
+	watching.Wait()
+	t.Logf("%d receivers had all of it after %v", len(unions), time.Since(started).Round(time.Millisecond))
+
+	final := historyOf(t, h.people[0], h.threads, unions...)
+	final.witnesses = []*union{desk}
+	final.accepted, final.states, final.reads = h.accepted, h.states, h.reads
+	final.check(t)
+	told := 0
+	for range desk.receipts() {
+		told++
+	}
+	t.Logf("%d messages, %d receipt frames, %d states asked for, %d readings", len(h.accepted), told, len(h.states), len(h.reads))
+}
+
+// hammer is what the goroutines of TestHammer share.
+type hammer struct {
+	seed      uint64
+	srv       *server
+	people    []*device // the senders; they are never connected
+	desk      *device   // another device of the first sender: it gets receipts, of the first thread
+	protocols []protocol
+	receivers []*device
+	threads   []string
+
+	mu       sync.Mutex
+	up       chan struct{} // closed while the server is there
+	progress chan struct{} // closed and renewed with every accepted message
+	accepted []message
+	events   map[string]int
+	states   []state
+	reads    []reading
+	problems []error
+}
+
+func newHammer(t *testing.T, seed uint64) *hammer {
+	t.Helper()
+	s := startServer(t)
+	h := &hammer{seed: seed, srv: s, desk: s.device(t, "sender-0", "desk"), protocols: oneOfEach, progress: make(chan struct{}), events: map[string]int{}}
+	h.up = make(chan struct{})
+	close(h.up)
+	members := []string{}
+	for i := range hammerSenders {
+		d := s.device(t, fmt.Sprint("sender-", i), "d")
+		d.bulk = true
+		h.people = append(h.people, d)
+		members = append(members, d.user)
+	}
+	for _, p := range h.protocols {
+		d := s.device(t, "receiver-"+p.name, "d")
+		h.receivers = append(h.receivers, d)
+		members = append(members, d.user)
+	}
+	for range 3 {
+		th := h.people[0].createGroup(t, members[1:]...).ID
+		h.threads = append(h.threads, th)
+		h.events[th] = 1 // its creation
+	}
+	t.Cleanup(func() {
+		for _, err := range h.problems {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// awaitServer waits until the server is there, for as long as anything waits.
+func (h *hammer) awaitServer() bool {
+	h.mu.Lock()
+	up := h.up
+	h.mu.Unlock()
+	select {
+	case <-up:
+		return true
+	case <-time.After(patience):
+		return false
+	}
+}
+
+// send has every sender send n messages, each until it is accepted, in so many
+// goroutines.
+func (h *hammer) send(sending *sync.WaitGroup, each, n int, text string) {
+	for i := range each * len(h.people) {
+		p := h.people[i%len(h.people)]
+		sending.Go(func() {
+			random := rand.New(rand.NewPCG(h.seed, uint64(i)))
+			for range n {
+				out := outgoing{ClientSeq: p.sent.Add(1), Ciphertext: []byte(text)}
+				m, err := h.sendUntilAccepted(p, h.threads[random.IntN(len(h.threads))], out)
+				h.mu.Lock()
+				if err != nil {
+					h.problems = append(h.problems, err)
+					h.mu.Unlock()
+					return
+				}
+				h.accepted = append(h.accepted, m)
+				h.events[m.ThreadID]++
+				close(h.progress)
+				h.progress = make(chan struct{})
+				h.mu.Unlock()
+			}
+		})
+	}
+}
+
+func (h *hammer) sendUntilAccepted(p *device, thread string, out outgoing) (message, error) {
+	for deadline := time.Now().Add(2 * patience); ; {
+		m, _, err := p.post(context.Background(), thread, out)
+		breach := contractError{}
+		if err == nil || errors.As(err, &breach) || errors.Is(err, errRefused) || time.Now().After(deadline) {
+			return m, err
+		}
+		h.awaitServer()
+	}
+}
+
+// killAgainAndAgain kills the server each time some more messages are accepted,
+// and starts it again.
+func (h *hammer) killAgainAndAgain(t *testing.T) {
+	t.Helper()
+	for n := 1; n <= hammerKills; n++ {
+		h.awaitAccepted(t, n*bulk(hammerMessages)/(hammerKills+1))
+		h.mu.Lock()
+		h.up = make(chan struct{})
+		h.mu.Unlock()
+		h.srv.kill(t)
+		h.srv.start(t)
+		h.mu.Lock()
+		close(h.up)
+		h.mu.Unlock()
+	}
+}
+
+func (h *hammer) awaitAccepted(t *testing.T, n int) {
+	t.Helper()
+	for deadline := time.After(2 * patience); ; {
+		h.mu.Lock()
+		enough, progress := len(h.accepted) >= n, h.progress
+		h.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-progress:
+		case <-deadline:
+			t.Fatalf("not %d messages were accepted in %v", n, 2*patience)
+		}
+	}
+}
+
+// connect connects as soon as there is a server.
+func (h *hammer) connect(t *testing.T, p protocol, d *device, filters ...string) *client {
+	t.Helper()
+	for deadline := time.Now().Add(2 * patience); ; {
+		c, err := p.connect(d, options{filters: filters})
+		if err == nil {
+			return c
+		}
+		if refusedWith(err) >= 0 || time.Now().After(deadline) {
+			t.Errorf("%s: %v", p.name, err)
+			return nil
+		}
+		h.awaitServer()
+	}
 }
 
 // comeAndGo connects again and again, each time for a random number of frames or
-// a random moment, and leaves politely or not.
-func comeAndGo(t *testing.T, p protocol, d *device, random *rand.Rand, times int) *union {
+// a random moment, and leaves politely or not. Now and then it reads.
+func (h *hammer) comeAndGo(t *testing.T, p protocol, d *device, random *rand.Rand) *union {
 	t.Helper()
-	seen := &union{name: p.name}
-	for range times {
-		c, err := p.connect(d, options{})
-		if err != nil {
-			t.Errorf("%s: %v", p.name, err)
+	seen := &union{name: p.name, user: d.user}
+	for range bulk(hammerReconnects) {
+		c := h.connect(t, p, d)
+		if c == nil {
 			return seen
 		}
 		enough := 1 + random.IntN(40)
 		c.watch(time.Duration(5+random.IntN(60))*time.Millisecond, func(f []frame) bool { return len(f) >= enough })
+		if frames := c.all(); random.IntN(4) == 0 && len(frames) > 0 {
+			h.read(d, frames[random.IntN(len(frames))])
+		}
 		if random.IntN(2) == 0 {
 			c.drop()
 		} else {
@@ -115,20 +263,87 @@ func comeAndGo(t *testing.T, p protocol, d *device, random *rand.Rand, times int
 	return seen
 }
 
-// stay connects once more until everything has come.
-func stay(t *testing.T, p protocol, d *device, seen *union, events map[string]int) {
+// read marks a message as read, if the frame is one and the server is there.
+func (h *hammer) read(d *device, f frame) {
+	if f.T != "msg" {
+		return
+	}
+	h.mu.Lock()
+	h.reads = append(h.reads, reading{now(), d.user, f.ThreadID, f.ID})
+	h.mu.Unlock()
+	_, _ = d.call(context.Background(), http.MethodPost, "/v1/threads/"+f.ThreadID+"/read", map[string]any{"up_to_msg_id": f.ID})
+}
+
+// hold keeps the desk connected, whatever happens, until all is done.
+func (h *hammer) hold(t *testing.T, seen *union, done <-chan struct{}) {
 	t.Helper()
-	c, err := p.connect(d, options{})
-	if err != nil {
-		t.Errorf("%s: %v", p.name, err)
+	for going := true; going; {
+		c := h.connect(t, mqtt5TCP, h.desk, "v1/threads/"+h.threads[0]+"/frames")
+		if c == nil {
+			return
+		}
+		lost := make(chan struct{})
+		go func() {
+			defer close(lost)
+			c.watch(10*patience, func([]frame) bool { return false })
+		}()
+		select {
+		case <-lost:
+		case <-done:
+			going = false
+		}
+		c.close()
+		<-lost
+		seen.take(t, c.record)
+	}
+}
+
+// askForReceipts asks again and again where the recipients stand with some of the
+// first messages.
+func (h *hammer) askForReceipts(sent <-chan struct{}) {
+	d := h.people[0]
+	for n := 0; ; n++ {
+		h.mu.Lock()
+		candidates, progress := h.accepted[:min(len(h.accepted), 20)], h.progress
+		h.mu.Unlock()
+		if len(candidates) > 0 {
+			h.ask(d, candidates[n%len(candidates)])
+		}
+		select {
+		case <-sent:
+			return
+		case <-progress:
+		}
+	}
+}
+
+func (h *hammer) ask(d *device, m message) {
+	a, err := d.call(context.Background(), http.MethodGet, "/v1/messages/"+m.ID+"/receipts", nil)
+	var got receipts
+	if err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &got) != nil {
+		return // there is no server just now
+	}
+	at := now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range got.States {
+		h.states = append(h.states, state{at, m.ThreadID, m.ID, r})
+	}
+}
+
+// stay connects once more until everything has come.
+func (h *hammer) stay(t *testing.T, p protocol, d *device, seen *union) {
+	t.Helper()
+	c := h.connect(t, p, d)
+	if c == nil {
 		return
 	}
 	defer c.close()
 	read := 0
-	c.watch(patience, func(f []frame) bool {
+	c.watch(4*patience, func(f []frame) bool {
 		seen.add(f[read:])
 		read = len(f)
-		for th, count := range events {
+		for th, count := range h.events {
 			if !seen.complete(th, count) {
 				return false
 			}

@@ -68,6 +68,9 @@ func (l *serverLog) follow(r io.Reader) {
 
 func (l *serverLog) announce(line string) {
 	var entry struct{ Msg, Service, Addr string }
+	if !strings.Contains(line, `"listening"`) { // most lines are the access log's
+		return
+	}
 	if json.Unmarshal([]byte(line), &entry) != nil || entry.Msg != "listening" {
 		return
 	}
@@ -150,8 +153,10 @@ func (s *server) start(t testing.TB) {
 		_ = cmd.Wait()
 		close(exited)
 	}()
-	s.http = s.awaitAddress(t, log.http)
-	s.tcp = s.awaitAddress(t, log.tcp)
+	// Clients may be reading the addresses: they are written once.
+	if http, tcp := s.awaitAddress(t, log.http), s.awaitAddress(t, log.tcp); http != s.http || tcp != s.tcp {
+		s.http, s.tcp = http, tcp
+	}
 	if slices.Contains(s.extra, "--mqtts-listen") {
 		s.mqtts = s.awaitAddress(t, log.mqtts)
 	}

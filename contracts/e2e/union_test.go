@@ -1,14 +1,20 @@
 package e2e
 
 import (
+	"iter"
+	"math"
 	"testing"
 )
 
 // union is what one receiver knows of its threads after many connections:
-// doubles dropped by (thread, seq), as the contract asks of clients.
+// doubles dropped by (thread, seq), as the contract asks of clients. A history
+// holds it against what others know.
 type union struct {
-	name string
-	seen map[string]map[uint64]string // thread → seq → message id, or the event
+	name  string
+	user  string                       // whose device it is
+	seen  map[string]map[uint64]string // thread → seq → message id, or the event
+	lines [][]frame                    // its connections, one after the other
+	acks  []ack
 }
 
 func (u *union) add(frames []frame) {
@@ -37,7 +43,33 @@ func (u *union) take(t testing.TB, r *record) {
 	t.Helper()
 	r.checkOrder(t)
 	r.checkContract(t)
-	u.add(r.all())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u.add(r.frames)
+	u.lines = append(u.lines, r.frames[:len(r.frames):len(r.frames)])
+	u.acks = append(u.acks, r.acks...)
+}
+
+// receipts are the delivered and read frames, in the order in which they came.
+func (u *union) receipts() iter.Seq[frame] {
+	return func(yield func(frame) bool) {
+		for _, line := range u.lines {
+			for _, f := range line {
+				if (f.T == "delivered" || f.T == "read") && !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// first is the seq with which the receiver's knowledge of a thread begins.
+func (u *union) first(thread string) uint64 {
+	first := uint64(math.MaxUint64)
+	for seq := range u.seen[thread] {
+		first = min(first, seq)
+	}
+	return first
 }
 
 // complete reports whether seq 1 to n of the thread are all there.

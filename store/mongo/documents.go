@@ -24,7 +24,8 @@ type eventDoc struct {
 	ClientSeq any    `bson:"client_seq"`
 	Hash      []byte `bson:"hash,omitempty"` // of the request that the key is for
 
-	// Last is the last message up to here, which a message itself is. Changed is
+	// Last is the last message up to here; not of a message, which is that itself,
+	// unless it is hidden. Changed is
 	// the newest event up to here that is no message: that many changes a reader
 	// of the thread must find done (see settle.go).
 	Last    *lastDoc `bson:"last,omitempty"`
@@ -44,6 +45,7 @@ type lastDoc struct {
 	ID     chat.MessageID `bson:"id"`
 	Seq    chat.Seq       `bson:"seq"`
 	Hidden chat.UserID    `bson:"hidden,omitempty"`
+	Shown  *targetDoc     `bson:"shown,omitempty"` // the last one that Hidden sees
 }
 
 type targetDoc struct {

@@ -22,24 +22,38 @@ func (s *Store) nextGen(ctx context.Context, doc eventDoc) (int64, error) {
 	if taken {
 		return 0, chat.ErrStaleHead
 	}
-	holder, used, err := s.keyHolder(ctx, doc.By, doc.Key)
-	if err != nil {
-		return 0, fmt.Errorf("find out why event %s was refused: %w", doc.ID, err)
-	}
-	if used && s.recalls(holder) {
-		return 0, duplicateOf(holder, chat.ByIdempotencyKey)
-	}
-	device := d("thread", doc.Thread, "by", doc.By, "device", doc.Device, "client_seq", doc.ClientSeq)
-	sent, same, err := findOne[eventDoc](ctx, s.log, device, options.FindOne().SetHint(byClientSeq))
+	holder, used, err := s.sentBefore(ctx, doc)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("find out why event %s was refused: %w", doc.ID, err)
-	case same:
-		return 0, duplicateOf(sent, chat.ByClientSeq)
+		return 0, err
 	case used && doc.Gen <= holder.Gen:
 		return holder.Gen + 1, nil
 	}
 	return 0, fmt.Errorf("event %s was refused as a duplicate of nothing that is there", doc.ID)
+}
+
+// SentBefore implements [chat.LogStore].
+func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
+	_, _, err := s.sentBefore(ctx, newEventDoc(e, headState{}))
+	return err
+}
+
+// sentBefore is a *DuplicateError if the event was sent before. If it was not, it
+// gives the event that used its key last, in an earlier window.
+func (s *Store) sentBefore(ctx context.Context, doc eventDoc) (holder eventDoc, used bool, err error) {
+	holder, used, err = s.keyHolder(ctx, doc.By, doc.Key)
+	if err != nil {
+		return holder, used, fmt.Errorf("look for the idempotency key of event %s: %w", doc.ID, err)
+	}
+	if used && s.recalls(holder) {
+		return holder, used, duplicateOf(holder, chat.ByIdempotencyKey)
+	}
+	device := d("thread", doc.Thread, "by", doc.By, "device", doc.Device, "client_seq", doc.ClientSeq)
+	sent, same, err := findOne[eventDoc](ctx, s.log, device, options.FindOne().SetHint(byClientSeq))
+	if err == nil && same {
+		return holder, used, duplicateOf(sent, chat.ByClientSeq)
+	}
+	return holder, used, wrap("look for the client_seq of event "+doc.ID.String(), err)
 }
 
 func duplicateOf(doc eventDoc, by chat.DuplicateOf) error {

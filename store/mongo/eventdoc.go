@@ -33,8 +33,11 @@ func newEventDoc(e chat.Event, prev headState) eventDoc {
 	case e.Kind == chat.KindEdit && e.Message != nil:
 		doc.Message = messageDoc{Body: e.Message.Ciphertext, Type: e.Message.ContentType}
 	}
-	if h := prev.next(e).Head; e.Kind != chat.KindMessage && h.LastMessageSeq > 0 {
+	if h := prev.next(e).Head; h.LastMessageSeq > 0 && (e.Kind != chat.KindMessage || h.LastHiddenFrom != "") {
 		doc.Last = &lastDoc{ID: h.LastMessage, Seq: h.LastMessageSeq, Hidden: h.LastHiddenFrom}
+		if h.LastShown.Seq > 0 {
+			doc.Last.Shown = &targetDoc{ID: h.LastShown.ID, Seq: h.LastShown.Seq}
+		}
 	}
 	return doc
 }
@@ -156,11 +159,14 @@ func (h headState) next(e chat.Event) headState {
 // head is the head of a log that ends with the document.
 func (doc *eventDoc) head() headState {
 	h := headState{Head: chat.Head{Seq: doc.Seq, ID: doc.ID}, changed: doc.Changed}
-	switch {
+	switch last := doc.Last; {
+	case last != nil:
+		h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = last.ID, last.Seq, last.Hidden
+		if last.Shown != nil {
+			h.LastShown = chat.Target{ID: last.Shown.ID, Seq: last.Shown.Seq}
+		}
 	case doc.Kind == chat.KindMessage:
-		h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = doc.ID, doc.Seq, doc.Hidden
-	case doc.Last != nil:
-		h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = doc.Last.ID, doc.Last.Seq, doc.Last.Hidden
+		h.LastMessage, h.LastMessageSeq = doc.ID, doc.Seq
 	}
 	return h
 }

@@ -40,7 +40,7 @@ import (
 
 // formatVersion is the shape of the documents that this build writes. Raise it
 // when an older build could not read them any more.
-const formatVersion = 1
+const formatVersion = 2
 
 // closeTimeout bounds how long Close waits for what is under way: of a server that
 // does not answer, nothing is to be hoped for.
@@ -141,7 +141,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	return s.probeJoins(ctx)
 }
 
-// checkFormat refuses a database of a newer format and marks a new one with ours.
+// checkFormat refuses a database of another format and marks a new one with ours.
 func (s *Store) checkFormat(ctx context.Context) error {
 	_, err := s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion)))
 	if err == nil {
@@ -161,6 +161,9 @@ func (s *Store) checkFormat(ctx context.Context) error {
 		return errors.New("the format version is unreadable")
 	case format.Version > formatVersion:
 		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", format.Version, formatVersion)
+	case format.Version < formatVersion:
+		return fmt.Errorf("it has format %d and this build knows only %d: it was written by a build before the first release and is of no use to this one",
+			format.Version, formatVersion)
 	}
 	return nil
 }

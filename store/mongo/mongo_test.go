@@ -85,7 +85,9 @@ func TestOpenWithoutAServer(t *testing.T) {
 }
 
 func TestOpenRefusesOtherFormats(t *testing.T) {
-	for version, want := range map[int64]string{formatVersion + 1: "written by a newer version", 0: "unreadable"} {
+	for version, want := range map[int64]string{
+		formatVersion + 1: "written by a newer version", formatVersion - 1: "written by a build before the first release", 0: "unreadable",
+	} {
 		server := mongotest.Shared(t)
 		uri := server.URI()
 		s := open(t, server, uri, Options{})

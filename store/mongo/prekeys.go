@@ -270,8 +270,9 @@ func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device 
 		return chat.Prekey{}, 0, fmt.Errorf("take a one-time prekey of %s: %w", owner, err)
 	}
 	left, err := s.countOneTime(ctx, owner)
-	if err != nil {
-		return chat.Prekey{}, 0, fmt.Errorf("count the prekeys of %s: %w", owner, err)
+	if err != nil { // the key is taken, and would be lost with an error
+		s.logger.Warn("not known how many one-time prekeys are left", "device", owner, "error", err)
+		left = -1
 	}
 	return chat.Prekey{ID: uint32(doc.Key), Public: doc.Public}, left, nil
 }

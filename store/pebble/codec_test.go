@@ -119,7 +119,7 @@ func FuzzDecodeValues(f *testing.F) {
 	thread.Pins = []chat.Pin{{Message: numberedID(2), Seq: 2, By: "ann", At: testTime}}
 	f.Add(encodeThread(thread))
 	f.Add(encodeHead(headRecord{thread.Head, false}))
-	f.Add(encodeHead(headRecord{chat.Head{Seq: 3, LastHiddenFrom: "bob"}, true}))
+	f.Add(encodeHead(headRecord{chat.Head{Seq: 3, LastHiddenFrom: "bob", LastShown: chat.Target{Seq: 2}}, true}))
 	f.Add(encodeReport(chat.Report{Thread: chat.ThreadID{15: 1}, Sender: "ann", By: "bob", Reason: chat.ReportSpam, Note: "note"}))
 	signed := chat.SignedPrekey{Prekey: chat.Prekey{ID: 1, Public: []byte("public")}, Signature: []byte("signature")}
 	f.Add(encodePrekeys(chat.PrekeyDevice{Identity: []byte("identity"), Signed: signed, LastResort: &signed, UpdatedAt: testTime}))

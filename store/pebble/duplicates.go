@@ -17,6 +17,18 @@ func (s *Store) recalled() timespan {
 	return timespan{from: now.Add(-s.window), to: now.Add(24 * time.Hour)}
 }
 
+// SentBefore implements [chat.LogStore].
+func (s *Store) SentBefore(_ context.Context, e chat.Event) error {
+	v, err := s.state.view()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	w := newLogWriter(v, s.db, headRecord{})
+	defer w.discard()
+	return w.duplicate(e, s.recalled())
+}
+
 // duplicate is a *DuplicateError if the message was sent before: with its
 // idempotency key in the given time, or with its client_seq ever.
 func (w *logWriter) duplicate(e chat.Event, recalled timespan) error {

@@ -220,6 +220,9 @@ func (v *view) iterator(ctx context.Context, r keyRange) (*pebble.Iterator, erro
 	return v.snap.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: r.lower, UpperBound: r.upper})
 }
 
+// scanPatience is after how many keys a scan looks whether somebody still waits.
+const scanPatience = 256
+
 // scan calls visit with the keys of a range and their values, in order or in
 // reverse, until it returns false. Both slices are only lent.
 func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(key, value []byte) (more bool, err error)) (err error) {
@@ -232,7 +235,10 @@ func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(ke
 	if reverse {
 		first, next = it.Last, it.Prev
 	}
-	for ok := first(); ok; ok = next() {
+	for ok, steps := first(), 0; ok; ok, steps = next(), steps+1 {
+		if steps%scanPatience == scanPatience-1 && ctx.Err() != nil {
+			return fmt.Errorf("scan from %x: %w", r.lower, context.Cause(ctx))
+		}
 		v.of.costs.step()
 		value, err := it.ValueAndErr()
 		if err != nil {

@@ -33,7 +33,7 @@ import (
 
 // formatVersion is the layout of keys and values that this build writes. Raise
 // it when an older build could not read the store any more.
-const formatVersion = 2
+const formatVersion = 3
 
 // sweepInterval is how often old idempotency keys are dropped.
 const sweepInterval = time.Hour

@@ -188,7 +188,9 @@ func encodeHead(h headRecord) []byte {
 	b := make([]byte, 0, 64)
 	b = append(binary.AppendUvarint(b, uint64(h.Seq)), h.ID[:]...)
 	b = append(binary.AppendUvarint(b, uint64(h.LastMessageSeq)), h.LastMessage[:]...)
-	return appendBool(appendStr(b, h.LastHiddenFrom), h.pinned)
+	b = appendStr(b, h.LastHiddenFrom)
+	b = append(binary.AppendUvarint(b, uint64(h.LastShown.Seq)), h.LastShown.ID[:]...)
+	return appendBool(b, h.pinned)
 }
 
 func decodeHead(value []byte) (headRecord, error) {
@@ -196,6 +198,7 @@ func decodeHead(value []byte) (headRecord, error) {
 	h := headRecord{Head: chat.Head{
 		Seq: d.seq(), ID: d.id(), LastMessageSeq: d.seq(), LastMessage: d.id(), LastHiddenFrom: chat.UserID(d.str()),
 	}}
+	h.LastShown.Seq, h.LastShown.ID = d.seq(), d.id()
 	h.pinned = d.bool()
 	return h, d.end()
 }

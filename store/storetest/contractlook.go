@@ -205,12 +205,7 @@ func (p *player) samePins(u chat.UserID, t *specThread) {
 	if !p.answered(err, standing(t, u)) {
 		return
 	}
-	var want []specPin
-	for _, pin := range t.pins {
-		if t.sees(u, pin.message) {
-			want = append(want, pin)
-		}
-	}
+	want := t.pinsSeen(u, p.now())
 	specSame(p, t.name, "pins that "+string(u)+" sees", len(got), len(want))
 	for i := range got {
 		p.samePin(got[i], want[i])

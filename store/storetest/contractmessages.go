@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -217,6 +218,16 @@ func (t *specThread) pinOf(m *specMessage) int {
 	return slices.IndexFunc(t.pins, func(pin specPin) bool { return pin.message == m })
 }
 
+// pinsSeen are the pins that a user sees at a moment: what has expired is unpinned.
+func (t *specThread) pinsSeen(u chat.UserID, now time.Time) (seen []specPin) {
+	for _, pin := range t.pins {
+		if t.sees(u, pin.message) && pin.message.goneAt(now) == "" {
+			seen = append(seen, pin)
+		}
+	}
+	return seen
+}
+
 // inThread is lookup for a message that is to be in a certain thread.
 func inThread(t *specThread, m *specMessage, u chat.UserID) chat.Code {
 	if code := standing(t, u); code != "" {
@@ -241,11 +252,11 @@ func (p *player) pin(w wish) {
 	code := inThread(t, m, c.User)
 	was := -1
 	if code == "" {
-		if was = t.pinOf(m); was < 0 {
-			code = firstOf(
-				when(m.goneAt(p.now()) != "", chat.CodeMessageDeleted),
-				when(len(t.pins) >= playedLimits.Pins, chat.CodeTooManyPins))
-		}
+		was = t.pinOf(m)
+		full := len(t.pinsSeen(c.User, p.now())) >= playedLimits.Pins || len(t.pins) >= 16*playedLimits.Pins
+		code = firstOf(
+			when(m.goneAt(p.now()) != "", chat.CodeMessageDeleted),
+			when(was < 0 && full, chat.CodeTooManyPins))
 	}
 	p.say("%s pins %s in %s: %q", c.User, nameOf(m), threadName(t), code)
 	got, added, err := p.node(w).Pin(p.ctx(), c, idOf(t), id)
@@ -270,7 +281,7 @@ func (p *player) unpin(w wish) {
 	}
 	c := p.caller(w)
 	code := inThread(t, m, c.User)
-	if code == chat.CodeMessageNotFound || code == "" && t.pinOf(m) < 0 {
+	if code == chat.CodeMessageNotFound || code == "" && (t.pinOf(m) < 0 || m.goneAt(p.now()) != "") {
 		code = chat.CodePinNotFound
 	}
 	p.say("%s unpins %s in %s: %q", c.User, nameOf(m), threadName(t), code)

@@ -136,9 +136,12 @@ func (p *player) created(c chat.Caller, req chat.CreateThread, users []chat.User
 	return t
 }
 
-// mergedUsers are the people of a creation, its maker first, each once.
-func mergedUsers(c chat.Caller, req chat.CreateThread) []chat.UserID {
-	users := []chat.UserID{c.User}
+// mergedUsers are the people of a creation, each once; its maker comes first if the
+// request does not say where.
+func mergedUsers(c chat.Caller, req chat.CreateThread) (users []chat.UserID) {
+	if !slices.Contains(req.Participants, c.User) {
+		users = append(users, c.User)
+	}
 	for _, u := range req.Participants {
 		if !slices.Contains(users, u) {
 			users = append(users, u)
@@ -251,7 +254,7 @@ func (p *player) retry(w wish) {
 }
 
 // refuseSend is why a send is refused whatever was sent before, "" if it is not.
-func (p *player) refuseSend(c chat.Caller, req chat.SendRequest, t *specThread, reply *specMessage) chat.Code {
+func (p *player) refuseSend(c chat.Caller, req chat.SendRequest, t *specThread) chat.Code {
 	isRef := slices.Contains([]chat.ContentType{chat.ImageRef, chat.AudioRef, chat.FileRef}, req.ContentType)
 	system := req.ContentType == chat.System
 	switch {
@@ -261,12 +264,6 @@ func (p *player) refuseSend(c chat.Caller, req chat.SendRequest, t *specThread, 
 		return chat.CodeInvalidRequest
 	case len(req.Ciphertext) > playedLimits.CiphertextBytes:
 		return chat.CodeCiphertextTooLarge
-	case reply != nil && !system && standing(t, c.User) != "":
-		return standing(t, c.User)
-	case reply != nil && (reply.thread != t || !system && !t.sees(c.User, reply)):
-		return chat.CodeInvalidRequest
-	case p.denied[req.AttachmentSHA256]:
-		return chat.CodeAttachmentBlocked
 	case t == nil:
 		return chat.CodeThreadNotFound
 	case !system && t.member(c.User) == nil:
@@ -275,8 +272,19 @@ func (p *player) refuseSend(c chat.Caller, req chat.SendRequest, t *specThread, 
 	return ""
 }
 
+// refuseNew is why a message is refused that was not sent before.
+func (p *player) refuseNew(c chat.Caller, req chat.SendRequest, t *specThread, reply *specMessage) chat.Code {
+	switch system := req.ContentType == chat.System; {
+	case reply != nil && (reply.thread != t || !system && !t.sees(c.User, reply)):
+		return chat.CodeInvalidRequest
+	case p.denied[req.AttachmentSHA256]:
+		return chat.CodeAttachmentBlocked
+	}
+	return ""
+}
+
 func (p *player) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest, t *specThread, reply *specMessage) {
-	code := p.refuseSend(c, req, t, reply)
+	code := p.refuseSend(c, req, t)
 	use, used := p.used(c.User, req.IdempotencyKey)
 	number := specNumber{t, c.User, c.Device, req.ClientSeq}
 	if code == "" && used && (use.message == nil || !sameSend(use.send, req)) {
@@ -289,6 +297,9 @@ func (p *player) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest
 	if code == "" && old != nil {
 		p.resend(c, node, req, old, by)
 		return
+	}
+	if code == "" {
+		code = p.refuseNew(c, req, t, reply)
 	}
 	p.say("%s on %s sends %q (%s) to %s, key %s, ttl %s, reply to %s: %q",
 		c.User, c.Device, req.Ciphertext, req.ContentType, threadName(t), req.IdempotencyKey, req.TTL, nameOf(reply), code)

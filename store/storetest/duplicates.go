@@ -17,6 +17,7 @@ var duplicateScenarios = []scenario{
 	{"what precedes a duplicate is stored, what follows is not", testPrefix},
 	{"duplicates within one append are recognised", testDuplicateInBatch},
 	{"a key is forgotten after the window, a client_seq never", testWindow},
+	{"what was not sent before is no duplicate of anything", testSentBefore},
 	{"a key used again after the window counts anew", testWindowAgain},
 }
 
@@ -25,13 +26,33 @@ var duplicateScenarios = []scenario{
 func (f *fixture) wantDuplicate(what string, thread chat.ThreadID, d chat.Event, by chat.DuplicateOf, existing chat.Event) {
 	f.tb.Helper()
 	_, n, err := f.tryAppend(thread, d)
-	var dup *chat.DuplicateError
-	if n != 0 || !errors.As(err, &dup) {
-		f.tb.Errorf("%s: Append = %d, %v; want a DuplicateError", what, n, err)
-		return
+	d.Thread = thread
+	for call, err := range map[string]error{"Append": err, "SentBefore": f.store.SentBefore(f.tb.Context(), d)} {
+		var dup *chat.DuplicateError
+		switch {
+		case n != 0 || !errors.As(err, &dup):
+			f.tb.Errorf("%s: %s after %d: %v; want a DuplicateError", what, call, n, err)
+		case dup.By != by || !sameEvent(dup.Existing, existing):
+			f.tb.Errorf("%s: %s: a duplicate by %s of %+v, want by %s of %+v", what, call, dup.By, dup.Existing, by, existing)
+		}
 	}
-	if dup.By != by || !sameEvent(dup.Existing, existing) {
-		f.tb.Errorf("%s: a duplicate by %s of %+v, want by %s of %+v", what, dup.By, dup.Existing, by, existing)
+}
+
+func testSentBefore(t *testing.T, f *fixture) {
+	thread, other := f.group("ann", "bob"), f.group("ann", "bob")
+	first := f.append(thread, draft("ann", "hello"))[0]
+	otherUser := resend(first, first)
+	otherUser.By, otherUser.Thread = "bob", thread
+	otherDevice := resend(draft("ann", ""), first)
+	otherDevice.Device, otherDevice.Thread = "tablet", thread
+	otherThread := resend(draft("ann", ""), first)
+	otherThread.Thread = other
+	unkeyed := draft("ann", "")
+	unkeyed.Message.IdempotencyKey, unkeyed.Thread = "", thread
+	for i, e := range []chat.Event{otherUser, otherDevice, otherThread, unkeyed} {
+		if err := f.store.SentBefore(t.Context(), e); err != nil {
+			t.Errorf("message %d: %v", i, err)
+		}
 	}
 }
 

@@ -58,8 +58,10 @@ func testHiddenUnread(t *testing.T, f *fixture) {
 
 func testLastHiddenFrom(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
+	expected := f.thread(thread) // what replaying the log yields
 	step := func(what string, want chat.UserID, d chat.Event) chat.Event {
 		e := f.append(thread, d)[0]
+		expected = expected.Apply(e)
 		lines, err := f.store.UserThreads(t.Context(), "ann")
 		if err != nil || len(lines) != 1 {
 			t.Fatalf("UserThreads = %v, %v", lines, err)
@@ -67,8 +69,8 @@ func testLastHiddenFrom(t *testing.T, f *fixture) {
 		for where, head := range map[string]chat.Head{
 			"Thread": f.thread(thread).Head, "UserThread": f.userThread("ann", thread).Head, "UserThreads": lines[0].Head,
 		} {
-			if head.LastHiddenFrom != want || head.Seq != e.Seq {
-				t.Errorf("%s: %s says event %d and hidden from %q, want %d, %q", what, where, head.Seq, head.LastHiddenFrom, e.Seq, want)
+			if head.LastHiddenFrom != want || head != expected.Head {
+				t.Errorf("%s: %s says %+v, want %+v and hidden from %q", what, where, head, expected.Head, want)
 			}
 		}
 		return e

@@ -120,6 +120,10 @@ func (w *twins) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	return n.first, refused[0]
 }
 
+func (w *twins) SentBefore(ctx context.Context, e chat.Event) error {
+	return do(w, "SentBefore", func(s chat.Store) error { return s.SentBefore(ctx, e) })
+}
+
 func (w *twins) Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error) {
 	return ask(w, "Events", func(s chat.Store) ([]chat.Event, error) {
 		return s.Events(ctx, thread, after, through, limit)

@@ -1,0 +1,62 @@
+package chat
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestAWindowAllowsSoManyInAnySpan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const times, span = 3, 10 * time.Second
+		w := newWindows(times, span)
+		now := time.Unix(1_000_000, 0)
+		taken := map[string][]time.Time{}
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 6).Draw(t, "later")) * time.Second)
+			who := rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "who")
+			recent := slices.DeleteFunc(slices.Clone(taken[who]), func(at time.Time) bool { return now.Sub(at) >= span })
+			err := w.take(who, now)
+			if len(recent) < times {
+				if err != nil {
+					t.Fatalf("%s was refused after %d of %d", who, len(recent), times)
+				}
+				taken[who] = append(taken[who], now)
+				continue
+			}
+			refusal, ok := errors.AsType[*Error](err)
+			if !ok || refusal.Code != CodeRateLimited || refusal.RetryAfter != recent[0].Add(span).Sub(now) {
+				t.Fatalf("%s took %v, now is %v: %v", who, recent, now, err)
+			}
+		}
+	})
+}
+
+func TestAWindowOfZeroIsNoLimit(t *testing.T) {
+	w := newWindows(0, time.Minute)
+	for range 1000 {
+		if err := w.take("ann", time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAWindowForgetsThoseAtRest(t *testing.T) {
+	w := newWindows(2, time.Minute)
+	now := time.Unix(1_000_000, 0)
+	for i := range 3 * maxRated * len(w.shards) {
+		now = now.Add(time.Second)
+		if err := w.take(fmt.Sprint("u", i), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range w.shards {
+		if n := len(w.shards[i].taken); n > maxRated {
+			t.Errorf("shard %d remembers %d callers", i, n)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/peterbourgon/ff/v3"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/cmd/parley/bench"
+	"github.com/parleyhq/parley/cmd/parley/bench/wire"
+	"github.com/parleyhq/parley/contracts/token"
+)
+
+const benchUsage = `parley bench puts load on a running server and reports what came of it.
+
+	parley bench idle       connections that do nothing: memory for each
+	parley bench fanout     one group, many receivers
+	parley bench pairs      many 1:1 threads
+	parley bench catchup    devices that come back at once and missed messages
+	parley bench receipts   a group in which everybody reads everything
+	parley bench table      Markdown of reports made with --json: medians, ratios
+
+It speaks only the public contract, and signs its tokens itself: give it the
+server's secret as you would parley token. Latencies count from when a message
+was to be sent. A server under test must not limit the senders:
+
+	parley serve --dev --rate-send 0
+	parley bench fanout --receivers 250 --rate 50
+	parley bench fanout --receivers 250 --senders 16 --rate 0 --protocol mqtt-tcp
+	parley bench pairs --pairs 1000 --rate 1000 --via mqtt
+	parley bench fanout --broker mqtt://127.0.0.1:1884 --pid $(pidof mosquitto)
+
+It ends with 1 if a message was lost or came out of order, or a connection broke.
+Each mode tells its flags with --help.
+`
+
+// tokenLife is longer than any run.
+const tokenLife = 12 * time.Hour
+
+// runBench is `parley bench`.
+func runBench(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, benchUsage)
+		return errors.New("no mode given")
+	}
+	mode, args := args[0], args[1:]
+	switch {
+	case mode == "help" || mode == "-h" || mode == "--help":
+		fmt.Fprint(stdout, benchUsage)
+		return nil
+	case mode == "table":
+		return benchTable(args, stdout)
+	case !slices.Contains(bench.Modes(), bench.Mode(mode)):
+		return fmt.Errorf("there is no mode %q: see parley bench --help", mode)
+	}
+	o, asJSON, err := parseBench(bench.Mode(mode), args, stdout)
+	if err != nil {
+		return err
+	}
+	if isTerminal(stderr) {
+		o.Progress = stderr
+	}
+	report, err := bench.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	write := report.WriteText
+	if asJSON {
+		write = report.WriteJSON
+	}
+	if err := write(stdout); err != nil {
+		return err
+	}
+	return report.Verdict()
+}
+
+// benchFlags are the settings that are not the run's own.
+type benchFlags struct {
+	keys     keySettings
+	data     string
+	protocol string
+	json     bool
+}
+
+func parseBench(mode bench.Mode, args []string, output io.Writer) (bench.Options, bool, error) {
+	o := bench.Options{Mode: mode, Via: bench.ViaREST, Payload: 300, Senders: 1, Duration: 10 * time.Second}
+	var f benchFlags
+	fs := newFlagSet("parley bench " + string(mode))
+	fs.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "the server: REST and realtime")
+	fs.StringVar(&o.MQTT, "mqtt", "", "its MQTT over TCP, host:port (default port 1883 of --url's host)")
+	fs.StringVar(&o.MetricsURL, "metrics-url", "", "its metrics (default /metrics of --url)")
+	fs.IntVar(&o.PID, "pid", 0, "measure this process of this machine instead of asking for metrics")
+	fs.StringVar(&o.Label, "label", "", "a name for the run in its report")
+	fs.BoolVar(&f.json, "json", false, "report as JSON")
+	fs.StringVar(&f.protocol, "protocol", string(wire.MQTTTCP), "of who receives: json, mqtt-ws or mqtt-tcp")
+	fs.StringVar(&f.data, "data", "./data", "where serve --dev keeps its secret")
+	f.keys.register(fs)
+	registerMode(fs, &o)
+	// The file may be the one of serve.
+	if err := parse(fs, args, output, ff.WithIgnoreUndefined(true)); err != nil {
+		return o, false, err
+	}
+	o.Protocol = wire.Protocol(f.protocol)
+	if o.Broker != "" {
+		return o, f.json, nil
+	}
+	secret, err := f.keys.load(f.data)
+	if err != nil {
+		return o, false, err
+	}
+	o.Token = func(user string) (string, error) {
+		now := time.Now()
+		return token.Mint(secret, token.Claims{
+			User: chat.UserID(user), Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite},
+			Issuer: f.keys.issuer, Audience: f.keys.audience, Issued: now, Expires: now.Add(tokenLife),
+		})
+	}
+	return o, f.json, nil
+}
+
+// registerMode adds the flags of a mode.
+func registerMode(fs *flag.FlagSet, o *bench.Options) {
+	load := func() {
+		fs.DurationVar(&o.Warmup, "warmup", 2*time.Second, "load before it is measured")
+		fs.DurationVar(&o.Duration, "duration", 10*time.Second, "load that is measured")
+	}
+	payload := func() { fs.IntVar(&o.Payload, "payload", 300, "bytes of a message, before base64") }
+	sending := func(rate float64) {
+		load()
+		payload()
+		fs.Float64Var(&o.Rate, "rate", rate, "messages per second in all; 0: as fast as it goes")
+		fs.IntVar(&o.Backlog, "backlog", 256, "at --rate 0: messages under way for each receiver")
+		fs.StringVar(&o.Via, "via", bench.ViaREST, "how messages are sent: rest or mqtt")
+		fs.StringVar(&o.Broker, "broker", "", "a plain MQTT broker instead of Parley, mqtt://host:port")
+	}
+	switch o.Mode {
+	case bench.Idle:
+		fs.IntVar(&o.Connections, "connections", 1000, "how many, each of a user of its own")
+		fs.DurationVar(&o.Settle, "settle", 5*time.Second, "quiet time before anything is measured")
+		fs.DurationVar(&o.Duration, "duration", 5*time.Second, "measured time of doing nothing")
+	case bench.Fanout:
+		sending(50)
+		fs.IntVar(&o.Receivers, "receivers", 250, "people in the group, one device each")
+		fs.IntVar(&o.Senders, "senders", 1, "devices that send, one message at a time each")
+	case bench.Pairs:
+		sending(1000)
+		fs.IntVar(&o.Pairs, "pairs", 100, "1:1 threads, one side sends one message at a time")
+	case bench.Catchup:
+		payload()
+		fs.IntVar(&o.Devices, "devices", 100, "that are away, each of a user of its own")
+		fs.IntVar(&o.Messages, "messages", 100, "that each of them misses")
+		fs.IntVar(&o.Threads, "threads", 10, "over which these are spread")
+		fs.IntVar(&o.Group, "group", 249, "devices that share their threads; one person more sends")
+		fs.IntVar(&o.Senders, "senders", 64, "messages sent at once while the devices are away")
+	case bench.Receipts:
+		load()
+		payload()
+		fs.Float64Var(&o.Rate, "rate", 1, "messages per second; each is read by everybody")
+		fs.IntVar(&o.Receivers, "receivers", 250, "people in the group")
+	}
+}
+
+// benchTable is `parley bench table`.
+func benchTable(args []string, stdout io.Writer) error {
+	fs := newFlagSet("parley bench table")
+	base := ""
+	fs.StringVar(&base, "baseline", "mosquitto", "what the others are compared with: the end of labels after the last /")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(stdout, "parley bench table [--baseline NAME] REPORT.json...")
+			fs.SetOutput(stdout)
+			fs.PrintDefaults()
+			return err
+		}
+		return fmt.Errorf("%w (see parley bench table --help)", err)
+	}
+	if fs.NArg() == 0 {
+		return errors.New("no reports given: see parley bench table --help")
+	}
+	var reports []*bench.Report
+	for _, name := range fs.Args() {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		r, err := bench.ReadReport(bytes.NewReader(b))
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		reports = append(reports, r)
+	}
+	return bench.WriteTable(stdout, reports, base)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && !strings.HasSuffix(f.Name(), os.DevNull)
+}

@@ -1,0 +1,275 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parleyhq/parley/cmd/parley/bench/wire"
+)
+
+// counters count for the whole run; devices add what one read brought at once.
+type counters struct {
+	deliveries atomic.Uint64 // messages or receipts that were new to their receiver
+	duplicates atomic.Uint64
+	outOfOrder atomic.Uint64
+	receipts   atomic.Uint64 // of the deliveries
+	other      atomic.Uint64 // frames of other kinds
+	strange    atomic.Uint64 // messages that are not of this run, or not that device's
+	broken     atomic.Uint64 // connections that ended by themselves
+	connected  atomic.Int64
+	retries    atomic.Uint64 // connections tried in vain by devices that come back
+	sent       atomic.Uint64
+	unsent     atomic.Uint64 // messages that nobody got to send
+}
+
+// device is one receiving connection. Its reader goroutine owns all but conn's
+// Close and what is atomic.
+type device struct {
+	r      *run
+	user   string
+	name   string // device id
+	token  string
+	first  uint32    // index of its first stream
+	tracks []tracker // of its streams, from first on
+
+	onMessage func(h head, frame []byte) // nil: nothing more to do with it
+	onReceipt func(frame []byte)
+
+	conn    *wire.Conn
+	closing atomic.Bool
+	done    chan struct{} // closed when the reader has ended
+	caught  func()        // called at caught_up
+
+	batch struct {
+		latencies, receiptLatencies              []int64
+		fresh, receipts, duplicates, late, other uint64
+	}
+}
+
+// inbox is the device id of all who receive.
+const inbox = "inbox"
+
+func (r *run) newDevice(user string, first uint32, streams int) (*device, error) {
+	token, err := r.target.token(user)
+	if err != nil {
+		return nil, err
+	}
+	d := &device{r: r, user: user, name: inbox, token: token, first: first}
+	if streams > 0 {
+		d.tracks = make([]tracker, streams)
+	}
+	return d, nil
+}
+
+// open connects and subscribes and returns when the server has caught the device
+// up; a plain broker's devices are there once they have subscribed.
+func (d *device) open(ctx context.Context, filter string) error {
+	caught := make(chan struct{})
+	d.caught = sync.OnceFunc(func() { close(caught) })
+	conn, err := d.r.target.dial(ctx, d.r.o.Protocol, d.user, d.name, d.token, d.take)
+	if err != nil {
+		return err
+	}
+	d.closing.Store(false)
+	d.conn, d.done = conn, make(chan struct{})
+	conn.SetDeadline(time.Now().Add(patience))
+	if err := conn.Subscribe(filter); err != nil {
+		conn.Close()
+		d.conn = nil
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	conn.SetDeadline(time.Time{})
+	d.r.counts.connected.Add(1)
+	go d.read()
+	if d.r.target.raw() {
+		return nil
+	}
+	select {
+	case <-caught:
+		return nil
+	case <-d.done:
+		return fmt.Errorf("the connection of %s ended before it was caught up", d.user)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// How long a device tries to come back, and the longest it waits between.
+const (
+	stormPatience = time.Minute
+	maxRetryPause = 2 * time.Second
+)
+
+// reopen connects as a client does that wants to be back: it tries again, after
+// longer and longer, until that time.
+func (d *device) reopen(ctx context.Context, giveUp time.Time) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, maxRetryPause) {
+		err := d.open(ctx, everything(0))
+		if err == nil || ctx.Err() != nil || time.Now().After(giveUp) {
+			return err
+		}
+		d.close()
+		d.r.counts.retries.Add(1)
+		d.r.report.note(err)
+		sleep(ctx, time.Now().Add(pause))
+	}
+}
+
+// read runs until the connection ends.
+func (d *device) read() {
+	defer close(d.done)
+	for {
+		err := d.conn.Receive()
+		d.flush()
+		if err == nil {
+			continue
+		}
+		d.r.counts.connected.Add(-1)
+		if !d.closing.Load() {
+			d.r.counts.broken.Add(1)
+			d.r.report.note(err)
+		}
+		return
+	}
+}
+
+// close ends the connection and waits for its reader.
+func (d *device) close() {
+	if d.conn == nil {
+		return
+	}
+	d.closing.Store(true)
+	d.conn.Close()
+	<-d.done
+	d.conn = nil
+}
+
+// take gets every frame.
+func (d *device) take(frame []byte) {
+	if d.r.target.raw() {
+		h, ok := parseHead(frame)
+		d.message(h, ok, frame)
+		return
+	}
+	switch {
+	case bytes.HasPrefix(frame, msgStart):
+		h, ok := headOf(frame)
+		d.message(h, ok, frame)
+	case bytes.HasPrefix(frame, caughtUpStart):
+		d.batch.other++
+		d.flush() // before anybody looks at the counts
+		d.caught()
+	case d.onReceipt != nil && bytes.HasPrefix(frame, readStart):
+		d.onReceipt(frame)
+	default:
+		d.batch.other++
+	}
+}
+
+func (d *device) message(h head, ok bool, frame []byte) {
+	i := h.stream - d.first
+	if !ok || h.stream < d.first || int(i) >= len(d.tracks) {
+		d.r.counts.strange.Add(1)
+		return
+	}
+	switch d.tracks[i].take(h.number) {
+	case duplicate:
+		d.batch.duplicates++
+		return
+	case late:
+		d.batch.late++
+	case inOrder, early:
+	}
+	d.fresh(h.intended)
+	if d.onMessage != nil {
+		d.onMessage(h, frame)
+	}
+}
+
+// fresh counts something new that was to be sent at that time.
+func (d *device) fresh(intended int64) {
+	d.batch.fresh++
+	if intended >= d.r.measuredFrom() && d.conn != nil {
+		d.batch.latencies = append(d.batch.latencies, d.r.since(d.conn.ReadAt())-intended)
+	}
+}
+
+// flush adds what this read brought to the run's counts.
+func (d *device) flush() {
+	b := &d.batch
+	if n := b.fresh + b.receipts; n > 0 {
+		d.r.counts.deliveries.Add(n)
+		d.r.timing.record(timeDelivery, b.latencies...)
+	}
+	if b.receipts > 0 {
+		d.r.counts.receipts.Add(b.receipts)
+		d.r.timing.record(timeReceipt, b.receiptLatencies...)
+	}
+	if b.duplicates > 0 {
+		d.r.counts.duplicates.Add(b.duplicates)
+	}
+	if b.late > 0 {
+		d.r.counts.outOfOrder.Add(b.late)
+	}
+	if b.other > 0 {
+		d.r.counts.other.Add(b.other)
+	}
+	b.latencies, b.receiptLatencies = b.latencies[:0], b.receiptLatencies[:0]
+	b.fresh, b.receipts, b.duplicates, b.late, b.other = 0, 0, 0, 0, 0
+}
+
+// parallel is how many connections are opened, or things set up, at once.
+const parallel = 64
+
+// each runs do for 0 … n-1, that many at once, and stops at the first error.
+func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, atOnce) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1) - 1)
+				if i >= n {
+					return
+				}
+				if err := do(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// openAll opens the run's devices.
+func (r *run) openAll(ctx context.Context, filter func(i int) string) error {
+	r.phase("connecting")
+	return each(ctx, len(r.devices), parallel, func(ctx context.Context, i int) error {
+		began := time.Now()
+		if err := r.devices[i].open(ctx, filter(i)); err != nil {
+			return err
+		}
+		r.timing.record(timeConnect, int64(time.Since(began)))
+		return nil
+	})
+}
+
+// everything is the filter of all that a user may see (contract 4.3).
+func everything(int) string { return "v1/#" }
+
+// lost is how many messages have not come to whom they were for.
+func (r *run) lost() (lost uint64) {
+	for _, d := range r.devices {
+		for i := range d.tracks {
+			lost += d.tracks[i].lost(r.streams[int(d.first)+i].sent.Load())
+		}
+	}
+	return lost
+}

@@ -1,0 +1,185 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/parleyhq/parley/cmd/parley/bench/wire"
+)
+
+// patience bounds one request or one connection's opening.
+const patience = 30 * time.Second
+
+// target is the server under test.
+type target struct {
+	o  Options
+	id string
+
+	http     *fasthttp.HostClient // nil for a plain broker
+	httpAddr string
+	mqttAddr string
+	secure   bool // TLS on all of them
+
+	dialled atomic.Int64
+}
+
+func newTarget(o Options, id string) (*target, error) {
+	t := &target{o: o, id: id}
+	var err error
+	if o.Broker != "" {
+		t.mqttAddr, t.secure, err = parseAddr("broker", o.Broker, "mqtt", "mqtts", "1883")
+		return t, err
+	}
+	if t.httpAddr, t.secure, err = parseAddr("url", o.URL, "http", "https", "8080"); err != nil {
+		return nil, err
+	}
+	if t.mqttAddr = o.MQTT; t.mqttAddr == "" {
+		host, _, _ := net.SplitHostPort(t.httpAddr) // just joined
+		t.mqttAddr = net.JoinHostPort(host, "1883")
+	}
+	if _, _, err := net.SplitHostPort(t.mqttAddr); err != nil {
+		return nil, fmt.Errorf("--mqtt must be host:port, not %q", t.mqttAddr)
+	}
+	t.http = &fasthttp.HostClient{
+		Addr: t.httpAddr, IsTLS: t.secure, MaxConns: 1 << 16, NoDefaultUserAgentHeader: true,
+		ReadTimeout: patience, WriteTimeout: patience, MaxIdleConnDuration: patience,
+		Dial: func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, patience) },
+		// All that we send can be repeated: it carries a key, or is a read.
+		RetryIfErr: func(*fasthttp.Request, int, error) (resetTimeout, retry bool) { return true, true },
+	}
+	return t, nil
+}
+
+func (t *target) raw() bool { return t.http == nil }
+
+func (t *target) close() {
+	if t.http != nil {
+		t.http.CloseIdleConnections()
+	}
+}
+
+// user is the name of a user of this run.
+func (t *target) user(kind string, i int) string { return t.id + "-" + kind + strconv.Itoa(i) }
+
+// connectionsPerSource stays well below the ports that one address has.
+const connectionsPerSource = 10_000
+
+// source spreads many connections over the addresses of the loopback network.
+func (t *target) source(addr string) net.IP {
+	i := int((t.dialled.Add(1) - 1) / connectionsPerSource)
+	host, _, _ := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); i == 0 || runtime.GOOS != "linux" || ip == nil || ip.To4() == nil || !ip.IsLoopback() {
+		return nil
+	}
+	return net.IPv4(127, 0, 0, byte(2+i%250))
+}
+
+// dial opens a realtime connection that speaks protocol.
+func (t *target) dial(ctx context.Context, protocol wire.Protocol, user, device, token string, onFrame func([]byte)) (*wire.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cfg := wire.Config{Protocol: protocol, Addr: t.httpAddr, Username: user, Token: token, Device: device, OnFrame: onFrame}
+	if protocol == wire.MQTTTCP {
+		cfg.Addr = t.mqttAddr
+	}
+	if t.raw() {
+		cfg.Username, cfg.Device = "", user+device // one name space for all clients
+	}
+	cfg.Source = t.source(cfg.Addr)
+	if t.secure {
+		host, _, _ := net.SplitHostPort(cfg.Addr)
+		cfg.TLS = &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	}
+	conn, err := wire.Dial(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Addr, err)
+	}
+	return conn, nil
+}
+
+// token is that user's, or "" at a plain broker.
+func (t *target) token(user string) (string, error) {
+	if t.raw() {
+		return "", nil
+	}
+	token, err := t.o.Token(user)
+	if err != nil {
+		return "", fmt.Errorf("make a token: %w", err)
+	}
+	return token, nil
+}
+
+// call makes one request; out, if not nil, gets the JSON answer.
+func (t *target) call(method, path, token string, in, out any) error {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	t.prepare(req, method, path, token)
+	if in != nil {
+		body, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode a request: %w", err)
+		}
+		req.SetBodyRaw(body)
+	}
+	if err := t.http.Do(req, resp); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if resp.StatusCode() >= http.StatusBadRequest {
+		return refused(method+" "+path, resp)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(resp.Body(), out); err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	return nil
+}
+
+func (t *target) prepare(req *fasthttp.Request, method, path, token string) {
+	req.Header.SetMethod(method)
+	req.SetRequestURI(path)
+	req.SetHost(t.httpAddr)
+	if t.secure {
+		req.URI().SetScheme("https")
+	}
+	req.Header.SetContentType("application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+}
+
+// refused is the problem that a server answered with.
+func refused(what string, resp *fasthttp.Response) error {
+	var problem struct{ Code, Detail string }
+	_ = json.Unmarshal(resp.Body(), &problem) // whatever it is, the status says enough
+	err := fmt.Errorf("%s: %d %s %s", what, resp.StatusCode(), problem.Code, problem.Detail)
+	if resp.StatusCode() == http.StatusTooManyRequests {
+		return fmt.Errorf("%w (%w)", errLimited, err)
+	}
+	return err
+}
+
+// errLimited tells what to do about a server that does as it is told.
+var errLimited = errors.New("the server limits how fast users send; for a load test run it with --rate-send 0")
+
+// group makes a group thread; the first of the people is its creator.
+func (t *target) group(people []string, token string) (thread string, err error) {
+	return t.thread("GROUP", people, token)
+}
+
+func (t *target) thread(kind string, people []string, token string) (string, error) {
+	var made struct{ ID string }
+	err := t.call(http.MethodPost, "/v1/threads", token, map[string]any{"type": kind, "participants": people}, &made)
+	return made.ID, err
+}

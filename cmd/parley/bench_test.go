@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/parleyhq/parley/cmd/parley/bench"
+)
+
+// startBenched runs a server as one is run for a load test.
+func startBenched(t *testing.T) (flags []string) {
+	t.Helper()
+	n := startNode(t, "--jwt-secret", testSecret, "--mqtt-listen", "127.0.0.1:0", "--rate-send", "0")
+	return []string{
+		"--url", "http://" + n.http.Addr().String(), "--mqtt", n.mqtt.Addr().String(), "--jwt-secret", testSecret, "--json",
+	}
+}
+
+// measure runs `bench`, which must find that all promises were kept.
+func measure(t *testing.T, args ...string) *bench.Report {
+	t.Helper()
+	var out bytes.Buffer
+	if err := run(t.Context(), append([]string{"bench"}, args...), &out, io.Discard); err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out.String())
+	}
+	r, err := bench.ReadReport(&out)
+	if err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+	if r.Duplicates+r.Unsent > 0 {
+		t.Errorf("%v: %d duplicates, %d unsent", args, r.Duplicates, r.Unsent)
+	}
+	if r.Server == nil {
+		t.Errorf("%v: nothing is known of the server", args)
+	}
+	return r
+}
+
+// Each mode, small, by each protocol: every message comes to everybody it is for.
+func TestBenchModes(t *testing.T) {
+	flags := startBenched(t)
+	short := []string{"--warmup", "50ms", "--duration", "300ms"}
+	for _, protocol := range []string{"json", "mqtt-ws", "mqtt-tcp"} {
+		with := func(mode string, args ...string) []string {
+			return append(append([]string{mode, "--protocol", protocol}, flags...), args...)
+		}
+		t.Run(protocol, func(t *testing.T) {
+			if r := measure(t, with("idle", "--connections", "7", "--settle", "0s", "--duration", "100ms")...); r.Connections != 7 {
+				t.Errorf("idle: %d connections", r.Connections)
+			}
+			if r := measure(t, with("fanout", append(short, "--receivers", "5", "--senders", "2", "--rate", "100")...)...); r.Sent != 35 || r.Deliveries != 5*35 {
+				t.Errorf("fanout: %d sent, %d delivered", r.Sent, r.Deliveries)
+			}
+			for _, via := range []string{"rest", "mqtt"} {
+				r := measure(t, with("fanout", append(short, "--receivers", "4", "--senders", "3", "--rate", "0", "--via", via)...)...)
+				if r.Sent == 0 || r.Deliveries != 4*r.Sent {
+					t.Errorf("fanout as fast as it goes via %s: %d sent, %d delivered", via, r.Sent, r.Deliveries)
+				}
+				r = measure(t, with("pairs", append(short, "--pairs", "3", "--rate", "60", "--via", via)...)...)
+				if r.Sent != 21 || r.Deliveries != 21 {
+					t.Errorf("pairs via %s: %d sent, %d delivered", via, r.Sent, r.Deliveries)
+				}
+			}
+			r := measure(t, with("catchup", "--devices", "5", "--messages", "11", "--threads", "3", "--group", "2")...)
+			if r.Sent != 3*11 || r.Deliveries != 5*11 {
+				t.Errorf("catchup: %d sent, %d delivered", r.Sent, r.Deliveries)
+			}
+			r = measure(t, with("receipts", append(short, "--receivers", "4", "--rate", "20")...)...)
+			if r.Sent != 7 || r.Deliveries-r.Receipts != 4*7 || r.Receipts < 3*3 {
+				t.Errorf("receipts: %d sent, %d delivered, of them %d receipts", r.Sent, r.Deliveries, r.Receipts)
+			}
+		})
+	}
+}
+
+// The same clients measure a plain broker; here the topics of a chat server
+// refuse them, which has to be told.
+func TestBenchAgainstABrokerThatRefuses(t *testing.T) {
+	flags := startBenched(t)
+	mqtt := flags[3]
+	err := run(t.Context(), []string{"bench", "fanout", "--broker", "mqtt://" + mqtt, "--receivers", "1"}, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "CONNECT refused") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A server that limits its senders is found out at once, and what to do is said.
+func TestBenchNeedsNoRateLimit(t *testing.T) {
+	n := startNode(t, "--jwt-secret", testSecret, "--mqtt-listen", "127.0.0.1:0", "--rate-send", "1", "--rate-send-burst", "2")
+	for _, via := range []string{"rest", "mqtt"} {
+		err := run(t.Context(), []string{
+			"bench", "fanout", "--url", "http://" + n.http.Addr().String(), "--mqtt", n.mqtt.Addr().String(),
+			"--jwt-secret", testSecret, "--receivers", "2", "--rate", "100", "--via", via,
+		}, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "--rate-send 0") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("via %s: got %v", via, err)
+		}
+	}
+}
+
+func TestBenchBadFlags(t *testing.T) {
+	key := []string{"--jwt-secret", testSecret}
+	for want, args := range map[string][]string{
+		"no mode given":                   {},
+		`no mode "fast"`:                  {"fast"},
+		"-receivers":                      append([]string{"idle", "--receivers", "3"}, key...),
+		"--payload must be":               append([]string{"fanout", "--payload", "1"}, key...),
+		"--url must be":                   append([]string{"pairs", "--url", "ftp://x"}, key...),
+		"there is no secret":              {"fanout", "--data", filepath.Join(t.TempDir(), "none")},
+		"secret":                          {"fanout", "--jwt-secret", "short"},
+		"no reports":                      {"table"},
+		"no such file":                    {"table", "missing.json"},
+		"flag provided but not defined":   {"table", "--x"},
+		"connection refused":              append([]string{"fanout", "--url", "http://127.0.0.1:1"}, key...),
+		"--broker must be like mqtt://ho": {"fanout", "--broker", "h:1883"},
+	} {
+		err := run(t.Context(), append([]string{"bench"}, args...), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: want %q in one line, got %v", args, want, err)
+		}
+	}
+}
+
+func TestBenchTable(t *testing.T) {
+	flags := startBenched(t)
+	file := filepath.Join(t.TempDir(), "r.json")
+	var out bytes.Buffer
+	args := append([]string{"bench", "pairs", "--label", "pairs/parley", "--pairs", "1", "--rate", "50", "--warmup", "0s", "--duration", "200ms"}, flags...)
+	if err := run(t.Context(), args, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := run(t.Context(), []string{"bench", "table", file, file}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "| pairs | parley | ") || !strings.HasSuffix(out.String(), "| 0 / 0 / 0 |\n") {
+		t.Errorf("the table:\n%s", out.String())
+	}
+}
