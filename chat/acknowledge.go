@@ -8,7 +8,7 @@ import (
 )
 
 // MarkRead records that the caller has read a thread up to a message and tells
-// the other participants. It never moves backwards: an older message is accepted
+// the other participants who see that message. It never moves backwards: an older message is accepted
 // and changes nothing (contract 3.2).
 func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo MessageID) error {
 	if err := c.need(ScopeWrite); err != nil {
@@ -25,12 +25,12 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	if message.Thread != id || !line.Sees(message.Seq) || !message.VisibleTo(c.User) {
 		return Refuse(CodeMessageNotFound, "no such message in this thread")
 	}
-	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.receivedSeq(c.User), Message: upTo, At: s.markTime()}
-	_, moved, err := s.store.PutMark(ctx, mark)
-	if err != nil {
+	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
+	moved, err := s.putRead(ctx, &mark, message)
+	switch {
+	case err != nil:
 		return Unavailable("store the receipt", err)
-	}
-	if !moved {
+	case !moved:
 		return nil
 	}
 	t, err := s.thread(ctx, id)
@@ -39,7 +39,7 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
 		return nil
 	}
-	s.bus.Publish(Notice{Audience: t.Users(), Receipt: &Receipt{Mark: mark, Device: c.Device}})
+	s.bus.Publish(Notice{Audience: t.whoSee(message), Receipt: &Receipt{Mark: mark, Device: c.Device}})
 	return nil
 }
 
@@ -71,6 +71,9 @@ func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientRec
 	marks, err := s.store.MarksAt(ctx, message.Thread, from, users)
 	if err != nil {
 		return nil, Unavailable("load the receipts", err)
+	}
+	if err := s.addReadAlone(ctx, message, marks); err != nil {
+		return nil, err
 	}
 	now := s.now()
 	receipts := make([]RecipientReceipt, len(marks))

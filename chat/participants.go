@@ -30,7 +30,7 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 	if err != nil {
 		return ParticipantView{}, false, err
 	}
-	v, err = s.participantView(ctx, t, events, user)
+	v, err = s.participantView(ctx, t, events, c.User, user)
 	return v, len(events) > 0, err
 }
 
@@ -89,7 +89,7 @@ func (s *Service) SetRole(ctx context.Context, c Caller, id ThreadID, user UserI
 	if err != nil {
 		return ParticipantView{}, err
 	}
-	return s.participantView(ctx, t, events, user)
+	return s.participantView(ctx, t, events, c.User, user)
 }
 
 // SetTitle names a group, or with "" takes the name away; admins may.
@@ -115,8 +115,8 @@ func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title str
 	return s.viewWithParticipants(ctx, c.User, id)
 }
 
-// participantView is a participant after the given events of its thread.
-func (s *Service) participantView(ctx context.Context, t Thread, events []Event, user UserID) (ParticipantView, error) {
+// participantView is a participant after the given events of its thread, as another sees it.
+func (s *Service) participantView(ctx context.Context, t Thread, events []Event, viewer, user UserID) (ParticipantView, error) {
 	for _, e := range events {
 		t = t.Apply(e)
 	}
@@ -125,7 +125,8 @@ func (s *Service) participantView(ctx context.Context, t Thread, events []Event,
 	if err != nil {
 		return ParticipantView{}, Unavailable("load the receipts", err)
 	}
-	return ParticipantView{Participant: p, DeliveredUpTo: marks[0].Received().Message, ReadUpTo: marks[0].Read.Message}, nil
+	me, _ := t.Participant(viewer)
+	return s.markView(ctx, t, me, p, marks[0])
 }
 
 // mayAdminister refuses whoever is no admin of a group.

@@ -104,6 +104,8 @@ type Limit struct {
 }
 
 // ReceiptStore keeps receipts as marks: one write each, whatever the thread's size.
+// A mark's Thread need not be that of a thread: marks of a message that was read on
+// its own stand under the message's id.
 type ReceiptStore interface {
 	// PutMark appends a mark if it is above the user's present one of that kind;
 	// otherwise it writes nothing. prev is the one before; moved tells whether m

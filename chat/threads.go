@@ -172,7 +172,9 @@ func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id Thre
 	views := make([]ParticipantView, len(t.Participants))
 	var read Seq
 	for i, p := range t.Participants {
-		views[i] = ParticipantView{Participant: p, DeliveredUpTo: marks[i].Received().Message, ReadUpTo: marks[i].Read.Message}
+		if views[i], err = s.markView(ctx, t, me, p, marks[i]); err != nil {
+			return ThreadView{}, err
+		}
 		if p.User == user {
 			read = marks[i].Read.Seq
 		}

@@ -92,7 +92,7 @@ func (p *player) sameThread(u chat.UserID, t *specThread) {
 	v, err := p.nodes[0].Thread(p.ctx(), reader(u), idOf(t))
 	if p.answered(err, standing(t, u)) {
 		p.sameView(fmt.Sprintf("%s as %s sees it", t, u), v, u, t)
-		p.sameMembers(t.name, v, t)
+		p.sameMembers(t.name, v, u, t)
 	}
 }
 
@@ -121,22 +121,32 @@ func (p *player) sameView(what string, v chat.ThreadView, u chat.UserID, t *spec
 	}
 }
 
-func (p *player) sameMembers(what string, v chat.ThreadView, t *specThread) {
+func (p *player) sameMembers(what string, v chat.ThreadView, viewer chat.UserID, t *specThread) {
 	specSame(p, what, "participants shown", len(v.Views), len(t.members))
 	for i, m := range t.members {
-		p.sameMember(what, v.Views[i], t, m.user)
+		p.sameMember(what, v.Views[i], viewer, t, m.user)
 	}
 }
 
-func (p *player) sameMember(what string, got chat.ParticipantView, t *specThread, u chat.UserID) {
+func (p *player) sameMember(what string, got chat.ParticipantView, viewer chat.UserID, t *specThread, u chat.UserID) {
 	what = fmt.Sprintf("%s: %s", what, u)
 	_, delivered := t.received(u)
 	me := t.member(u)
 	specSame(p, what, "name", got.User, u)
 	specSame(p, what, "role", got.Role, me.role)
 	specSame(p, what, "joined", got.JoinedSeq, me.joined)
-	specSame(p, what, "delivered up to", p.name(got.DeliveredUpTo), nameOf(delivered))
-	specSame(p, what, "read up to", p.name(got.ReadUpTo), nameOf(t.last(u, chat.Read).message))
+	specSame(p, what, "delivered up to", p.name(got.DeliveredUpTo), nameOf(t.shownUpTo(viewer, delivered)))
+	specSame(p, what, "read up to", p.name(got.ReadUpTo), nameOf(t.shownUpTo(viewer, t.last(u, chat.Read).message)))
+}
+
+// shownUpTo is the newest message that a viewer sees of those up to a marked one.
+func (t *specThread) shownUpTo(viewer chat.UserID, marked *specMessage) (shown *specMessage) {
+	for _, m := range t.visible(viewer) {
+		if marked != nil && m.seq() <= marked.seq() {
+			shown = m
+		}
+	}
+	return shown
 }
 
 func (p *player) sameHistory(u chat.UserID, t *specThread, size int) {

@@ -65,7 +65,8 @@ func describeFailure(m *specMessage, why chat.FailureReason, users []chat.UserID
 }
 
 func (p *player) expectRead(t *specThread, by chat.Caller, seq chat.Seq, upTo *specMessage) {
-	p.expected = append(p.expected, describeRead(t.name, by.User, by.Device, seq, upTo.name, p.now(), t.users()))
+	told := slices.DeleteFunc(t.users(), func(u chat.UserID) bool { return !t.sees(u, upTo) })
+	p.expected = append(p.expected, describeRead(t.name, by.User, by.Device, seq, upTo.name, p.now(), told))
 }
 
 func describeRead(thread string, by chat.UserID, device chat.DeviceID, seq chat.Seq, upTo string, at time.Time, to []chat.UserID) string {

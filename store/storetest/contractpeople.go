@@ -62,7 +62,7 @@ func (p *player) add(w wish) {
 		p.expectEvent(t, e)
 	}
 	p.settle()
-	p.sameMember("the one added", got, t, user)
+	p.sameMember("the one added", got, c.User, t, user)
 	p.sameThread(user, t)
 }
 
@@ -124,7 +124,7 @@ func (p *player) setRole(w wish) {
 		p.expectEvent(t, p.changedThread(t, c, specEvent{what: chat.RoleChanged, user: user, role: role}))
 	}
 	p.settle()
-	p.sameMember("the one changed", got, t, user)
+	p.sameMember("the one changed", got, c.User, t, user)
 }
 
 func (p *player) setTitle(w wish) {

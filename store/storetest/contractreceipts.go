@@ -24,16 +24,38 @@ func (p *player) read(w wish) {
 	if !p.answered(p.node(w).MarkRead(p.ctx(), c, idOf(t), id), code) {
 		return
 	}
-	seq := m.seq()
-	if m.by() != c.User {
-		seq = max(seq, m.redelivered)
+	last := t.last(c.User, chat.Read)
+	upTo := t.readable(c.User, m, last.seq)
+	told := chat.Seq(0)
+	if m.by() != c.User && upTo < m.redelivered { // what lies between is unread: m is read on its own
+		if m.readAlone.IsZero() {
+			m.readAlone, told = p.now(), m.redelivered
+		}
 	}
-	if last := t.last(c.User, chat.Read); seq > last.seq {
-		t.marks[c.User] = append(t.marks[c.User], specMark{chat.Read, seq, newer(last.message, m), p.now()})
-		p.expectRead(t, c, seq, m)
+	if upTo > last.seq {
+		t.marks[c.User] = append(t.marks[c.User], specMark{chat.Read, upTo, newer(last.message, m), p.now()})
+		told = upTo
+	}
+	if told > 0 {
+		p.expectRead(t, c, told, m)
 	}
 	p.settle()
 	p.lookAt(m)
+}
+
+// readable is how far reading a message moves a user's read mark: to where the user
+// received it, but past no newer message of others that the user has not read.
+func (t *specThread) readable(u chat.UserID, m *specMessage, read chat.Seq) chat.Seq {
+	if m.by() == u || m.redelivered == 0 || read >= m.redelivered {
+		return max(m.seq(), read)
+	}
+	upTo := m.redelivered
+	for _, n := range t.visible(u) {
+		if received := max(n.seq(), n.redelivered); n.seq() > m.seq() && n.by() != u && received > read {
+			upTo = min(upTo, received-1)
+		}
+	}
+	return upTo
 }
 
 // acknowledge has a device acknowledge some more of a thread, now and then with a

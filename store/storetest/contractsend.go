@@ -113,7 +113,7 @@ func (p *player) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	}
 	p.settle()
 	p.sameView("the thread created", v, c.User, t)
-	p.sameMembers("the thread created", v, t)
+	p.sameMembers("the thread created", v, c.User, t)
 }
 
 func (p *player) created(c chat.Caller, req chat.CreateThread, users []chat.UserID, id chat.ThreadID) *specThread {

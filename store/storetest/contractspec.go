@@ -128,6 +128,7 @@ type specMessage struct {
 	reactions   []specReaction
 	hiddenFrom  chat.UserID
 	redelivered chat.Seq
+	readAlone   time.Time // when the recipient of the redelivery read it, and not what lay between
 }
 
 type specReaction struct {
@@ -306,6 +307,14 @@ func (s *spec) receipt(m *specMessage, stay specStay) chat.RecipientReceipt {
 		}
 		if k.kind == chat.Read && r.ReadAt.IsZero() {
 			r.ReadAt = k.at
+		}
+	}
+	if at := m.readAlone; !at.IsZero() {
+		if r.ReadAt.IsZero() || at.Before(r.ReadAt) {
+			r.ReadAt = at
+		}
+		if r.DeliveredAt.IsZero() || at.Before(r.DeliveredAt) {
+			r.DeliveredAt = at
 		}
 	}
 	switch expired := !m.expires.IsZero() && !s.now().Before(m.expires) && m.gone != chat.DeletedBySender; {
