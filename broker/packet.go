@@ -152,32 +152,37 @@ func (r *reader) properties() {
 			r.doubled = r.doubled || seen&bit != 0
 			seen |= bit
 		}
-		switch id {
-		case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
-			p.skip(1)
-		case 0x13, 0x22, 0x23: // two bytes
-			p.skip(2)
-		case 0x21: // receive maximum, not 0
-			p.bad = p.uint16() == 0 || p.bad
-		case 0x02, 0x11, 0x18: // four bytes
-			p.skip(4)
-		case 0x27: // maximum packet size, not 0
-			p.bad = binary.BigEndian.Uint32(p.skip(4)) == 0 || p.bad
-		case 0x0B: // subscription identifier
-			p.varint()
-			r.subscriptionID = true
-		case 0x09, 0x16: // binary
-			p.binary()
-		case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: // a string
-			p.text()
-		case propertyUser:
-			p.text()
-			p.text()
-		default:
-			p.bad = true
-		}
+		p.property(id)
 	}
+	r.subscriptionID = r.subscriptionID || seen&(1<<propertySubscriptionID) != 0
 	r.bad = r.bad || p.bad
+}
+
+// property checks the value of one.
+func (r *reader) property(id int) {
+	switch id {
+	case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
+		r.skip(1)
+	case 0x13, 0x22, 0x23: // two bytes
+		r.skip(2)
+	case 0x21: // receive maximum, not 0
+		r.bad = r.uint16() == 0 || r.bad
+	case 0x02, 0x11, 0x18: // four bytes
+		r.skip(4)
+	case 0x27: // maximum packet size, not 0
+		r.bad = binary.BigEndian.Uint32(r.skip(4)) == 0 || r.bad
+	case propertySubscriptionID:
+		r.varint()
+	case 0x09, 0x16: // binary
+		r.binary()
+	case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: // a string
+		r.text()
+	case propertyUser:
+		r.text()
+		r.text()
+	default:
+		r.bad = true
+	}
 }
 
 func (r *reader) reasonAndProperties(v5 bool) {
@@ -298,6 +303,7 @@ func appendPuback(dst []byte, id uint16, reason byte, text string) []byte {
 const (
 	propertyContentType     = 0x03
 	propertyCorrelationData = 0x09
+	propertySubscriptionID  = 0x0B
 	propertyReasonString    = 0x1F
 	propertyUser            = 0x26 // may come more than once
 )

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -86,7 +87,7 @@ func TestPresentStateOfOthers(t *testing.T) {
 	for i := range crowd {
 		crowd[i] = fmt.Sprint("crowd-", i)
 	}
-	ann.createGroup(t, append(crowd, "eve")...) // 34 people
+	ann.createGroup(t, slices.Concat(crowd, []string{"eve"})...) // 34 people
 	people["cid"].block(t, ann.user)
 	jsonProtocol.live(t, people["bob"], options{})
 	jsonProtocol.live(t, people["cid"], options{})

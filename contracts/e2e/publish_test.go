@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -245,7 +246,7 @@ func TestPublishesAreAnsweredAndStoredInOrder(t *testing.T) {
 		r.accepted(t, helloOf(ann))
 		go func() {
 			for i := 1; i <= total; i++ {
-				topic, payload := messagesTopic(threads[i%3]), mqttSend(t, fmt.Sprint("k", i), int64(i), fmt.Sprint(i))
+				topic, payload := messagesTopic(threads[i%3]), mqttSend(t, fmt.Sprint("k", i), int64(i), strconv.Itoa(i))
 				switch {
 				case i%7 == 0: // answered without the store
 					topic, payload = "v1/devices/a/up", `{"t":"client_ack","frame_seq":0}`
@@ -289,7 +290,7 @@ func TestAcknowledgedPublishSurvivesACrash(t *testing.T) {
 			var b strings.Builder
 			p := &v5.Publish{
 				PacketID: uint16(i), QoS: 1, Topic: messagesTopic(group.ID), Properties: &v5.Properties{},
-				Payload: []byte(mqttSend(t, fmt.Sprint("k", i), int64(i), fmt.Sprint(i))),
+				Payload: []byte(mqttSend(t, fmt.Sprint("k", i), int64(i), strconv.Itoa(i))),
 			}
 			if _, err := p.WriteTo(&b); err != nil {
 				return
@@ -320,7 +321,7 @@ func TestAcknowledgedPublishSurvivesACrash(t *testing.T) {
 	again := dialRaw(t, s, mqtt5)
 	again.accepted(t, helloOf(ann))
 	for i := 1; i <= total; i++ {
-		again.publish(t, uint16(i), 1, messagesTopic(group.ID), mqttSend(t, fmt.Sprint("k", i), int64(i), fmt.Sprint(i)))
+		again.publish(t, uint16(i), 1, messagesTopic(group.ID), mqttSend(t, fmt.Sprint("k", i), int64(i), strconv.Itoa(i)))
 		if got := again.answered(t); got.closed || got.code != 0 {
 			t.Fatalf("retry %d: %+v", i, got)
 		}
