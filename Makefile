@@ -1,6 +1,6 @@
 # Parley's house work. `make` lists the targets. Everything beyond Go itself is
 # built from pinned versions, so a fresh clone needs only Go and make, and for
-# `make lint` Node.js 18 or newer with npm.
+# `make lint` and `make e2e` Node.js 18 or newer with npm.
 
 SHELL := bash
 BIN   := $(CURDIR)/.bin

@@ -31,7 +31,7 @@ func newUpgrader(b *Broker) *upgrader {
 	u := &upgrader{broker: b}
 	u.ws = websocket.FastHTTPUpgrader{
 		Subprotocols:    []string{subprotocolMQTT, subprotocolJSON},
-		ReadBufferSize:  512,
+		ReadBufferSize:  256, // client frames are small, and so are PUBACKs
 		WriteBufferSize: 256, // the library writes nothing but what goes wrong in the handshake
 		CheckOrigin:     u.originAllowed,
 	}
@@ -108,10 +108,21 @@ func refuseTokenInQuery(query *fasthttp.Args) (err error) {
 func (u *upgrader) handshake(ctx *fasthttp.RequestCtx, serve func(*websocket.Conn)) error {
 	ws := u.ws
 	ws.Error = func(*fasthttp.RequestCtx, int, error) {} // the caller answers
-	if err := ws.Upgrade(ctx, serve); err != nil {
+	err := ws.Upgrade(ctx, func(conn *websocket.Conn) {
+		forget(ctx)
+		serve(conn)
+	})
+	if err != nil {
 		return chat.Refuse(chat.CodeInvalidRequest, err.Error())
 	}
 	return nil
+}
+
+// forget drops what the HTTP server would keep of the request for as long as the
+// connection lasts: it has been answered.
+func forget(ctx *fasthttp.RequestCtx) {
+	ctx.ResetUserValues()
+	ctx.Request, ctx.Response = fasthttp.Request{}, fasthttp.Response{}
 }
 
 // authenticate settles who connects, where it resumes, and whether it may.

@@ -1,20 +1,21 @@
 package session
 
 import (
-	"maps"
+	"slices"
 
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
 
 // interest is what a session has subscribed. The zero value is nothing. It is a
-// value: a change makes a new map, so that the pump can go by a copy.
+// value: a change makes a new list, so that the pump can go by a copy.
 type interest struct {
 	everything bool // a JSON connection
-	filters    map[string]subscription
+	filters    []subscription
 }
 
 type subscription struct {
+	name   string // the filter as it was sent
 	filter contracts.Filter
 	qos    byte
 }
@@ -33,26 +34,30 @@ const (
 
 // add sets a filter. fresh is false if it only replaced the same one.
 func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh bool) {
-	_, had := i.filters[name]
-	if !had && len(i.filters) >= maxFilters {
+	at := i.place(name)
+	if at < 0 && len(i.filters) >= maxFilters {
 		return false, false
 	}
-	filters := maps.Clone(i.filters)
-	if filters == nil {
-		filters = make(map[string]subscription)
+	sub := subscription{name, f, qos}
+	if at < 0 {
+		i.filters = append(slices.Clip(i.filters), sub)
+		return true, true
 	}
-	filters[name] = subscription{f, qos}
-	i.filters = filters
-	return true, !had
+	i.filters = slices.Clone(i.filters)
+	i.filters[at] = sub
+	return true, false
 }
 
 func (i *interest) remove(name string) bool {
-	_, had := i.filters[name]
-	if had {
-		i.filters = maps.Clone(i.filters)
-		delete(i.filters, name)
+	at := i.place(name)
+	if at >= 0 {
+		i.filters = slices.Delete(slices.Clone(i.filters), at, at+1)
 	}
-	return had
+	return at >= 0
+}
+
+func (i *interest) place(name string) int {
+	return slices.IndexFunc(i.filters, func(sub subscription) bool { return sub.name == name })
 }
 
 // frames tells whether a thread's frames are wanted; of overlapping filters the
@@ -73,12 +78,7 @@ func (i *interest) presence(user chat.UserID) bool {
 
 // reply tells whether what answers a publish is wanted on that topic.
 func (i *interest) reply(topic string) bool {
-	for name := range i.filters {
-		if contracts.FilterMatches(name, topic) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(i.filters, func(sub subscription) bool { return contracts.FilterMatches(sub.name, topic) })
 }
 
 // device tells whether the device's own frames are.

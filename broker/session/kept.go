@@ -27,7 +27,7 @@ type keptKey struct {
 
 type keptEntry struct {
 	key     keptKey
-	filters map[string]subscription
+	filters []subscription
 	expires time.Time
 }
 
@@ -37,7 +37,7 @@ const (
 	maxKeptPerUser = 16
 )
 
-func (k *kept) put(key keptKey, filters map[string]subscription, expires time.Time) {
+func (k *kept) put(key keptKey, filters []subscription, expires time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.devices == nil {
@@ -55,7 +55,7 @@ func (k *kept) put(key keptKey, filters map[string]subscription, expires time.Ti
 	}
 }
 
-func (k *kept) take(key keptKey, now time.Time) (map[string]subscription, bool) {
+func (k *kept) take(key keptKey, now time.Time) ([]subscription, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	el, ok := k.devices[key]

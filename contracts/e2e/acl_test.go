@@ -11,53 +11,6 @@ import (
 	v5 "github.com/eclipse/paho.golang/packets"
 )
 
-func TestSubscribeCodes(t *testing.T) {
-	s := startServer(t)
-	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
-	own, foreign := ann.createGroup(t).ID, bob.createGroup(t).ID
-	const granted, no, noShare = 1, 0x87, 0x9E
-	for _, c := range []struct {
-		filter string
-		code   byte // MQTT 5; in 3.1.1 every refusal is 0x80
-	}{
-		{"v1/threads/" + own + "/frames", granted},
-		{"v1/threads/+/frames", granted},
-		{"v1/threads/#", granted},
-		{"v1/#", granted},
-		{"v1/devices/a/frames", granted},
-		{"v1/devices/a/#", granted},
-		{"v1/threads/" + foreign + "/frames", no},
-		{"v1/threads/" + foreign + "/#", no},
-		{"v1/threads/00000000-0000-7000-8000-000000000000/frames", no},
-		{"v1/devices/b/frames", no},
-		{"v1/devices/+/frames", no},
-		{"#", no},
-		{"+/#", no},
-		{"+/+/frames", no},
-		{"+/threads/+/frames", no},
-		{"/v1/#", no},
-		{"v2/#", no},
-		{"$SYS/#", no},
-		{"$share/g/v1/#", noShare},
-		{"$share/g/v1/threads/+/frames", noShare},
-	} {
-		for _, version := range []byte{mqtt311, mqtt5} {
-			t.Run(fmt.Sprintf("version %d %s", version, strings.ReplaceAll(c.filter, "/", "_")), func(t *testing.T) {
-				want := c.code
-				if version == mqtt311 && want >= 0x80 {
-					want = 0x80
-				}
-				r := dialRaw(t, s, version)
-				r.accepted(t, helloOf(ann))
-				if got := r.subscribe(t, 1, 2, c.filter); len(got) != 1 || got[0] != want {
-					t.Errorf("SUBACK %#x, want %#x", got, want)
-				}
-				r.ping(t)
-			})
-		}
-	}
-}
-
 // One SUBSCRIBE with good and bad filters gets a code for each, in order.
 func TestSubscribeCodesComeInOrder(t *testing.T) {
 	s := startServer(t)
@@ -106,39 +59,6 @@ func TestPublishWithQoS2IsRefused(t *testing.T) {
 		if got := r.ends(t); got != want {
 			t.Errorf("version %d: the connection ended with %#x, want %#x", version, got, want)
 		}
-	}
-}
-
-func TestPublishElsewhereIsRefused(t *testing.T) {
-	s := startServer(t)
-	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
-	group := bob.createGroup(t, "ann")
-	line := mqtt5TCP.live(t, bob, options{})
-	for _, topic := range []string{
-		"elsewhere", "v1/devices/b/up", "v1/devices/a/frames", "v1/threads/" + group.ID + "/frames", "v1/presence/ann", "$SYS/broker",
-	} {
-		r := dialRaw(t, s, mqtt5)
-		r.accepted(t, helloOf(ann))
-		r.publish(t, 9, 1, topic, `{"t":"msg"}`)
-		if p, ok := r.read(t).(*v5.Puback); !ok || p.PacketID != 9 || p.ReasonCode != 0x87 {
-			t.Errorf("publishing to %s with QoS 1 is answered %+v, want PUBACK 0x87", topic, p)
-		}
-		r.publish(t, 0, 0, topic, `{"t":"msg"}`)
-		r.ping(t) // still here
-
-		old := dialRaw(t, s, mqtt311)
-		old.accepted(t, helloOf(ann))
-		old.publish(t, 0, 0, topic, `{"t":"msg"}`)
-		old.ping(t)
-		old.publish(t, 9, 1, topic, `{"t":"msg"}`)
-		if p, err := old.tryRead(); err == nil {
-			t.Errorf("publishing to %s in 3.1.1 is answered %v, want the end", topic, p)
-		}
-	}
-	// None of it reached Bob.
-	after := bob.withClaims(t, func(c claimSet) { c["device_id"] = "other" }).send(t, group.ID, "real")
-	if f := line.untilType(t, "msg"); f.ID != after.ID {
-		t.Errorf("Bob got %v", f)
 	}
 }
 

@@ -183,6 +183,7 @@ func connectMQTT5(d *device, o options, dial dialer) (*client, error) {
 		return nil, err
 	}
 	r := newRecord()
+	r.subscribed = 1
 	cli := paho.NewClient(paho.ClientConfig{
 		Conn:                       conn,
 		EnableManualAcknowledgment: true,
@@ -237,6 +238,7 @@ func connectMQTT5(d *device, o options, dial dialer) (*client, error) {
 
 func connectMQTT311(d *device, o options, dial dialer) (*client, error) {
 	r := newRecord()
+	r.subscribed = 1
 	var mu sync.Mutex
 	var line net.Conn
 	opts := mqtt.NewClientOptions().AddBroker("tcp://" + d.srv.tcp).SetProtocolVersion(4).

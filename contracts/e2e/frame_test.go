@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -79,6 +78,7 @@ type record struct {
 	frames     []frame
 	acks       []ack
 	violations []string
+	subscribed byte // MQTT: the QoS of all subscriptions, if known to be 1
 	ended      bool
 	end        int // WebSocket close code or MQTT reason code; 0 if none was told
 	changed    chan struct{}
@@ -109,8 +109,8 @@ func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f fra
 	if want := uint64(len(r.frames) + 1); f.FrameSeq != want {
 		r.violate("frame %d of the connection has frame_seq %d: %s", want, f.FrameSeq, raw)
 	}
-	if topic != "" {
-		r.checkTopic(f)
+	if err := checkPlace(f, max(qos, r.subscribed)); err != nil {
+		r.violate("%v\n%s", err, raw)
 	}
 	r.frames = append(r.frames, f)
 	r.wake()
@@ -122,27 +122,6 @@ func (r *record) acknowledge(f frame) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.acks = append(r.acks, ack{now(), f.ThreadID, f.Seq})
-}
-
-func (r *record) checkTopic(f frame) {
-	switch f.T {
-	case "caught_up", "error", "prekeys_low":
-		if !strings.HasPrefix(f.topic, "v1/devices/") || !strings.HasSuffix(f.topic, "/frames") {
-			r.violate("a %s frame came on %s", f.T, f.topic)
-		}
-	case "presence":
-		if want := "v1/presence/" + f.UserID; f.topic != want || f.qos != 0 {
-			r.violate("a presence frame came on %s with QoS %d, want %s", f.topic, f.qos, want)
-		}
-	case "typing":
-		if want := "v1/threads/" + f.ThreadID + "/typing"; f.topic != want || f.qos != 0 {
-			r.violate("a typing frame came on %s with QoS %d, want %s", f.topic, f.qos, want)
-		}
-	default:
-		if want := "v1/threads/" + f.ThreadID + "/frames"; f.topic != want {
-			r.violate("a %s frame came on %s, want %s", f.T, f.topic, want)
-		}
-	}
 }
 
 func (r *record) violate(format string, args ...any) {

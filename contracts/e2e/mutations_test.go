@@ -62,7 +62,7 @@ func TestMutatedPackets(t *testing.T) {
 func packetsOf(t *testing.T, d *device, version byte, thread string) [][]byte {
 	t.Helper()
 	kept := &sink{}
-	r := &raw{kept, version}
+	r := &raw{Conn: kept, version: version}
 	h := helloOf(d)
 	h.receiveMax, h.lastSeen, h.keep = 20, longAgo, true
 	r.sendConnect(t, h)

@@ -20,7 +20,8 @@ import (
 // every packet and may write any byte.
 type raw struct {
 	net.Conn
-	version byte // 4 is MQTT 3.1.1, 5 is MQTT 5
+	version byte    // 4 is MQTT 3.1.1, 5 is MQTT 5
+	seen    *record // every frame that has come
 }
 
 // MQTT's names for the versions.
@@ -51,8 +52,12 @@ func dialRawWS(t testing.TB, s *server, version byte, query string) *raw {
 
 func rawOn(t testing.TB, conn net.Conn, version byte) *raw {
 	t.Helper()
-	t.Cleanup(func() { conn.Close() })
-	return &raw{conn, version}
+	r := &raw{conn, version, newRecord()}
+	t.Cleanup(func() {
+		conn.Close()
+		r.seen.checkContract(t)
+	})
+	return r
 }
 
 // hello is a CONNECT; the zero value of a field leaves it out.
@@ -60,9 +65,13 @@ type hello struct {
 	clientID, user, password string
 	keepAlive                uint16
 	receiveMax               uint16
+	maxPacket                uint32 // MQTT 5
+	expiry                   uint32 // MQTT 5: the session expiry; keep has one of its own
 	lastSeen                 string
-	keep                     bool
+	keep                     bool // the session is taken up and kept
+	resume                   bool // the session is taken up
 	will                     bool
+	userProperties           bool // some that mean nothing
 }
 
 // helloOf is the CONNECT of an ordinary device.
@@ -125,7 +134,7 @@ func (r *raw) sendConnect(t testing.TB, h hello) {
 	if r.version == mqtt311 {
 		p := v4.NewControlPacket(v4.Connect).(*v4.ConnectPacket)
 		p.ProtocolName, p.ProtocolVersion, p.ClientIdentifier = "MQTT", 4, h.clientID
-		p.CleanSession, p.Keepalive = !h.keep, h.keepAlive
+		p.CleanSession, p.Keepalive = !h.keep && !h.resume, h.keepAlive
 		p.UsernameFlag, p.Username = true, h.user
 		p.PasswordFlag, p.Password = h.password != "", []byte(h.password)
 		if h.will {
@@ -135,7 +144,7 @@ func (r *raw) sendConnect(t testing.TB, h hello) {
 		return
 	}
 	p := &v5.Connect{
-		ProtocolName: "MQTT", ProtocolVersion: 5, ClientID: h.clientID, KeepAlive: h.keepAlive, CleanStart: !h.keep,
+		ProtocolName: "MQTT", ProtocolVersion: 5, ClientID: h.clientID, KeepAlive: h.keepAlive, CleanStart: !h.keep && !h.resume,
 		UsernameFlag: h.user != "", Username: h.user, PasswordFlag: h.password != "", Password: []byte(h.password),
 		Properties: &v5.Properties{},
 	}
@@ -145,9 +154,17 @@ func (r *raw) sendConnect(t testing.TB, h hello) {
 	if h.lastSeen != "" {
 		p.Properties.User = append(p.Properties.User, v5.User{Key: "last_seen_id", Value: h.lastSeen})
 	}
+	if h.maxPacket > 0 {
+		p.Properties.MaximumPacketSize = &h.maxPacket
+	}
 	if h.keep {
-		expiry := uint32(300)
-		p.Properties.SessionExpiryInterval = &expiry
+		h.expiry = 300
+	}
+	if h.expiry > 0 {
+		p.Properties.SessionExpiryInterval = &h.expiry
+	}
+	if h.userProperties {
+		p.Properties.User = append(p.Properties.User, v5.User{Key: "", Value: "empty"}, v5.User{Key: "k", Value: "1"}, v5.User{Key: "k", Value: "2"})
 	}
 	if h.will {
 		p.WillFlag, p.WillTopic, p.WillMessage, p.WillProperties = true, "v1/devices/"+h.clientID+"/up", []byte("{}"), &v5.Properties{}
@@ -258,13 +275,31 @@ func (r *raw) tryRead() (any, error) {
 		return nil, err
 	}
 	if r.version == mqtt311 {
-		return v4.ReadPacket(r)
+		p, err := v4.ReadPacket(r)
+		if publish, ok := p.(*v4.PublishPacket); ok && err == nil {
+			r.see(publish.TopicName, "", publish.Qos, publish.Payload)
+		}
+		return p, err
 	}
 	p, err := v5.ReadPacket(r)
 	if err != nil {
 		return nil, err
 	}
+	if publish, ok := p.Content.(*v5.Publish); ok {
+		r.see(publish.Topic, publish.Properties.ContentType, publish.QoS, publish.Payload)
+	}
 	return p.Content, nil
+}
+
+// see holds what the server publishes to asyncapi.yaml.
+func (r *raw) see(topic, contentType string, qos byte, payload []byte) {
+	if !isReply(topic) {
+		r.seen.add(payload, topic, qos, func(frame) {})
+	} else if err := checkReply(topic, contentType, qos, payload); err != nil {
+		r.seen.mu.Lock()
+		defer r.seen.mu.Unlock()
+		r.seen.violate("%v\n%s", err, payload)
+	}
 }
 
 // delivery is one PUBLISH from the server.
