@@ -292,29 +292,31 @@ func (s *spec) receipts(m *specMessage) map[chat.UserID]chat.RecipientReceipt {
 	return all
 }
 
+// marks are those that say something of a message to who was in for that stay.
+func (m *specMessage) marks(stay specStay) (marks []specMark) {
+	for _, k := range m.thread.marks[stay.user] {
+		if k.seq >= max(m.seq(), m.redelivered) && (stay.left == 0 || k.seq < stay.left) {
+			marks = append(marks, k)
+		}
+	}
+	if !m.readAlone.IsZero() {
+		marks = append(marks, specMark{kind: chat.Read, at: m.readAlone})
+	}
+	return marks
+}
+
 func (s *spec) receipt(m *specMessage, stay specStay) chat.RecipientReceipt {
 	r := chat.RecipientReceipt{User: stay.user, State: chat.StateSent}
 	if m.hiddenFrom == stay.user {
 		r.State, r.Reason = chat.StateFailed, chat.FailedBlocked
 		return r
 	}
-	for _, k := range m.thread.marks[stay.user] {
-		if k.seq < max(m.seq(), m.redelivered) || stay.left > 0 && k.seq >= stay.left {
-			continue
-		}
-		if r.DeliveredAt.IsZero() { // whichever comes first: what is read was delivered
+	for _, k := range m.marks(stay) {
+		if r.DeliveredAt.IsZero() || k.at.Before(r.DeliveredAt) { // whichever comes first: what is read was delivered
 			r.DeliveredAt = k.at
 		}
-		if k.kind == chat.Read && r.ReadAt.IsZero() {
+		if k.kind == chat.Read && (r.ReadAt.IsZero() || k.at.Before(r.ReadAt)) {
 			r.ReadAt = k.at
-		}
-	}
-	if at := m.readAlone; !at.IsZero() {
-		if r.ReadAt.IsZero() || at.Before(r.ReadAt) {
-			r.ReadAt = at
-		}
-		if r.DeliveredAt.IsZero() || at.Before(r.DeliveredAt) {
-			r.DeliveredAt = at
 		}
 	}
 	switch expired := !m.expires.IsZero() && !s.now().Before(m.expires) && m.gone != chat.DeletedBySender; {
