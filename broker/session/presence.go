@@ -64,19 +64,20 @@ func (p *presence) came(sh *userShard, user chat.UserID) {
 	}
 }
 
-// left notes that the last connection went.
-func (p *presence) left(sh *userShard, user chat.UserID) {
+// left notes that the last connection went, and when.
+func (p *presence) left(sh *userShard, user chat.UserID) time.Time {
 	u := sh.presence[user]
 	u.leftAt = p.reg.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return
+		return u.leftAt
 	}
 	p.leaving = append(p.leaving, departure{user, u.leftAt})
 	if p.timer == nil {
 		p.timer = time.AfterFunc(p.reg.limits.PresenceGrace, p.part)
 	}
+	return u.leftAt
 }
 
 // part is called when the grace of the first departure is over.

@@ -246,14 +246,16 @@ func (r *Registry) inherit(s *Session) bool {
 }
 
 // remove forgets an ended session, and keeps its subscriptions if it asked for it.
-// It reports whether that was the user's last one on this node.
-func (r *Registry) remove(s *Session) (last bool) {
+// It gives the time from which the user has none on this node; zero while it has.
+func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 	sh := r.shard(s.user)
 	sh.mu.Lock()
 	mine := sh.sessions[s.user]
 	if i := slices.Index(mine, s); i >= 0 {
 		mine = slices.Delete(slices.Clone(mine), i, i+1)
-		last = len(mine) == 0
+		if len(mine) == 0 {
+			lastSeen = r.presence.left(sh, s.user)
+		}
 		if keep := min(s.KeepFor(), r.limits.KeepSubscriptions); keep > 0 && !s.params.SubscribesAll {
 			s.mu.Lock()
 			r.kept.put(keptKey{s.user, s.device}, s.declared.filters, r.now().Add(keep))
@@ -265,13 +267,10 @@ func (r *Registry) remove(s *Session) (last bool) {
 	} else {
 		sh.sessions[s.user] = mine
 	}
-	if last {
-		r.presence.left(sh, s.user)
-	}
 	sh.mu.Unlock()
 	r.beat.remove(s)
 	r.stats.sessions.Add(-1)
-	return last
+	return lastSeen
 }
 
 // of lists a user's sessions on this node. The slice is shared: it is not written to.

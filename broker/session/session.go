@@ -370,13 +370,10 @@ func (s *Session) End() {
 	s.ended = true
 	s.inbox, s.greeting = inbox{}, greeting{}
 	s.mu.Unlock()
-	last := s.reg.remove(s)
+	lastSeen := s.reg.remove(s)
 
 	s.mu.Lock()
-	s.removed = true
-	if last {
-		s.lastSeen = s.reg.now()
-	}
+	s.removed, s.lastSeen = true, lastSeen
 	idle := !s.flushing
 	s.flushing = true
 	s.mu.Unlock()
