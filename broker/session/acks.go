@@ -116,9 +116,15 @@ func later(a, b chat.MessageID) chat.MessageID {
 // of it repeats a few frames.
 const positionEvery = time.Second
 
-// flush stores receipts until there are none: what is acknowledged while one is
-// being stored goes into the next, so a fast reader costs few writes. There is at
-// most one flush per session, and after the end it is the one that closes done.
+// receiptsEvery spaces the receipts of one session: the first is stored at once, what
+// is acknowledged within that time after it goes into the next. So a device that
+// reads fast, or is one of many that get many messages, costs few writes, and its
+// senders see nothing of that.
+const receiptsEvery = 50 * time.Millisecond
+
+// flush stores receipts until there are none: what is acknowledged meanwhile goes
+// into the next. There is at most one flush per session, and after the end it is the
+// one that closes done.
 //
 // The position is stored after the receipts it implies: the other way round, a
 // crash in between would leave a message SENT for ever that no device is sent again.
@@ -128,16 +134,34 @@ func (s *Session) flush(ctx context.Context) {
 		if !more {
 			return
 		}
+		pause := receiptsEvery
 		if err := s.store(ctx, due); err != nil {
 			s.reg.log.Warn("receipts not stored, will retry", "user", s.user, "device", s.device, "error", err)
 			if !s.keepAcks(due.acks) {
 				return
 			}
-			select {
-			case <-time.After(storeRetry):
-			case <-ctx.Done():
-			}
+			pause = storeRetry
 		}
+		s.rest(ctx, pause)
+	}
+}
+
+// rest has a flush pause, until the session ends: what is left is stored at once then.
+func (s *Session) rest(ctx context.Context, pause time.Duration) {
+	s.mu.Lock()
+	if s.removed {
+		s.mu.Unlock()
+		return
+	}
+	if s.hurry == nil {
+		s.hurry = make(chan struct{})
+	}
+	hurry := s.hurry
+	s.mu.Unlock()
+	select {
+	case <-time.After(pause):
+	case <-hurry:
+	case <-ctx.Done():
 	}
 }
 
@@ -167,7 +191,7 @@ func (s *Session) takeAcks() (due unstored, more bool) {
 }
 
 func (s *Session) endFlush() {
-	s.flushing = false
+	s.flushing, s.hurry = false, nil
 	if s.removed {
 		close(s.done)
 		s.flushing = true // for good: nobody flushes an ended session again

@@ -119,6 +119,7 @@ type Session struct {
 	progress  progress
 	acked     map[stay]*chat.Ack // released by the window, not yet stored
 	flushing  bool
+	hurry     chan struct{} // closed by the end of the session while a flush rests; else nil
 	badFrames int
 	lastPong  time.Time
 	fullSince time.Time // when the window was first found full; zero while it is not
@@ -374,6 +375,10 @@ func (s *Session) End() {
 
 	s.mu.Lock()
 	s.removed, s.lastSeen = true, lastSeen
+	if s.hurry != nil {
+		close(s.hurry)
+		s.hurry = nil
+	}
 	idle := !s.flushing
 	s.flushing = true
 	s.mu.Unlock()
