@@ -200,12 +200,23 @@ func connackCode3(code byte) byte {
 	return packets.Err3ServerUnavailable.Code
 }
 
-// OnPacketRead takes the session expiry that a client may change as it leaves
-// before the server, which knows of no session, can find fault with it.
+// OnPacketRead sees packets before the server does. It takes the session expiry that
+// a client may change as it leaves, before the server, which knows of no session, can
+// find fault with it. And of a CONNECT that is refused anyway it mends what the server
+// would refuse with another code than contract 4 names.
 func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
-	if pk.FixedHeader.Type == packets.Disconnect && pk.Properties.SessionExpiryIntervalFlag {
-		conn(cl).Session().SetKeepFor(time.Duration(pk.Properties.SessionExpiryInterval) * time.Second)
-		pk.Properties.SessionExpiryIntervalFlag = false
+	switch pk.FixedHeader.Type {
+	case packets.Disconnect:
+		if pk.Properties.SessionExpiryIntervalFlag {
+			conn(cl).Session().SetKeepFor(time.Duration(pk.Properties.SessionExpiryInterval) * time.Second)
+			pk.Properties.SessionExpiryIntervalFlag = false
+		}
+	case packets.Connect:
+		c := &pk.Connect
+		if c.WillFlag {
+			c.WillTopic, c.WillPayload, c.WillQos, c.WillRetain = "refused", []byte("refused"), 0, false
+		}
+		c.PasswordFlag = c.PasswordFlag && len(c.Password) > 0
 	}
 	return pk, nil
 }

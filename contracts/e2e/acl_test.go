@@ -66,10 +66,12 @@ func TestWillsAreRefused(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
 	for version, want := range map[byte]byte{mqtt311: 5, mqtt5: 0x87} {
-		h := helloOf(ann)
-		h.will = true
-		if got := dialRaw(t, s, version).connect(t, h).code; got != want {
-			t.Errorf("version %d: a will gets CONNACK %#x, want %#x", version, got, want)
+		for _, w := range []will{{payload: "{}"}, {}, {payload: "x", qos: 1}, {payload: "x", qos: 2, retain: true}} {
+			h := helloOf(ann)
+			h.will = &w
+			if got := dialRaw(t, s, version).connect(t, h).code; got != want {
+				t.Errorf("version %d: the will %+v gets CONNACK %#x, want %#x", version, w, got, want)
+			}
 		}
 	}
 }

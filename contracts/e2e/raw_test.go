@@ -70,8 +70,15 @@ type hello struct {
 	lastSeen                 string
 	keep                     bool // the session is taken up and kept
 	resume                   bool // the session is taken up
-	will                     bool
+	will                     *will
 	userProperties           bool // some that mean nothing
+}
+
+// will is what a client wants published when it is gone.
+type will struct {
+	payload string
+	qos     byte
+	retain  bool
 }
 
 // helloOf is the CONNECT of an ordinary device.
@@ -137,8 +144,9 @@ func (r *raw) sendConnect(t testing.TB, h hello) {
 		p.CleanSession, p.Keepalive = !h.keep && !h.resume, h.keepAlive
 		p.UsernameFlag, p.Username = true, h.user
 		p.PasswordFlag, p.Password = h.password != "", []byte(h.password)
-		if h.will {
-			p.WillFlag, p.WillTopic, p.WillMessage = true, "v1/devices/"+h.clientID+"/up", []byte("{}")
+		if w := h.will; w != nil {
+			p.WillFlag, p.WillTopic, p.WillMessage = true, "v1/devices/"+h.clientID+"/up", []byte(w.payload)
+			p.WillQos, p.WillRetain = w.qos, w.retain
 		}
 		r.send4(t, p)
 		return
@@ -166,8 +174,9 @@ func (r *raw) sendConnect(t testing.TB, h hello) {
 	if h.userProperties {
 		p.Properties.User = append(p.Properties.User, v5.User{Key: "", Value: "empty"}, v5.User{Key: "k", Value: "1"}, v5.User{Key: "k", Value: "2"})
 	}
-	if h.will {
-		p.WillFlag, p.WillTopic, p.WillMessage, p.WillProperties = true, "v1/devices/"+h.clientID+"/up", []byte("{}"), &v5.Properties{}
+	if w := h.will; w != nil {
+		p.WillFlag, p.WillTopic, p.WillMessage, p.WillProperties = true, "v1/devices/"+h.clientID+"/up", []byte(w.payload), &v5.Properties{}
+		p.WillQOS, p.WillRetain = w.qos, w.retain
 	}
 	r.send(t, p)
 }
