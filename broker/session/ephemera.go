@@ -75,7 +75,11 @@ func (r *Registry) handlePresence(audience []chat.UserID, p chat.Presence) {
 			if e.frame == nil {
 				e = presenceOf(p, r.now())
 			}
-			s.hint(e)
+			if s.hint(e) {
+				s.mu.Lock()
+				s.greeting.announced(p.User)
+				s.mu.Unlock()
+			}
 		}
 	}
 }
@@ -87,8 +91,8 @@ func presenceOf(p chat.Presence, at time.Time) ephemeral {
 	}
 }
 
-// hint queues a frame that may be lost.
-func (s *Session) hint(e ephemeral) {
+// hint queues a frame that may be lost; it reports whether the client wants it.
+func (s *Session) hint(e ephemeral) bool {
 	s.mu.Lock()
 	wanted := !s.ended && s.interest.ephemeral(e.topic)
 	if wanted {
@@ -98,6 +102,7 @@ func (s *Session) hint(e ephemeral) {
 	if wanted {
 		s.params.Transport.Wake()
 	}
+	return wanted
 }
 
 // ephemeral tells whether a typing or presence topic is wanted.

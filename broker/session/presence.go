@@ -203,6 +203,14 @@ type greeting struct {
 	everybody bool // who is online
 	users     []chat.UserID
 	queued    bool
+	told      []chat.UserID // whose coming was announced to the client since it was queued
+}
+
+// announced notes that the client is told of a user's presence anyway.
+func (g *greeting) announced(user chat.UserID) {
+	if g.queued && len(g.told) < maxEphemera {
+		g.told = append(g.told, user)
+	}
 }
 
 // add takes note of a subscription.
@@ -260,8 +268,20 @@ func (s *Session) welcome(ctx context.Context) {
 		s.notGreeted(err)
 	}
 	for _, peer := range peers {
-		s.hint(presenceOf(chat.Presence{User: peer, Online: true}, s.reg.now()))
+		// Of who has just come it is told by the announcement, before or after this.
+		if !slices.Contains(g.told, peer) && !s.reg.unannounced(peer) {
+			s.hint(presenceOf(chat.Presence{User: peer, Online: true}, s.reg.now()))
+		}
 	}
+}
+
+// unannounced reports whether a user has come to this node and nobody was told yet.
+func (r *Registry) unannounced(user chat.UserID) bool {
+	sh := r.shard(user)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	u := sh.presence[user]
+	return u != nil && !u.announced
 }
 
 func (s *Session) notGreeted(err error) {
