@@ -52,9 +52,10 @@ func (b *Broker) take(c *mqttConn) bool {
 // drops what it has made for the connection; closing it is not its business any more.
 func (b *Broker) establish(c *mqttConn) bool {
 	c.attaching = true
-	_ = b.server.EstablishConnection("parley", c) // the client was told, and the session says how it went
+	err := b.server.EstablishConnection("parley", c) // at the end of the stream it had no more to say
 	c.attaching = false
-	return c.Session() != nil && !c.isClosing()
+	b.server.Clients.Delete(c.frontID) // it keeps whom it could not send the CONNACK
+	return errors.Is(err, io.EOF) && c.Session() != nil && !c.isClosing()
 }
 
 // pass has the front handle any other packet.

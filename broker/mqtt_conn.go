@@ -27,6 +27,8 @@ type mqttConn struct {
 	// The reader's.
 	packet    []byte // what the front has not taken yet of the present packet
 	attaching bool   // the packet is the CONNECT
+	frontID   string // what the front knows the connection by, while attaching
+	prolonged time.Time
 	header    [maxPublishHeader]byte
 	connected bool
 	keepalive time.Duration
@@ -132,11 +134,18 @@ func (c *mqttConn) next() error {
 	return nil
 }
 
-// prolong begins the keep-alive anew: the last packet has come as a whole.
+// prolong begins the keep-alive anew: the last packet has come as a whole. Of a burst
+// that was read at once it does so now and then.
 func (c *mqttConn) prolong() {
-	if c.keepalive > 0 && c.in.Buffered() == 0 {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
+	if c.keepalive <= 0 {
+		return
 	}
+	now := time.Now()
+	if c.in.Buffered() > 0 && now.Sub(c.prolonged) < c.keepalive/8 {
+		return
+	}
+	c.prolonged = now
+	_ = c.Conn.SetReadDeadline(now.Add(c.keepalive))
 }
 
 // nextPuback is next for what comes most often; it copies nothing.
@@ -345,7 +354,10 @@ func (c *mqttConn) SetKeepAlive(d time.Duration) {
 }
 
 // Bind implements hooks.Conn.
-func (c *mqttConn) Bind(s *session.Session) { c.sess.Store(s) }
+func (c *mqttConn) Bind(s *session.Session, frontID string) {
+	c.frontID = frontID
+	c.sess.Store(s)
+}
 
 // Session implements hooks.Conn.
 func (c *mqttConn) Session() *session.Session { return c.sess.Load() }

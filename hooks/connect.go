@@ -45,8 +45,8 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		params.Transport = c.Transport()
 		var s *session.Session
 		if s, err = h.cfg.Sessions.Open(params); err == nil {
-			c.Bind(s)
 			h.settle(cl, s)
+			c.Bind(s, cl.ID)
 			return nil
 		}
 	}
@@ -91,7 +91,7 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 		}
 	}
 	params := session.Params{
-		Caller: caller, Expires: id.Expires, CleanStart: pk.Connect.Clean, KeepFor: keepFor(pk),
+		Caller: caller, Expires: id.Expires, CleanStart: pk.Connect.Clean || !caller.Has(chat.ScopeRead), KeepFor: keepFor(pk),
 		ReceiveMaximum: int(cl.Properties.Props.ReceiveMaximum),
 	}
 	if lastSeen != nil {

@@ -29,8 +29,9 @@ type Conn interface {
 	SetKeepAlive(d time.Duration)
 	// Transport is the connection as a session sees it.
 	Transport() session.Transport
-	// Bind gives the connection its session; Session gives it back, nil before.
-	Bind(*session.Session)
+	// Bind gives the connection its session, and the id that the server knows it by;
+	// Session gives the session back, nil before.
+	Bind(s *session.Session, id string)
 	Session() *session.Session
 	// Puback answers a publish with QoS 1, PubackLater one of that size once await
 	// says how: both in the order in which they are called. A connection of 3.1.1

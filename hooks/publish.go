@@ -103,7 +103,7 @@ func (h *Hook) send(p publish) {
 		return
 	}
 	s := p.session
-	p.conn.PubackLater(p.packet.PacketID, len(p.packet.Payload), func() (byte, string) {
+	p.conn.PubackLater(p.packet.PacketID, len(p.packet.Payload)+r.size(), func() (byte, string) {
 		ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
 		defer cancel()
 		result, err := sending.Result(ctx)
@@ -178,6 +178,14 @@ func (p publish) replier() *replier {
 		return nil
 	}
 	return &replier{p.session, strings.Clone(topic), bytes.Clone(p.packet.Properties.CorrelationData)}
+}
+
+// size is about what it keeps in memory.
+func (r *replier) size() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.topic) + len(r.correlation)
 }
 
 func (r *replier) refuse(err error) {

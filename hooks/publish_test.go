@@ -56,7 +56,7 @@ func (l *line) Offer() (token, device string, lastSeen *string) { return "", "",
 func (l *line) SetProtocol(byte, uint32, bool)                  {}
 func (l *line) SetKeepAlive(time.Duration)                      {}
 func (l *line) Transport() session.Transport                    { return quiet{} }
-func (l *line) Bind(s *session.Session)                         { l.session = s }
+func (l *line) Bind(s *session.Session, _ string)               { l.session = s }
 func (l *line) SetAnswer([]byte)                                {}
 func (l *line) TakeAnswer() []byte                              { return nil }
 

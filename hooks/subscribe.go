@@ -38,7 +38,9 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 }
 
 func (h *Hook) subscribe(ctx context.Context, s *session.Session, sub packets.Subscription) byte {
-	f, err := contracts.ParseFilter(sub.Filter)
+	// It is a view into the packet, which the name and its parts would keep alive.
+	name := strings.Clone(sub.Filter)
+	f, err := contracts.ParseFilter(name)
 	if err == nil {
 		err = h.maySubscribe(ctx, s.Caller(), f)
 	}
@@ -46,8 +48,7 @@ func (h *Hook) subscribe(ctx context.Context, s *session.Session, sub packets.Su
 		return subackCode(err)
 	}
 	qos := min(sub.Qos, maxQoS)
-	// The name is a view into the packet, which it would keep alive.
-	if !s.Subscribe(strings.Clone(sub.Filter), f, qos) {
+	if !s.Subscribe(name, f, qos) {
 		return packets.ErrQuotaExceeded.Code
 	}
 	return qos

@@ -224,6 +224,17 @@ func (g *greeting) add(f contracts.Filter) {
 	}
 }
 
+// take adds what another one says, and empties it.
+func (g *greeting) take(asked *greeting) {
+	g.everybody = g.everybody || asked.everybody
+	for _, user := range asked.users {
+		if !slices.Contains(g.users, user) {
+			g.users = append(g.users, user)
+		}
+	}
+	*asked = greeting{}
+}
+
 // greet has the client told what the greeting says, now that it may be. A JSON
 // client finds it behind its caught_up.
 func (s *Session) greet() {

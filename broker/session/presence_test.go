@@ -322,3 +322,19 @@ func TestStaleTypingIsDropped(t *testing.T) {
 		t.Errorf("bob got %+v", frames)
 	}
 }
+
+// A subscription that comes while a greeting is under way has its own, once it is in
+// force.
+func TestGreetingWaitsForTheSubscription(t *testing.T) {
+	n := newNode(t, Limits{})
+	n.pair("alice", "bob")
+	alice := n.connect(as("alice", "phone"), mqtt)
+	f, err := contracts.ParseFilter("v1/presence/bob")
+	must(t, err)
+	if !alice.sess.Subscribe("v1/presence/bob", f, 0) {
+		t.Fatal("refused")
+	}
+	alice.sess.welcome(t.Context()) // of an earlier one
+	alice.sess.Subscribed()
+	alice.awaitPresences("bob", "offline")
+}

@@ -433,7 +433,9 @@ func (s *Session) putUnacknowledged(b Batch, f contracts.Frame, topic contracts.
 	s.frameSeq++
 	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Topic: topic}
 	s.mu.Unlock()
-	b.Put(d)
+	if !b.Put(d) {
+		s.params.Transport.Close(FrameTooLarge)
+	}
 }
 
 // sendReceipts sends waiting receipts; it gives back what has to wait on.

@@ -114,6 +114,7 @@ type Session struct {
 	interest  interest // what of it is in force
 	replays   bool     // declared has thread frames that interest had not
 	greeting  greeting // whose presence the client is still to be told
+	asked     greeting // and by subscriptions that are not in force yet
 	window    window
 	frameSeq  uint64
 	progress  progress
@@ -330,7 +331,7 @@ func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
 	ok, fresh := s.declared.add(name, f, qos)
 	s.replays = s.replays || ok && fresh && f.Frames
 	if ok {
-		s.greeting.add(f)
+		s.asked.add(f)
 	}
 	return ok
 }
@@ -348,6 +349,7 @@ func (s *Session) Unsubscribe(name string) bool {
 func (s *Session) Subscribed() {
 	s.mu.Lock()
 	s.interest = s.declared
+	s.greeting.take(&s.asked)
 	if s.replays {
 		s.replays, s.inbox.resync, s.inbox.phase = false, true, true
 	}
@@ -369,7 +371,7 @@ func (s *Session) End() {
 		return
 	}
 	s.ended = true
-	s.inbox, s.greeting = inbox{}, greeting{}
+	s.inbox, s.greeting, s.asked = inbox{}, greeting{}, greeting{}
 	s.mu.Unlock()
 	lastSeen := s.reg.remove(s)
 

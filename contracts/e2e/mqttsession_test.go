@@ -8,6 +8,7 @@ import (
 	"time"
 
 	v4 "github.com/eclipse/paho.mqtt.golang/packets"
+	"github.com/golang-jwt/jwt/v5"
 
 	v5 "github.com/eclipse/paho.golang/packets"
 )
@@ -388,5 +389,47 @@ func TestPublishesArriveInOrder(t *testing.T) {
 				t.Fatalf("delivery %d is %v", number+1, f)
 			}
 		}
+	}
+}
+
+// A client that cannot be told that it is connected is not: nothing of it stays.
+func TestClientThatTakesNoConnack(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	for range 3 {
+		r := dialRaw(t, s, mqtt5)
+		h := helloOf(ann)
+		h.maxPacket = 10
+		r.sendConnect(t, h)
+		if code := r.ends(t); code != 0 {
+			t.Errorf("the connection ended with %#x", code)
+		}
+	}
+	eventually(t, "no session is left", func() bool { return s.metric(t, "parley_sessions") == 0 })
+	r := dialRaw(t, s, mqtt5)
+	r.accepted(t, helloOf(ann))
+	r.ping(t)
+}
+
+// Subscriptions that were made with the scope to read are not resumed without it.
+func TestResumingNeedsTheScopeToRead(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	group := bob.createGroup(t, ann.user)
+	h := helloOf(ann)
+	h.keep = true
+	r := dialRaw(t, s, mqtt5)
+	r.accepted(t, h)
+	r.subscribe(t, 1, 1, "v1/#")
+	r.deliver(t)
+	h.password = ann.withClaims(t, func(c jwt.MapClaims) { c["scope"] = "chat.system" }).token
+	job := dialRaw(t, s, mqtt5) // takes the other one over
+	if ack := job.accepted(t, h); ack.sessionPresent {
+		t.Error("the session is present")
+	}
+	bob.send(t, group.ID, "not for a job")
+	job.bytes(t, []byte{v5.PINGREQ << 4, 0})
+	if p, pong := job.read(t).(*v5.Pingresp); !pong {
+		t.Errorf("without chat.read came %+v", p)
 	}
 }
