@@ -148,9 +148,11 @@ func TestTechnologyStaysInItsFolder(t *testing.T) {
 	}
 }
 
-// domainImports are the only modules that the domain may use: ids and a token
-// bucket, no technology.
-var domainImports = []string{"github.com/google/uuid", "github.com/oklog/ulid/v2", "golang.org/x/time/rate"}
+// domainImports are the only modules that the domain may use: ids, a token bucket
+// and a bounded map, no technology.
+var domainImports = []string{
+	"github.com/google/uuid", "github.com/hashicorp/golang-lru/v2/simplelru", "github.com/oklog/ulid/v2", "golang.org/x/time/rate",
+}
 
 func TestDomainKnowsNoTechnology(t *testing.T) {
 	banned := []string{"net", "net/http", "database/sql", "os", "os/exec", "log"}

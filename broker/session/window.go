@@ -18,6 +18,9 @@ type window struct {
 	entries    []sent
 	withPacket int
 	lastPacket uint16
+
+	array []sent // what entries lies in
+	free  int    // places in front of entries, of released ones
 }
 
 // sent is one frame in flight.
@@ -54,12 +57,28 @@ func (w *window) add(e sent, qos byte, packets bool) uint16 {
 		e.packet = w.lastPacket
 		w.withPacket++
 	}
-	w.entries = append(w.entries, e)
+	w.push(e)
 	return e.packet
 }
 
+// push adds an entry. With as many free places as entries it takes these, so that a
+// window in use keeps its array.
+func (w *window) push(e sent) {
+	n := len(w.entries)
+	switch {
+	case n < cap(w.entries):
+		w.entries = append(w.entries, e)
+	case w.free >= max(n, 1):
+		copy(w.array, w.entries)
+		w.entries, w.free = append(w.array[:n], e), 0
+	default:
+		w.entries = append(w.entries, e)
+		w.array, w.free = w.entries[:cap(w.entries)], 0
+	}
+}
+
 // ackPacket acknowledges one packet id. It gives the events that count as received
-// by that, and the entries it releases. An id that is not in flight is ignored, as
+// by that, and the entries it releases, which are lent until the next add. An id that is not in flight is ignored, as
 // MQTT asks.
 func (w *window) ackPacket(id uint16) (received, released []sent) {
 	for i := range w.entries {
@@ -121,10 +140,10 @@ func (w *window) release() []sent {
 		}
 		n++
 	}
-	released := w.entries[:n:n]
-	w.entries = w.entries[n:]
+	released := w.entries[:n:n] // until the next push
+	w.entries, w.free = w.entries[n:], w.free+n
 	if len(w.entries) == 0 {
-		w.entries = nil // an idle window holds no memory
+		w.entries, w.array, w.free = nil, nil, 0 // an idle window holds no memory
 	}
 	return released
 }
