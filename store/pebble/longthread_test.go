@@ -251,15 +251,17 @@ func marksAt(at spot) func(*testing.B, *longStore, []*longThread) {
 	}
 }
 
-// appendToLong appends one by one. A short thread is left for a new one before it
-// is no longer short; the long one remains.
+// appendToLong appends one by one. A short thread is left for a new one before it is
+// no longer short. One is made for the long thread too, which remains: so the store
+// has the same to do in both.
 func appendToLong(b *testing.B, s *longStore, threads []*longThread) {
-	t := threads[0]
-	appended := 0
+	t, appended := threads[0], 0
 	for b.Loop() {
-		if appended++; t.messages == shortMessages && appended%(shortMessages/2) == 1 {
+		if appended++; appended%(shortMessages/2) == 0 {
 			b.StopTimer()
-			t = s.grown(b, shortMessages)
+			if fresh := s.grown(b, shortMessages); t.messages == shortMessages {
+				t = fresh
+			}
 			b.StartTimer()
 		}
 		s.append(b, t, 1)
