@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -33,7 +32,7 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	case !moved:
 		return nil
 	}
-	t, err := s.thread(ctx, id)
+	t, err := s.memory.people(ctx, id)
 	if err != nil {
 		// The receipt is stored; those who miss the frame find the mark in the thread.
 		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
@@ -112,20 +111,16 @@ type AckedSender struct {
 // (contract 4.1, frame `delivered`). One write and one bus event, however many
 // messages and senders.
 func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID, a Ack) error {
-	present, err := s.store.Marks(ctx, a.Thread, []UserID{user})
+	read, err := s.memory.readMark(ctx, a.Thread, user)
 	if err != nil {
 		return Unavailable("load the receipts", err)
 	}
-	if a.Seq <= present[0].Delivered.Seq {
-		return nil
-	}
-	received := present[0].Received().Seq
 	mark := Mark{Thread: a.Thread, User: user, Kind: Delivered, Seq: a.Seq, Message: a.Message, At: s.markTime()}
 	prev, moved, err := s.store.PutMark(ctx, mark)
 	if err != nil {
 		return Unavailable("store the receipt", err)
 	}
-	received = max(received, prev.Seq)
+	received := max(read, prev.Seq)
 	if !moved || a.Seq <= received { // read already, which told the senders
 		return nil
 	}
@@ -152,28 +147,24 @@ const maxGap = 256
 // above received, the user's mark before this ack.
 func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]SenderMark, error) {
 	var covered []SenderMark
-	add := func(sender UserID, id MessageID) error {
+	t, err := s.memory.people(ctx, a.Thread)
+	if err != nil {
+		return nil, Unavailable("look up the senders", err)
+	}
+	add := func(sender UserID, id MessageID) {
 		known := slices.ContainsFunc(covered, func(m SenderMark) bool { return m.User == sender })
 		if sender == user || known {
-			return nil
+			return
 		}
-		line, err := s.store.UserThread(ctx, sender, a.Thread)
-		switch {
-		case errors.Is(err, ErrNotFound) || err == nil && line.LeftSeq != 0:
-			return nil // a system sender, or one who has left
-		case err != nil:
-			return Unavailable("look up the sender", err)
+		if _, in := t.Participant(sender); in { // no system sender, and none who has left
+			covered = append(covered, SenderMark{sender, id})
 		}
-		covered = append(covered, SenderMark{sender, id})
-		return nil
 	}
 	for _, sender := range a.Senders {
 		if sender.Seq <= received {
 			continue
 		}
-		if err := add(sender.User, sender.Message); err != nil {
-			return nil, err
-		}
+		add(sender.User, sender.Message)
 	}
 	if a.From <= received+1 {
 		return covered, nil
@@ -193,9 +184,7 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 		return nil, Unavailable("read the history", err)
 	}
 	for _, e := range held {
-		if err := add(e.By, e.ID); err != nil {
-			return nil, err
-		}
+		add(e.By, e.ID)
 	}
 	return covered, nil
 }

@@ -28,6 +28,8 @@ type Service struct {
 	now    func() time.Time
 	online func(ctx context.Context, user UserID) (bool, error)
 	logs   *appenders
+	memory *memory
+	forget func() // stops what the bus tells memory
 
 	sends         *rates   // by user
 	prekeyFetches *windows // by caller
@@ -55,12 +57,17 @@ func New(cfg Config) *Service {
 		typings:       newRates(1/TypingInterval.Seconds(), 1),
 	}
 	s.logs = newAppenders(s)
+	s.memory = newMemory(s.store)
+	s.forget = s.bus.Subscribe(s.memory)
 	return s
 }
 
 // Close waits for the appends that are under way, as long as ctx allows. No call
 // may be made after it.
-func (s *Service) Close(ctx context.Context) { s.logs.close(ctx) }
+func (s *Service) Close(ctx context.Context) {
+	s.logs.close(ctx)
+	s.forget()
+}
 
 // Limits are the limits in force.
 func (s *Service) Limits() Limits { return s.limits }

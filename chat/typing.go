@@ -22,9 +22,9 @@ func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
 		return nil
 	}
-	t, err := s.thread(ctx, id)
+	t, err := s.memory.people(ctx, id)
 	if err != nil {
-		return err
+		return Unavailable("load the thread", err)
 	}
 	others := slices.DeleteFunc(t.Users(), func(u UserID) bool { return u == c.User })
 	if others, err = s.withoutBlocked(ctx, c.User, others); err != nil {

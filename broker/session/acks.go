@@ -112,15 +112,15 @@ func later(a, b chat.MessageID) chat.MessageID {
 	return a
 }
 
-// positionEvery spaces the writes of a device's position: losing the last second
+// positionEvery spaces the writes of a device's position: losing the last seconds
 // of it repeats a few frames.
-const positionEvery = time.Second
+const positionEvery = 5 * time.Second
 
 // receiptsEvery spaces the receipts of one session: the first is stored at once, what
 // is acknowledged within that time after it goes into the next. So a device that
 // reads fast, or is one of many that get many messages, costs few writes, and its
 // senders see nothing of that.
-const receiptsEvery = 50 * time.Millisecond
+const receiptsEvery = 200 * time.Millisecond
 
 // flush stores receipts until there are none: what is acknowledged meanwhile goes
 // into the next. There is at most one flush per session, and after the end it is the

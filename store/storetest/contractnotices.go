@@ -10,10 +10,11 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// listener is a bus that only remembers what it was told.
+// listener is a bus that remembers what it was told, and tells the services.
 type listener struct {
-	mu      sync.Mutex
-	notices []chat.Notice
+	mu       sync.Mutex
+	notices  []chat.Notice
+	handlers []chat.BusHandler
 }
 
 // Publish implements [chat.Bus].
@@ -21,10 +22,18 @@ func (l *listener) Publish(n chat.Notice) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.notices = append(l.notices, n)
+	for _, h := range l.handlers {
+		h.HandleNotice(n)
+	}
 }
 
-// Subscribe implements [chat.Bus]; nobody is told.
-func (l *listener) Subscribe(chat.BusHandler) (stop func()) { return func() {} }
+// Subscribe implements [chat.Bus]. Who has subscribed stays.
+func (l *listener) Subscribe(h chat.BusHandler) (stop func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handlers = append(l.handlers, h)
+	return func() {}
+}
 
 // Ping implements [chat.Bus].
 func (l *listener) Ping(context.Context) error { return nil }

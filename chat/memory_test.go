@@ -1,0 +1,91 @@
+package chat_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// What an acknowledgement remembers of a thread must not outlive a change of it.
+
+func TestAcknowledgeKnowsWhoHasLeftAndCome(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob", "carol")
+	a, b := w.send("alice", id, "a"), w.send("bob", id, "b")
+	w.acknowledge("carol", a, b) // from here on it is remembered who is in the group
+	w.remove("alice", id, "bob")
+	a2 := w.send("alice", id, "a2")
+	w.heard.take()
+	w.acknowledge("carol", a, b, a2)
+	_, audience := w.heard.receipt(t)
+	sameList(t, "audience without bob", audience, "alice")
+
+	w.add("alice", id, "bob")
+	b = w.send("bob", id, "again")
+	w.heard.take()
+	w.acknowledge("carol", b)
+	_, audience = w.heard.receipt(t)
+	sameList(t, "audience with bob", audience, "bob")
+}
+
+func TestAcknowledgeKnowsWhatWasReadSince(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	m1 := w.send("alice", id, "one")
+	w.acknowledge("bob", m1) // from here on it is remembered that nothing is read
+	m2 := w.send("alice", id, "two")
+	w.read("bob", m2)
+	w.heard.take()
+	w.acknowledge("bob", m1, m2)
+	w.heard.nothing(t)
+}
+
+func TestAcknowledgeAsksTheStoreOnce(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	asked, bus := &asked{Store: w.store}, &overheard{Bus: w.bus}
+	s := chat.New(chat.Config{Store: asked, Bus: bus, Now: w.clock.Now})
+	t.Cleanup(func() { s.Close(context.Background()) })
+	acknowledge := func(text string) {
+		m := w.send("alice", id, text)
+		senders := []chat.AckedSender{{User: "alice", Message: m.ID, Seq: m.Seq}}
+		must(t, s.Acknowledge(t.Context(), "bob", "phone", chat.Ack{Thread: id, From: m.Seq, Seq: m.Seq, Message: m.ID, Senders: senders}))
+	}
+	acknowledge("one")
+	acknowledge("two")
+	acknowledge("three")
+	same(t, "reads of thread and marks", asked.reads, 2)
+	bus.handler.HandleLoss()
+	acknowledge("four")
+	same(t, "reads after hints were lost", asked.reads, 4)
+}
+
+// asked counts what is asked about who is in a thread, and has read what.
+type asked struct {
+	chat.Store
+
+	reads int
+}
+
+func (a *asked) Thread(ctx context.Context, id chat.ThreadID) (chat.Thread, error) {
+	a.reads++
+	return a.Store.Thread(ctx, id)
+}
+
+func (a *asked) Marks(ctx context.Context, id chat.ThreadID, users []chat.UserID) ([]chat.Marks, error) {
+	a.reads++
+	return a.Store.Marks(ctx, id, users)
+}
+
+// overheard is a bus that gives away who listens.
+type overheard struct {
+	chat.Bus
+
+	handler chat.BusHandler
+}
+
+func (o *overheard) Subscribe(h chat.BusHandler) (stop func()) {
+	o.handler = h
+	return o.Bus.Subscribe(h)
+}
