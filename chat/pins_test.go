@@ -163,6 +163,19 @@ func TestPinsOfAThreadAreBounded(t *testing.T) {
 	refused(t, err, chat.CodeTooManyPins)
 }
 
+// cannotPin checks that messages which are gone cannot be pinned, nor are, and that
+// trying tells nobody.
+func (w *world) cannotPin(by chat.UserID, gone ...chat.Event) {
+	w.tb.Helper()
+	w.heard.take()
+	for _, m := range gone {
+		_, _, err := w.Pin(w.tb.Context(), as(by), m.Thread, m.ID)
+		refused(w.tb, err, chat.CodeMessageDeleted)
+		refused(w.tb, w.Unpin(w.tb.Context(), as(by), m.Thread, m.ID), chat.CodePinNotFound)
+	}
+	w.heard.nothing(w.tb)
+}
+
 func TestWhatGoesIsUnpinned(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
@@ -177,13 +190,7 @@ func TestWhatGoesIsUnpinned(t *testing.T) {
 	w.expireDue()
 	same(t, "after the expiry", len(w.pins("bob", id)), 2)
 	same(t, "the one kept", w.pins("alice", id)[0], kept.ID)
-	w.heard.take()
-	for _, m := range []chat.Event{erased, expired} {
-		_, _, err := w.Pin(t.Context(), as("bob"), id, m.ID)
-		refused(t, err, chat.CodeMessageDeleted)
-		refused(t, w.Unpin(t.Context(), as("bob"), id, m.ID), chat.CodePinNotFound)
-	}
-	w.heard.nothing(t)
+	w.cannotPin("bob", erased, expired)
 	w.soundLog(id)
 }
 
@@ -197,13 +204,7 @@ func TestWhatHasExpiredIsUnpinnedBeforeTheSweep(t *testing.T) {
 	w.pin("bob", kept[0])
 	w.pin("bob", kept[1])
 	w.clock.advance(time.Minute)
-	w.heard.take()
-	for _, m := range []chat.Event{short, unpinned} {
-		_, _, err := w.Pin(t.Context(), as("bob"), id, m.ID)
-		refused(t, err, chat.CodeMessageDeleted)
-		refused(t, w.Unpin(t.Context(), as("bob"), id, m.ID), chat.CodePinNotFound)
-	}
-	w.heard.nothing(t)
+	w.cannotPin("bob", short, unpinned)
 	sameList(t, "at once", w.pins("bob", id), kept[0].ID, kept[1].ID)
 	w.pin("bob", kept[2])
 	w.expireDue()

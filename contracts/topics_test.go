@@ -129,3 +129,34 @@ func TestReplyTopics(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkParseFilter(b *testing.B) {
+	for _, filter := range []string{"v1/#", "v1/threads/+/frames", "v1/threads/" + topicThread + "/frames", "v1/presence/bob"} {
+		b.Run(strings.ReplaceAll(filter, "/", " "), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := ParseFilter(filter); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkParseTopic(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if ParseTopic("v1/threads/"+topicThread+"/messages").Kind != TopicThreadMessages {
+			b.Fatal("another topic")
+		}
+	}
+}
+
+func BenchmarkFilterMatches(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if !FilterMatches("v1/devices/+/replies/#", "v1/devices/phone/replies/messages/1") {
+			b.Fatal("no match")
+		}
+	}
+}

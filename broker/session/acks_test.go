@@ -7,6 +7,22 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// putBack gives what is to be stored of two runs of events, if storing the first
+// failed while the second came.
+func putBack(first, second []sent) map[stay]*chat.Ack {
+	var s Session
+	for _, e := range first {
+		s.collect(e)
+	}
+	failed := s.acked
+	s.acked = nil
+	for _, e := range second {
+		s.collect(e)
+	}
+	s.keepAcks(failed)
+	return s.acked
+}
+
 // However they come together, receipts name each sender's newest message, reach as
 // far as the farthest and begin where the first does.
 func TestReceiptsAddUp(t *testing.T) {
@@ -30,17 +46,8 @@ func TestReceiptsAddUp(t *testing.T) {
 		t.Errorf("acknowledged in one go: %+v, want %+v", got, want)
 	}
 	for split := 1; split < len(events); split++ {
-		var s Session
-		for _, e := range events[:split] {
-			s.collect(e)
-		}
-		failed := s.acked
-		s.acked = nil
-		for _, e := range events[split:] {
-			s.collect(e)
-		}
-		s.keepAcks(failed)
-		got := s.acked[stay{thread: thread}]
+		acked := putBack(events[:split], events[split:])
+		got := acked[stay{thread: thread}]
 		for _, sender := range want.Senders { // in either order
 			found := false
 			for _, x := range got.Senders {
@@ -71,18 +78,9 @@ func TestReceiptsOfTwoStaysAreTwo(t *testing.T) {
 		{thread, 5}: {Thread: thread, From: 5, Seq: 6, Message: chat.MessageID{6}, Senders: []chat.AckedSender{{User: "alice", Message: chat.MessageID{6}, Seq: 6}}},
 	}
 	for split := range events {
-		var s Session
-		for _, e := range events[:split] {
-			s.collect(e)
-		}
-		failed := s.acked
-		s.acked = nil
-		for _, e := range events[split:] {
-			s.collect(e)
-		}
-		s.keepAcks(failed)
-		if !reflect.DeepEqual(s.acked, want) {
-			t.Errorf("put back after %d: %+v, want %+v", split, s.acked, want)
+		acked := putBack(events[:split], events[split:])
+		if !reflect.DeepEqual(acked, want) {
+			t.Errorf("put back after %d: %+v, want %+v", split, acked, want)
 		}
 	}
 }

@@ -540,7 +540,7 @@ func add(n *node, g chat.ThreadID, user chat.UserID) error {
 	return err
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 
 // node is a chat service with its sessions, on a real store.
 type node struct {
-	t        *testing.T
+	t        testing.TB
 	store    chat.Store
 	chat     *chat.Service
 	sessions *Registry
@@ -34,7 +34,7 @@ func (n *node) now() time.Time { return time.Now().Add(time.Duration(n.ahead.Loa
 // pass has time go by.
 func (n *node) pass(d time.Duration) { n.ahead.Add(int64(d)) }
 
-func newNode(t *testing.T, limits Limits) *node {
+func newNode(t testing.TB, limits Limits) *node {
 	t.Helper()
 	st, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
 	if err != nil {
