@@ -70,7 +70,8 @@ func (w *window) push(e sent) {
 		w.entries = append(w.entries, e)
 	case w.free >= max(n, 1):
 		copy(w.array, w.entries)
-		w.entries, w.free = append(w.array[:n], e), 0
+		w.array[n] = e
+		w.entries, w.free = w.array[:n+1], 0
 	default:
 		w.entries = append(w.entries, e)
 		w.array, w.free = w.entries[:cap(w.entries)], 0
