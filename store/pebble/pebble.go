@@ -44,7 +44,7 @@ type Options struct {
 	IdempotencyWindow time.Duration    // how long a retry is recognised by its key; that of chat.DefaultLimits if 0
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
-	CacheBytes        int64            // block cache; 32 MB if 0
+	CacheBytes        int64            // block cache, beside the memtables; 32 MB if 0
 
 	costs *costs // for tests
 }
@@ -107,18 +107,23 @@ func (o Options) orDefaults() Options {
 	return o
 }
 
+// memTableBytes is the size of a memtable. 64 KB messages fill the default of 4 MB in
+// a blink; each flush costs a manifest sync and a file in L0.
+const memTableBytes = 16 << 20
+
 // tuned are Pebble's settings where ours differ from its defaults.
 func tuned(o Options, lock *pebble.Lock) *pebble.Options {
 	p := &pebble.Options{
-		FS:        o.FS,
-		Lock:      lock,
-		CacheSize: o.CacheBytes,
+		FS:   o.FS,
+		Lock: lock,
+		// Pebble takes the memtables out of it, the one that is written and the one
+		// that is flushed or kept for reuse: without them nothing would be left for
+		// blocks, and each read were one of a file.
+		CacheSize: o.CacheBytes + 2*memTableBytes,
 		Logger:    logger{o.Log},
 		// Named, not FormatNewest: going up is a decision, since there is no way back.
 		FormatMajorVersion: pebble.FormatValueSeparation,
-		// 64 KB messages fill the default of 4 MB in a blink; each flush costs a
-		// manifest sync and a file in L0.
-		MemTableSize: 16 << 20,
+		MemTableSize:       memTableBytes,
 		// Dropped idempotency days and overwritten heads give their room back even
 		// while the store is quiet.
 		FlushDelayDeleteRange: 10 * time.Second,
