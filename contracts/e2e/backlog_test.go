@@ -27,6 +27,7 @@ func TestBacklogToASmallWindow(t *testing.T) {
 	ann.bulk = true
 	ids := writeBacklog(t, ann, bob.user, threads, perThread, size)
 	s.stop(t) // the newest messages are in memory no more
+	s.binary = plainBinary(t)
 	s.start(t)
 
 	r := dialRaw(t, s, mqtt5)

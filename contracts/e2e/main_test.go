@@ -36,14 +36,30 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	parleyBinary = filepath.Join(dir, "parley")
-	build := exec.Command("go", "build", "-race", "-o", parleyBinary, "./cmd/parley")
-	build.Dir = filepath.Join("..", "..")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
+	if err := buildServer(parleyBinary, "-race"); err != nil {
 		fmt.Fprintln(os.Stderr, "building the server:", err)
 		return 1
 	}
 	return mongotest.Main(m).Run()
+}
+
+func buildServer(binary string, flags ...string) error {
+	build := exec.Command("go", append(append([]string{"build"}, flags...), "-o", binary, "./cmd/parley")...)
+	build.Dir = filepath.Join("..", "..")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	return build.Run()
+}
+
+// plainBinary builds the server without the race detector, for what measures its
+// memory: in a build with it, Pebble puts its memtables and its block cache on Go's
+// heap in every second process, by a toss.
+func plainBinary(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "parley")
+	if err := buildServer(binary); err != nil {
+		t.Fatalf("building the server: %v", err)
+	}
+	return binary
 }
 
 // serveHelp is what `parley serve -h` says; optional flags are looked up in it.

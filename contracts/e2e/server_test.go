@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ type server struct {
 	http, tcp string // addresses, the same over restarts
 	mqtts     string // the address of MQTT over TLS; "" if there is no TLS
 
+	binary string // instead of parleyBinary; "" for that
 	cmd    *exec.Cmd
 	log    *serverLog
 	exited chan struct{} // closed when the process is gone
@@ -136,7 +138,7 @@ func (s *server) start(t testing.TB) {
 	t.Helper()
 	s.log = &serverLog{http: make(chan string, 1), tcp: make(chan string, 1), mqtts: make(chan string, 1), done: make(chan struct{})}
 	s.exited = make(chan struct{})
-	s.cmd = exec.Command(parleyBinary, s.args()...)
+	s.cmd = exec.Command(cmp.Or(s.binary, parleyBinary), s.args()...)
 	// The race detector would have the process linger for a second.
 	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10")
 	stderr, err := s.cmd.StderrPipe()
