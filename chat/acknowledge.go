@@ -32,13 +32,13 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	case !moved:
 		return nil
 	}
-	t, err := s.memory.people(ctx, id)
+	participants, err := s.memory.participants(ctx, id)
 	if err != nil {
 		// The receipt is stored; those who miss the frame find the mark in the thread.
 		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
 		return nil
 	}
-	s.bus.Publish(Notice{Audience: t.whoSee(message), Receipt: &Receipt{Mark: mark, Device: c.Device}})
+	s.bus.Publish(Notice{Audience: whoSee(message, participants), Receipt: &Receipt{Mark: mark, Device: c.Device}})
 	return nil
 }
 
@@ -147,7 +147,7 @@ const maxGap = 256
 // above received, the user's mark before this ack.
 func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]SenderMark, error) {
 	var covered []SenderMark
-	t, err := s.memory.people(ctx, a.Thread)
+	participants, err := s.memory.participants(ctx, a.Thread)
 	if err != nil {
 		return nil, Unavailable("look up the senders", err)
 	}
@@ -156,7 +156,8 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 		if sender == user || known {
 			return
 		}
-		if _, in := t.Participant(sender); in { // no system sender, and none who has left
+		// No system sender, and none who has left.
+		if slices.ContainsFunc(participants, func(p Participant) bool { return p.User == sender }) {
 			covered = append(covered, SenderMark{sender, id})
 		}
 	}

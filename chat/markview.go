@@ -52,10 +52,10 @@ func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, m
 	return seen[0].ID, nil
 }
 
-// whoSee lists the participants who see a message: only they are told of a mark
+// whoSee lists those of the participants who see a message: only they are told of a mark
 // that names it.
-func (t Thread) whoSee(m Event) (users []UserID) {
-	for _, p := range t.Participants {
+func whoSee(m Event, participants []Participant) (users []UserID) {
+	for _, p := range participants {
 		if m.Seq >= p.JoinedSeq && m.VisibleTo(p.User) {
 			users = append(users, p.User)
 		}

@@ -4,22 +4,26 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // memory is what a node remembers of the threads in which something goes on, so that
 // an acknowledgement need not ask the store who is in its thread, and what its user
-// had before. It holds no truth: the bus tells it what to forget, and when it may have
-// missed that, it forgets everything.
+// has read. It holds no truth: the bus tells it what to forget, and when hints were
+// lost, it forgets everything. As they may be lost without anybody's knowing, and an
+// append whose outcome is unknown gives none, it believes nothing for long.
 type memory struct {
 	store  Store
+	now    func() time.Time
 	shards [16]memoryShard
 }
 
 type memoryShard struct {
 	mu      sync.Mutex
 	threads *simplelru.LRU[ThreadID, *remembered]
+	people  int // in all threads: participants, and who is known to have read
 	// changes counts what was forgotten. What was read from the store before one may
 	// be out of date, and is not remembered.
 	changes uint64
@@ -27,17 +31,27 @@ type memoryShard struct {
 
 // remembered is what is known of one thread.
 type remembered struct {
-	people *Thread        // all of it but the Head; nil: not known
-	read   map[UserID]Seq // the read marks of whom they are known
+	since        time.Time
+	participants []Participant  // nil: not known
+	read         map[UserID]Seq // the read marks of whom they are known
 }
 
-// rememberedThreads is of how many threads a shard knows something.
-const rememberedThreads = 256
+func (r *remembered) people() int { return len(r.participants) + len(r.read) }
 
-func newMemory(store Store) *memory {
-	m := &memory{store: store}
+// Bounds of what is remembered: for how long, and of how many threads and people in
+// each shard, which are 4,096 and 131,072 in all.
+const (
+	rememberedFor     = 5 * time.Second
+	rememberedThreads = 256
+	rememberedPeople  = 8192
+)
+
+func newMemory(store Store, now func() time.Time) *memory {
+	m := &memory{store: store, now: now}
 	for i := range m.shards {
-		m.shards[i].threads, _ = simplelru.NewLRU[ThreadID, *remembered](rememberedThreads, nil) // only fails for a size below 1
+		sh := &m.shards[i]
+		forgotten := func(_ ThreadID, r *remembered) { sh.people -= r.people() }
+		sh.threads, _ = simplelru.NewLRU(rememberedThreads, forgotten) // only fails for a size below 1
 	}
 	return m
 }
@@ -46,40 +60,38 @@ func (m *memory) shard(id ThreadID) *memoryShard {
 	return &m.shards[binary.BigEndian.Uint16(id[14:])%uint16(len(m.shards))]
 }
 
-// people is a thread, but for its Head, which is that of some earlier time. Its error
-// is the store's.
-func (m *memory) people(ctx context.Context, id ThreadID) (Thread, error) {
+// participants are those of a thread. The slice is shared: it is not written to. The
+// error is the store's.
+func (m *memory) participants(ctx context.Context, id ThreadID) ([]Participant, error) {
 	sh := m.shard(id)
-	r, changes := sh.look(id)
-	if r.people != nil {
-		return *r.people, nil
+	var known []Participant
+	changes := sh.recall(id, m.now(), func(r *remembered) { known = r.participants })
+	if known != nil {
+		return known, nil
 	}
 	t, err := m.store.Thread(ctx, id)
 	if err != nil {
-		return Thread{}, err
+		return nil, err
 	}
-	sh.learn(id, changes, func(r *remembered) { r.people = &t })
-	return t, nil
+	sh.learn(id, m.now(), changes, func(r *remembered) { r.participants = t.Participants })
+	return t.Participants, nil
 }
 
-// readMark is up to where a user has read a thread. Its error is the store's.
+// readMark is up to where a user has read a thread. The error is the store's.
 func (m *memory) readMark(ctx context.Context, id ThreadID, user UserID) (Seq, error) {
 	sh := m.shard(id)
-	sh.mu.Lock()
-	if r, known := sh.threads.Get(id); known {
-		if read, known := r.read[user]; known {
-			sh.mu.Unlock()
-			return read, nil
-		}
+	var read Seq
+	var known bool
+	changes := sh.recall(id, m.now(), func(r *remembered) { read, known = r.read[user] })
+	if known {
+		return read, nil
 	}
-	changes := sh.changes
-	sh.mu.Unlock()
 	marks, err := m.store.Marks(ctx, id, []UserID{user})
 	if err != nil {
 		return 0, err
 	}
-	read := marks[0].Read.Seq
-	sh.learn(id, changes, func(r *remembered) {
+	read = marks[0].Read.Seq
+	sh.learn(id, m.now(), changes, func(r *remembered) {
 		if r.read == nil {
 			r.read = make(map[UserID]Seq)
 		}
@@ -88,37 +100,47 @@ func (m *memory) readMark(ctx context.Context, id ThreadID, user UserID) (Seq, e
 	return read, nil
 }
 
-// look gives what is remembered of a thread, and the moment for learn.
-func (sh *memoryShard) look(id ThreadID) (r remembered, changes uint64) {
+// recall looks at what is remembered of a thread, if there is anything. It gives the
+// moment of it, for learn.
+func (sh *memoryShard) recall(id ThreadID, now time.Time, look func(*remembered)) (changes uint64) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if known, found := sh.threads.Get(id); found {
-		r = *known
+	if r, known := sh.threads.Get(id); known {
+		if now.Sub(r.since) < rememberedFor {
+			look(r)
+		} else {
+			sh.threads.Remove(id)
+		}
 	}
-	return r, sh.changes
+	return sh.changes
 }
 
 // learn remembers what was read from the store, unless something has changed since
 // that moment.
-func (sh *memoryShard) learn(id ThreadID, changes uint64, note func(*remembered)) {
+func (sh *memoryShard) learn(id ThreadID, now time.Time, changes uint64, note func(*remembered)) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.changes != changes {
 		return
 	}
-	r, found := sh.threads.Get(id)
-	if !found {
-		r = new(remembered)
+	r, known := sh.threads.Get(id)
+	if !known {
+		r = &remembered{since: now}
 		sh.threads.Add(id, r)
 	}
+	sh.people -= r.people()
 	note(r)
+	sh.people += r.people()
+	for sh.people > rememberedPeople && sh.threads.Len() > 1 {
+		sh.threads.RemoveOldest()
+	}
 }
 
 // HandleNotice implements [BusHandler].
 func (m *memory) HandleNotice(n Notice) {
 	switch {
 	case n.Event != nil && n.Event.Kind == KindThread:
-		m.forget(n.Event.Thread, func(r *remembered) { r.people = nil })
+		m.forget(n.Event.Thread, func(r *remembered) { r.participants = nil })
 	case n.Receipt != nil && n.Receipt.Kind == Read:
 		m.forget(n.Receipt.Thread, func(r *remembered) { delete(r.read, n.Receipt.User) })
 	}
@@ -142,6 +164,8 @@ func (m *memory) forget(id ThreadID, what func(*remembered)) {
 	defer sh.mu.Unlock()
 	sh.changes++
 	if r, known := sh.threads.Peek(id); known {
+		sh.people -= r.people()
 		what(r)
+		sh.people += r.people()
 	}
 }

@@ -3,6 +3,7 @@ package chat_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -14,10 +15,11 @@ func TestAcknowledgeKnowsWhoHasLeftAndCome(t *testing.T) {
 	id := w.newGroup("alice", "bob", "carol")
 	a, b := w.send("alice", id, "a"), w.send("bob", id, "b")
 	w.acknowledge("carol", a, b) // from here on it is remembered who is in the group
+	b2 := w.send("bob", id, "b2")
 	w.remove("alice", id, "bob")
 	a2 := w.send("alice", id, "a2")
 	w.heard.take()
-	w.acknowledge("carol", a, b, a2)
+	w.acknowledge("carol", a, b, b2, a2)
 	_, audience := w.heard.receipt(t)
 	sameList(t, "audience without bob", audience, "alice")
 
@@ -59,6 +61,12 @@ func TestAcknowledgeAsksTheStoreOnce(t *testing.T) {
 	bus.handler.HandleLoss()
 	acknowledge("four")
 	same(t, "reads after hints were lost", asked.reads, 4)
+	w.clock.advance(4 * time.Second)
+	acknowledge("five")
+	same(t, "reads after four seconds", asked.reads, 4)
+	w.clock.advance(time.Second)
+	acknowledge("six")
+	same(t, "reads after five", asked.reads, 6)
 }
 
 // asked counts what is asked about who is in a thread, and has read what.

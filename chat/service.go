@@ -29,7 +29,8 @@ type Service struct {
 	online func(ctx context.Context, user UserID) (bool, error)
 	logs   *appenders
 	memory *memory
-	forget func() // stops what the bus tells memory
+
+	unsubscribe func() // memory from the bus
 
 	sends         *rates   // by user
 	prekeyFetches *windows // by caller
@@ -57,8 +58,8 @@ func New(cfg Config) *Service {
 		typings:       newRates(1/TypingInterval.Seconds(), 1),
 	}
 	s.logs = newAppenders(s)
-	s.memory = newMemory(s.store)
-	s.forget = s.bus.Subscribe(s.memory)
+	s.memory = newMemory(s.store, s.now)
+	s.unsubscribe = s.bus.Subscribe(s.memory)
 	return s
 }
 
@@ -66,7 +67,7 @@ func New(cfg Config) *Service {
 // may be made after it.
 func (s *Service) Close(ctx context.Context) {
 	s.logs.close(ctx)
-	s.forget()
+	s.unsubscribe()
 }
 
 // Limits are the limits in force.

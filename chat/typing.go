@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -22,11 +21,16 @@ func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
 		return nil
 	}
-	t, err := s.memory.people(ctx, id)
+	participants, err := s.memory.participants(ctx, id)
 	if err != nil {
 		return Unavailable("load the thread", err)
 	}
-	others := slices.DeleteFunc(t.Users(), func(u UserID) bool { return u == c.User })
+	others := make([]UserID, 0, len(participants))
+	for _, p := range participants {
+		if p.User != c.User {
+			others = append(others, p.User)
+		}
+	}
 	if others, err = s.withoutBlocked(ctx, c.User, others); err != nil {
 		return err
 	}

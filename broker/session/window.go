@@ -79,8 +79,8 @@ func (w *window) push(e sent) {
 }
 
 // ackPacket acknowledges one packet id. It gives the events that count as received
-// by that, and the entries it releases, which are lent until the next add. An id that is not in flight is ignored, as
-// MQTT asks.
+// by that, and the entries it releases, which are lent until the next add. An id that
+// is not in flight is ignored, as MQTT asks.
 func (w *window) ackPacket(id uint16) (received, released []sent) {
 	for i := range w.entries {
 		if e := &w.entries[i]; e.packet == id && id != 0 {
@@ -141,7 +141,7 @@ func (w *window) release() []sent {
 		}
 		n++
 	}
-	released := w.entries[:n:n] // until the next push
+	released := w.entries[:n:n]
 	w.entries, w.free = w.entries[n:], w.free+n
 	if len(w.entries) == 0 {
 		w.entries, w.array, w.free = nil, nil, 0 // an idle window holds no memory

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/event"
 
@@ -63,7 +64,10 @@ func newCosted(t *testing.T, people int) *costed {
 	c := &costed{t: t, sent: new(commands)}
 	server := mongotest.Shared(t)
 	s := open(t, server, server.URI(), Options{monitor: c.sent.monitor()})
-	c.Service = chat.New(chat.Config{Store: s, Bus: silent{}})
+	// A clock of its own: what the service remembers, it does so for seconds.
+	start := time.Now()
+	now := func() time.Time { return start.Add(time.Duration(c.keys) * 50 * time.Millisecond) }
+	c.Service = chat.New(chat.Config{Store: s, Bus: silent{}, Now: now})
 	t.Cleanup(func() { c.Close(context.Background()) })
 	req := chat.CreateThread{Type: chat.Group}
 	for i := range people - 1 {
