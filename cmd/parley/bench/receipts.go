@@ -60,10 +60,10 @@ func (r *run) receiptsLoad(ctx context.Context, author string, room *readingRoom
 		return err
 	}
 	l := &lane{r: r, sender: s, thread: room.thread, stream: 0, jobs: r.jobsFor(1)}
-	// Of each message the other devices get the message itself, and of each reader
-	// but the author a read frame at everybody else.
+	// Of each message every device gets the message itself, and of each reader but the
+	// author a read frame, the reader's own too: it was not that one which called.
 	n := len(r.devices)
-	return r.load(ctx, []*lane{l}, n+(n-1)*(n-1))
+	return r.load(ctx, []*lane{l}, n+(n-1)*n)
 }
 
 // callsKept is of how many messages the reading times are kept.
