@@ -73,7 +73,7 @@ const (
 
 func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 	c := &mqttConn{Conn: socket, offer: offer}
-	c.writer = writer{conn: socket, fill: c.fill}
+	c.writer = writer{conn: socket, fill: c.fill, effect: c.subscribed}
 	c.pubacks.answer, c.pubacks.room.L = c.answerPublish, &c.pubacks.mu
 	buffer := readBuffer
 	if stream, ok := socket.(*wsStream); ok {
@@ -276,13 +276,29 @@ func (c *mqttConn) refuse(err error) {
 
 // Write queues a packet of the front. MQTT 3.1.1 has no DISCONNECT from a server.
 func (c *mqttConn) Write(p []byte) (int, error) {
-	if !c.v5 && len(p) > 0 && p[0] == packetServerBye {
-		return len(p), nil
+	if len(p) == 0 {
+		return 0, nil
 	}
-	if err := c.send(p); err != nil {
+	send := c.send
+	switch p[0] {
+	case packetServerBye:
+		if !c.v5 {
+			return len(p), nil
+		}
+	case packetSuback, packetUnsuback:
+		send = c.sendAnswer
+	}
+	if err := send(p); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// subscribed has changed subscriptions take effect.
+func (c *mqttConn) subscribed() {
+	if s := c.sess.Load(); s != nil {
+		s.Subscribed()
+	}
 }
 
 // Close ends the connection once the packets that wait are written. The front closes

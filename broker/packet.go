@@ -18,7 +18,13 @@ const (
 	packetUnsubscribe = 10
 	packetPingreq     = 12
 	packetDisconnect  = 14
-	packetServerBye   = packetDisconnect << 4
+)
+
+// The first bytes of packets of the front that the connection looks at.
+const (
+	packetSuback    = 9 << 4
+	packetUnsuback  = 11 << 4
+	packetServerBye = packetDisconnect << 4
 )
 
 // Reason codes the guard and the pump give by themselves (MQTT 5, 2.4).

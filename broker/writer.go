@@ -21,18 +21,30 @@ type writer struct {
 	fill func(dst []byte) []byte
 	seal func(batch []byte) []byte
 	head int // bytes to leave free before a batch, for seal
+	// effect is what the packets given to sendAnswer set in force. The writing goroutine
+	// calls it between taking them and pulling frames: no frame of a subscription goes
+	// out before its SUBACK.
+	effect func()
 	// farewell is the last thing on the wire, after the sealed goodbye.
 	farewell []byte
 
 	mu      sync.Mutex
-	control []byte // whole packets, in order
-	raw     []byte // what goes out as it is, past seal: answers of the WebSocket itself
+	waiting waiting
 	running bool
 	again   bool          // woken while running
 	closing bool          // after control, nothing more is written
 	dead    bool          // nothing more can be written
 	ended   chan struct{} // closed once dead; made when somebody waits for that
 }
+
+// waiting is what the next batch begins with.
+type waiting struct {
+	control []byte // whole packets, in order
+	effect  bool   // some of them have one
+	raw     []byte // what goes out as it is, past seal: answers of the WebSocket itself
+}
+
+func (q *waiting) size() int { return len(q.control) + len(q.raw) }
 
 const (
 	// batchBytes is when a batch goes out; it may exceed that by one frame.
@@ -58,23 +70,30 @@ func (w *writer) wake() {
 
 // send queues a packet of the protocol. It fails, and ends the connection, if the
 // client lets too many wait.
-func (w *writer) send(packet []byte) error { return w.queue(&w.control, packet) }
+func (w *writer) send(packet []byte) error { return w.queue(waiting{control: packet}) }
+
+// sendAnswer queues a packet that has an effect.
+func (w *writer) sendAnswer(packet []byte) error {
+	return w.queue(waiting{control: packet, effect: true})
+}
 
 // sendRaw queues bytes that are not sealed.
-func (w *writer) sendRaw(b []byte) error { return w.queue(&w.raw, b) }
+func (w *writer) sendRaw(b []byte) error { return w.queue(waiting{raw: b}) }
 
-func (w *writer) queue(to *[]byte, b []byte) error {
+func (w *writer) queue(q waiting) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.dead || w.closing:
 		return net.ErrClosed
-	case len(w.control)+len(w.raw)+len(b) > maxControlBytes:
+	case w.waiting.size()+q.size() > maxControlBytes:
 		w.die()
 		_ = w.conn.Close()
 		return errControlFull
 	}
-	*to = append(*to, b...)
+	w.waiting.control = append(w.waiting.control, q.control...)
+	w.waiting.raw = append(w.waiting.raw, q.raw...)
+	w.waiting.effect = w.waiting.effect || q.effect
 	w.start()
 	return nil
 }
@@ -94,7 +113,7 @@ func (w *writer) finishWith(goodbye, farewell []byte) {
 	if farewell != nil {
 		w.farewell = farewell
 	}
-	w.control = append(w.control, goodbye...)
+	w.waiting.control = append(w.waiting.control, goodbye...)
 	_ = w.conn.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) // also for a write under way
 	w.start()
 }
@@ -111,11 +130,11 @@ func (w *writer) run() {
 	buf := batches.Get().(*[]byte)
 	defer putBatch(buf)
 	for {
-		control, raw, closing, more := w.next()
+		first, closing, more := w.next()
 		if !more {
 			return
 		}
-		batch := w.compose(buf, control, raw, closing)
+		batch := w.compose(buf, first, closing)
 		if len(batch) > 0 && !w.write(batch, closing) {
 			return
 		}
@@ -128,10 +147,13 @@ func (w *writer) run() {
 
 // compose makes the next write: what the WebSocket answers, the packets that
 // wait, frames of the session.
-func (w *writer) compose(buf *[]byte, control, raw []byte, closing bool) []byte {
+func (w *writer) compose(buf *[]byte, first waiting, closing bool) []byte {
 	batch := (*buf)[:w.head]
-	batch = append(batch, control...)
+	batch = append(batch, first.control...)
 	if !closing {
+		if first.effect {
+			w.effect()
+		}
 		batch = w.fill(batch)
 	}
 	*buf = batch
@@ -141,8 +163,8 @@ func (w *writer) compose(buf *[]byte, control, raw []byte, closing bool) []byte 
 	case w.seal != nil:
 		batch = w.seal(batch)
 	}
-	if len(raw) > 0 {
-		batch = append(raw, batch...)
+	if len(first.raw) > 0 {
+		batch = append(first.raw, batch...)
 	}
 	if closing {
 		batch = append(batch, w.farewell...)
@@ -151,16 +173,16 @@ func (w *writer) compose(buf *[]byte, control, raw []byte, closing bool) []byte 
 }
 
 // next takes what waits; with nothing to do it ends the run.
-func (w *writer) next() (control, raw []byte, closing, more bool) {
+func (w *writer) next() (first waiting, closing, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.dead || !w.again && !w.closing && len(w.control) == 0 && len(w.raw) == 0 {
+	if w.dead || !w.again && !w.closing && w.waiting.size() == 0 {
 		w.running = false
-		return nil, nil, false, false
+		return waiting{}, false, false
 	}
-	control, raw = w.control, w.raw
-	w.control, w.raw, w.again = nil, nil, false
-	return control, raw, w.closing, true
+	first = w.waiting
+	w.waiting, w.again = waiting{}, false
+	return first, w.closing, true
 }
 
 // write sends one batch; frames were pulled for as long as it had room, so there

@@ -98,7 +98,7 @@ func (h *Hook) ID() string { return "parley" }
 func (h *Hook) Provides(b byte) bool {
 	switch b {
 	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablished, mqtt.OnPacketEncode, mqtt.OnPacketRead,
-		mqtt.OnPacketSent, mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnUnsubscribe, mqtt.OnPublish:
+		mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnUnsubscribe, mqtt.OnPublish:
 		return true
 	}
 	return false
@@ -123,15 +123,6 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 		pk.Properties.User = nil
 	}
 	return pk
-}
-
-// OnPacketSent has changed subscriptions take effect once their acknowledgement is
-// on its way.
-func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
-	switch pk.FixedHeader.Type {
-	case packets.Suback, packets.Unsuback:
-		conn(cl).Session().Subscribed()
-	}
 }
 
 func conn(cl *mqtt.Client) Conn { return cl.Net.Conn.(Conn) }
