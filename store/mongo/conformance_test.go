@@ -60,7 +60,7 @@ var subject = storetest.Subject{
 func TestConformance(t *testing.T) { storetest.Run(t, subject) }
 
 func TestModel(t *testing.T) {
-	storetest.RunModel(t, subject, storetest.Effort{Histories: 4, Steps: 30})
+	storetest.RunModel(t, subject, storetest.Effort{Histories: 20, Steps: 100})
 }
 
 // TestAgainstPebble compares the two stores answer by answer.
@@ -77,7 +77,7 @@ func TestAgainstPebble(t *testing.T) {
 		})
 		return s
 	}}
-	storetest.RunDifferential(t, embedded, subject, storetest.Effort{Histories: 4, Steps: 30})
+	storetest.RunDifferential(t, embedded, subject, storetest.Effort{Histories: 20, Steps: 100})
 }
 
 func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, subject) }

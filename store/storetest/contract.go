@@ -31,7 +31,7 @@ func RunContract(t *testing.T, s Subject, effort Effort) {
 	var failed *rehearsal // rapid plays what failed again
 	rapid.Check(t, func(rt *rapid.T) {
 		if failed == nil {
-			history := drawWishes(rt, effort.Steps)
+			history := drawWishes(rt, effort)
 			if r := rehearse(rt, s, history); r.failure != "" {
 				failed = cutDown(rt, s, history[:r.played])
 			}
@@ -52,17 +52,18 @@ type wish struct {
 
 	node  int
 	again bool // at once, on the other node
+	look  bool // at what it touched
 }
 
 // drawWishes draws a history, all of it from one number.
-func drawWishes(rt *rapid.T, count int) []wish {
-	history := make([]wish, count)
+func drawWishes(rt *rapid.T, effort Effort) []wish {
+	history := make([]wish, effort.Steps)
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "history"), 0))
 	for i := range history {
 		history[i] = wish{
 			what: random.IntN(len(wishTable)), by: random.IntN(len(actors)), other: random.IntN(len(actors)),
 			thread: random.IntN(64), message: random.IntN(256), a: random.IntN(1000), b: random.IntN(1000),
-			node: random.IntN(2), again: random.IntN(8) == 0,
+			node: random.IntN(2), again: random.IntN(8) == 0, look: random.IntN(max(effort.LookEvery, 1)) == 0,
 		}
 		if history[i].message < 192 { // a newer message, mostly
 			history[i].message %= 12

@@ -54,14 +54,19 @@ func (p *player) lookAtEverything(w wish) {
 			p.lookUp(w.a%3, u, t, 100)
 		}
 	}
+	p.wish.look = true
 	for _, m := range p.messages[max(0, len(p.messages)-30):] {
 		p.lookAt(m)
 	}
 	p.sameReports(p.node(w), 1+w.b%100)
 }
 
-// lookAt compares a message as two people see it, and its receipts.
+// lookAt compares a message as two people see it, and its receipts, if the present
+// wish is one to look.
 func (p *player) lookAt(m *specMessage) {
+	if !p.wish.look {
+		return
+	}
 	for i := range 2 {
 		u := []chat.UserID{actors[p.wish.by], actors[(p.wish.a+p.wish.b)%len(actors)]}[i]
 		code := lookup(m, u)

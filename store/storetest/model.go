@@ -16,7 +16,13 @@ import (
 
 // Effort says how many random histories are played and how many steps each takes
 // on average. Zero is what the flags -rapid.checks and -rapid.steps say.
-type Effort struct{ Histories, Steps int }
+type Effort struct {
+	Histories, Steps int
+
+	// LookEvery spaces the looks of RunContract at what a step has touched, for a store
+	// that is slow to read: one step in so many has one, by chance. Zero is every step.
+	LookEvery int
+}
 
 // apply sets rapid's flags until the test ends; it has no other way to be told.
 func (e Effort) apply(t *testing.T) {

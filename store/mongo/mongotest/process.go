@@ -7,10 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -118,23 +116,3 @@ func (p *process) pause() error {
 }
 
 func (p *process) resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
-
-// build builds the server, once for each test process. It goes to a place that
-// stays, where go build finds it up to date the next time.
-var build = sync.OnceValues(func() (string, error) {
-	_, file, _, found := runtime.Caller(0)
-	if !found || !filepath.IsAbs(file) {
-		return "", errors.New("where the source of the test server is cannot be told in a trimmed build")
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	binary := filepath.Join(cache, "parley-mongotest", "server")
-	cmd := exec.Command("go", "build", "-o", binary, ".")
-	cmd.Dir = filepath.Join(filepath.Dir(file), "server")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the test server: %w\n%s", err, out)
-	}
-	return binary, nil
-})

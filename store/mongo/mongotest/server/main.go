@@ -20,12 +20,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
 )
 
 func main() {
+	debug.SetGCPercent(400) // it holds little, and makes much garbage
 	dir := flag.String("dir", "", "directory of the databases; must exist")
 	listen := flag.String("listen", "127.0.0.1:0", "TCP address to serve on")
 	flag.Parse()
