@@ -138,8 +138,10 @@ func registerMode(fs *flag.FlagSet, o *bench.Options) {
 		load()
 		payload()
 		fs.Float64Var(&o.Rate, "rate", rate, "messages per second in all; 0: as fast as it goes")
-		fs.IntVar(&o.Backlog, "backlog", 256, "at --rate 0: messages under way for each receiver")
 		fs.StringVar(&o.Via, "via", bench.ViaREST, "how messages are sent: rest or mqtt")
+	}
+	delivered := func() {
+		fs.IntVar(&o.Backlog, "backlog", 256, "at --rate 0: messages under way for each receiver")
 		fs.StringVar(&o.Broker, "broker", "", "a plain MQTT broker instead of Parley, mqtt://host:port")
 	}
 	switch o.Mode {
@@ -149,11 +151,16 @@ func registerMode(fs *flag.FlagSet, o *bench.Options) {
 		fs.DurationVar(&o.Duration, "duration", 5*time.Second, "measured time of doing nothing")
 	case bench.Fanout:
 		sending(50)
+		delivered()
 		fs.IntVar(&o.Receivers, "receivers", 250, "people in the group, one device each")
 		fs.IntVar(&o.Senders, "senders", 1, "devices that send, one message at a time each")
 	case bench.Pairs:
 		sending(1000)
+		delivered()
 		fs.IntVar(&o.Pairs, "pairs", 100, "1:1 threads, one side sends one message at a time")
+	case bench.Sends:
+		sending(0)
+		fs.IntVar(&o.Pairs, "pairs", 64, "1:1 threads, one side sends one message at a time, the other is away")
 	case bench.Catchup:
 		payload()
 		fs.IntVar(&o.Devices, "devices", 100, "that are away, each of a user of its own")

@@ -65,6 +65,10 @@ func TestBenchModes(t *testing.T) {
 				if r.Sent+r.Unsent != 21 || r.Deliveries != r.Sent {
 					t.Errorf("pairs via %s: %d sent, %d unsent, %d delivered", via, r.Sent, r.Unsent, r.Deliveries)
 				}
+				r = measure(t, with("sends", append(short, "--pairs", "3", "--via", via)...)...)
+				if r.Sent == 0 || r.Deliveries != 0 || r.Server.CPUSecondsPerMillion <= 0 {
+					t.Errorf("sends via %s: %d sent, %d delivered, %+v", via, r.Sent, r.Deliveries, *r.Server)
+				}
 			}
 			r := measure(t, with("catchup", "--devices", "5", "--messages", "11", "--threads", "3", "--group", "2")...)
 			if r.Sent != 3*11 || r.Deliveries != 5*11 {

@@ -133,6 +133,9 @@ for round in $(seq "$ROUNDS"); do
     run "64 pairs, saturated, sent by ${via^^}" parley pairs --pairs 64 --rate 0 --via "$via" "${timed[@]}"
     run "1,000 pairs, 1,000 messages a second, sent by ${via^^}" parley pairs --pairs 1000 --rate 1000 --via "$via" "${timed[@]}"
   done
+  for via in rest mqtt; do
+    run "64 clients send, saturated, by ${via^^}" parley sends --pairs 64 --via "$via" "${timed[@]}"
+  done
   run "250 people read 1 message a second" parley receipts --receivers 250 --rate 1 "${timed[@]}"
   run "catch-up of 1 device, 10,000 messages in 100 threads" parley catchup --devices 1 --messages 10000 --threads 100
   run "catch-up of 5,000 devices, 100 messages each" parley catchup --devices 5000 --messages 100 --threads 10

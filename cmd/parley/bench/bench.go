@@ -28,12 +28,13 @@ const (
 	Idle     Mode = "idle"     // connections that do nothing
 	Fanout   Mode = "fanout"   // one group
 	Pairs    Mode = "pairs"    // many 1:1 threads
+	Sends    Mode = "sends"    // as pairs, to people who are away
 	Catchup  Mode = "catchup"  // devices that come back at once
 	Receipts Mode = "receipts" // a group in which everybody reads
 )
 
 // Modes are all of them.
-func Modes() []Mode { return []Mode{Idle, Fanout, Pairs, Catchup, Receipts} }
+func Modes() []Mode { return []Mode{Idle, Fanout, Pairs, Sends, Catchup, Receipts} }
 
 // How messages are sent.
 const (
@@ -93,7 +94,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	stop := r.showProgress()
 	defer stop()
 	mode := map[Mode]func(context.Context) error{
-		Idle: r.idle, Fanout: r.fanout, Pairs: r.pairs, Catchup: r.catchup, Receipts: r.receipts,
+		Idle: r.idle, Fanout: r.fanout, Pairs: r.pairs, Sends: r.pairs, Catchup: r.catchup, Receipts: r.receipts,
 	}[o.Mode]
 	if err := mode(ctx); err != nil {
 		return nil, err
@@ -138,6 +139,7 @@ func (o *Options) checkCounts() error {
 		Idle:     {{"connections", o.Connections}},
 		Fanout:   {{"receivers", o.Receivers}, {"senders", o.Senders}, {"backlog", o.Backlog}},
 		Pairs:    {{"pairs", o.Pairs}, {"backlog", o.Backlog}},
+		Sends:    {{"pairs", o.Pairs}},
 		Catchup:  {{"devices", o.Devices}, {"messages", o.Messages}, {"threads", o.Threads}, {"group", o.Group}, {"senders", o.Senders}},
 		Receipts: {{"receivers", o.Receivers}},
 	}[o.Mode]
@@ -158,7 +160,7 @@ func (o *Options) checkCounts() error {
 // connections is how many sockets the run needs.
 func (o *Options) connections() int {
 	return map[Mode]int{
-		Idle: o.Connections, Fanout: o.Receivers + o.Senders, Pairs: 2 * o.Pairs,
+		Idle: o.Connections, Fanout: o.Receivers + o.Senders, Pairs: 2 * o.Pairs, Sends: o.Pairs,
 		Catchup: o.Devices + o.Senders, Receipts: 2*o.Receivers + 1,
 	}[o.Mode]
 }

@@ -193,8 +193,11 @@ func (r *run) account(before, after snapshot, last time.Time) {
 	p := r.report
 	p.Seconds = last.Sub(before.at).Seconds()
 	p.measured = after.deliveries - before.deliveries
+	if p.Mode == Sends {
+		p.measured = after.sent - before.sent
+	}
 	p.SendsPerSecond = float64(after.sent-before.sent) / p.Seconds
-	p.DeliveriesPerSecond = float64(p.measured) / p.Seconds
+	p.DeliveriesPerSecond = float64(after.deliveries-before.deliveries) / p.Seconds
 	p.ClientCPUSeconds = after.client - before.client
 	p.serverUse(before.server, after.server)
 }

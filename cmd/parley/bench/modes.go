@@ -45,7 +45,7 @@ func (r *run) fanout(ctx context.Context) error {
 	return r.load(ctx, lanes, n)
 }
 
-// pairs has one of each two write to the other.
+// pairs has one of each two write to the other, who is away when it is about sends.
 func (r *run) pairs(ctx context.Context) error {
 	n := r.o.Pairs
 	r.streams = make([]stream, n)
@@ -73,6 +73,10 @@ func (r *run) pairs(ctx context.Context) error {
 	if err != nil {
 		r.dropUnmade()
 		return err
+	}
+	if r.o.Mode == Sends {
+		r.devices = nil
+		return r.load(ctx, lanes, 0)
 	}
 	filter := everything
 	if r.target.raw() {

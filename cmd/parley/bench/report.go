@@ -98,6 +98,8 @@ func (o *Options) setting() string {
 		return fmt.Sprintf("%d connections of %s", o.Connections, o.Protocol)
 	case Fanout:
 		return fmt.Sprintf("%d receivers by %s, %d senders by %s, %d bytes, %s", o.Receivers, o.Protocol, o.Senders, via, o.Payload, pace)
+	case Sends:
+		return fmt.Sprintf("%d pairs of whom one is away, sent by %s, %d bytes, %s", o.Pairs, via, o.Payload, pace)
 	case Pairs:
 		return fmt.Sprintf("%d pairs, received by %s, sent by %s, %d bytes, %s", o.Pairs, o.Protocol, via, o.Payload, pace)
 	case Catchup:
@@ -190,6 +192,8 @@ func (r *Report) WriteText(w io.Writer) error {
 		line("connections", "%d, %d broken", r.Connections, r.Broken)
 	} else {
 		line("sent", "%d messages, %.0f/s, %d unsent", r.Sent, r.SendsPerSecond, r.Unsent)
+	}
+	if r.Mode != Idle && r.Mode != Sends {
 		line("delivered", "%d, %.0f/s, in %.1f s", r.Deliveries, r.DeliveriesPerSecond, r.Seconds)
 		if r.Mode == Receipts {
 			line("of them receipts", "%d", r.Receipts)
@@ -232,9 +236,17 @@ func (r *Report) writeServer(line func(name, format string, args ...any)) {
 		line("memory of the server", "%.1f MB resident", s.ResidentBytes/1e6)
 		line("  for each connection", "%.1f KB (heap %.1f, stacks %.1f)", s.BytesPerConnection/1e3, s.HeapPerConnection/1e3, s.StackPerConnection/1e3)
 	default:
-		line("CPU of the server", "%.2f s, %.2f s per million deliveries", s.CPUSeconds, s.CPUSecondsPerMillion)
+		line("CPU of the server", "%.2f s, %.2f s per million %s", s.CPUSeconds, s.CPUSecondsPerMillion, r.unit())
 		line("memory of the server", "%.1f MB resident", s.ResidentBytes/1e6)
 	}
+}
+
+// unit is what the server's CPU is divided by.
+func (r *Report) unit() string {
+	if r.Mode == Sends {
+		return "sends"
+	}
+	return "deliveries"
 }
 
 // ReadReport reads what WriteJSON wrote.

@@ -77,7 +77,7 @@ var columns = []column{
 
 // main is the timing that a mode is about.
 func (r *Report) main() (Timing, bool) {
-	name, ok := map[Mode]string{Fanout: timeDelivery, Pairs: timeDelivery, Catchup: timeCatchup, Receipts: timeReceipt}[r.Mode]
+	name, ok := map[Mode]string{Fanout: timeDelivery, Pairs: timeDelivery, Sends: timeSend, Catchup: timeCatchup, Receipts: timeReceipt}[r.Mode]
 	i := slices.IndexFunc(r.Timings, func(t Timing) bool { return t.What == name })
 	if !ok || i < 0 {
 		return Timing{}, false
