@@ -126,7 +126,7 @@ func (c *mqttConn) next() error {
 	case err != nil:
 		return err
 	case kind == packetPuback:
-		c.acknowledge(rest)
+		c.acknowledge([]uint16{uint16(rest[0])<<8 | uint16(rest[1])})
 		return nil
 	}
 	c.connected = true
@@ -148,18 +148,41 @@ func (c *mqttConn) prolong() {
 	_ = c.Conn.SetReadDeadline(now.Add(c.keepalive))
 }
 
-// nextPuback is next for what comes most often; it copies nothing.
+// nextPuback is next for what comes most often, and in bursts: it takes those that have
+// come together, and copies nothing.
 func (c *mqttConn) nextPuback(header []byte, size int) error {
-	body, err := c.in.Peek(size)
-	if err != nil {
-		return unexpected(err)
+	var burst [readBuffer / 4]uint16
+	ids := burst[:0]
+	defer func() { c.acknowledge(ids) }()
+	for {
+		body, err := c.in.Peek(size)
+		if err != nil {
+			return unexpected(err)
+		}
+		if err := checkPacket(packetPuback, header[0]&0xF, body, c.v5); err != nil {
+			return err
+		}
+		ids = append(ids, uint16(body[0])<<8|uint16(body[1]))
+		if _, err = c.in.Discard(size); err != nil {
+			return err
+		}
+		if len(ids) == cap(ids) || !c.pubackFollows() {
+			return nil
+		}
+		if header, size, err = c.readHeader(); err != nil {
+			return err
+		}
 	}
-	if err := checkPacket(packetPuback, header[0]&0xF, body, c.v5); err != nil {
-		return err
+}
+
+// pubackFollows reports whether the next packet is a PUBACK that has come as a whole.
+func (c *mqttConn) pubackFollows() bool {
+	come := c.in.Buffered()
+	if come < 2 {
+		return false
 	}
-	c.acknowledge(body)
-	_, err = c.in.Discard(size)
-	return err
+	header, err := c.in.Peek(2)
+	return err == nil && header[0]>>4 == packetPuback && header[1] < 0x80 && come >= 2+int(header[1])
 }
 
 func unexpected(err error) error {
@@ -209,11 +232,11 @@ func (c *mqttConn) readBody(header []byte, size int) ([]byte, error) {
 	return packet, nil
 }
 
-// acknowledge takes a PUBACK. With a reason code that says the client failed, the
+// acknowledge takes PUBACKs. With a reason code that says the client failed, the
 // client has had the frame all the same (MQTT 5, 4.3.2).
-func (c *mqttConn) acknowledge(body []byte) {
-	if s := c.sess.Load(); s != nil {
-		s.AckPacket(uint16(body[0])<<8 | uint16(body[1]))
+func (c *mqttConn) acknowledge(ids []uint16) {
+	if s := c.sess.Load(); s != nil && len(ids) > 0 {
+		s.AckPackets(ids)
 	}
 }
 

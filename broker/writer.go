@@ -28,13 +28,14 @@ type writer struct {
 	// farewell is the last thing on the wire, after the sealed goodbye.
 	farewell []byte
 
-	mu      sync.Mutex
-	waiting waiting
-	running bool
-	again   bool          // woken while running
-	closing bool          // after control, nothing more is written
-	dead    bool          // nothing more can be written
-	ended   chan struct{} // closed once dead; made when somebody waits for that
+	mu       sync.Mutex
+	waiting  waiting
+	extended time.Time // when the deadline for writing was set; see writeTimeout
+	running  bool
+	again    bool          // woken while running
+	closing  bool          // after control, nothing more is written
+	dead     bool          // nothing more can be written
+	ended    chan struct{} // closed once dead; made when somebody waits for that
 }
 
 // waiting is what the next batch begins with.
@@ -51,8 +52,8 @@ const (
 	batchBytes = 64 << 10
 	// maxControlBytes bounds what waits for a client that sends but does not read.
 	maxControlBytes = 64 << 10
-	// writeTimeout ends a connection whose client takes nothing for that long.
-	// Its position is in the store: it loses nothing.
+	// writeTimeout ends a connection whose client takes nothing for that long, or a
+	// second less. Its position is in the store: it loses nothing.
 	writeTimeout = 60 * time.Second
 	// goodbyeTimeout bounds the last write, and the wait for the client to hang up.
 	goodbyeTimeout = time.Second
@@ -190,11 +191,13 @@ func (w *writer) next() (first waiting, closing, more bool) {
 func (w *writer) write(batch []byte, closing bool) bool {
 	w.mu.Lock()
 	w.again = true
-	timeout := writeTimeout
+	now := time.Now()
 	if closing || w.closing {
-		timeout = goodbyeTimeout
+		_ = w.conn.SetWriteDeadline(now.Add(goodbyeTimeout))
+	} else if now.Sub(w.extended) > writeTimeout/60 { // a timer moved for each write is dear
+		w.extended = now
+		_ = w.conn.SetWriteDeadline(now.Add(writeTimeout))
 	}
-	_ = w.conn.SetWriteDeadline(time.Now().Add(timeout))
 	w.mu.Unlock()
 	if _, err := w.conn.Write(batch); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -1,20 +1,16 @@
 package session
 
 import (
-	"cmp"
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// AckPacket takes a PUBACK.
-func (s *Session) AckPacket(id uint16) {
+// AckPackets takes PUBACKs, in the order in which they came. It keeps nothing of ids.
+func (s *Session) AckPackets(ids []uint16) {
 	s.mu.Lock()
-	received, released := s.window.ackPacket(id)
-	s.acknowledged(received, released)
+	s.acknowledged(s.window.ackPackets(ids, s.acked.add))
 }
 
 // AckThrough takes a client_ack: everything up to frameSeq was received. It
@@ -25,28 +21,25 @@ func (s *Session) AckThrough(frameSeq uint64) bool {
 		s.mu.Unlock()
 		return false
 	}
-	received, released := s.window.ackThrough(frameSeq)
-	s.acknowledged(received, released)
+	s.acknowledged(s.window.ackThrough(frameSeq, s.acked.add))
 	return true
 }
 
-// acknowledged makes receipts of what the client has received, moves the device's
-// position over what the window released, and lets the pump go on if it waited for
-// room. It is entered with mu held and leaves it released.
-func (s *Session) acknowledged(received, released []sent) {
+// acknowledged moves the device's position over what the window released, has the
+// receipts stored that came of it, and lets the pump go on if it waited for room. It
+// is entered with mu held and leaves it released.
+func (s *Session) acknowledged(released []sent) {
 	waited := len(released) > 0 && !s.fullSince.IsZero()
 	if waited {
 		s.fullSince = time.Time{}
 	}
-	for _, e := range released {
-		if e.durable {
-			s.progress.advance(e)
+	for i := range released {
+		if released[i].durable {
+			s.progress.advance(&released[i])
 		}
 	}
-	for _, e := range received {
-		s.collect(e)
-	}
-	flush := len(s.acked) > 0 && !s.flushing
+	s.window.tidy()
+	flush := !s.acked.empty() && !s.flushing
 	if flush {
 		s.flushing = true
 	}
@@ -57,59 +50,6 @@ func (s *Session) acknowledged(received, released []sent) {
 	if flush {
 		s.reg.spawn(s.flush)
 	}
-}
-
-// stay is one stay of the user in a thread. What was received in a later one says
-// nothing about an earlier: each has a receipt of its own.
-type stay struct {
-	thread chat.ThreadID
-	joined chat.Seq
-}
-
-// collect adds an acknowledged event to the pending receipt of its stay. The user's
-// own removal is no receipt: a device that was away is sent that alone, and not
-// what came before it.
-func (s *Session) collect(e sent) {
-	if e.removal {
-		return
-	}
-	in := stay{e.thread, e.joined}
-	a := s.acked[in]
-	if a == nil {
-		a = &chat.Ack{Thread: e.thread, From: e.after + 1}
-		s.keepAck(in, a)
-	}
-	a.From, a.Seq = min(a.From, e.after+1), max(a.Seq, e.seq)
-	if !e.message.IsZero() {
-		addMessage(a, chat.AckedSender{User: e.by, Message: e.message, Seq: e.seq})
-	}
-}
-
-func (s *Session) keepAck(in stay, a *chat.Ack) {
-	if s.acked == nil {
-		s.acked = make(map[stay]*chat.Ack)
-	}
-	s.acked[in] = a
-}
-
-// addMessage has a receipt cover one more message. A redelivered one is older than
-// others that came before it.
-func addMessage(a *chat.Ack, m chat.AckedSender) {
-	a.Message = later(a.Message, m.Message)
-	i := slices.IndexFunc(a.Senders, func(x chat.AckedSender) bool { return x.User == m.User })
-	if i < 0 {
-		a.Senders = append(a.Senders, m)
-		return
-	}
-	known := &a.Senders[i]
-	known.Message, known.Seq = later(known.Message, m.Message), max(known.Seq, m.Seq)
-}
-
-func later(a, b chat.MessageID) chat.MessageID {
-	if a.Compare(b) < 0 {
-		return b
-	}
-	return a
 }
 
 // positionEvery spaces the writes of a device's position: losing the last seconds
@@ -135,7 +75,7 @@ func (s *Session) flush(ctx context.Context) {
 			return
 		}
 		pause := receiptsEvery
-		if err := s.store(ctx, due); err != nil {
+		if err := s.store(ctx, &due); err != nil {
 			s.reg.log.Warn("receipts not stored, will retry", "user", s.user, "device", s.device, "error", err)
 			if !s.keepAcks(due.acks) {
 				return
@@ -167,7 +107,7 @@ func (s *Session) rest(ctx context.Context, pause time.Duration) {
 
 // unstored is what a flush has to store.
 type unstored struct {
-	acks     map[stay]*chat.Ack
+	acks     pendingAcks
 	position *chat.Position // nil: not now
 	lastSeen time.Time      // zero: the user has other sessions, or this one goes on
 }
@@ -176,14 +116,14 @@ type unstored struct {
 func (s *Session) takeAcks() (due unstored, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due.acks, s.acked = s.acked, nil
+	due.acks = s.acked.take()
 	due.lastSeen, s.lastSeen = s.lastSeen, time.Time{}
 	now := s.reg.now()
 	if s.progress.changed && (s.ended || now.Sub(s.progress.storedAt) >= positionEvery) {
 		p := s.progress.position()
 		due.position, s.progress.changed, s.progress.storedAt = &p, false, now
 	}
-	if len(due.acks) > 0 || due.position != nil || !due.lastSeen.IsZero() {
+	if !due.acks.empty() || due.position != nil || !due.lastSeen.IsZero() {
 		return due, true
 	}
 	s.endFlush()
@@ -198,19 +138,17 @@ func (s *Session) endFlush() {
 	}
 }
 
-func (s *Session) store(ctx context.Context, due unstored) error {
+func (s *Session) store(ctx context.Context, due *unstored) error {
 	if !due.lastSeen.IsZero() {
 		if err := s.reg.store.PutLastSeen(ctx, s.user, due.lastSeen); err != nil {
 			s.reg.log.Warn("not stored when a user was last connected", "user", s.user, "error", err)
 		}
 	}
-	// Marks only rise: of a thread, the earlier stay comes first.
-	inOrder := slices.SortedFunc(maps.Keys(due.acks), func(a, b stay) int { return cmp.Compare(a.joined, b.joined) })
-	for _, in := range inOrder {
-		if err := s.reg.chat.Acknowledge(ctx, s.user, s.device, *due.acks[in]); err != nil {
+	for _, a := range due.acks.inOrder() {
+		if err := s.reg.chat.Acknowledge(ctx, s.user, s.device, a.Ack); err != nil {
 			return err
 		}
-		delete(due.acks, in)
+		due.acks.stored(a)
 	}
 	if due.position == nil {
 		return nil
@@ -221,25 +159,15 @@ func (s *Session) store(ctx context.Context, due unstored) error {
 // keepAcks puts back what could not be stored. A session that has ended gives up
 // instead: the device was not recorded as having these frames, so it gets and
 // acknowledges them again.
-func (s *Session) keepAcks(acks map[stay]*chat.Ack) bool {
+func (s *Session) keepAcks(acks pendingAcks) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.removed {
-		s.acked = nil
+		s.acked = pendingAcks{}
 		s.endFlush()
 		return false
 	}
 	s.progress.changed = true
-	for in, a := range acks {
-		newer := s.acked[in]
-		if newer == nil {
-			s.keepAck(in, a)
-			continue
-		}
-		newer.From, newer.Seq = min(newer.From, a.From), max(newer.Seq, a.Seq)
-		for _, m := range a.Senders {
-			addMessage(newer, m)
-		}
-	}
+	s.acked.putBack(acks)
 	return true
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -9,18 +10,25 @@ import (
 
 // putBack gives what is to be stored of two runs of events, if storing the first
 // failed while the second came.
-func putBack(first, second []sent) map[stay]*chat.Ack {
-	var s Session
-	for _, e := range first {
-		s.collect(e)
+func putBack(first, second []sent) map[stay]chat.Ack {
+	var p pendingAcks
+	for i := range first {
+		p.add(&first[i])
 	}
-	failed := s.acked
-	s.acked = nil
-	for _, e := range second {
-		s.collect(e)
+	failed := p.take()
+	for i := range second {
+		p.add(&second[i])
 	}
-	s.keepAcks(failed)
-	return s.acked
+	p.putBack(failed)
+	return p.receipts()
+}
+
+func (p *pendingAcks) receipts() map[stay]chat.Ack {
+	all := make(map[stay]chat.Ack)
+	for in, a := range p.stays {
+		all[in] = a.Ack
+	}
+	return all
 }
 
 // However they come together, receipts name each sender's newest message, reach as
@@ -34,15 +42,15 @@ func TestReceiptsAddUp(t *testing.T) {
 		{thread: thread, after: 6, seq: 7, id: chat.EventID{4}, message: chat.MessageID{4}, by: "carol"},
 		{thread: thread, after: 7, seq: 8, id: chat.EventID{5}, removal: true},
 	}
-	want := &chat.Ack{
+	want := chat.Ack{
 		Thread: thread, From: 3, Seq: 7, Message: chat.MessageID{4},
 		Senders: []chat.AckedSender{{User: "alice", Message: newer, Seq: 6}, {User: "carol", Message: chat.MessageID{4}, Seq: 7}},
 	}
-	var s Session
-	for _, e := range events {
-		s.collect(e)
+	var p pendingAcks
+	for i := range events {
+		p.add(&events[i])
 	}
-	if got := s.acked[stay{thread: thread}]; !reflect.DeepEqual(got, want) {
+	if got := p.receipts()[stay{thread: thread}]; !reflect.DeepEqual(got, want) {
 		t.Errorf("acknowledged in one go: %+v, want %+v", got, want)
 	}
 	for split := 1; split < len(events); split++ {
@@ -63,6 +71,30 @@ func TestReceiptsAddUp(t *testing.T) {
 	}
 }
 
+// Of many senders, each has its newest message, however they take turns.
+func TestReceiptsOfManySenders(t *testing.T) {
+	const senders, each = 3 * manySenders, 3
+	var events []sent
+	for i := range chat.Seq(senders * each) {
+		events = append(events, sent{seq: i + 1, after: i, message: chat.MessageID{byte(i + 1)}, by: chat.UserID(fmt.Sprint("sender-", i%senders))})
+	}
+	for split := range events {
+		a := putBack(events[:split], events[split:])[stay{}]
+		if len(a.Senders) != senders {
+			t.Fatalf("put back after %d: %d senders, want %d", split, len(a.Senders), senders)
+		}
+		for _, x := range a.Senders {
+			var i chat.Seq
+			if _, err := fmt.Sscanf(string(x.User), "sender-%d", &i); err != nil {
+				t.Fatal(err)
+			}
+			if newest := i + senders*(each-1) + 1; x.Seq != newest || x.Message != (chat.MessageID{byte(newest)}) {
+				t.Fatalf("put back after %d: %+v, want seq %d", split, x, newest)
+			}
+		}
+	}
+}
+
 // Who is removed and added again has received what it acknowledges of either stay:
 // one receipt for both would be above its leaving, and say nothing of the first.
 func TestReceiptsOfTwoStaysAreTwo(t *testing.T) {
@@ -73,7 +105,7 @@ func TestReceiptsOfTwoStaysAreTwo(t *testing.T) {
 		{thread: thread, joined: 5, after: 4, seq: 5, id: chat.EventID{5}},
 		{thread: thread, joined: 5, after: 5, seq: 6, id: chat.EventID{6}, message: chat.MessageID{6}, by: "alice"},
 	}
-	want := map[stay]*chat.Ack{
+	want := map[stay]chat.Ack{
 		{thread, 1}: {Thread: thread, From: 2, Seq: 2, Message: chat.MessageID{2}, Senders: []chat.AckedSender{{User: "alice", Message: chat.MessageID{2}, Seq: 2}}},
 		{thread, 5}: {Thread: thread, From: 5, Seq: 6, Message: chat.MessageID{6}, Senders: []chat.AckedSender{{User: "alice", Message: chat.MessageID{6}, Seq: 6}}},
 	}

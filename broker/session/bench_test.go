@@ -100,7 +100,7 @@ func (r *reader) acknowledge() (caughtUp bool) {
 			caughtUp = caughtUp || bytes.HasPrefix(d.Frame, []byte(`{"t":"caught_up"`))
 		}
 		if d.PacketID != 0 {
-			r.sess.AckPacket(d.PacketID)
+			r.sess.AckPackets([]uint16{d.PacketID})
 		}
 	}
 	if r.json {
@@ -264,7 +264,7 @@ func BenchmarkWindow(b *testing.B) {
 			b.Run(size.name+", PUBACKs "+order.name, func(b *testing.B) {
 				benchWindow(b, &w, n, func(ids []uint16) {
 					for i := range ids {
-						w.ackPacket(ids[order.at(i)])
+						w.ackPackets(ids[order.at(i):][:1], ignore)
 					}
 				})
 			})
@@ -272,7 +272,7 @@ func BenchmarkWindow(b *testing.B) {
 		b.Run(size.name+", kept full", func(b *testing.B) { benchFullWindow(b, w, n) })
 		if size.receiveMax == 0 {
 			b.Run(size.name+", one client_ack", func(b *testing.B) {
-				benchWindow(b, &w, n, func([]uint16) { w.ackThrough(1 << 60) })
+				benchWindow(b, &w, n, func([]uint16) { w.ackThrough(1<<60, ignore) })
 			})
 		}
 	}
@@ -280,6 +280,8 @@ func BenchmarkWindow(b *testing.B) {
 
 // benchEntry is a message in flight, without its numbers.
 var benchEntry = sent{durable: true, thread: chat.ThreadID{1}, message: chat.MessageID{1}, by: "alice"}
+
+func ignore(*sent) {}
 
 // benchFullWindow has each PUBACK, in order, make room for the next frame.
 func benchFullWindow(b *testing.B, w window, n int) {
@@ -289,7 +291,7 @@ func benchFullWindow(b *testing.B, w window, n int) {
 		entry.frameSeq++
 		entry.seq++
 		if w.add(entry, 1, true); len(w.entries) == n {
-			w.ackPacket(w.entries[0].packet)
+			w.ackPackets([]uint16{w.entries[0].packet}, ignore)
 		}
 	}
 }
@@ -308,12 +310,14 @@ func benchWindow(b *testing.B, w *window, n int, acknowledge func(ids []uint16))
 			b.Fatal("the window is not full")
 		}
 		acknowledge(ids)
+		w.tidy()
 		if len(w.entries) > 0 {
 			b.Fatalf("%d frames are left", len(w.entries))
 		}
 		ids = ids[:0]
 	}
-	w.ackThrough(entry.frameSeq)
+	w.ackThrough(entry.frameSeq, ignore)
+	w.tidy()
 }
 
 // BenchmarkInterest asks a session whether it wants the frames of a thread.

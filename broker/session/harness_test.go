@@ -337,7 +337,7 @@ func (d *device) deliver(frames []frame) {
 func (d *device) ack(frames ...frame) {
 	for _, f := range frames {
 		if f.packet != 0 {
-			d.sess.AckPacket(f.packet)
+			d.sess.AckPackets([]uint16{f.packet})
 		} else if f.reply != nil {
 			continue
 		} else if !d.sess.AckThrough(f.FrameSeq) {

@@ -145,7 +145,7 @@ func (p *progress) coverage(all bool, frameSeq uint64) {
 }
 
 // advance notes an acknowledged event.
-func (p *progress) advance(e sent) {
+func (p *progress) advance(e *sent) {
 	p.changed = true
 	p.set(e.thread, cursor{e.seq, e.id})
 	if !p.covered || e.frameSeq <= p.coverFrom || e.id.Compare(p.base) <= 0 {

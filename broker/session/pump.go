@@ -387,7 +387,7 @@ func (s *Session) passUnseen(st *stream, it *item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.window.entries) == 0 {
-		s.progress.advance(sent{frameSeq: s.frameSeq + 1, thread: st.thread, seq: it.seq, id: it.id})
+		s.progress.advance(&sent{frameSeq: s.frameSeq + 1, thread: st.thread, seq: it.seq, id: it.id})
 	}
 }
 

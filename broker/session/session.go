@@ -118,7 +118,7 @@ type Session struct {
 	window    window
 	frameSeq  uint64
 	progress  progress
-	acked     map[stay]*chat.Ack // released by the window, not yet stored
+	acked     pendingAcks // of what was acknowledged, not yet stored
 	flushing  bool
 	hurry     chan struct{} // closed by the end of the session while a flush rests; else nil
 	badFrames int

@@ -1,6 +1,10 @@
 package session
 
-import "github.com/parleyhq/parley/chat"
+import (
+	"sync"
+
+	"github.com/parleyhq/parley/chat"
+)
 
 // window holds what was sent and not yet acknowledged, in the order of sending.
 // It is pure: no clock, no lock, no I/O.
@@ -62,7 +66,7 @@ func (w *window) add(e sent, qos byte, packets bool) uint16 {
 }
 
 // push adds an entry. With as many free places as entries it takes these, so that a
-// window in use keeps its array.
+// window in use keeps its array. One that grows past a few takes a spare.
 func (w *window) push(e sent) {
 	n := len(w.entries)
 	switch {
@@ -72,29 +76,72 @@ func (w *window) push(e sent) {
 		copy(w.array, w.entries)
 		w.array[n] = e
 		w.entries, w.free = w.array[:n+1], 0
+	case n >= fewEntries && n < spareEntries && len(w.array) < spareEntries:
+		w.move(spareArrays.Get().(*[spareEntries]sent)[:0], e)
 	default:
-		w.entries = append(w.entries, e)
-		w.array, w.free = w.entries[:cap(w.entries)], 0
+		w.move(nil, e)
 	}
 }
 
-// ackPacket acknowledges one packet id. It gives the events that count as received
-// by that, and the entries it releases, which are lent until the next add. An id that
-// is not in flight is ignored, as MQTT asks.
-func (w *window) ackPacket(id uint16) (received, released []sent) {
-	for i := range w.entries {
-		if e := &w.entries[i]; e.packet == id && id != 0 {
-			e.acked = true
-			received = w.receive(e.thread)
-			break
+// move has the entries, and one more, lie in another array.
+func (w *window) move(to []sent, e sent) {
+	before := w.array
+	if to == nil {
+		to = make([]sent, 0, max(1, 2*len(w.entries)))
+	}
+	w.entries = append(append(to, w.entries...), e)
+	w.array, w.free = w.entries[:cap(w.entries)], 0
+	spare(before)
+}
+
+// Arrays of windows with more than a few entries are recycled: bursts come again,
+// and a window between them holds none.
+const (
+	fewEntries   = 8
+	spareEntries = 256
+)
+
+var spareArrays = sync.Pool{New: func() any { return new([spareEntries]sent) }}
+
+// spare recycles an array that nothing refers to any more.
+func spare(array []sent) {
+	if len(array) == spareEntries {
+		clear(array) // it points to names
+		spareArrays.Put((*[spareEntries]sent)(array))
+	}
+}
+
+// tidy gives up the array of an empty window, and with it what was released.
+func (w *window) tidy() {
+	if len(w.entries) == 0 {
+		array := w.array
+		w.entries, w.array, w.free = nil, nil, 0
+		spare(array)
+	}
+}
+
+// ackPackets acknowledges packet ids. It calls received with each event that counts as
+// received by that, which is lent for the call, and gives the entries it releases,
+// which are lent until the next add or tidy. An id that is not in flight is ignored,
+// as MQTT asks.
+func (w *window) ackPackets(ids []uint16, received func(*sent)) (released []sent) {
+	before := w.entries
+	for _, id := range ids {
+		for i := range w.entries {
+			if e := &w.entries[i]; e.packet == id && id != 0 {
+				e.acked = true
+				w.receive(e.thread, received)
+				w.release()
+				break
+			}
 		}
 	}
-	return received, w.release()
+	return before[:len(before)-len(w.entries)]
 }
 
 // receive counts the acknowledged events of a thread up to its first message that
 // is not.
-func (w *window) receive(thread chat.ThreadID) (received []sent) {
+func (w *window) receive(thread chat.ThreadID, received func(*sent)) {
 	for i := range w.entries {
 		e := &w.entries[i]
 		if !e.durable || e.thread != thread || e.counted {
@@ -102,38 +149,44 @@ func (w *window) receive(thread chat.ThreadID) (received []sent) {
 		}
 		if e.acked {
 			e.counted = true
-			received = append(received, *e)
+			received(e)
 		} else if !e.message.IsZero() {
 			break
 		}
 	}
-	return received
 }
 
-// ackThrough acknowledges everything up to a frame number; see ackPacket.
-func (w *window) ackThrough(frameSeq uint64) (received, released []sent) {
-	waiting := make(map[chat.ThreadID]bool) // for a message that is now acknowledged
+// ackThrough acknowledges everything up to a frame number; see ackPackets.
+func (w *window) ackThrough(frameSeq uint64, received func(*sent)) (released []sent) {
+	var waiting map[chat.ThreadID]bool // for a message that is now acknowledged
 	for i := range w.entries {
 		e := &w.entries[i]
 		if e.frameSeq > frameSeq {
 			break
 		}
 		e.acked = true
-		if e.durable && !e.counted {
-			e.counted = true
-			received = append(received, *e)
+		if !e.durable || e.counted {
+			continue
+		}
+		e.counted = true
+		received(e)
+		if w.withPacket > 0 { // acknowledged out of order, perhaps
+			if waiting == nil {
+				waiting = make(map[chat.ThreadID]bool)
+			}
 			waiting[e.thread] = true
 		}
 	}
-	if w.withPacket > 0 { // acknowledged out of order, perhaps
-		for thread := range waiting {
-			received = append(received, w.receive(thread)...)
-		}
+	for thread := range waiting {
+		w.receive(thread, received)
 	}
-	return received, w.release()
+	before := w.entries
+	w.release()
+	return before[:len(before)-len(w.entries)]
 }
 
-func (w *window) release() []sent {
+// release takes the acknowledged run at the front out.
+func (w *window) release() {
 	n := 0
 	for n < len(w.entries) && w.entries[n].acked {
 		if w.entries[n].packet != 0 {
@@ -141,10 +194,5 @@ func (w *window) release() []sent {
 		}
 		n++
 	}
-	released := w.entries[:n:n]
 	w.entries, w.free = w.entries[n:], w.free+n
-	if len(w.entries) == 0 {
-		w.entries, w.array, w.free = nil, nil, 0 // an idle window holds no memory
-	}
-	return released
 }

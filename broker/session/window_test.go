@@ -10,26 +10,35 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// acked gives the events received and the entries released by PUBACKs.
+func acked(w *window, ids ...uint16) (received, released []sent) {
+	released = w.ackPackets(ids, func(e *sent) { received = append(received, *e) })
+	return received, released
+}
+
 func TestWindowReleasesOnlyAcknowledgedRunsFromTheFront(t *testing.T) {
 	w := window{limit: 10}
 	var ids []uint16
 	for seq := uint64(1); seq <= 4; seq++ {
 		ids = append(ids, w.add(sent{frameSeq: seq}, 1, true))
 	}
-	if _, got := w.ackPacket(ids[2]); len(got) != 0 {
+	if _, got := acked(&w, ids[2]); len(got) != 0 {
 		t.Fatalf("acknowledging the third released %d frames, want none: the first two are out", len(got))
 	}
-	if _, got := w.ackPacket(ids[0]); len(got) != 1 || got[0].frameSeq != 1 {
+	if _, got := acked(&w, ids[0]); len(got) != 1 || got[0].frameSeq != 1 {
 		t.Fatalf("acknowledging the first released %v, want it alone", got)
 	}
-	if _, got := w.ackPacket(ids[1]); len(got) != 2 || got[1].frameSeq != 3 {
+	if _, got := acked(&w, ids[1]); len(got) != 2 || got[1].frameSeq != 3 {
 		t.Fatalf("acknowledging the second released %v, want the second and the third", got)
 	}
-	if _, got := w.ackPacket(ids[1]); len(got) != 0 {
+	if _, got := acked(&w, ids[1]); len(got) != 0 {
 		t.Fatalf("acknowledging twice released %v", got)
 	}
-	if _, got := w.ackThrough(100); len(got) != 1 || w.entries != nil {
-		t.Fatalf("a cumulative ack released %v and left %v", got, w.entries)
+	if got := w.ackThrough(100, func(*sent) {}); len(got) != 1 {
+		t.Fatalf("a cumulative ack released %v", got)
+	}
+	if w.tidy(); w.entries != nil || w.array != nil {
+		t.Fatalf("it left %v", w.array)
 	}
 }
 
@@ -53,14 +62,21 @@ func TestWindowBoundsFramesAndPacketsSeparately(t *testing.T) {
 // packet ids in flight are distinct and never 0.
 func TestWindowInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limit := rapid.IntRange(1, 20).Draw(t, "limit")
+		limit := rapid.SampledFrom([]int{1, 5, 20, 600}).Draw(t, "limit")
 		w := window{limit: limit, receiveMax: rapid.IntRange(0, limit).Draw(t, "receiveMax"), lastPacket: 65530}
 		var next, released uint64
-		check := func(_, got []sent) {
+		received := make(map[uint64]bool)
+		receive := func(e *sent) {
+			if received[e.frameSeq] {
+				t.Fatalf("frame %d counts as received twice", e.frameSeq)
+			}
+			received[e.frameSeq] = true
+		}
+		check := func(got []sent) {
 			for _, e := range got {
 				released++
-				if e.frameSeq != released {
-					t.Fatalf("released frame %d, want %d", e.frameSeq, released)
+				if e.frameSeq != released || !received[e.frameSeq] {
+					t.Fatalf("released frame %d, received: %v, want %d", e.frameSeq, received[e.frameSeq], released)
 				}
 			}
 		}
@@ -68,16 +84,27 @@ func TestWindowInvariants(t *testing.T) {
 			switch rapid.IntRange(0, 3).Draw(t, "step") {
 			case 0, 1:
 				qos := byte(rapid.IntRange(0, 1).Draw(t, "qos"))
-				if !w.full(qos) {
-					next++
-					w.add(sent{frameSeq: next}, qos, true)
+				for range rapid.SampledFrom([]int{1, 1, 10, 300}).Draw(t, "frames") {
+					if !w.full(qos) {
+						next++
+						w.add(sent{frameSeq: next, durable: true}, qos, true)
+					}
 				}
 			case 2:
-				if len(w.entries) > 0 {
-					check(w.ackPacket(w.entries[rapid.IntRange(0, len(w.entries)-1).Draw(t, "entry")].packet))
+				var ids []uint16
+				for i := range rapid.IntRange(0, min(3, len(w.entries))).Draw(t, "PUBACKs") {
+					if rapid.Bool().Draw(t, "in order") {
+						ids = append(ids, w.entries[i].packet)
+					} else {
+						ids = append(ids, w.entries[rapid.IntRange(0, len(w.entries)-1).Draw(t, "entry")].packet)
+					}
 				}
+				check(w.ackPackets(ids, receive))
 			case 3:
-				check(w.ackThrough(rapid.Uint64Range(0, next).Draw(t, "through")))
+				check(w.ackThrough(rapid.Uint64Range(0, next).Draw(t, "through"), receive))
+			}
+			if rapid.Bool().Draw(t, "tidy") {
+				w.tidy()
 			}
 			inFlight := map[uint16]bool{}
 			for _, e := range w.entries {
@@ -109,7 +136,7 @@ func TestReceivedIsJudgedThreadByThread(t *testing.T) {
 		id[i] = w.add(e, 1, true)
 	}
 	received := func(i int) string {
-		got, _ := w.ackPacket(id[i])
+		got, _ := acked(&w, id[i])
 		var what []string
 		for _, e := range got {
 			what = append(what, fmt.Sprintf("%c%d", 'a'+e.thread[0]-1, e.seq))
@@ -131,7 +158,7 @@ func TestReceivedIsJudgedThreadByThread(t *testing.T) {
 			t.Errorf("acknowledging %d counted %q as received, want %q", step.i, got, step.want)
 		}
 	}
-	if w.entries != nil {
+	if len(w.entries) > 0 {
 		t.Errorf("%d entries are left", len(w.entries))
 	}
 }

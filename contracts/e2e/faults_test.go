@@ -115,6 +115,43 @@ func TestConnectionWithoutConnectIsClosed(t *testing.T) {
 	}
 }
 
+// PUBACKs that come together count one by one, whatever their form and however the
+// stream is cut, up to one that is malformed.
+func TestBurstOfPubacks(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	for _, cut := range []int{0, 1, 3, 7, 15} { // bytes of the first piece
+		bob := s.device(t, fmt.Sprint("bob-", cut), "b")
+		group := ann.createGroup(t, bob.user)
+		r := dialRaw(t, s, mqtt5)
+		r.accepted(t, helloOf(bob))
+		r.subscribe(t, 1, 1, "v1/threads/+/frames")
+		sent := sendMany(t, ann, group.ID, 4)
+		var ids []uint16
+		for len(ids) < len(sent) {
+			if d := r.deliver(t); contains(d.payload, sent[len(ids)].ID) {
+				ids = append(ids, d.id)
+			}
+		}
+		burst := pubackOf(ids[0])
+		burst = append(burst, v5.PUBACK<<4, 4, byte(ids[1]>>8), byte(ids[1]), 0x10, 0) // no matching subscribers
+		burst = append(burst, v5.PINGREQ<<4, 0)
+		burst = append(burst, v5.PUBACK<<4, 3, byte(ids[2]>>8), byte(ids[2]), 0x80)
+		r.bytes(t, burst[:cut])
+		r.bytes(t, burst[cut:])
+		r.ping(t)
+		eventually(t, "delivery", func() bool { return ann.stateOf(t, sent[2].ID, bob.user) == "DELIVERED" })
+		if state := ann.stateOf(t, sent[3].ID, bob.user); state != "SENT" {
+			t.Errorf("cut at %d: what was not acknowledged is %s", cut, state)
+		}
+		r.bytes(t, append(pubackOf(ids[3]), v5.PUBACK<<4|1, 2, 0, 1)) // reserved bits
+		if code := r.ends(t); code != 0x81 {
+			t.Errorf("cut at %d: the end's code is %#x, want 0x81", cut, code)
+		}
+		eventually(t, "delivery", func() bool { return ann.stateOf(t, sent[3].ID, bob.user) == "DELIVERED" })
+	}
+}
+
 // Packet ids belong to a direction: a client's own use of an id must not touch a
 // delivery in flight with the same id.
 func TestPacketIDsOfBothDirectionsAreApart(t *testing.T) {
