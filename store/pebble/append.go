@@ -41,9 +41,10 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	case stored.Seq != head.Seq:
 		return 0, chat.ErrStaleHead
 	}
-	w := newLogWriter(v, s.db, stored)
+	w := newLogWriter(v, s.db, s.known, stored)
+	w.locked = true
 	defer w.discard()
-	n, refused := w.addUntilRefused(events, s.recalled())
+	n, refused := w.addUntilRefused(ctx, events, s.recalled())
 	if n == 0 {
 		return 0, refused
 	}
@@ -79,13 +80,13 @@ func appendNames(thread chat.ThreadID, events []chat.Event) []string {
 }
 
 // addUntilRefused gathers events up to the first one refused.
-func (w *logWriter) addUntilRefused(events []chat.Event, recalled timespan) (n int, refused error) {
+func (w *logWriter) addUntilRefused(ctx context.Context, events []chat.Event, recalled timespan) (n int, refused error) {
 	if len(events) > 1 {
 		w.gathered = make(map[string]chat.Event)
 	}
 	for i, e := range events {
 		if e.Kind == chat.KindMessage {
-			if err := w.duplicate(e, recalled); err != nil {
+			if err := w.duplicate(ctx, e, recalled); err != nil {
 				return i, err
 			}
 		}
@@ -108,8 +109,10 @@ func (s *Store) commitLog(ctx context.Context, thread chat.ThreadID, w *logWrite
 // logWriter gathers the events of one thread, and all that follows from them,
 // into one batch.
 type logWriter struct {
-	view  *view
-	batch *pebble.Batch
+	view   *view
+	batch  *pebble.Batch
+	known  *known
+	locked bool // the thread is, and was before the view was taken
 	// head is a thread of which only the Head is meant: Thread.Apply alone says
 	// how that moves.
 	head   chat.Thread
@@ -123,8 +126,8 @@ type logWriter struct {
 	changed map[chat.Seq]chat.Event
 }
 
-func newLogWriter(v *view, db *pebble.DB, head headRecord) *logWriter {
-	return &logWriter{view: v, batch: db.NewBatch(), head: chat.Thread{Head: head.Head}, pinned: head.pinned}
+func newLogWriter(v *view, db *pebble.DB, k *known, head headRecord) *logWriter {
+	return &logWriter{view: v, batch: db.NewBatch(), known: k, head: chat.Thread{Head: head.Head}, pinned: head.pinned}
 }
 
 // take hands the batch over to the caller.
@@ -176,9 +179,10 @@ func (w *logWriter) add(e chat.Event) error {
 func (w *logWriter) addMessage(e chat.Event) {
 	at, m := encodePlace(place{e.Thread, e.Seq}), e.Message
 	w.set(messageKey(e.ID), at)
-	client := clientSeqKey(e.Thread, e.By, e.Device, m.ClientSeq)
-	w.set(client, encodeSeq(e.Seq))
-	w.remember(string(client), e)
+	key := clientSeqKey(e.Thread, e.By, e.Device, m.ClientSeq)
+	w.known.usesClientSeq(clientOf(e), m.ClientSeq)
+	w.set(key, encodeSeq(e.Seq))
+	w.remember(string(key), e)
 	if !m.ExpiresAt.IsZero() {
 		w.set(expiryKey(m.ExpiresAt, place{e.Thread, e.Seq}), nil)
 	}
@@ -187,6 +191,7 @@ func (w *logWriter) addMessage(e chat.Event) {
 // addRetry lets a retry of the request that made the event be recognised.
 func (w *logWriter) addRetry(e chat.Event) {
 	if key, _ := e.Retry(); key != "" {
+		w.known.usesDay(dayOf(e.At()))
 		w.set(idempotencyKey(dayOf(e.At()), e.By, key), encodePlace(place{e.Thread, e.Seq}))
 		w.remember(idempotencyName(e), e)
 	}

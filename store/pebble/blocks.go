@@ -15,7 +15,9 @@ func (s *Store) PutBlock(ctx context.Context, b chat.Block) error {
 	if err := errors.Join(checkName(b.User), checkName(b.Blocked)); err != nil {
 		return err
 	}
-	if err := s.putOnce(ctx, blockKey(b.User, b.Blocked), encodeTime(b.At)); err != nil {
+	err := s.putOnce(ctx, blockKey(b.User, b.Blocked), encodeTime(b.At))
+	s.known.blocked(b.User) // whatever became of it
+	if err != nil {
 		return fmt.Errorf("put a block of %s: %w", b.User, err)
 	}
 	return nil
@@ -50,12 +52,28 @@ func (s *Store) Blocks(ctx context.Context, user chat.UserID) ([]chat.Block, err
 }
 
 // HasBlocked implements [chat.BlockStore].
-func (s *Store) HasBlocked(_ context.Context, user, other chat.UserID) (bool, error) {
+func (s *Store) HasBlocked(ctx context.Context, user, other chat.UserID) (bool, error) {
+	nobody, seen := s.known.blocksNobody(user)
 	v, err := s.state.view()
 	if err != nil {
 		return false, err
 	}
 	defer v.release()
+	if nobody {
+		return false, nil
+	}
+	somebody := false
+	err = v.scan(ctx, within(blocksPrefix(user)), false, func(_, _ []byte) (bool, error) {
+		somebody = true
+		return false, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	if !somebody {
+		seen()
+		return false, nil
+	}
 	return v.has(blockKey(user, other))
 }
 

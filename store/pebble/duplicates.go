@@ -18,20 +18,20 @@ func (s *Store) recalled() timespan {
 }
 
 // SentBefore implements [chat.LogStore].
-func (s *Store) SentBefore(_ context.Context, e chat.Event) error {
+func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
 	v, err := s.state.view()
 	if err != nil {
 		return err
 	}
 	defer v.release()
-	w := newLogWriter(v, s.db, headRecord{})
+	w := newLogWriter(v, s.db, s.known, headRecord{})
 	defer w.discard()
-	return w.duplicate(e, s.recalled())
+	return w.duplicate(ctx, e, s.recalled())
 }
 
 // duplicate is a *DuplicateError if the message was sent before: with its
 // idempotency key in the given time, or with its client_seq ever.
-func (w *logWriter) duplicate(e chat.Event, recalled timespan) error {
+func (w *logWriter) duplicate(ctx context.Context, e chat.Event, recalled timespan) error {
 	existing, found, err := w.sentWithKey(e, recalled)
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (w *logWriter) duplicate(e chat.Event, recalled timespan) error {
 	if found {
 		return &chat.DuplicateError{By: chat.ByIdempotencyKey, Existing: existing}
 	}
-	existing, found, err = w.sentWithClientSeq(e)
+	existing, found, err = w.sentWithClientSeq(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 	}
 	key, _ := e.Retry()
 	// Days are signed here: the loop runs past day 0.
-	for d := int64(dayOf(recalled.to)); d >= int64(dayOf(recalled.from)); d-- {
+	for d := min(int64(dayOf(recalled.to)), w.known.newestDay.Load()); d >= int64(dayOf(recalled.from)); d-- {
 		at, found, err := lookup(w.view, idempotencyKey(day(d), e.By, key), decodePlace)
 		if err != nil {
 			return chat.Event{}, false, err
@@ -77,10 +77,18 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 	return chat.Event{}, false, nil
 }
 
-func (w *logWriter) sentWithClientSeq(e chat.Event) (chat.Event, bool, error) {
+func clientOf(e chat.Event) client { return client{e.Thread, e.By, e.Device} }
+
+func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.Event, bool, error) {
 	key := clientSeqKey(e.Thread, e.By, e.Device, e.Message.ClientSeq)
 	if existing, found := w.gathered[string(key)]; found {
 		return copied(existing)
+	}
+	if w.locked { // a client counts up, mostly
+		highest, err := w.known.highestClientSeq(ctx, w.view, clientOf(e))
+		if err != nil || e.Message.ClientSeq > highest {
+			return chat.Event{}, false, err
+		}
 	}
 	seq, found, err := lookup(w.view, key, decodeSeq)
 	if err != nil || !found {

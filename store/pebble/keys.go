@@ -115,9 +115,12 @@ func eventIDKey(t chat.ThreadID, id chat.EventID) []byte {
 
 func messageKey(id chat.MessageID) []byte { return append([]byte{prefixMessage}, id[:]...) }
 
+func clientSeqsPrefix(t chat.ThreadID, u chat.UserID, d chat.DeviceID) []byte {
+	return appendName(appendName(threadPrefix(prefixClientSeq, t), u), d)
+}
+
 func clientSeqKey(t chat.ThreadID, u chat.UserID, d chat.DeviceID, n int64) []byte {
-	key := appendName(appendName(threadPrefix(prefixClientSeq, t), u), d)
-	return binary.BigEndian.AppendUint64(key, uint64(n))
+	return binary.BigEndian.AppendUint64(clientSeqsPrefix(t, u, d), uint64(n))
 }
 
 func headKey(t chat.ThreadID) []byte   { return threadPrefix(prefixHead, t) }

@@ -5,7 +5,7 @@
 // How it is built, file by file: keys.go is the layout on disk, values.go and the
 // codecs what stands under the keys; durable.go is the one way to the database, in
 // which readers only see what is synced; locks.go orders writes that could
-// contradict each other; overlay.go has events change messages; the rest are the
+// contradict each other; known.go spares looks for what is not there; overlay.go has events change messages; the rest are the
 // port's methods.
 //
 // A write takes its locks, then a view, decides, builds one batch, and commits
@@ -55,6 +55,7 @@ type Store struct {
 	lock   io.Closer // of the directory
 	state  *durable
 	locks  keyLocks
+	known  *known
 	window time.Duration
 	now    func() time.Time
 	log    *slog.Logger
@@ -81,11 +82,28 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := checkFormat(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
-	s := &Store{db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs), window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log}
+	s := &Store{
+		db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs), known: newKnown(),
+		window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
+	}
+	if err := s.lookAround(); err != nil {
+		s.state.close()
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopSweeping = stop
 	s.sweeping.Go(func() { s.sweepEvery(ctx, sweepInterval) })
 	return s, nil
+}
+
+// lookAround reads what is to be known before the first call.
+func (s *Store) lookAround() error {
+	v, err := s.state.view()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	return s.known.begin(v)
 }
 
 func (o Options) orDefaults() Options {

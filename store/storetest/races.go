@@ -25,6 +25,7 @@ var raceScenarios = []scenario{
 	{"racing changes of one message all count", testRacingOverlays},
 	{"an edit never shows what it replaced", testReadersDuringEdits},
 	{"racing blocks are one, with the time of one of them", testRacingBlocks},
+	{"who asks after a block was put finds it, whoever asks meanwhile", testAskingDuringBlocks},
 	{"racing sightings end at the latest", testRacingLastSeen},
 }
 
@@ -272,6 +273,29 @@ func testReadersDuringEdits(t *testing.T, f *fixture) {
 			}
 		}
 	})
+}
+
+func testAskingDuringBlocks(t *testing.T, f *fixture) {
+	for round := range 5 {
+		user := chat.UserID(fmt.Sprint("user", round))
+		race(func(i int) {
+			if i > 0 {
+				if _, err := f.store.HasBlocked(t.Context(), user, "bob"); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			f.putBlock(user, "bob")
+			if has, err := f.store.HasBlocked(t.Context(), user, "bob"); err != nil || !has {
+				t.Errorf("after the block: %v, %v", has, err)
+			}
+		})
+		if has, err := f.store.HasBlocked(t.Context(), user, "bob"); err != nil || !has {
+			t.Errorf("after all: %v, %v", has, err)
+		}
+		f.deleteBlock(user, "bob")
+		f.wantBlocks(user)
+	}
 }
 
 func testRacingBlocks(t *testing.T, f *fixture) {
