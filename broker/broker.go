@@ -19,6 +19,7 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/chat/workers"
 	"github.com/parleyhq/parley/contracts/token"
 )
 
@@ -41,6 +42,7 @@ type Broker struct {
 	upgrader *upgrader
 	panics   atomic.Int64
 	fronts   sync.Pool // of *front
+	workers  *workers.Pool
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -52,6 +54,9 @@ type Broker struct {
 // killer is a connection that can be ended at once.
 type killer interface{ kill() }
 
+// keptWorkers is how many goroutines that handle packets wait for the next one.
+const keptWorkers = 64
+
 // New makes a Broker. Its MQTT server answers nobody before AddHook.
 func New(cfg Config) *Broker {
 	if cfg.Log == nil {
@@ -60,7 +65,7 @@ func New(cfg Config) *Broker {
 	if cfg.ReceiveMaximum == 0 {
 		cfg.ReceiveMaximum = 1024
 	}
-	b := &Broker{cfg: cfg, server: newServer(cfg), conns: make(map[killer]struct{})}
+	b := &Broker{cfg: cfg, server: newServer(cfg), workers: workers.New(keptWorkers), conns: make(map[killer]struct{})}
 	b.upgrader = newUpgrader(b)
 	return b
 }
@@ -190,6 +195,7 @@ func (b *Broker) leave(c killer) {
 // Close closes the listeners and waits for the connections to end, which the
 // sessions have been told to do; those left when ctx is done are cut.
 func (b *Broker) Close(ctx context.Context) {
+	defer b.workers.Close()
 	b.mu.Lock()
 	b.closed = true
 	for _, ln := range b.listeners {

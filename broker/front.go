@@ -13,7 +13,7 @@ import (
 // own way is to keep a client of some 3 KB and two goroutines with grown stacks for as
 // long as a connection lasts, most of which do nothing most of the time. Here the
 // connection's reader does the waiting; whatever the front has to do with a packet runs
-// on a goroutine that ends with it, and with a client that serves others in between.
+// on a goroutine, and with a client, that serve others in between.
 //
 // A connection has nothing in the front that would have to last: its session,
 // subscriptions and frames in flight are ours.
@@ -34,7 +34,7 @@ func (b *Broker) take(c *mqttConn) bool {
 		handle = b.establish
 	}
 	goOn := make(chan bool, 1)
-	go func() {
+	b.workers.Go(func() {
 		ok := false
 		defer func() {
 			if p := recover(); p != nil {
@@ -44,7 +44,7 @@ func (b *Broker) take(c *mqttConn) bool {
 			goOn <- ok
 		}()
 		ok = handle(c)
-	}()
+	})
 	return <-goOn
 }
 

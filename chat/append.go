@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/parleyhq/parley/chat/workers"
 )
 
 // appenders serialises the appends of each thread. Whoever appends to an idle
@@ -14,10 +16,14 @@ import (
 // the next one together, so a busy thread costs one store write per batch, not
 // one per message. Unrelated threads share nothing but a shard's map lock.
 type appenders struct {
-	svc    *Service
-	shards [64]appendShard
-	wg     sync.WaitGroup
+	svc     *Service
+	shards  [64]appendShard
+	leaders *workers.Pool
+	wg      sync.WaitGroup // of leaders at work
 }
+
+// keptLeaders is how many leaders' goroutines wait for the next thread.
+const keptLeaders = 64
 
 type appendShard struct {
 	mu     sync.Mutex
@@ -69,7 +75,7 @@ type appendOp struct {
 }
 
 func newAppenders(svc *Service) *appenders {
-	a := &appenders{svc: svc}
+	a := &appenders{svc: svc, leaders: workers.New(keptLeaders)}
 	for i := range a.shards {
 		a.shards[i].queues = make(map[ThreadID]*appendQueue)
 	}
@@ -77,6 +83,7 @@ func newAppenders(svc *Service) *appenders {
 }
 
 func (a *appenders) close(ctx context.Context) {
+	a.leaders.Close()
 	done := make(chan struct{})
 	go func() {
 		a.wg.Wait()
@@ -130,7 +137,7 @@ func (a *appenders) enqueue(id ThreadID, op *appendOp) {
 	if !q.running {
 		q.running = true
 		a.wg.Add(1)
-		go a.lead(sh, q)
+		a.leaders.Go(func() { a.lead(sh, q) })
 	}
 }
 
