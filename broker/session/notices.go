@@ -107,8 +107,9 @@ func (r *Registry) tell(sessions []*Session, key receiptKey, frame contracts.Fra
 		if wanted && !s.inbox.receipts.put(key, frame) {
 			r.stats.receiptsDropped.Add(1)
 		}
+		wake := wanted && s.nudge()
 		s.mu.Unlock()
-		if wanted {
+		if wake {
 			s.params.Transport.Wake()
 		}
 	}

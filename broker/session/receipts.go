@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
@@ -51,4 +53,33 @@ func (q *receiptQueue) take() []pendingReceipt {
 	taken := q.waiting
 	*q = receiptQueue{}
 	return taken
+}
+
+// receiptWakes spaces how often a connection is woken for receipts alone: the first
+// goes out at once, what comes within that time after it goes together. Whoever wrote
+// to a large group is told by each of its people, and each frame by itself would cost
+// two system calls here and two there.
+const receiptWakes = 25 * time.Millisecond
+
+// nudge reports whether the connection is to be woken for a receipt now; if not, it
+// will be. It is called with mu held.
+func (s *Session) nudge() bool {
+	if s.nudging {
+		return false
+	}
+	now := time.Now()
+	if early := s.nudged.Add(receiptWakes).Sub(now); early > 0 {
+		s.nudging = true
+		time.AfterFunc(early, s.nudgeLate)
+		return false
+	}
+	s.nudged = now
+	return true
+}
+
+func (s *Session) nudgeLate() {
+	s.mu.Lock()
+	s.nudging, s.nudged = false, time.Now()
+	s.mu.Unlock()
+	s.params.Transport.Wake()
 }

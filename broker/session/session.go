@@ -121,6 +121,8 @@ type Session struct {
 	acked     pendingAcks // of what was acknowledged, not yet stored
 	flushing  bool
 	hurry     chan struct{} // closed by the end of the session while a flush rests; else nil
+	nudged    time.Time     // when the connection was last woken for receipts
+	nudging   bool          // a timer will wake it
 	badFrames int
 	lastPong  time.Time
 	fullSince time.Time // when the window was first found full; zero while it is not
