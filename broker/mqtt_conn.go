@@ -73,7 +73,7 @@ const (
 
 func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 	c := &mqttConn{Conn: socket, offer: offer}
-	c.writer = writer{conn: socket, fill: c.fill, effect: c.subscribed}
+	c.writer = writer{conn: socket, fill: c.fill, release: c.release}
 	c.pubacks.answer, c.pubacks.room.L = c.answerPublish, &c.pubacks.mu
 	buffer := readBuffer
 	if stream, ok := socket.(*wsStream); ok {
@@ -303,13 +303,13 @@ func (c *mqttConn) Write(p []byte) (int, error) {
 		return 0, nil
 	}
 	send := c.send
-	switch p[0] {
-	case packetServerBye:
-		if !c.v5 {
-			return len(p), nil
-		}
-	case packetSuback, packetUnsuback:
-		send = c.sendAnswer
+	switch s := c.Session(); {
+	case p[0] == packetServerBye && !c.v5:
+		return len(p), nil
+	case (p[0] == packetSuback || p[0] == packetUnsuback) && s != nil:
+		s.Hold()
+		s.Subscribed()
+		send = c.sendHeld
 	}
 	if err := send(p); err != nil {
 		return 0, err
@@ -317,12 +317,8 @@ func (c *mqttConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// subscribed has changed subscriptions take effect.
-func (c *mqttConn) subscribed() {
-	if s := c.sess.Load(); s != nil {
-		s.Subscribed()
-	}
-}
+// release lets the session go on that a SUBACK has held.
+func (c *mqttConn) release() { c.Session().Release() }
 
 // Close ends the connection once the packets that wait are written. The front closes
 // also what it has admitted, as it finds no packet behind the CONNECT: that goes on.

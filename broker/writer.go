@@ -21,10 +21,9 @@ type writer struct {
 	fill func(dst []byte) []byte
 	seal func(batch []byte) []byte
 	head int // bytes to leave free before a batch, for seal
-	// effect is what the packets given to sendAnswer set in force. The writing goroutine
-	// calls it between taking them and pulling frames: no frame of a subscription goes
-	// out before its SUBACK.
-	effect func()
+	// release is called for each packet given to sendHeld, by the writing goroutine,
+	// between taking it and pulling frames.
+	release func()
 	// farewell is the last thing on the wire, after the sealed goodbye.
 	farewell []byte
 
@@ -41,7 +40,7 @@ type writer struct {
 // waiting is what the next batch begins with.
 type waiting struct {
 	control []byte // whole packets, in order
-	effect  bool   // some of them have one
+	held    int    // of them, those of sendHeld
 	raw     []byte // what goes out as it is, past seal: answers of the WebSocket itself
 }
 
@@ -73,10 +72,8 @@ func (w *writer) wake() {
 // client lets too many wait.
 func (w *writer) send(packet []byte) error { return w.queue(waiting{control: packet}) }
 
-// sendAnswer queues a packet that has an effect.
-func (w *writer) sendAnswer(packet []byte) error {
-	return w.queue(waiting{control: packet, effect: true})
-}
+// sendHeld queues a packet that must be out before any frame: the session is held.
+func (w *writer) sendHeld(packet []byte) error { return w.queue(waiting{control: packet, held: 1}) }
 
 // sendRaw queues bytes that are not sealed.
 func (w *writer) sendRaw(b []byte) error { return w.queue(waiting{raw: b}) }
@@ -94,7 +91,7 @@ func (w *writer) queue(q waiting) error {
 	}
 	w.waiting.control = append(w.waiting.control, q.control...)
 	w.waiting.raw = append(w.waiting.raw, q.raw...)
-	w.waiting.effect = w.waiting.effect || q.effect
+	w.waiting.held += q.held
 	w.start()
 	return nil
 }
@@ -152,8 +149,8 @@ func (w *writer) compose(buf *[]byte, first waiting, closing bool) []byte {
 	batch := (*buf)[:w.head]
 	batch = append(batch, first.control...)
 	if !closing {
-		if first.effect {
-			w.effect()
+		for range first.held {
+			w.release()
 		}
 		batch = w.fill(batch)
 	}

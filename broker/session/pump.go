@@ -101,14 +101,14 @@ func (s *Session) fill(b Batch) error {
 }
 
 // takeInbox moves what others have left to the pump's side. It is not ready
-// before the client knows that it is connected, and between a failure to read and
-// the retry.
+// before the client knows that it is connected and what it has subscribed, and between
+// a failure to read and the retry.
 func (s *Session) takeInbox() (wakes []wake, resync, ready bool) {
 	p := &s.pump
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := &s.inbox
-	if s.ended || !s.begun || s.retrying {
+	if s.ended || !s.begun || s.held > 0 || s.retrying {
 		return nil, false, false
 	}
 	p.interest = s.interest

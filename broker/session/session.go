@@ -128,6 +128,7 @@ type Session struct {
 	fullSince time.Time // when the window was first found full; zero while it is not
 	begun     bool      // the client knows that it is connected
 	retrying  bool      // the store failed; a timer will try again
+	held      int       // Hold without Release
 	watched   bool      // a timer looks after the full window
 	ended     bool
 	removed   bool      // from the registry, after it ended
@@ -346,8 +347,9 @@ func (s *Session) Unsubscribe(name string) bool {
 	return s.declared.remove(name)
 }
 
-// Subscribed has the subscriptions take effect: the client has been told of them.
-// Replay of a thread starts at the first subscription that matches it.
+// Subscribed has the subscriptions take effect: what comes from now on is for them. The
+// replay of a thread starts at the first subscription that matches it. A transport
+// that tells the client so holds what is sent until it has, see [Session.Hold].
 func (s *Session) Subscribed() {
 	s.mu.Lock()
 	s.interest = s.declared
@@ -359,6 +361,21 @@ func (s *Session) Subscribed() {
 	s.mu.Unlock()
 	s.params.Transport.Wake()
 	s.greet()
+}
+
+// Hold has Fill send nothing until Release is called as often: no frame goes out before
+// the acknowledgement of its subscription, which waits to be written.
+func (s *Session) Hold() {
+	s.mu.Lock()
+	s.held++
+	s.mu.Unlock()
+}
+
+// Release ends a Hold. A call of Fill follows.
+func (s *Session) Release() {
+	s.mu.Lock()
+	s.held--
+	s.mu.Unlock()
 }
 
 // Close ends the connection.

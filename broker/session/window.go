@@ -7,7 +7,7 @@ import (
 )
 
 // window holds what was sent and not yet acknowledged, in the order of sending.
-// It is pure: no clock, no lock, no I/O.
+// No clock, no lock, no I/O.
 //
 // Invariants: entries are in rising frameSeq; at most limit of them, and at most
 // receiveMax that carry a packet id; only a run of acknowledged entries from the
@@ -97,7 +97,7 @@ func (w *window) move(to []sent, e sent) {
 // Arrays of windows with more than a few entries are recycled: bursts come again,
 // and a window between them holds none.
 const (
-	fewEntries   = 8
+	fewEntries   = 64 // a spare is 28 KB
 	spareEntries = 256
 )
 
@@ -128,12 +128,16 @@ func (w *window) ackPackets(ids []uint16, received func(*sent)) (released []sent
 	before := w.entries
 	for _, id := range ids {
 		for i := range w.entries {
-			if e := &w.entries[i]; e.packet == id && id != 0 {
+			e := &w.entries[i]
+			if e.packet != id || id == 0 {
+				continue
+			}
+			if !e.acked { // and not the same once more
 				e.acked = true
 				w.receive(e.thread, received)
 				w.release()
-				break
 			}
+			break
 		}
 	}
 	return before[:len(before)-len(w.entries)]
