@@ -122,6 +122,8 @@ type logWriter struct {
 	// gathered finds the messages in the batch by what recognises them; nil if
 	// no other event follows.
 	gathered map[string]chat.Event
+	// counted is the highest client_seq in the batch of each client in it.
+	counted map[client]int64
 	// changed are the stored messages that the batch rewrites, as they are then.
 	changed map[chat.Seq]chat.Event
 }
@@ -180,12 +182,24 @@ func (w *logWriter) addMessage(e chat.Event) {
 	at, m := encodePlace(place{e.Thread, e.Seq}), e.Message
 	w.set(messageKey(e.ID), at)
 	key := clientSeqKey(e.Thread, e.By, e.Device, m.ClientSeq)
-	w.known.usesClientSeq(clientOf(e), m.ClientSeq)
+	w.counts(clientOf(e), m.ClientSeq)
 	w.set(key, encodeSeq(e.Seq))
 	w.remember(string(key), e)
 	if !m.ExpiresAt.IsZero() {
 		w.set(expiryKey(m.ExpiresAt, place{e.Thread, e.Seq}), nil)
 	}
+}
+
+// counts takes note of a client_seq in the batch.
+func (w *logWriter) counts(c client, n int64) {
+	w.known.usesClientSeq(c, n)
+	if w.gathered == nil {
+		return
+	}
+	if w.counted == nil {
+		w.counted = make(map[client]int64)
+	}
+	w.counted[c] = max(w.counted[c], n)
 }
 
 // addRetry lets a retry of the request that made the event be recognised.

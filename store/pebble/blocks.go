@@ -15,6 +15,7 @@ func (s *Store) PutBlock(ctx context.Context, b chat.Block) error {
 	if err := errors.Join(checkName(b.User), checkName(b.Blocked)); err != nil {
 		return err
 	}
+	s.known.blocked(b.User)
 	err := s.putOnce(ctx, blockKey(b.User, b.Blocked), encodeTime(b.At))
 	s.known.blocked(b.User) // whatever became of it
 	if err != nil {
@@ -53,25 +54,24 @@ func (s *Store) Blocks(ctx context.Context, user chat.UserID) ([]chat.Block, err
 
 // HasBlocked implements [chat.BlockStore].
 func (s *Store) HasBlocked(ctx context.Context, user, other chat.UserID) (bool, error) {
-	nobody, seen := s.known.blocksNobody(user)
+	may, known, saw := s.known.mayBlock(user)
 	v, err := s.state.view()
 	if err != nil {
 		return false, err
 	}
 	defer v.release()
-	if nobody {
-		return false, nil
+	if !known {
+		may = false
+		err = v.scan(ctx, within(blocksPrefix(user)), false, func(_, _ []byte) (bool, error) {
+			may = true
+			return false, nil
+		})
+		if err != nil {
+			return false, err
+		}
+		saw(may)
 	}
-	somebody := false
-	err = v.scan(ctx, within(blocksPrefix(user)), false, func(_, _ []byte) (bool, error) {
-		somebody = true
-		return false, nil
-	})
-	if err != nil {
-		return false, err
-	}
-	if !somebody {
-		seen()
+	if !may {
 		return false, nil
 	}
 	return v.has(blockKey(user, other))

@@ -164,6 +164,14 @@ var operations = []struct {
 			c.must(err)
 		}
 	}, same(cost{})},
+	{"ask for a block of who is known to block somebody", func(ctx context.Context, c *costed) {
+		c.must(c.PutBlock(ctx, chat.Block{User: "user000", Blocked: "user001", At: testTime}))
+		for range 2 {
+			c.costs.take()
+			_, err := c.HasBlocked(ctx, "user000", "user002")
+			c.must(err)
+		}
+	}, same(cost{Gets: 1})},
 	{"report", func(ctx context.Context, c *costed) {
 		c.must(c.PutReport(ctx, chat.Report{ID: numberedID(1)}))
 	}, same(cost{Commits: 1, Keys: 1, Gets: 1})},

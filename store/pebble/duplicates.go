@@ -85,7 +85,11 @@ func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.E
 		return copied(existing)
 	}
 	if w.locked { // a client counts up, mostly
-		highest, err := w.known.highestClientSeq(ctx, w.view, clientOf(e))
+		gathered, counted := w.counted[clientOf(e)]
+		if !counted {
+			gathered = -1
+		}
+		highest, err := w.known.highestClientSeq(ctx, w.view, clientOf(e), gathered)
 		if err != nil || e.Message.ClientSeq > highest {
 			return chat.Event{}, false, err
 		}

@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"encoding/binary"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -11,15 +12,15 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// How much is remembered: some 5 MB of each.
+// How much is remembered: 5 to 10 MB of each.
 const (
 	knownClients = 1 << 15
 	knownUsers   = 1 << 15
 )
 
-// known remembers what spares a send its looks for what is not there. It is never
-// wrong: of what it knows, nothing is written without telling it first, or before
-// anybody is told that it was. Safe for concurrent use.
+// known remembers what spares a send its looks for what is not there. What it says
+// holds: nothing is written without telling it first, or before anybody is told that
+// it was. Safe for concurrent use.
 type known struct {
 	// newestDay is at or above the days of all idempotency keys.
 	newestDay atomic.Int64
@@ -28,11 +29,11 @@ type known struct {
 	// thread. Only who holds the thread's lock puts one in or raises it.
 	clientSeqs *lru.Cache[client, int64]
 
-	// unblocking are users who block nobody. blocks, which mu guards, rises with
-	// every new block: what was read before says nothing after.
-	unblocking *lru.Cache[chat.UserID, struct{}]
-	mu         sync.Mutex
-	blocks     uint64
+	// blockers tells of users whether they may block anybody. blocks, which mu guards,
+	// rises with every new block: that there was none before says nothing after.
+	blockers *lru.Cache[chat.UserID, bool]
+	mu       sync.Mutex
+	blocks   uint64
 }
 
 // client is a device in a thread, which counts its messages there by client_seq.
@@ -44,8 +45,8 @@ type client struct {
 
 func newKnown() *known {
 	clientSeqs, _ := lru.New[client, int64](knownClients) // only fails for a size below 1
-	unblocking, _ := lru.New[chat.UserID, struct{}](knownUsers)
-	return &known{clientSeqs: clientSeqs, unblocking: unblocking}
+	blockers, _ := lru.New[chat.UserID, bool](knownUsers)
+	return &known{clientSeqs: clientSeqs, blockers: blockers}
 }
 
 // begin looks what there is in a store that is opened.
@@ -67,19 +68,22 @@ func (k *known) usesDay(d day) {
 	}
 }
 
-// highestClientSeq is at or above all that a client has used in v; -1 for none. The
-// caller holds the thread's lock, since before it took the view.
-func (k *known) highestClientSeq(ctx context.Context, v *view, c client) (int64, error) {
+// highestClientSeq is at or above all that a client has used in v, and above or at
+// gathered, what it uses in the batch that is being made; -1 for none. The caller holds
+// the thread's lock, since before it took the view.
+func (k *known) highestClientSeq(ctx context.Context, v *view, c client, gathered int64) (int64, error) {
 	if highest, found := k.clientSeqs.Get(c); found {
 		return highest, nil
 	}
-	highest := int64(-1)
+	highest := gathered
 	of := clientSeqsPrefix(c.thread, c.user, c.device)
 	err := v.scan(ctx, within(of), true, func(key, _ []byte) (bool, error) {
-		highest = int64(binary.BigEndian.Uint64(key[len(of):]))
+		highest = max(highest, int64(binary.BigEndian.Uint64(key[len(of):])))
 		return false, nil
 	})
 	if err == nil {
+		// Cloned, as names are parts of whole records.
+		c.user, c.device = chat.UserID(strings.Clone(string(c.user))), chat.DeviceID(strings.Clone(string(c.device)))
 		k.clientSeqs.Add(c, highest)
 	}
 	return highest, err
@@ -93,29 +97,31 @@ func (k *known) usesClientSeq(c client, n int64) {
 	}
 }
 
-// blocksNobody reports whether a user is known to block nobody. If not, seen is to be
-// told whether it turned out that they do not; what was read before asking counts for
-// nothing.
-func (k *known) blocksNobody(user chat.UserID) (is bool, seen func()) {
-	if k.unblocking.Contains(user) {
-		return true, nil
+// mayBlock tells whether a user may block anybody, if that is known. If not, saw is to
+// be told what turns out; what was read before asking counts for nothing.
+func (k *known) mayBlock(user chat.UserID) (may, known bool, saw func(somebody bool)) {
+	if may, known := k.blockers.Get(user); known {
+		return may, true, nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	asked := k.blocks
-	return false, func() {
+	return true, false, func(somebody bool) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if k.blocks == asked {
-			k.unblocking.Add(user, struct{}{})
+		if somebody || k.blocks == asked {
+			k.blockers.Add(chat.UserID(strings.Clone(string(user))), somebody)
 		}
 	}
 }
 
-// blocked is told of a new block once it may be seen, before anybody is told of it.
+// blocked is told of a new block before it may be seen, and again before anybody is
+// told of it.
 func (k *known) blocked(user chat.UserID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.blocks++
-	k.unblocking.Remove(user)
+	if _, found := k.blockers.Peek(user); found {
+		k.blockers.Add(user, true)
+	}
 }

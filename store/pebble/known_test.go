@@ -95,22 +95,46 @@ func TestKeysOfTomorrowAreFound(t *testing.T) {
 	}
 }
 
-// What was asked before a block says nothing after it.
+// A client that is forgotten while a batch is made is known by what the batch has.
+func TestABatchIsKnownThoughItsClientsAreForgotten(t *testing.T) {
+	s := open(t, Options{FS: vfs.NewMem(), Now: func() time.Time { return testTime }})
+	s.known.clientSeqs.Resize(1)
+	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
+	var batch []chat.Event
+	for i, from := range []struct {
+		user chat.UserID
+		seq  int64
+	}{{"ann", 5}, {"bob", 1}, {"ann", 3}} {
+		e := messageOf(1, chat.Seq(i+2), fmt.Sprint("key", i))
+		e.By, e.Message.ClientSeq = from.user, from.seq
+		batch = append(batch, e)
+	}
+	mustAppend(t, s, batch...)
+	again := messageOf(1, 5, "another key")
+	again.Message.ClientSeq = 5
+	_, err := s.Append(t.Context(), chat.Head{Seq: 4}, []chat.Event{again})
+	if duplicate, _ := errors.AsType[*chat.DuplicateError](err); duplicate == nil || duplicate.Existing.Seq != 2 {
+		t.Errorf("a client_seq used again: %v", err)
+	}
+}
+
+// What was read before a block says nothing after it.
 func TestABlockEndsWhatIsKnown(t *testing.T) {
 	k := newKnown()
-	_, seen := k.blocksNobody("ann")
+	want := func(when string, may, known bool) {
+		t.Helper()
+		if m, kn, _ := k.mayBlock("ann"); m != may || kn != known {
+			t.Errorf("%s: may block: %v, known: %v; want %v, %v", when, m, kn, may, known)
+		}
+	}
+	want("at first", true, false)
+	_, _, saw := k.mayBlock("ann")
 	k.blocked("ann")
-	seen() // read before the block
-	if is, _ := k.blocksNobody("ann"); is {
-		t.Error("what was read before a block is remembered after it")
-	}
-	_, seen = k.blocksNobody("ann")
-	seen()
-	if is, _ := k.blocksNobody("ann"); !is {
-		t.Error("it is not remembered at all")
-	}
+	saw(false)
+	want("seen before the block", true, false)
+	_, _, saw = k.mayBlock("ann")
+	saw(false)
+	want("seen after it", false, true)
 	k.blocked("ann")
-	if is, _ := k.blocksNobody("ann"); is {
-		t.Error("it is remembered after a block")
-	}
+	want("after another", true, true)
 }

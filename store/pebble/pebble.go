@@ -150,8 +150,8 @@ func tuned(o Options, lock *pebble.Lock) *pebble.Options {
 		L0StopWritesThreshold: 24,
 	}
 	for i := range p.Levels {
-		// Most lookups of a send are for keys that are not there (client_seq,
-		// idempotency key): the filters answer these without reading a block.
+		// Most lookups of a send are for keys that are not there (its idempotency key on
+		// two days): the filters answer these without reading a block.
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return p

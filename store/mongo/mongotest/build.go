@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -28,13 +29,13 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		cache = os.TempDir()
 	}
-	source, into := filepath.Join(filepath.Dir(file), "server"), filepath.Join(cache, "parley-mongotest")
-	modfile, err := changeFerretDB(source, into)
+	source := filepath.Join(filepath.Dir(file), "server")
+	changed, err := changeFerretDB(source, filepath.Join(cache, "parley-mongotest"))
 	if err != nil {
 		return "", fmt.Errorf("change FerretDB: %w", err)
 	}
-	binary := filepath.Join(into, "server")
-	_, err = goTool(source, "build", "-modfile", modfile, "-o", binary, ".")
+	binary := filepath.Join(changed, "server")
+	_, err = goTool(source, "build", "-modfile", filepath.Join(changed, modfile), "-o", binary, ".")
 	return binary, err
 })
 
@@ -101,9 +102,12 @@ var changes = []struct{ file, from, to string }{
 	},
 }
 
+// modfile is the server's go.mod in the copy; it has that used.
+const modfile = "server.mod"
+
 // changeFerretDB puts a changed copy of FerretDB into a directory that is named after
-// the change, unless it is there already, and gives a go.mod that has it used.
-func changeFerretDB(source, into string) (modfile string, err error) {
+// all that it and the server are made of, unless it is there already.
+func changeFerretDB(source, into string) (place string, err error) {
 	narrow, err := os.ReadFile(filepath.Join(source, "testdata", "sqlite", "narrow.go"))
 	if err != nil {
 		return "", err
@@ -112,11 +116,14 @@ func changeFerretDB(source, into string) (modfile string, err error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(fmt.Appendf(narrow, "%s%q", original, changes))
-	place := filepath.Join(into, fmt.Sprintf("ferretdb-%.8x", sum))
-	modfile = filepath.Join(place, "server.mod")
-	if _, err := os.Stat(modfile); err == nil {
-		return modfile, nil
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s%q", original, changes)
+	if err := errors.Join(hashDir(sum, source), hashDir(sum, filepath.Join(source, "testdata", "sqlite"))); err != nil {
+		return "", err
+	}
+	place = filepath.Join(into, fmt.Sprintf("ferretdb-%.8x", sum.Sum(nil)))
+	if _, err := os.Stat(filepath.Join(place, modfile)); err == nil {
+		return place, nil
 	}
 	if err := os.MkdirAll(into, 0o755); err != nil {
 		return "", err
@@ -142,7 +149,26 @@ func changeFerretDB(source, into string) (modfile string, err error) {
 	if err := os.Rename(draft, place); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err // else another process was faster
 	}
-	return modfile, nil
+	return place, nil
+}
+
+// hashDir adds the names and contents of a directory's files.
+func hashDir(sum io.Writer, dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.IsDir() {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(sum, "%q%q", f.Name(), content)
+	}
+	return nil
 }
 
 // download gives the directory of FerretDB in the module cache.
@@ -178,7 +204,7 @@ func applyChanges(dir string) error {
 // useCopy writes the server's go.mod and go.sum into the copy, which will be at place,
 // with a replacement by that.
 func useCopy(source, draft, place string) error {
-	for from, to := range map[string]string{"go.mod": "server.mod", "go.sum": "server.sum"} {
+	for from, to := range map[string]string{"go.mod": modfile, "go.sum": "server.sum"} {
 		content, err := os.ReadFile(filepath.Join(source, from))
 		if err != nil {
 			return err
@@ -187,7 +213,7 @@ func useCopy(source, draft, place string) error {
 			return err
 		}
 	}
-	_, err := goTool(draft, "mod", "edit", "-replace", ferretDB+"="+place, "server.mod")
+	_, err := goTool(draft, "mod", "edit", "-replace", ferretDB+"="+place, modfile)
 	return err
 }
 

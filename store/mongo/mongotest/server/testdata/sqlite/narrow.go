@@ -25,7 +25,7 @@ func narrow(params *backends.QueryParams) (clause string, args []any) {
 	if len(n.terms) > 0 {
 		clause = " WHERE " + strings.Join(n.terms, " AND ")
 	}
-	if params.First > 0 && all {
+	if params.First > 0 && all && !slices.ContainsFunc(params.Order.Keys(), func(key string) bool { return !isPlain(key) }) {
 		clause += orderBy(params.Order) + " LIMIT ?"
 		n.args = append(n.args, params.First)
 	}
@@ -91,6 +91,9 @@ func (n *narrowing) compare(field, operator string, v any) bool {
 	}
 	comparison, known := comparisons[operator]
 	arg, ok := stored(v)
+	if _, binary := v.(types.Binary); binary && operator != "$eq" { // which is text here, and sorts as that
+		return false
+	}
 	if !known || !ok {
 		return false
 	}
