@@ -235,6 +235,7 @@ func (n *node) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stopExpiry = stop
 	n.expiry.Go(func() { n.chat.RunExpiry(ctx) })
+	n.expiry.Go(func() { giveBackMemory(ctx) })
 	n.serveOn("http", n.http, n.apps[0].Listener)
 	if n.mqtt != nil {
 		n.serveOn("mqtt", n.mqtt, n.broker.ServeTCP)

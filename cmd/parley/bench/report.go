@@ -68,6 +68,7 @@ type Timing struct {
 type ServerUse struct {
 	CPUSeconds           float64 `json:"cpu_seconds"`
 	CPUSecondsPerMillion float64 `json:"cpu_seconds_per_million_deliveries,omitempty"`
+	CPUPerMillionSends   float64 `json:"cpu_seconds_per_million_sends,omitempty"` // sends
 
 	ResidentBytes      float64 `json:"resident_bytes"`
 	BytesPerConnection float64 `json:"resident_bytes_per_connection,omitempty"` // idle
@@ -133,8 +134,12 @@ func (r *Report) serverUse(before, after usage) {
 		return
 	}
 	r.Server = &ServerUse{CPUSeconds: after.cpu - before.cpu, ResidentBytes: after.rss}
-	if r.measured > 0 {
-		r.Server.CPUSecondsPerMillion = r.Server.CPUSeconds / float64(r.measured) * 1e6
+	switch perMillion := r.Server.CPUSeconds / float64(r.measured) * 1e6; {
+	case r.measured == 0:
+	case r.Mode == Sends:
+		r.Server.CPUPerMillionSends = perMillion
+	default:
+		r.Server.CPUSecondsPerMillion = perMillion
 	}
 }
 
@@ -236,17 +241,18 @@ func (r *Report) writeServer(line func(name, format string, args ...any)) {
 		line("memory of the server", "%.1f MB resident", s.ResidentBytes/1e6)
 		line("  for each connection", "%.1f KB (heap %.1f, stacks %.1f)", s.BytesPerConnection/1e3, s.HeapPerConnection/1e3, s.StackPerConnection/1e3)
 	default:
-		line("CPU of the server", "%.2f s, %.2f s per million %s", s.CPUSeconds, s.CPUSecondsPerMillion, r.unit())
+		perMillion, unit := s.perMillion()
+		line("CPU of the server", "%.2f s, %.2f s per million %s", s.CPUSeconds, perMillion, unit)
 		line("memory of the server", "%.1f MB resident", s.ResidentBytes/1e6)
 	}
 }
 
-// unit is what the server's CPU is divided by.
-func (r *Report) unit() string {
-	if r.Mode == Sends {
-		return "sends"
+// perMillion is the CPU a million deliveries took, or sends where these are measured.
+func (s *ServerUse) perMillion() (seconds float64, of string) {
+	if s.CPUPerMillionSends > 0 {
+		return s.CPUPerMillionSends, "sends"
 	}
-	return "deliveries"
+	return s.CPUSecondsPerMillion, "deliveries"
 }
 
 // ReadReport reads what WriteJSON wrote.

@@ -65,7 +65,8 @@ var columns = []column{
 		if r.Server == nil {
 			return 0, false
 		}
-		return r.Server.CPUSecondsPerMillion, r.Server.CPUSecondsPerMillion > 0
+		seconds, _ := r.Server.perMillion()
+		return seconds, seconds > 0
 	}},
 	{"%.1f", func(r *Report) (float64, bool) {
 		if r.Server == nil {
