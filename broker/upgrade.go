@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"bufio"
+	"net"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -103,14 +106,21 @@ func refuseTokenInQuery(query *fasthttp.Args) (err error) {
 	return err
 }
 
-// handshake answers the request and has serve run the connection, in a goroutine
-// of the HTTP server's.
+// handshake answers the request and has serve run the connection, to which the socket
+// belongs from then on: the HTTP server keeps hijacked ones open.
 func (u *upgrader) handshake(ctx *fasthttp.RequestCtx, serve func(*websocket.Conn)) error {
 	ws := u.ws
 	ws.Error = func(*fasthttp.RequestCtx, int, error) {} // the caller answers
 	err := ws.Upgrade(ctx, func(conn *websocket.Conn) {
-		forget(ctx)
-		serve(conn)
+		run := func() {
+			defer underlying(conn.NetConn()).Close()
+			serve(conn)
+		}
+		if !readsSocket(conn.NetConn()) { // the server's buffer lives as long as this call
+			run()
+			return
+		}
+		go run() // so that the server keeps nothing of the request
 	})
 	if err != nil {
 		return chat.Refuse(chat.CodeInvalidRequest, err.Error())
@@ -118,11 +128,15 @@ func (u *upgrader) handshake(ctx *fasthttp.RequestCtx, serve func(*websocket.Con
 	return nil
 }
 
-// forget drops what the HTTP server would keep of the request for as long as the
-// connection lasts: it has been answered.
-func forget(ctx *fasthttp.RequestCtx) {
-	ctx.ResetUserValues()
-	ctx.Request, ctx.Response = fasthttp.Request{}, fasthttp.Response{}
+// readsSocket reports whether a hijacked connection reads from the socket itself. It
+// does not if the client has sent something behind its request, before the answer.
+func readsSocket(hijacked net.Conn) bool {
+	v := reflect.Indirect(reflect.ValueOf(hijacked))
+	if v.Kind() != reflect.Struct {
+		return false
+	}
+	from := v.FieldByName("r")
+	return from.Kind() == reflect.Interface && !from.IsNil() && from.Elem().Type() != reflect.TypeFor[*bufio.Reader]()
 }
 
 // authenticate settles who connects, where it resumes, and whether it may.

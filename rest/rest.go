@@ -131,6 +131,7 @@ func newApp(s *server) *fiber.App {
 // limitConnections settles what Fiber leaves open in the server below it.
 func limitConnections(app *fiber.App, l Limits) {
 	server := app.Server()
+	server.KeepHijackedConns = true // they are the broker's, which closes them
 	// Without a read buffer, fasthttp waits for the very first byte of a
 	// connection without a deadline.
 	server.ConnState = func(conn net.Conn, state fasthttp.ConnState) {
