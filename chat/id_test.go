@@ -172,3 +172,24 @@ func TestIDsAreReadInOneFormOnly(t *testing.T) {
 		}
 	}
 }
+
+// Reports filed within a millisecond sort as they came; a clock that is set back does
+// not hold their times up.
+func TestReportIDsSortAsTheyCome(t *testing.T) {
+	var ids reportIDs
+	at := time.UnixMilli(1_800_000_000_000)
+	last := ids.next(at)
+	for range 1000 {
+		id := ids.next(at)
+		if id.Compare(last) <= 0 || !ulidTime(id).Equal(at) {
+			t.Fatalf("%s came after %s", id, last)
+		}
+		last = id
+	}
+	if id := ids.next(at.Add(-time.Millisecond)); id.Compare(last) <= 0 {
+		t.Errorf("%s came after %s, the clock a millisecond back", id, last)
+	}
+	if back := at.Add(-time.Hour); !ulidTime(ids.next(back)).Equal(back) {
+		t.Error("the clock was set back an hour, and reports are still of before")
+	}
+}

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -53,13 +54,29 @@ func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason Rep
 		return Report{}, err
 	}
 	r := Report{
-		ID: nextEventID(EventID{}, s.now()), Thread: m.Thread, Message: id, Sender: m.By,
+		ID: s.reports.next(s.now()), Thread: m.Thread, Message: id, Sender: m.By,
 		By: c.User, Reason: reason, Note: note,
 	}
 	if err := s.store.PutReport(ctx, r); err != nil {
 		return Report{}, Unavailable("store the report", err)
 	}
 	return r, nil
+}
+
+// reportIDs makes ids in the order of the calls, those of one millisecond included.
+type reportIDs struct {
+	mu   sync.Mutex
+	last ReportID
+}
+
+func (r *reportIDs) next(now time.Time) ReportID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ulidTime(r.last).Sub(now) > time.Second { // the clock was set back
+		r.last = ReportID{}
+	}
+	r.last = nextEventID(r.last, now)
+	return r.last
 }
 
 // ReportPage is one page of reports.

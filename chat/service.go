@@ -30,6 +30,8 @@ type Service struct {
 	logs   *appenders
 	memory *memory
 
+	reports reportIDs
+
 	unsubscribe func() // memory from the bus
 
 	sends         *rates   // by user
