@@ -8,12 +8,12 @@ import (
 )
 
 // TestContract holds the use cases on this store to a model of the contract. On
-// the test server, which takes half a millisecond for whatever it is asked, fewer
+// the test server, which takes a third of a millisecond for whatever it is asked, fewer
 // steps are followed by a look.
 func TestContract(t *testing.T) {
 	effort := storetest.Effort{Histories: 20, Steps: 2000}
 	if !mongotest.Shared(t).IsExternal() {
-		effort.LookEvery = 4
+		effort.LookEvery = 8
 	}
 	storetest.RunContract(t, subject, effort)
 }

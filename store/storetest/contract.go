@@ -29,7 +29,9 @@ func RunContract(t *testing.T, s Subject, effort Effort) {
 	effort.apply(t)
 	leaveCuttingToUs(t)
 	var failed *rehearsal // rapid plays what failed again
+	played := 0
 	rapid.Check(t, func(rt *rapid.T) {
+		played++
 		if failed == nil {
 			history := drawWishes(rt, effort)
 			if r := rehearse(rt, s, history); r.failure != "" {
@@ -43,6 +45,9 @@ func RunContract(t *testing.T, s Subject, effort Effort) {
 			rt.Fatal(failed.failure)
 		}
 	})
+	if played < effort.Histories { // rapid stops when the time of go test is nearly over, and calls it well
+		t.Errorf("only %d histories of %d were played: give go test a longer -timeout", played, effort.Histories)
+	}
 }
 
 // wish is what somebody wants to do, in numbers that mean something whatever the

@@ -42,7 +42,8 @@ var build = sync.OnceValues(func() (string, error) {
 const ferretDB = "github.com/FerretDB/FerretDB"
 
 // changes are what is different in our FerretDB: its SQLite backend indexes values and
-// not their JSON, and looks documents up by narrow instead of reading them all.
+// not their JSON, and looks documents up by narrow instead of reading them all. It does
+// not note where each object was made, nor print each query for a log that is off.
 var changes = []struct{ file, from, to string }{
 	{
 		"internal/backends/sqlite/metadata/metadata.go",
@@ -90,6 +91,23 @@ var changes = []struct{ file, from, to string }{
 	First int64
 
 `,
+	},
+	{
+		"internal/util/resource/resource.go",
+		"func Track(obj any, token *Token) {\n",
+		"func Track(obj any, token *Token) {\n\tif true {\n\t\treturn\n\t}\n",
+	},
+	{
+		"internal/util/resource/resource.go",
+		"func Untrack(obj any, token *Token) {\n",
+		"func Untrack(obj any, token *Token) {\n\tif true {\n\t\treturn\n\t}\n",
+	},
+	{
+		"internal/handler/msg_find.go",
+		`	h.L.DebugContext(ctx, fmt.Sprintf("Converted %+v for %+v to %+v.", params, cInfo, qp))
+
+`,
+		"",
 	},
 	{
 		"internal/handler/msg_find.go",
