@@ -134,6 +134,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add("plain", "é\u2028<\"\\\x00", []byte("cipher"), uint64(1), int64(0))
 	f.Add("\xff\xfe", "\xed\xa0\x80", []byte{}, uint64(1<<64-1), int64(1<<63-1))
 	f.Add("", "me", []byte(nil), uint64(0), int64(-1))
+	f.Add("", "", []byte(nil), uint64(0), int64(-1)) // nobody, of whom only an expiry's frame is
 	f.Fuzz(func(t *testing.T, title, user string, ciphertext []byte, frameSeq uint64, number int64) {
 		by := chat.UserID(user)
 		own := func(e *chat.Event) {
@@ -167,7 +168,7 @@ func FuzzFrame(f *testing.F) {
 }
 
 // checkEncoded sees the members in the frame as encoding/json reads it; what is
-// empty may be left out.
+// empty may be left out, or null: which it is, the golden vectors say.
 func checkEncoded(t *testing.T, f Frame, frameSeq uint64, want map[string]any) {
 	t.Helper()
 	encoded := f.Append(nil, frameSeq)
@@ -184,11 +185,11 @@ func checkEncoded(t *testing.T, f Frame, frameSeq uint64, want map[string]any) {
 		t.Fatalf("%v: %s", err, encoded)
 	}
 	for member, value := range want {
-		found, there := got[member]
-		if member == "by" && value == "" { // nobody: what expired
-			value = nil
+		found := got[member]
+		if value == "" && (found == nil || found == "") {
+			continue
 		}
-		if found != value && (there && found != nil || value != "" && value != nil) {
+		if found != value {
 			t.Errorf("%s is %v, want %v: %s", member, found, value, encoded)
 		}
 	}
