@@ -32,7 +32,7 @@ build: ## build .bin/parley
 
 .PHONY: test
 test: ## all tests with the race detector, the end-to-end suite on both stores included
-	go test -race -timeout 20m ./...
+	go test -race -timeout 40m ./...
 	$(MAKE) --no-print-directory e2e e2e-mongo
 
 # Never cached: go test does not see that the server changed.
