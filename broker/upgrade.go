@@ -116,7 +116,9 @@ func (u *upgrader) handshake(ctx *fasthttp.RequestCtx, serve func(*websocket.Con
 			defer underlying(conn.NetConn()).Close()
 			serve(conn)
 		}
-		if !readsSocket(conn.NetConn()) { // the server's buffer lives as long as this call
+		if !readsSocket(conn.NetConn()) { // the server's buffer lives as long as this call, and so does the request
+			ctx.ResetUserValues()
+			ctx.Request, ctx.Response = fasthttp.Request{}, fasthttp.Response{}
 			run()
 			return
 		}

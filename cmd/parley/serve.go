@@ -76,8 +76,8 @@ type node struct {
 
 	http, mqtt, mqtts, scrape net.Listener // nil: not listened on
 
-	stopExpiry context.CancelFunc
-	expiry     sync.WaitGroup
+	stopBackground context.CancelFunc
+	background     sync.WaitGroup
 
 	draining atomic.Bool
 	failed   chan error // of a listener that cannot go on
@@ -233,9 +233,9 @@ func (n *node) online(ctx context.Context, user chat.UserID) (bool, error) {
 // run starts serving on the listeners, and what goes on without a request.
 func (n *node) run() {
 	ctx, stop := context.WithCancel(context.Background())
-	n.stopExpiry = stop
-	n.expiry.Go(func() { n.chat.RunExpiry(ctx) })
-	n.expiry.Go(func() { giveBackMemory(ctx) })
+	n.stopBackground = stop
+	n.background.Go(func() { n.chat.RunExpiry(ctx) })
+	n.background.Go(func() { giveBackMemory(ctx) })
 	n.serveOn("http", n.http, n.apps[0].Listener)
 	if n.mqtt != nil {
 		n.serveOn("mqtt", n.mqtt, n.broker.ServeTCP)
@@ -278,8 +278,8 @@ func (n *node) stop() {
 			n.log.Warn("requests were cut", "error", err)
 		}
 	}
-	n.stopExpiry()
-	n.expiry.Wait()
+	n.stopBackground()
+	n.background.Wait()
 	n.chat.Close(ctx)
 	n.sessions.Close(ctx)
 	n.close()
