@@ -72,14 +72,15 @@ type layer struct {
 
 // layers is the import rule of docs/architecture.md:
 //
-//	cmd → {rest, hooks, broker} → contracts → chat ← {store/*, bus/*}
+//	cmd → {rest, hooks, broker} → {contracts, auth} → chat ← {store/*, bus/*}
 //
 // The first line whose folder holds a package is the package's.
 var layers = []layer{
-	{"cmd", []string{"rest", "hooks", "broker", "contracts", "chat", "store", "bus"}},
-	{"rest", []string{"contracts", "chat"}},
-	{"hooks", []string{"broker/session", "contracts", "chat"}}, // the sessions, which know no protocol; not the broker
-	{"broker", []string{"contracts", "chat"}},
+	{"cmd", []string{"rest", "hooks", "broker", "contracts", "auth", "chat", "store", "bus"}},
+	{"rest", []string{"contracts", "auth", "chat"}},
+	{"hooks", []string{"broker/session", "contracts", "auth", "chat"}}, // the sessions, which know no protocol; not the broker
+	{"broker", []string{"contracts", "auth", "chat"}},
+	{"auth", []string{"contracts", "chat"}}, // for the problem codes
 	{"contracts", []string{"chat"}},
 	{"store", []string{"chat"}},
 	{"bus", []string{"chat"}},

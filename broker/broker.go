@@ -18,15 +18,15 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat/workers"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 // Config is what a Broker needs.
 type Config struct {
 	Sessions *session.Registry
-	Verifier *token.Verifier
+	Verifier *auth.Verifier
 	Log      *slog.Logger
 	// AllowedOrigins are the web origins whose pages may connect; empty allows
 	// the server's own only. Clients that send no Origin are no browsers.

@@ -12,9 +12,9 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 // Conn is what the hooks need of a connection; a client's Net.Conn is one.
@@ -71,7 +71,7 @@ type Config struct {
 	Sessions Sessions
 	Access   Access
 	Sender   Sender
-	Verifier *token.Verifier
+	Verifier *auth.Verifier
 	Log      *slog.Logger
 	// MaxPacketBytes is told to clients as the Maximum Packet Size.
 	MaxPacketBytes uint32

@@ -19,10 +19,10 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"go.uber.org/goleak"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/bus/local"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
-	"github.com/parleyhq/parley/contracts/token"
 	"github.com/parleyhq/parley/store"
 )
 
@@ -65,7 +65,7 @@ func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *
 	bus := local.New()
 	w := &world{t: t, log: &logBuffer{}, store: st}
 	service := chat.New(chat.Config{Store: st, Bus: bus, Limits: limits, Now: w.now, Online: w.isOnline})
-	verifier, err := token.NewVerifier(token.Config{Secret: secret})
+	verifier, err := auth.NewVerifier(auth.Config{Secret: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,12 +139,12 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-func mint(t *testing.T, c token.Claims) string {
+func mint(t *testing.T, c auth.Claims) string {
 	t.Helper()
 	if c.Expires.IsZero() {
 		c.Expires = time.Now().Add(time.Hour)
 	}
-	tok, err := token.Mint(secret, c)
+	tok, err := auth.Mint(secret, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func (w *world) do(r request) answer {
 // token is what a user of the chat has.
 func (w *world) token(user string) string {
 	w.t.Helper()
-	return mint(w.t, token.Claims{User: chat.UserID(user), Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}})
+	return mint(w.t, auth.Claims{User: chat.UserID(user), Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}})
 }
 
 // as is a call of somebody.
@@ -229,7 +229,7 @@ func (w *world) as(user, method, path, body string) answer {
 func (w *world) asAdmin(method, path string) answer {
 	w.t.Helper()
 	return w.do(request{
-		token: mint(w.t, token.Claims{User: "root", Scopes: []chat.Scope{chat.ScopeAdmin}}), method: method, path: path,
+		token: mint(w.t, auth.Claims{User: "root", Scopes: []chat.Scope{chat.ScopeAdmin}}), method: method, path: path,
 	})
 }
 

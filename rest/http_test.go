@@ -15,21 +15,21 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 func TestAuthentication(t *testing.T) {
 	w := newWorld(t)
-	good := mint(t, token.Claims{User: "alice", Scopes: []chat.Scope{chat.ScopeRead}})
+	good := mint(t, auth.Claims{User: "alice", Scopes: []chat.Scope{chat.ScopeRead}})
 	with := func(authorization string) answer {
 		return w.do(request{method: "GET", path: "/v1/threads", header: map[string]string{"Authorization": authorization}})
 	}
 	for _, ok := range []string{"Bearer " + good, "bearer " + good, "BEARER  " + good} {
 		with(ok).want(200)
 	}
-	expired := mint(t, token.Claims{User: "alice", Expires: time.Now().Add(-time.Minute)})
+	expired := mint(t, auth.Claims{User: "alice", Expires: time.Now().Add(-time.Minute)})
 	for _, bad := range []string{"", "Bearer", "Bearer ", good, "Basic " + good, "Bearer " + good + "x", "Bearer " + expired} {
 		a := with(bad)
 		a.refused(401, contracts.CodeUnauthenticated)
@@ -41,7 +41,7 @@ func TestAuthentication(t *testing.T) {
 
 	readOnly := request{token: good, method: "POST", path: "/v1/threads", body: `{"type":"GROUP","participants":[]}`}
 	w.do(readOnly).refused(403, chat.CodeMissingScope)
-	writeOnly := mint(t, token.Claims{User: "alice", Scopes: []chat.Scope{chat.ScopeWrite}})
+	writeOnly := mint(t, auth.Claims{User: "alice", Scopes: []chat.Scope{chat.ScopeWrite}})
 	w.do(request{token: writeOnly, method: "GET", path: "/v1/threads"}).refused(403, chat.CodeMissingScope)
 	if strings.Contains(w.log.String(), good) || strings.Contains(w.log.String(), expired) {
 		t.Error("a token is in the log")
@@ -181,7 +181,7 @@ func TestRequestsThatAreNoHTTP(t *testing.T) {
 	w.raw("POST /v1/threads HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nslow").refused(408, contracts.CodeRequestTimeout)
 	w.raw("POST /v1/threads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n50000\r\n"+strings.Repeat("x", 0x50000)+"\r\n0\r\n\r\n").
 		refused(413, contracts.CodeBodyTooLarge)
-	tok := mint(t, token.Claims{User: "alice", Scopes: []chat.Scope{chat.ScopeRead}})
+	tok := mint(t, auth.Claims{User: "alice", Scopes: []chat.Scope{chat.ScopeRead}})
 	w.raw("GET /v1/threads/%zz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+tok+"\r\nConnection: close\r\n\r\n").
 		refused(404, chat.CodeThreadNotFound)
 }

@@ -10,9 +10,9 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 // scene is a world with one of each thing that a path may name.
@@ -123,7 +123,7 @@ func TestEveryCallSucceeds(t *testing.T) {
 
 func TestEveryCallAuthenticates(t *testing.T) {
 	sc := newScene(t)
-	phone := mint(t, token.Claims{User: "alice", Device: "phone", Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite, chat.ScopeAdmin}})
+	phone := mint(t, auth.Claims{User: "alice", Device: "phone", Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite, chat.ScopeAdmin}})
 	for _, c := range sc.calls() {
 		sc.make(c, func(r *request) { r.user, r.token = "", "" }).refused(401, contracts.CodeUnauthenticated)
 		sc.make(c, func(r *request) { r.token = "x.y.z" }).refused(401, contracts.CodeUnauthenticated)

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 // ciphertext is the base64 of n bytes.
@@ -126,7 +126,7 @@ func TestIdempotencyKeyBounds(t *testing.T) {
 func TestDevices(t *testing.T) {
 	w := newWorld(t)
 	id := w.group("bob")
-	phone := mint(t, token.Claims{User: "alice", Device: "phone", Scopes: []chat.Scope{chat.ScopeWrite}})
+	phone := mint(t, auth.Claims{User: "alice", Device: "phone", Scopes: []chat.Scope{chat.ScopeWrite}})
 	send := func(seq int, tok, query, header string) answer {
 		return w.do(request{
 			user: "alice", token: tok, method: "POST", path: "/v1/threads/" + id + "/messages" + query,

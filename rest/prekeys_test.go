@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 const prekeys = "/v1/users/me/prekeys"
@@ -184,5 +184,5 @@ func TestPrekeysCannotBeDrained(t *testing.T) {
 // scoped is a token of a user with these scopes alone.
 func (w *world) scoped(user string, scopes ...chat.Scope) string {
 	w.t.Helper()
-	return mint(w.t, token.Claims{User: chat.UserID(user), Scopes: scopes})
+	return mint(w.t, auth.Claims{User: chat.UserID(user), Scopes: scopes})
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"github.com/parleyhq/parley/contracts/token"
+	"github.com/parleyhq/parley/auth"
 )
 
 // Config is what New needs. Chat and Verifier are required.
 type Config struct {
 	Chat     Chat
-	Verifier *token.Verifier
+	Verifier *auth.Verifier
 	Log      *slog.Logger
 
 	// Realtime answers GET /v1/realtime. It authenticates by itself and may hijack
@@ -68,7 +68,7 @@ func (l Limits) orDefaults() Limits {
 // server is what the handlers share. Nothing in it changes after New.
 type server struct {
 	chat     Chat
-	verifier *token.Verifier
+	verifier *auth.Verifier
 	log      *slog.Logger
 	metrics  *metrics
 	draining func() bool

@@ -14,10 +14,10 @@ import (
 
 	"github.com/peterbourgon/ff/v3"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/cmd/parley/bench"
 	"github.com/parleyhq/parley/cmd/parley/bench/wire"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 const benchUsage = `parley bench puts load on a running server and reports what came of it.
@@ -119,7 +119,7 @@ func parseBench(mode bench.Mode, args []string, output io.Writer) (bench.Options
 	}
 	o.Token = func(user string) (string, error) {
 		now := time.Now()
-		return token.Mint(secret, token.Claims{
+		return auth.Mint(secret, auth.Claims{
 			User: chat.UserID(user), Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite},
 			Issuer: f.keys.issuer, Audience: f.keys.audience, Issued: now, Expires: now.Add(tokenLife),
 		})

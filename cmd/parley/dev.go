@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 const devSecretFile = "jwt-secret"
@@ -57,7 +57,7 @@ func welcome(out io.Writer, secret []byte, httpAddr net.Addr, secure bool, mqttA
 	var tokens [2]string
 	for i, user := range []chat.UserID{devUserOne, devUserTwo} {
 		var err error
-		tokens[i], err = token.Mint(secret, token.Claims{
+		tokens[i], err = auth.Mint(secret, auth.Claims{
 			User: user, Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}, Issued: now, Expires: now.Add(24 * time.Hour),
 		})
 		if err != nil {

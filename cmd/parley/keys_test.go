@@ -12,8 +12,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/parleyhq/parley/contracts/token"
-	"github.com/parleyhq/parley/contracts/token/jwks/jwkstest"
+	"github.com/parleyhq/parley/auth"
+	"github.com/parleyhq/parley/auth/jwks/jwkstest"
 )
 
 func claimsOf(user string) jwt.MapClaims {
@@ -41,7 +41,7 @@ func TestServesByAKeySetAlone(t *testing.T) {
 	oldToken, freshToken := old.Sign(t, claimsOf("alice")), fresh.Sign(t, claimsOf("alice"))
 	wants("of the key", oldToken, 200)
 	wants("of a key that is not there yet", freshToken, 401)
-	hs, err := token.Mint([]byte(testSecret), token.Claims{User: "alice", Expires: time.Now().Add(time.Hour)})
+	hs, err := auth.Mint([]byte(testSecret), auth.Claims{User: "alice", Expires: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestTokenCommandIgnoresTheKeySet(t *testing.T) {
 	if err := run(t.Context(), []string{"token", "--sub", "alice", "--config", config}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	v, err := token.NewVerifier(token.Config{Secret: []byte(testSecret)})
+	v, err := auth.NewVerifier(auth.Config{Secret: []byte(testSecret)})
 	if err != nil {
 		t.Fatal(err)
 	}

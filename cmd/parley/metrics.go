@@ -4,9 +4,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/parleyhq/parley/auth/jwks"
 	"github.com/parleyhq/parley/broker"
 	"github.com/parleyhq/parley/broker/session"
-	"github.com/parleyhq/parley/contracts/token/jwks"
 )
 
 // newMetrics makes the registry of /metrics with the figures of the process and

@@ -14,12 +14,12 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parleyhq/parley/auth"
+	"github.com/parleyhq/parley/auth/jwks"
 	"github.com/parleyhq/parley/broker"
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/bus"
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/contracts/token"
-	"github.com/parleyhq/parley/contracts/token/jwks"
 	"github.com/parleyhq/parley/hooks"
 	"github.com/parleyhq/parley/rest"
 	"github.com/parleyhq/parley/store"
@@ -137,7 +137,7 @@ func openStore(ctx context.Context, url string, opts store.Options) (chat.Store,
 }
 
 // loadKeys gets all that tokens are verified with.
-func (n *node) loadKeys(ctx context.Context) (*token.Verifier, error) {
+func (n *node) loadKeys(ctx context.Context) (*auth.Verifier, error) {
 	devData := ""
 	if n.set.dev {
 		devData = n.set.data
@@ -149,14 +149,14 @@ func (n *node) loadKeys(ctx context.Context) (*token.Verifier, error) {
 	if n.secret, err = n.set.keys.load(devData); err != nil {
 		return nil, err
 	}
-	cfg := token.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience}
+	cfg := auth.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience}
 	if n.set.keys.jwks != "" {
 		if n.keys, err = jwks.Open(ctx, n.set.keys.jwks, n.log); err != nil {
 			return nil, fmt.Errorf("open --jwks: %w", err)
 		}
 		cfg.Keys = n.keys
 	}
-	return token.NewVerifier(cfg)
+	return auth.NewVerifier(cfg)
 }
 
 // listen takes the ports first: that a port is taken shows at once.
@@ -193,7 +193,7 @@ func (n *node) listen() error {
 }
 
 // assemble wires the parts together.
-func (n *node) assemble(verifier *token.Verifier) error {
+func (n *node) assemble(verifier *auth.Verifier) error {
 	n.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Online: n.online})
 	n.sessions = session.NewRegistry(session.Config{
 		Store: n.store, Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live,

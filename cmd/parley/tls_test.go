@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parleyhq/parley/contracts/token"
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/rest"
 )
 
@@ -95,7 +95,7 @@ func TestServesTLS(t *testing.T) {
 	p := newPair(t)
 	s := startNode(t, append(p.flags(), "--jwt-secret", testSecret, "--mqtt-listen", "127.0.0.1:0", "--mqtts-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")...)
 	s.trust(p.client())
-	good, err := token.Mint([]byte(testSecret), token.Claims{User: "alice", Scopes: knownScopes, Expires: time.Now().Add(time.Hour)})
+	good, err := auth.Mint([]byte(testSecret), auth.Claims{User: "alice", Scopes: knownScopes, Expires: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

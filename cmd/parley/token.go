@@ -10,8 +10,8 @@ import (
 
 	"github.com/peterbourgon/ff/v3"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/contracts/token"
 )
 
 var knownScopes = []chat.Scope{chat.ScopeRead, chat.ScopeWrite, chat.ScopeSystem, chat.ScopeAdmin}
@@ -44,7 +44,7 @@ func printToken(args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	claims := token.Claims{
+	claims := auth.Claims{
 		User: chat.UserID(sub), Device: chat.DeviceID(device),
 		Issuer: keys.issuer, Audience: keys.audience, Issued: time.Now(), Expires: time.Now().Add(ttl),
 	}
@@ -54,7 +54,7 @@ func printToken(args []string, stdout io.Writer) error {
 		}
 		claims.Scopes = append(claims.Scopes, chat.Scope(s))
 	}
-	signed, err := token.Mint(secret, claims)
+	signed, err := auth.Mint(secret, claims)
 	if err != nil {
 		return err
 	}

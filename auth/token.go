@@ -1,7 +1,7 @@
-// Package token verifies and mints the JSON Web Tokens that say who a caller is
+// Package auth verifies and mints the JSON Web Tokens that say who a caller is
 // (contract 2). REST, WebSocket and MQTT share it, so that one rule settles the
 // user, the device and the scopes for all three.
-package token
+package auth
 
 import (
 	"crypto"
@@ -16,9 +16,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/parleyhq/parley/auth/jwks"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
-	"github.com/parleyhq/parley/contracts/token/jwks"
 )
 
 // Bounds of contract 2, and our own.

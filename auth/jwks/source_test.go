@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/parleyhq/parley/contracts/token/jwks/jwkstest"
+	"github.com/parleyhq/parley/auth/jwks/jwkstest"
 )
 
 // issuer is who publishes a key set, as its document is fetched. Its time is that

@@ -1,4 +1,4 @@
-package token
+package auth
 
 import (
 	"crypto"
@@ -15,10 +15,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/goleak"
 
+	"github.com/parleyhq/parley/auth/jwks"
+	"github.com/parleyhq/parley/auth/jwks/jwkstest"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
-	"github.com/parleyhq/parley/contracts/token/jwks"
-	"github.com/parleyhq/parley/contracts/token/jwks/jwkstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

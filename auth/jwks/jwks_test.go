@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/goleak"
 
-	"github.com/parleyhq/parley/contracts/token/jwks/jwkstest"
+	"github.com/parleyhq/parley/auth/jwks/jwkstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
