@@ -20,7 +20,7 @@ import (
 
 	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/broker/session"
-	"github.com/parleyhq/parley/chat/workers"
+	"github.com/parleyhq/parley/internal/workers"
 )
 
 // Config is what a Broker needs.

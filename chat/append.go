@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/parleyhq/parley/chat/workers"
+	"github.com/parleyhq/parley/internal/workers"
 )
 
 // appenders serialises the appends of each thread. Whoever appends to an idle
