@@ -4,10 +4,10 @@
 
 SHELL := bash
 BIN   := $(CURDIR)/.bin
-E2E   := contracts/e2e
+E2E   := test/e2e
 # The modules with code of ours: the product, its end-to-end tests, and the server
 # that the tests of the MongoDB store bring along.
-LINTED := . $(E2E) store/mongo/mongotest/server
+LINTED := . $(E2E) test/mongod/server
 # The linters of the API documents, from npm.
 NPM      := $(BIN)/contracts
 SPECTRAL := $(NPM)/node_modules/.bin/spectral

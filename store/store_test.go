@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"github.com/parleyhq/parley/store"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
-func TestMain(m *testing.M) { os.Exit(mongotest.Main(m).Run()) }
+func TestMain(m *testing.M) { os.Exit(mongod.Main(m).Run()) }
 
 func TestOpen(t *testing.T) {
-	for _, url := range []string{"pebble:" + t.TempDir(), mongotest.Shared(t).URI()} {
+	for _, url := range []string{"pebble:" + t.TempDir(), mongod.Shared(t).URI()} {
 		s, err := store.Open(t.Context(), url, store.Options{})
 		if err != nil {
 			t.Fatal(err)

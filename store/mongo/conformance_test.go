@@ -9,24 +9,24 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
 	"github.com/parleyhq/parley/store/pebble"
 	"github.com/parleyhq/parley/store/storetest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(mongotest.Main(m)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(mongod.Main(m)) }
 
 // reopenable is a store with what opens it again.
 type reopenable struct {
 	*Store
-	server *mongotest.Server
+	server *mongod.Server
 	uri    string
 	opts   Options
 }
 
 // open opens a store that the end of the test closes, with its database dropped
 // before if the server is not ours.
-func open(tb storetest.TB, server *mongotest.Server, uri string, opts Options) reopenable {
+func open(tb storetest.TB, server *mongod.Server, uri string, opts Options) reopenable {
 	tb.Helper()
 	s, err := Open(tb.Context(), uri, opts)
 	if err != nil {
@@ -47,7 +47,7 @@ func open(tb storetest.TB, server *mongotest.Server, uri string, opts Options) r
 
 var subject = storetest.Subject{
 	Open: func(tb storetest.TB, now func() time.Time) chat.Store {
-		server := mongotest.Shared(tb)
+		server := mongod.Shared(tb)
 		return open(tb, server, server.URI(), Options{Now: now})
 	},
 	// The other tests use the server too: only what this process knows is lost.

@@ -3,8 +3,8 @@ package mongo
 import (
 	"testing"
 
-	"github.com/parleyhq/parley/store/mongo/mongotest"
 	"github.com/parleyhq/parley/store/storetest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // TestContract holds the use cases on this store to a model of the contract. On
@@ -12,7 +12,7 @@ import (
 // steps are followed by a look.
 func TestContract(t *testing.T) {
 	effort := storetest.Effort{Histories: 20, Steps: 2000}
-	if !mongotest.Shared(t).IsExternal() {
+	if !mongod.Shared(t).IsExternal() {
 		effort.LookEvery = 8
 	}
 	storetest.RunContract(t, subject, effort)

@@ -14,7 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 var costsTable = flag.String("costs.table", "", "write what TestCosts measures into this file, as a table in Markdown")
@@ -62,7 +62,7 @@ func user(name chat.UserID) chat.Caller {
 
 func newCosted(t *testing.T, people int) *costed {
 	c := &costed{t: t, sent: new(commands)}
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	s := open(t, server, server.URI(), Options{monitor: c.sent.monitor()})
 	// A clock of its own: what the service remembers, it does so for seconds.
 	start := time.Now()

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
 	"github.com/parleyhq/parley/store/storetest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // testTime is a time of day in which days are not near their ends.
@@ -125,12 +125,12 @@ func everyChange(m []chat.Event) []chat.Event {
 // and, if not answered, the answer to the last one lost, until do needs no more.
 // After each cut check sees the database through another store.
 func cutAt(t *testing.T, answered bool, prepare func(*testing.T, chat.Store) (do func(context.Context, chat.Store) error, check func(*testing.T, chat.Store))) {
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	for commands := 1; commands < 100; commands++ {
 		uri := server.URI() // a new database each: every query of the test server looks at all there is
 		do, check := prepare(t, open(t, server, uri, Options{Now: testNow}))
 		net := &network{}
-		s, err := Open(t.Context(), mongotest.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
+		s, err := Open(t.Context(), mongod.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
 		if err != nil {
 			t.Fatalf("Open: %v", err)
 		}
@@ -262,8 +262,8 @@ func checkCreation(t *testing.T, s chat.Store, e chat.Event) {
 // says agrees with its logs.
 func TestServerCrash(t *testing.T) {
 	const threads, crashes, writes = 2, 2, 6
-	server := mongotest.Start(t)
-	uri := mongotest.With(server.URI(), "serverSelectionTimeoutMS=500")
+	server := mongod.Start(t)
+	uri := mongod.With(server.URI(), "serverSelectionTimeoutMS=500")
 	s := open(t, server, uri, Options{Now: testNow})
 	ids := make([]chat.ThreadID, threads)
 	for i := range ids {

@@ -12,8 +12,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
 	"github.com/parleyhq/parley/store/storetest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // queries keeps one command of each shape that was sent.
@@ -72,7 +72,7 @@ func fieldNames(v bson.RawValue) (names []string) {
 // TestQueriesAreServedByIndexes has a real server explain every query that the
 // whole conformance suite makes: none reads a collection from end to end.
 func TestQueriesAreServedByIndexes(t *testing.T) {
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	if !server.IsExternal() {
 		t.Skip("the test server finds nothing by an index: PARLEY_TEST_MONGO_URI names a real one")
 	}

@@ -13,7 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // wantRefused opens a store that cannot be opened.
@@ -88,7 +88,7 @@ func TestOpenRefusesOtherFormats(t *testing.T) {
 	for version, want := range map[int64]string{
 		formatVersion + 1: "written by a newer version", formatVersion - 1: "written by a build before the first release", 0: "unreadable",
 	} {
-		server := mongotest.Shared(t)
+		server := mongod.Shared(t)
 		uri := server.URI()
 		s := open(t, server, uri, Options{})
 		if _, err := s.meta.UpdateByID(t.Context(), "format", d("$set", d("version", version))); err != nil {
@@ -104,7 +104,7 @@ func TestOpenChecksIndexes(t *testing.T) {
 		"unique is false":                    {Keys: d("thread", 1, "seq", 1), Options: options.Index().SetName(byThreadSeq)},
 		"index thread_seq of collection log": {Keys: d("thread", 1, "seq", -1), Options: options.Index().SetUnique(true).SetName(byThreadSeq)},
 	} {
-		server := mongotest.Shared(t)
+		server := mongod.Shared(t)
 		uri := server.URI()
 		s := open(t, server, uri, Options{})
 		if err := s.log.Indexes().DropOne(t.Context(), byThreadSeq); err != nil {
@@ -124,7 +124,7 @@ func TestOpenChecksIndexes(t *testing.T) {
 // A server that hangs holds nobody longer than its context, and is used again
 // once it answers.
 func TestSilentServer(t *testing.T) {
-	server := mongotest.Start(t)
+	server := mongod.Start(t)
 	s := open(t, server, server.URI(), Options{Now: testNow})
 	thread := mustCreate(t, s, creationOf(chat.Group, "ann", "bob"))
 	head := headOf(t, s, thread)
@@ -152,10 +152,10 @@ func TestSilentServer(t *testing.T) {
 
 // A lost answer is an unknown outcome: the retry finds out.
 func TestLostAnswerOfASend(t *testing.T) {
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	net := &network{}
 	uri := server.URI()
-	s := open(t, server, mongotest.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
+	s := open(t, server, mongod.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
 	thread := mustCreate(t, s, creationOf(chat.Group, "ann", "bob"))
 	head := headOf(t, s, thread)
 	sent := stamped(thread, head, messageFrom("ann", "hello"))
@@ -175,7 +175,7 @@ func TestLostAnswerOfASend(t *testing.T) {
 
 // Heads that come together with a user's threads are those read one by one.
 func TestHeadsReadTogether(t *testing.T) {
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	s := open(t, server, server.URI(), Options{Now: testNow})
 	if !s.joins {
 		t.Skip("this server cannot look up heads together with threads")

@@ -4,14 +4,14 @@ import (
 	"testing"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // A key that was taken is given though nobody can say how many are left.
 func TestATakenPrekeyIsGivenThoughItCannotBeCounted(t *testing.T) {
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	net := &network{}
-	s := open(t, server, mongotest.With(server.URI(), cutOptions...), Options{Now: testNow, dialer: net})
+	s := open(t, server, mongod.With(server.URI(), cutOptions...), Options{Now: testNow, dialer: net})
 	key := chat.Prekey{ID: 7, Public: []byte("one-time")}
 	signed := chat.SignedPrekey{Prekey: chat.Prekey{Public: []byte("signed")}, Signature: []byte("by the identity")}
 	u := chat.PrekeyUpload{Identity: []byte("identity"), Signed: signed, OneTime: []chat.Prekey{key}, At: testNow()}

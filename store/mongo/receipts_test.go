@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // markAt is a mark whose message and time follow from its seq.
@@ -25,7 +25,7 @@ func mustMark(t *testing.T, s chat.Store, m, prev chat.Mark) {
 // Runs of marks end, and what was in them is still found: by who marked all along,
 // by who jumped far, and by who is in its first run.
 func TestOldMarks(t *testing.T) {
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	s := open(t, server, server.URI(), Options{Now: testNow})
 	thread := newThreadID()
 	const far = 100_000

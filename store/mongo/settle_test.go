@@ -8,15 +8,15 @@ import (
 	"testing"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/mongo/mongotest"
 	"github.com/parleyhq/parley/store/storetest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // halfDone gives the database of a thread whose last append went into the log, and
 // nothing of what follows from it was done.
 func halfDone(t *testing.T) (uri string, thread chat.ThreadID, head chat.Head) {
 	t.Helper()
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	uri = server.URI()
 	healthy := open(t, server, uri, Options{Now: testNow})
 	thread = mustCreate(t, healthy, creationOf(chat.Group, "ann", "bob", "cid"))
@@ -24,7 +24,7 @@ func halfDone(t *testing.T) (uri string, thread chat.ThreadID, head chat.Head) {
 	old := headOf(t, healthy, thread)
 
 	net := &network{}
-	s, err := Open(t.Context(), mongotest.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
+	s, err := Open(t.Context(), mongod.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -81,7 +81,7 @@ func TestEveryReadSettlesFirst(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			uri, thread, head := halfDone(t)
-			s := open(t, mongotest.Shared(t), uri, Options{Now: testNow})
+			s := open(t, mongod.Shared(t), uri, Options{Now: testNow})
 			cid, eve, seq, err := read(t.Context(), s.Store, thread)
 			if cid || !eve || seq != head.Seq || err != nil {
 				t.Errorf("cid is in: %v, eve is in: %v, the log ends at %d, %v; want false, true, %d", cid, eve, seq, err, head.Seq)
@@ -94,7 +94,7 @@ func TestEveryReadSettlesFirst(t *testing.T) {
 // Those who find something undone do not get into each other's way.
 func TestManySettleAtOnce(t *testing.T) {
 	uri, thread, _ := halfDone(t)
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	var reading sync.WaitGroup
 	for range 6 {
 		s := open(t, server, uri, Options{Now: testNow})
@@ -113,7 +113,7 @@ func TestManySettleAtOnce(t *testing.T) {
 // and if not, what came after it stays.
 func TestSlowAppender(t *testing.T) {
 	for commands := 0; ; commands++ {
-		server := mongotest.Shared(t)
+		server := mongod.Shared(t)
 		uri := server.URI()
 		fast := open(t, server, uri, Options{Now: testNow})
 		thread := mustCreate(t, fast, creationOf(chat.Group, "ann", "bob", "cid"))
@@ -174,7 +174,7 @@ func appendMore(t *testing.T, s chat.Store, thread chat.ThreadID, sent []chat.Ev
 
 // Who settles late, when much has happened since, changes nothing.
 func TestSettlingLateChangesNothing(t *testing.T) {
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	s := open(t, server, server.URI(), Options{Now: testNow})
 	thread := mustCreate(t, s, creationOf(chat.Group, "ann", "bob", "cid"))
 	old, err := s.Thread(t.Context(), thread)
@@ -215,7 +215,7 @@ func TestSettlingLateChangesNothing(t *testing.T) {
 
 // A content that was edited, or deleted, is nowhere in the log any more.
 func TestContentIsErased(t *testing.T) {
-	server := mongotest.Shared(t)
+	server := mongod.Shared(t)
 	s := open(t, server, server.URI(), Options{Now: testNow})
 	thread := mustCreate(t, s, creationOf(chat.Group, "ann", "bob"))
 	sent := mustAppend(t, s, thread, messageFrom("ann", "a secret"))[0]

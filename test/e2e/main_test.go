@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // patience bounds every wait. It is generous because a loaded machine is no
@@ -40,7 +40,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "building the server:", err)
 		return 1
 	}
-	return mongotest.Main(m).Run()
+	return mongod.Main(m).Run()
 }
 
 func buildServer(binary string, flags ...string) error {

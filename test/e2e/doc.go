@@ -5,7 +5,7 @@
 // every response and every frame it sees.
 //
 // PARLEY_E2E_STORE=mongodb gives each server a database of a MongoDB-compatible
-// test server instead of a directory; package mongotest runs that, and is all
+// test server instead of a directory; package mongod runs that, and is all
 // that is taken from the product. With PARLEY_TEST_MONGO_URI it is a server of
 // yours: the databases parley_test_… stay there.
 //

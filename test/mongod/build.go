@@ -1,4 +1,4 @@
-package mongotest
+package mongod
 
 import (
 	"crypto/sha256"
@@ -30,7 +30,7 @@ var build = sync.OnceValues(func() (string, error) {
 		cache = os.TempDir()
 	}
 	source := filepath.Join(filepath.Dir(file), "server")
-	changed, err := changeFerretDB(source, filepath.Join(cache, "parley-mongotest"))
+	changed, err := changeFerretDB(source, filepath.Join(cache, "parley-mongod"))
 	if err != nil {
 		return "", fmt.Errorf("change FerretDB: %w", err)
 	}

@@ -1,4 +1,4 @@
-module github.com/parleyhq/parley/contracts/e2e
+module github.com/parleyhq/parley/test/e2e
 
 go 1.26.0
 

@@ -21,7 +21,7 @@ import (
 
 // document reads a YAML file beside this module as plain JSON values.
 func document(name string) (any, error) {
-	source, err := os.ReadFile(filepath.Join("..", name))
+	source, err := os.ReadFile(filepath.Join("..", "..", "contracts", name))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func checkWholeFrame(raw []byte) error {
 
 // openAPI is the validator of openapi.yaml.
 var openAPI = sync.OnceValues(func() (validator.Validator, error) {
-	source, err := os.ReadFile(filepath.Join("..", "openapi.yaml"))
+	source, err := os.ReadFile(filepath.Join("..", "..", "contracts", "openapi.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func TestAsyncAPIExamplesFitTheirSchemas(t *testing.T) {
 
 // What the product's own tests hold its encoder to is what the document says.
 func TestAsyncAPIDescribesTheGoldenVectors(t *testing.T) {
-	vectors, err := filepath.Glob(filepath.Join("..", "testdata", "frames", "*.json"))
+	vectors, err := filepath.Glob(filepath.Join("..", "..", "contracts", "testdata", "frames", "*.json"))
 	if err != nil || len(vectors) == 0 {
 		t.Fatalf("found %d vectors, %v", len(vectors), err)
 	}

@@ -1,6 +1,6 @@
 // Module server is a MongoDB-compatible server for tests. It is a module of its
 // own so that its dependencies never meet the product's.
-module github.com/parleyhq/parley/store/mongo/mongotest/server
+module github.com/parleyhq/parley/test/mongod/server
 
 go 1.26.0
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // What follows is about a store that fails while its server lives. The embedded
@@ -126,14 +126,14 @@ func (tr *traffic) end() []*attempt {
 func TestStoreFailsForAWhile(t *testing.T) {
 	needsMongo(t)
 	for what, fault := range map[string]struct {
-		begin, end func(*mongotest.Server, mongotest.TB)
+		begin, end func(*mongod.Server, mongod.TB)
 	}{
-		"paused":           {(*mongotest.Server).Pause, (*mongotest.Server).Resume},
-		"gone":             {(*mongotest.Server).Kill, (*mongotest.Server).Restart},
-		"killed at random": {func(m *mongotest.Server, tb mongotest.TB) { m.Kill(tb); m.Restart(tb) }, nil},
+		"paused":           {(*mongod.Server).Pause, (*mongod.Server).Resume},
+		"gone":             {(*mongod.Server).Kill, (*mongod.Server).Restart},
+		"killed at random": {func(m *mongod.Server, tb mongod.TB) { m.Kill(tb); m.Restart(tb) }, nil},
 	} {
 		t.Run(what, func(t *testing.T) {
-			mongo := mongotest.Start(t)
+			mongo := mongod.Start(t)
 			s := startServerOn(t, mongo.URI())
 			people, watchers, group := crowd(t, s)
 			lines := map[*device]*client{}
@@ -246,7 +246,7 @@ func checkNothingLost(t *testing.T, group string, attempts []*attempt, lines map
 // Without its store a server still leaves when it is asked to.
 func TestTerminationWithoutTheStore(t *testing.T) {
 	needsMongo(t)
-	mongo := mongotest.Start(t)
+	mongo := mongod.Start(t)
 	s := startServerOn(t, mongo.URI())
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	group := ann.createGroup(t, "bob")

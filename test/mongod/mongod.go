@@ -1,10 +1,10 @@
-// Package mongotest runs a MongoDB-compatible server for tests. It is a process
+// Package mongod runs a MongoDB-compatible server for tests. It is a process
 // of its own, built from the module in the folder server, so that what it
 // depends on never meets the product's dependencies.
 //
 // With PARLEY_TEST_MONGO_URI set, tests run on the server of that URI instead,
 // but for those that kill or stop their server: they are skipped.
-package mongotest
+package mongod
 
 import (
 	"fmt"

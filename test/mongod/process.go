@@ -1,4 +1,4 @@
-package mongotest
+package mongod
 
 import (
 	"bufio"
@@ -25,7 +25,7 @@ type process struct {
 }
 
 func startProcess() (*process, error) {
-	dir, err := os.MkdirTemp("", "parley-mongotest-")
+	dir, err := os.MkdirTemp("", "parley-mongod-")
 	if err != nil {
 		return nil, err
 	}

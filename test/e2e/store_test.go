@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/parleyhq/parley/store/mongo/mongotest"
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 // storeVariable names the store under test: pebble, or mongodb for one on a
-// MongoDB-compatible test server (see mongotest).
+// MongoDB-compatible test server (see mongod).
 const storeVariable = "PARLEY_E2E_STORE"
 
 // onMongo is whether servers get a database of a MongoDB instead of a directory.
@@ -42,7 +42,7 @@ func bulk(n int) int {
 func newStore(t testing.TB, dir string) string {
 	t.Helper()
 	if onMongo {
-		return mongotest.Shared(t).URI()
+		return mongod.Shared(t).URI()
 	}
 	return "pebble:" + filepath.Join(dir, "store")
 }

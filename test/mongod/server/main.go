@@ -32,7 +32,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "TCP address to serve on")
 	flag.Parse()
 	if err := run(*dir, *listen); err != nil {
-		fmt.Fprintln(os.Stderr, "mongotest server:", err)
+		fmt.Fprintln(os.Stderr, "mongod server:", err)
 		os.Exit(1)
 	}
 }
