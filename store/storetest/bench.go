@@ -122,7 +122,7 @@ func benchMarksAt(b *testing.B, f *fixture) {
 	}
 	thread := f.group(users...)
 	for seq := chat.Seq(10); seq <= 40; seq += 10 {
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 		for _, u := range users {
 			f.putMark(chat.Mark{Thread: thread, User: u, Kind: chat.Delivered, Seq: seq})
 		}

@@ -61,9 +61,9 @@ func testBlocks(_ *testing.T, f *fixture) {
 	f.wantBlocks("ann")
 	f.deleteBlock("ann", "bob")
 	cid := f.putBlock("ann", "cid")
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	bob := f.putBlock("ann", "bob")
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	f.putBlock("ann", "cid") // keeps its time
 	f.wantBlocks("ann", bob, cid)
 	f.deleteBlock("ann", "cid")

@@ -153,20 +153,20 @@ func testWindow(_ *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	first := f.append(thread, draft("ann", "hello"))[0]
 	for range 4 {
-		f.clock.advance(window/4 - time.Second)
+		f.clock.Advance(window/4 - time.Second)
 		f.wantDuplicate("within the window", thread, resend(first, draft("ann", "")), chat.ByIdempotencyKey, first)
 	}
-	f.clock.advance(5 * time.Second)
+	f.clock.Advance(5 * time.Second)
 	f.append(thread, resend(first, draft("ann", "")))
-	f.clock.advance(40 * window)
+	f.clock.Advance(40 * window)
 	f.wantDuplicate("long after", thread, resend(draft("ann", ""), first), chat.ByClientSeq, first)
 }
 
 func testWindowAgain(_ *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	first := f.append(thread, draft("ann", "hello"))[0]
-	f.clock.advance(window + time.Second)
+	f.clock.Advance(window + time.Second)
 	second := f.append(thread, resend(first, draft("ann", "")))[0]
-	f.clock.advance(window - time.Second)
+	f.clock.Advance(window - time.Second)
 	f.wantDuplicate("within the second window", thread, resend(first, draft("ann", "")), chat.ByIdempotencyKey, second)
 }

@@ -49,7 +49,7 @@ func testExpired(t *testing.T, f *fixture) {
 		{28*24*time.Hour - time.Millisecond, 10, []chat.Event{other, soon, precise}},
 		{365 * 24 * time.Hour, 10, []chat.Event{other, soon, precise, late}},
 	} {
-		f.clock.advance(now.Add(tt.after).Sub(f.clock.Now()))
+		f.clock.Advance(now.Add(tt.after).Sub(f.clock.Now()))
 		got := f.expired(tt.count)
 		if !slices.EqualFunc(got, tt.want, sameEvent) {
 			t.Errorf("after %v, at most %d: %d messages %v, want %d", tt.after, tt.count, len(got), seqs(got), len(tt.want))
@@ -63,7 +63,7 @@ func testExpiredDeleted(t *testing.T, f *fixture) {
 	log := f.append(thread, expiring(draft("ann", "2"), now.Add(time.Second)), expiring(draft("ann", "3"), now.Add(time.Second)),
 		expiring(draft("ann", "4"), now.Add(2*time.Second)))
 	f.append(thread, deletion(log[0], chat.DeletedBySender)) // before its time is up
-	f.clock.advance(time.Minute)
+	f.clock.Advance(time.Minute)
 	if got := seqs(f.expired(10)); !slices.Equal(got, []chat.Seq{3, 4}) {
 		t.Errorf("expired are %v, want 3 and 4", got)
 	}
@@ -84,7 +84,7 @@ func testExpiredPresent(_ *testing.T, f *fixture) {
 	for _, then := range []chat.Event{edit(log[0], "changed"), reaction(log[0], "bob", "+1"), redelivery(log[0])} {
 		log = append(log, f.append(thread, then)...)
 	}
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	wantEvents(f.tb, "Expired", f.expired(10), present(log)[:1])
 	f.wantPresent(thread, log) // readers are given what is stored: it is not erased by time alone
 }
@@ -97,7 +97,7 @@ func testExpiredUnread(t *testing.T, f *fixture) {
 		if n := f.unread(thread, "bob"); n != want {
 			t.Errorf("unread after %v: %d, want %d", f.clock.Now().Sub(now), n, want)
 		}
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 	}
 	f.append(thread, deletion(log[1], chat.DeletedByExpiry))
 	if n := f.unread(thread, "bob"); n != 1 {

@@ -128,7 +128,7 @@ func testSeqAt(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	var log []chat.Event
 	for range 4 {
-		f.clock.advance(time.Minute)
+		f.clock.Advance(time.Minute)
 		log = append(log, f.append(thread, drafts("ann", 2)...)...)
 	}
 	f.append(f.group("ann", "bob"), drafts("ann", 2)...) // newer, elsewhere

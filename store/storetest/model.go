@@ -18,10 +18,6 @@ import (
 // on average. Zero is what the flags -rapid.checks and -rapid.steps say.
 type Effort struct {
 	Histories, Steps int
-
-	// LookEvery spaces the looks of RunContract at what a step has touched, for a store
-	// that is slow to read: one step in so many has one, by chance. Zero is every step.
-	LookEvery int
 }
 
 // apply sets rapid's flags until the test ends; it has no other way to be told.
@@ -83,7 +79,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"append again":  m.appendSome,
 		"member":        m.changeMember,
 		"mark":          m.mark,
-		"time":          func(rt *rapid.T) { m.clock.advance(rapid.SampledFrom(leaps).Draw(rt, "leap")) },
+		"time":          func(rt *rapid.T) { m.clock.Advance(rapid.SampledFrom(leaps).Draw(rt, "leap")) },
 		"seen":          m.see,
 		"block":         m.block,
 		"report":        m.fileReport,

@@ -46,7 +46,7 @@ func testReports(_ *testing.T, f *fixture) {
 	var all []chat.Report // newest first
 	last := chat.ReportID{}
 	for i, reason := range []chat.ReportReason{chat.ReportSpam, chat.ReportAbuse, chat.ReportIllegal, chat.ReportOther, chat.ReportSpam} {
-		f.clock.advance(time.Duration(i/2) * time.Second) // some in the same millisecond
+		f.clock.Advance(time.Duration(i/2) * time.Second) // some in the same millisecond
 		r := f.report(last, reason, strings.Repeat("ü", i*250))
 		last = r.ID
 		all = append([]chat.Report{r}, all...)

@@ -43,7 +43,7 @@ func testEdit(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	log := f.append(thread, draft("ann", "helo"), draft("bob", "hi"))
 	sent := log[0]
-	f.clock.advance(time.Minute)
+	f.clock.Advance(time.Minute)
 	log = append(log, f.append(thread, edit(sent, "hello"))...)
 	f.wantPresent(thread, log)
 	got := f.message(sent.ID).Message
@@ -51,7 +51,7 @@ func testEdit(t *testing.T, f *fixture) {
 		t.Errorf("the edited message is %+v", got)
 	}
 
-	f.clock.advance(time.Minute)
+	f.clock.Advance(time.Minute)
 	again := edit(sent, strings.Repeat("long ", 5000))
 	again.Message.ContentType, again.Device = chat.System, "tablet"
 	log = append(log, f.append(thread, again, draft("ann", "another"))...)
@@ -101,7 +101,7 @@ func testDeleteStays(t *testing.T, f *fixture) {
 		deletion(sent, chat.DeletedByExpiry), deletion(sent, chat.DeletedBySender), edit(sent, "back"),
 		reaction(sent, "bob", "+1"), redelivery(sent),
 	} {
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 		log = append(log, f.append(thread, then)...)
 		f.wantPresent(thread, log)
 	}
@@ -120,7 +120,7 @@ func testReactions(t *testing.T, f *fixture) {
 		reaction(other, "cid", "👍"), unreaction(sent, "bob", "👍"), unreaction(sent, "cid", "👍"), unreaction(sent, "ann", custom),
 		unreaction(sent, "ann", "never given"), reaction(sent, "ann", custom),
 	} {
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 		log = append(log, f.append(thread, then)...)
 	}
 	f.wantPresent(thread, log)
@@ -240,7 +240,7 @@ func testOverlayIsNoMessage(t *testing.T, f *fixture) {
 	log := f.append(thread, draft("ann", "hello"))
 	head := f.thread(thread).Head
 	for _, then := range []chat.Event{edit(log[0], "changed"), redelivery(log[0]), reaction(log[0], "bob", "+1"), pin(log[0], "bob"), deletion(log[0], chat.DeletedBySender)} {
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 		e := f.append(thread, then)[0]
 		if _, err := f.store.Message(t.Context(), e.ID); !errors.Is(err, chat.ErrNotFound) {
 			t.Errorf("Message with the id of an event of kind %s: %v; want ErrNotFound", e.Kind, err)

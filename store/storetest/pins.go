@@ -34,7 +34,7 @@ func testPins(_ *testing.T, f *fixture) {
 	sent := f.append(thread, drafts("ann", 3)...)
 	var pinned []chat.Event
 	for _, i := range []int{1, 2, 0} {
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 		pinned = append(pinned, f.append(thread, pin(sent[i], "bob"))...)
 	}
 	f.wantPins("three", thread, []chat.Event{sent[1], sent[2], sent[0]}, pinned)

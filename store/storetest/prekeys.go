@@ -91,7 +91,7 @@ func testPrekeyFields(_ *testing.T, f *fixture) {
 	u.OneTime = append(u.OneTime, chat.Prekey{ID: 1<<32 - 1, Public: slices.Repeat([]byte{0, 0xff}, chat.MaxPrekeyBytes/2)})
 	u.LastResort = &chat.SignedPrekey{Prekey: chat.Prekey{ID: 1<<32 - 1, Public: []byte("last")}, Signature: []byte{0}}
 	f.putPrekeys("ann", "phone", u, 3)
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	bare := f.upload("second")
 	f.putPrekeys("ann", "Tablet_2.0", bare, 0)
 	f.wantPrekeys("ann", storedPrekeys("Tablet_2.0", bare, 0), storedPrekeys("phone", u, 3)) // in order of the ids
@@ -104,12 +104,12 @@ func testPrekeysAddUp(_ *testing.T, f *fixture) {
 	u := f.upload("first", oneTime("a", 10, 14)...)
 	u.LastResort = &chat.SignedPrekey{Prekey: chat.Prekey{ID: 1, Public: []byte("last")}, Signature: []byte("s")}
 	f.putPrekeys("ann", "phone", u, 5)
-	f.clock.advance(time.Hour)
+	f.clock.Advance(time.Hour)
 	u = f.upload("second", oneTime("b", 13, 16)...)
 	u.Signed.ID = 8
 	f.putPrekeys("ann", "phone", u, 7)
 	f.wantPrekeys("ann", storedPrekeys("phone", u, 7)) // without a last resort now
-	f.clock.advance(time.Hour)
+	f.clock.Advance(time.Hour)
 	u = f.upload("third")
 	f.putPrekeys("ann", "phone", u, 7)
 	f.wantPrekeys("ann", storedPrekeys("phone", u, 7))
@@ -166,7 +166,7 @@ func testTooManyPrekeys(t *testing.T, f *fixture) {
 	full := f.upload("full", chat.Prekey{ID: 1001, Public: []byte("a-1001")})
 	f.putPrekeys("ann", "phone", full, chat.MaxOneTimePrekeys)
 
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	over := f.upload("over", oneTime("b", 1001, 1002)...) // one replaced, one too many
 	if got, err := f.store.PutPrekeys(t.Context(), "ann", "phone", over); !errors.Is(err, chat.ErrTooManyPrekeys) {
 		t.Errorf("a key too many: %+v, %v; want ErrTooManyPrekeys", got, err)
@@ -194,7 +194,7 @@ func testTooManyDevices(t *testing.T, f *fixture) {
 	}
 	f.wantTake("ann", "one-more")
 	f.wantPrekeys("ann", want...)
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	u := f.upload("again", oneTime("again", 3, 3)...)
 	f.putPrekeys("ann", "device-07", u, 3) // one of those that are there
 	want[7] = storedPrekeys("device-07", u, 3)

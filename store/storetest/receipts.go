@@ -30,7 +30,7 @@ func testMarksRise(t *testing.T, f *fixture) {
 		seq   chat.Seq
 		moves bool
 	}{{5, true}, {5, false}, {4, false}, {6, true}, {1, false}, {300, true}, {299, false}, {70_000, true}} {
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 		mark.Seq = step.seq
 		stored, prev, moved := f.putMark(mark)
 		if moved != step.moves || prev != last {
@@ -93,7 +93,7 @@ func testMarksAt(_ *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	var delivered, read []chat.Mark
 	for seq := chat.Seq(10); seq <= 300; seq += 10 {
-		f.clock.advance(1234 * time.Millisecond)
+		f.clock.Advance(1234 * time.Millisecond)
 		m, _, _ := f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Delivered, Seq: seq, Message: mint(chat.EventID{}, f.clock.Now())})
 		delivered = append(delivered, m)
 		if seq%50 == 0 {

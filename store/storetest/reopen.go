@@ -41,7 +41,7 @@ func testReopen(t *testing.T, s Subject) {
 	}
 	f.wantPresent(group, append(sent, more...))
 	log := present(append(sent, more...))
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	wantEvents(t, "Expired", f.expired(10), log[3:4])
 	f.wantPrekeys("ann", storedPrekeys("phone", upload, 4))
 	f.wantTake("ann", "phone", oneTime("a", 2, 5)...)

@@ -64,19 +64,27 @@ type scenario struct {
 	play func(t *testing.T, f *fixture)
 }
 
-// clock is a clock that only moves when told.
-type clock struct {
+// Clock is a clock that only moves when told.
+type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-func (c *clock) Now() time.Time {
+// NewClock gives a clock that stands at an afternoon, so that windows of a day and
+// more begin and end within days.
+func NewClock() *Clock {
+	return &Clock{now: time.Date(2026, 5, 30, 17, 42, 11, 234e6, time.UTC)}
+}
+
+// Now is the time that the clock shows.
+func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-func (c *clock) advance(d time.Duration) {
+// Advance moves the clock on.
+func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -87,14 +95,12 @@ func (c *clock) advance(d time.Duration) {
 type fixture struct {
 	tb    TB
 	store chat.Store
-	clock *clock
+	clock *Clock
 }
 
-// newFixture opens a store. Its clock stands at an afternoon, so that windows of
-// a day and more begin and end within days.
 func newFixture(tb TB, s Subject) *fixture {
 	tb.Helper()
-	c := &clock{now: time.Date(2026, 5, 30, 17, 42, 11, 234e6, time.UTC)}
+	c := NewClock()
 	return &fixture{tb: tb, store: s.Open(tb, c.Now), clock: c}
 }
 

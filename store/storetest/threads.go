@@ -133,7 +133,7 @@ func testThreadFollowsLog(t *testing.T, f *fixture) {
 		{draft("bob", "bye")},
 	}
 	for _, step := range steps {
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 		f.append(thread, step...)
 		var want chat.Thread
 		for _, e := range f.log(thread) {

@@ -1,4 +1,4 @@
-package storetest
+package model
 
 import (
 	"flag"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/parleyhq/parley/store/storetest"
 )
 
 // leaveCuttingToUs keeps rapid from cutting down what failed. It would do so from
@@ -40,13 +42,13 @@ type rehearsal struct {
 type curtain struct{}
 
 // rehearse plays a history to its end or its failure.
-func rehearse(rt *rapid.T, s Subject, history []wish) *rehearsal {
+func rehearse(rt *rapid.T, s storetest.Subject, history []wish) *rehearsal {
 	r := &rehearsal{T: rt}
 	r.play(s, history)
 	return r
 }
 
-func (r *rehearsal) play(s Subject, history []wish) {
+func (r *rehearsal) play(s storetest.Subject, history []wish) {
 	defer func() {
 		if end := recover(); end != nil {
 			if _, failed := end.(curtain); !failed {
@@ -80,7 +82,7 @@ func onItsOwn(f func()) (end any) {
 
 // cutDown leaves wishes out of a history that fails as long as it still does, and
 // plays what is left aloud.
-func cutDown(rt *rapid.T, s Subject, history []wish) *rehearsal {
+func cutDown(rt *rapid.T, s storetest.Subject, history []wish) *rehearsal {
 	deadline := time.Now().Add(cutTime)
 	for size := len(history) / 2; size > 0 && time.Now().Before(deadline); {
 		before := len(history)
@@ -118,7 +120,7 @@ func (r *rehearsal) Fatalf(format string, args ...any) {
 	panic(curtain{})
 }
 
-// Fatal is Fatalf for what [Subject] may call.
+// Fatal is Fatalf for what [storetest.Subject] may call.
 func (r *rehearsal) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
 
 // Helper does nothing: lines of a history come from one place.

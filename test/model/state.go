@@ -1,4 +1,4 @@
-package storetest
+package model
 
 import (
 	"fmt"
@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/storetest"
 )
 
 // spec is the contract as a model: everything that ever happened, in lists, and
 // the plainest way to say what follows from it.
 type spec struct {
-	clock    *clock
+	clock    *storetest.Clock
 	threads  []*specThread
 	messages []*specMessage // of all threads, as they were sent
 	byID     map[chat.MessageID]*specMessage
@@ -23,7 +24,7 @@ type spec struct {
 	reports  []chat.Report // without their ids
 }
 
-func newSpec(c *clock) *spec {
+func newSpec(c *storetest.Clock) *spec {
 	return &spec{
 		clock: c, byID: make(map[chat.MessageID]*specMessage), keys: make(map[specKey]specUse), numbers: make(map[specNumber]*specMessage),
 		blocks: make(map[specBlock]time.Time), denied: make(map[string]bool), devices: make(map[chat.UserID]map[chat.DeviceID]*specDevice),

@@ -1,4 +1,4 @@
-package storetest
+package model
 
 import (
 	"maps"
@@ -161,7 +161,7 @@ func (p *player) wait(w wish) {
 	to = to.Add([]time.Duration{0, time.Millisecond, -time.Millisecond}[w.b%3])
 	if to.After(now) {
 		p.say("%s passes", to.Sub(now))
-		p.clock.advance(to.Sub(now))
+		p.clock.Advance(to.Sub(now))
 	}
 }
 

@@ -1,18 +1,55 @@
-package storetest
+// Package model holds the product's use cases to a model of the contract: it plays
+// random histories on both and compares all that anybody is told.
+package model
 
 import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/storetest"
 )
+
+// Effort says how many random histories are played and how many steps each takes.
+// Zero is what the flags -rapid.checks and -rapid.steps say.
+type Effort struct {
+	Histories, Steps int
+
+	// LookEvery spaces the looks of RunContract at what a step has touched, for a store
+	// that is slow to read: one step in so many has one, by chance. Zero is every step.
+	LookEvery int
+}
+
+// apply sets rapid's flags until the test ends; it has no other way to be told.
+func (e Effort) apply(t *testing.T) {
+	t.Helper()
+	for name, n := range map[string]int{"rapid.checks": e.Histories, "rapid.steps": e.Steps} {
+		if n == 0 {
+			continue
+		}
+		before := flag.Lookup(name).Value.String()
+		if err := flag.Set(name, strconv.Itoa(n)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = flag.Set(name, before) })
+	}
+}
+
+// window is the idempotency window of the stores.
+var window = chat.DefaultLimits.IdempotencyWindow
+
+// hashes of attachments that are denied and allowed.
+var hashes = []string{fmt.Sprintf("%064x", 1), fmt.Sprintf("%064x", 2)}
 
 // RunContract plays random histories of six people on two services that share the
 // subject's store, and on a model of the contract that shares no rule with package
@@ -23,7 +60,7 @@ import (
 // Zero effort is 20 histories of 2,000 wishes. A failed history is cut down to the
 // wishes that matter and printed, with how to play it again (-rapid.seed). It must
 // not run in parallel with other tests that use rapid.
-func RunContract(t *testing.T, s Subject, effort Effort) {
+func RunContract(t *testing.T, s storetest.Subject, effort Effort) {
 	t.Helper()
 	effort.Histories, effort.Steps = cmp.Or(effort.Histories, 20), cmp.Or(effort.Steps, 2000)
 	effort.apply(t)
@@ -145,12 +182,13 @@ type player struct {
 	expected []string // notices, as describeNotice writes them
 }
 
-func newPlayer(r *rehearsal, s Subject) *player {
-	f := newFixture(r, s)
-	p := &player{spec: newSpec(f.clock), r: r, bus: &listener{}, start: f.clock.Now()}
+func newPlayer(r *rehearsal, s storetest.Subject) *player {
+	clock := storetest.NewClock()
+	store := s.Open(r, clock.Now)
+	p := &player{spec: newSpec(clock), r: r, bus: &listener{}, start: clock.Now()}
 	for i := range p.nodes {
 		p.nodes[i] = chat.New(chat.Config{
-			Store: f.store, Bus: p.bus, Limits: playedLimits, Now: f.clock.Now,
+			Store: store, Bus: p.bus, Limits: playedLimits, Now: clock.Now,
 			Online: func(_ context.Context, u chat.UserID) (bool, error) { return slices.Contains(online, u), nil },
 		})
 		r.Cleanup(func() { p.nodes[i].Close(context.Background()) })
