@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(mongod.Main(m)) }
 
 // TestPebble holds the use cases on the embedded store to the model.
 func TestPebble(t *testing.T) {
-	RunContract(t, storetest.Subject{Open: openPebble}, Effort{Histories: 20, Steps: 2000})
+	Run(t, storetest.Subject{Open: openPebble}, Effort{Histories: 20, Operations: 2000})
 }
 
 func openPebble(tb storetest.TB, now func() time.Time) chat.Store {
@@ -41,11 +41,11 @@ func openPebble(tb storetest.TB, now func() time.Time) chat.Store {
 // server, which takes a third of a millisecond for whatever it is asked, fewer
 // steps are followed by a look.
 func TestMongoDB(t *testing.T) {
-	effort := Effort{Histories: 20, Steps: 2000}
+	effort := Effort{Histories: 20, Operations: 2000}
 	if !mongod.Shared(t).IsExternal() {
 		effort.LookEvery = 8
 	}
-	RunContract(t, storetest.Subject{Open: openMongoDB}, effort)
+	Run(t, storetest.Subject{Open: openMongoDB}, effort)
 }
 
 // openMongoDB opens a store in a database of its own, which the end of the test

@@ -10,7 +10,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// listener is a bus that remembers what it was told, and tells the services.
+// listener is a bus that keeps the notices it was given, and delivers them at once.
 type listener struct {
 	mu       sync.Mutex
 	notices  []chat.Notice
@@ -27,7 +27,7 @@ func (l *listener) Publish(n chat.Notice) {
 	}
 }
 
-// Subscribe implements [chat.Bus]. Who has subscribed stays.
+// Subscribe implements [chat.Bus]. A subscription does not end.
 func (l *listener) Subscribe(h chat.BusHandler) (stop func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,7 +41,7 @@ func (l *listener) Ping(context.Context) error { return nil }
 // Close implements [chat.Bus].
 func (l *listener) Close() error { return nil }
 
-func (l *listener) take() []chat.Notice {
+func (l *listener) drain() []chat.Notice {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	taken := l.notices
@@ -49,46 +49,46 @@ func (l *listener) take() []chat.Notice {
 	return taken
 }
 
-// append adds an event to the model's log and expects the bus to be told.
-func (p *player) append(t *specThread, by chat.Caller, e specEvent) *specEvent {
-	e.seq, e.at, e.by, e.device = chat.Seq(len(t.log)+1), p.now(), by.User, by.Device
+// append adds an event to the model's log.
+func (r *runner) append(t *thread, by chat.Caller, e event) *event {
+	e.seq, e.at, e.by, e.device = chat.Seq(len(t.log)+1), r.now(), by.User, by.Device
 	t.log = append(t.log, &e)
 	return &e
 }
 
-// expectEvent expects the bus to be told of an event, new or again.
-func (p *player) expectEvent(t *specThread, e *specEvent) {
+// expectEvent expects a notice of an event, be it new or told once more.
+func (r *runner) expectEvent(t *thread, e *event) {
 	users := t.users()
 	if e.what == chat.ParticipantRemoved {
 		users = append(users, e.user)
 	}
-	p.expected = append(p.expected, fmt.Sprintf("%s #%d %s%s to %v", t, e.seq, e.kind, e.what, sortedUsers(users)))
+	r.expected = append(r.expected, fmt.Sprintf("%s #%d %s%s to %v", t, e.seq, e.kind, e.what, sortedUsers(users)))
 }
 
-func (p *player) expectFailure(m *specMessage, why chat.FailureReason, users ...chat.UserID) {
-	p.expected = append(p.expected, describeFailure(m, why, users, m.by()))
+func (r *runner) expectFailure(m *message, why chat.FailureReason, users ...chat.UserID) {
+	r.expected = append(r.expected, describeFailure(m, why, users, m.by()))
 }
 
-func describeFailure(m *specMessage, why chat.FailureReason, users []chat.UserID, to ...chat.UserID) string {
+func describeFailure(m *message, why chat.FailureReason, users []chat.UserID, to ...chat.UserID) string {
 	return fmt.Sprintf("%s failed: %s for %v, to %v", m, why, sortedUsers(users), to)
 }
 
-func (p *player) expectRead(t *specThread, by chat.Caller, seq chat.Seq, upTo *specMessage) {
+func (r *runner) expectRead(t *thread, by chat.Caller, seq chat.Seq, upTo *message) {
 	told := slices.DeleteFunc(t.users(), func(u chat.UserID) bool { return !t.sees(u, upTo) })
-	p.expected = append(p.expected, describeRead(t.name, by.User, by.Device, seq, upTo.name, p.now(), told))
+	r.expected = append(r.expected, describeRead(t.name, by.User, by.Device, seq, upTo.name, r.now(), told))
 }
 
 func describeRead(thread string, by chat.UserID, device chat.DeviceID, seq chat.Seq, upTo string, at time.Time, to []chat.UserID) string {
 	return fmt.Sprintf("%s read by %s on %s up to %d, %s, at %s, to %v", thread, by, device, seq, upTo, at.Format(time.StampMilli), sortedUsers(to))
 }
 
-// expectDelivered expects senders, each with a message, to be told.
-func (p *player) expectDelivered(t *specThread, by chat.Caller, seq chat.Seq, senders map[chat.UserID]*specMessage) {
+// expectDelivered expects a receipt for senders, each with its newest message.
+func (r *runner) expectDelivered(t *thread, by chat.Caller, seq chat.Seq, senders map[chat.UserID]*message) {
 	var told []string
 	for u, m := range senders {
 		told = append(told, fmt.Sprintf("%s of %s", u, m.name))
 	}
-	p.expected = append(p.expected, describeDelivered(t.name, by.User, by.Device, seq, p.now(), told))
+	r.expected = append(r.expected, describeDelivered(t.name, by.User, by.Device, seq, r.now(), told))
 }
 
 func describeDelivered(thread string, by chat.UserID, device chat.DeviceID, seq chat.Seq, at time.Time, senders []string) string {
@@ -96,33 +96,33 @@ func describeDelivered(thread string, by chat.UserID, device chat.DeviceID, seq 
 	return fmt.Sprintf("%s delivered to %s on %s up to %d at %s, to %q", thread, by, device, seq, at.Format(time.StampMilli), senders)
 }
 
-func (p *player) expectLow(user chat.UserID, device chat.DeviceID, left int) {
-	p.expected = append(p.expected, describeLow([]chat.UserID{user}, device, left))
+func (r *runner) expectLow(user chat.UserID, device chat.DeviceID, left int) {
+	r.expected = append(r.expected, describeLow([]chat.UserID{user}, device, left))
 }
 
 func describeLow(to []chat.UserID, device chat.DeviceID, left int) string {
 	return fmt.Sprintf("prekeys low on %s: %d, to %v", device, left, to)
 }
 
-// settle compares what the bus was told since the last time with what it should
-// have been, in order.
-func (p *player) settle() {
+// compareNotices compares the notices since the last comparison with the expected
+// ones, in order.
+func (r *runner) compareNotices() {
 	var told []string
-	for _, n := range p.bus.take() {
-		told = append(told, p.describeNotice(n))
+	for _, n := range r.bus.drain() {
+		told = append(told, r.describeNotice(n))
 	}
-	if !slices.Equal(told, p.expected) {
-		p.r.Fatalf("the bus was told %q, want %q", told, p.expected)
+	if !slices.Equal(told, r.expected) {
+		r.trial.Fatalf("the bus was told %q, want %q", told, r.expected)
 	}
-	p.expected = p.expected[:0]
+	r.expected = r.expected[:0]
 }
 
-func (p *player) describeNotice(n chat.Notice) string {
+func (r *runner) describeNotice(n chat.Notice) string {
 	switch {
 	case n.Event != nil:
-		return p.describeEvent(n)
+		return r.describeEvent(n)
 	case n.Failure != nil:
-		m, known := p.byID[n.Failure.Message]
+		m, known := r.byID[n.Failure.Message]
 		if !known || m.thread.id != n.Failure.Thread {
 			return "a failure of an unknown message"
 		}
@@ -130,32 +130,32 @@ func (p *player) describeNotice(n chat.Notice) string {
 	case n.PrekeysLow != nil:
 		return describeLow(n.Audience, n.PrekeysLow.Device, n.PrekeysLow.Left)
 	case n.Receipt != nil && n.Receipt.Kind == chat.Read:
-		r := n.Receipt
-		return describeRead(p.threadName(r.Thread), r.User, r.Device, r.Seq, p.name(r.Message), r.At, n.Audience)
+		read := n.Receipt
+		return describeRead(r.threadName(read.Thread), read.User, read.Device, read.Seq, r.name(read.Message), read.At, n.Audience)
 	case n.Receipt != nil:
-		r := n.Receipt
+		delivered := n.Receipt
 		var senders []string
-		for i, s := range r.Senders {
-			senders = append(senders, fmt.Sprintf("%s of %s", s.User, p.name(s.Message)))
-			specSame(p, "the bus", "audience of the receipt", n.Audience[i], s.User)
+		for i, s := range delivered.Senders {
+			senders = append(senders, fmt.Sprintf("%s of %s", s.User, r.name(s.Message)))
+			equal(r, "the bus", "audience of the receipt", n.Audience[i], s.User)
 		}
-		return describeDelivered(p.threadName(r.Thread), r.User, r.Device, r.Seq, r.At, senders)
+		return describeDelivered(r.threadName(delivered.Thread), delivered.User, delivered.Device, delivered.Seq, delivered.At, senders)
 	}
 	return "an empty notice"
 }
 
-// describeEvent compares a told event with the model's and learns its id.
-func (p *player) describeEvent(n chat.Notice) string {
+// describeEvent compares the event of a notice with the model's and stores its id.
+func (r *runner) describeEvent(n chat.Notice) string {
 	e := n.Event
-	t := p.threadOf(e.Thread)
+	t := r.threadOf(e.Thread)
 	if t == nil || e.Seq == 0 || int(e.Seq) > len(t.log) {
 		return "an event out of nowhere: " + string(e.Kind)
 	}
 	want := t.log[e.Seq-1]
 	if want.id.IsZero() {
-		p.learn(t, want, e.ID)
+		r.storeID(t, want, e.ID)
 	}
-	p.sameEvent("the event told", *e, t, want)
+	r.compareEvent("the event told", *e, t, want)
 	what := chat.ChangeEvent("")
 	if e.Change != nil {
 		what = e.Change.Event
@@ -163,20 +163,21 @@ func (p *player) describeEvent(n chat.Notice) string {
 	return fmt.Sprintf("%s #%d %s%s to %v", t, e.Seq, e.Kind, what, sortedUsers(n.Audience))
 }
 
-// learn takes an event's id: it is above that of the event before, and of its time.
-func (p *player) learn(t *specThread, e *specEvent, id chat.EventID) {
+// storeID keeps the id of an event. An id is above that of the event before, and its
+// time is the event's.
+func (r *runner) storeID(t *thread, e *event, id chat.EventID) {
 	if e.seq > 1 && id.Compare(t.log[e.seq-2].id) <= 0 {
-		p.r.Fatalf("the id of event %d of %s is not above the one before", e.seq, t)
+		r.trial.Fatalf("the id of event %d of %s is not above the one before", e.seq, t)
 	}
-	specSame(p, "the bus", "event time", int64(id.Time()), e.at.UnixMilli())
+	equal(r, "the bus", "event time", int64(id.Time()), e.at.UnixMilli())
 	e.id = id
 	if e.kind == chat.KindMessage {
-		p.byID[id] = e.about
+		r.byID[id] = e.about
 	}
 }
 
-func (p *player) threadOf(id chat.ThreadID) *specThread {
-	for _, t := range p.threads {
+func (r *runner) threadOf(id chat.ThreadID) *thread {
+	for _, t := range r.threads {
 		if t.id == id {
 			return t
 		}
@@ -184,8 +185,8 @@ func (p *player) threadOf(id chat.ThreadID) *specThread {
 	return nil
 }
 
-func (p *player) threadName(id chat.ThreadID) string {
-	if t := p.threadOf(id); t != nil {
+func (r *runner) threadName(id chat.ThreadID) string {
+	if t := r.threadOf(id); t != nil {
 		return t.name
 	}
 	return "an unknown thread"
@@ -195,4 +196,16 @@ func sortedUsers(users []chat.UserID) []chat.UserID {
 	users = slices.Clone(users)
 	slices.Sort(users)
 	return users
+}
+
+// appendAbout appends an event about a message and expects its notice.
+func (r *runner) appendAbout(c chat.Caller, m *message, e event) {
+	e.about, e.hidden = m, m.hiddenFrom
+	r.expectEvent(m.thread, r.append(m.thread, c, e))
+}
+
+// appendChange appends a change of a thread.
+func (r *runner) appendChange(t *thread, c chat.Caller, e event) *event {
+	e.kind = chat.KindThread
+	return r.append(t, c, e)
 }

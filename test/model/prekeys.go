@@ -8,51 +8,51 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// upload stores some one-time keys, with ids that come again.
-func (p *player) upload(w wish) {
-	c := p.caller(w)
-	u := chat.PrekeyUpload{Identity: fmt.Appendf(nil, "identity %d", p.played)}
+// upload uploads prekeys of a device. Ids of one-time keys repeat.
+func (r *runner) upload(op operation) {
+	c := r.caller(op)
+	u := chat.PrekeyUpload{Identity: fmt.Appendf(nil, "identity %d", r.played)}
 	u.Signed = chat.SignedPrekey{Prekey: chat.Prekey{ID: 1, Public: []byte("signed")}, Signature: []byte("signature")}
-	if w.b%3 == 0 {
+	if op.b%3 == 0 {
 		u.LastResort = &u.Signed
 	}
-	for i := range w.a % 15 {
-		id := uint32(w.message%20 + i)
-		u.OneTime = append(u.OneTime, chat.Prekey{ID: id, Public: fmt.Appendf(nil, "key %d of %d", id, p.played)})
+	for i := range op.a % 15 {
+		id := uint32(op.message%20 + i)
+		u.OneTime = append(u.OneTime, chat.Prekey{ID: id, Public: fmt.Appendf(nil, "key %d of %d", id, r.played)})
 	}
 	code := chat.Code("")
-	if w.a%40 == 39 {
+	if op.a%40 == 39 {
 		u.OneTime = append(u.OneTime, u.OneTime[0])
 		code = chat.CodeInvalidRequest
 	}
-	p.say("%s on %s uploads %d prekeys from %d on, a last resort: %v: %q", c.User, c.Device, len(u.OneTime), w.message%20, u.LastResort != nil, code)
-	got, err := p.node(w).UploadPrekeys(p.ctx(), c, u)
-	if !p.answered(err, code) {
+	r.tracef("%s on %s uploads %d prekeys from %d on, a last resort: %v: %q", c.User, c.Device, len(u.OneTime), op.message%20, u.LastResort != nil, code)
+	got, err := r.node(op).UploadPrekeys(r.ctx(), c, u)
+	if !r.checkError(err, code) {
 		return
 	}
-	devices := p.devices[c.User]
+	devices := r.devices[c.User]
 	if devices == nil {
-		devices = make(map[chat.DeviceID]*specDevice)
-		p.devices[c.User] = devices
+		devices = make(map[chat.DeviceID]*device)
+		r.devices[c.User] = devices
 	}
 	d := devices[c.Device]
 	if d == nil {
-		d = &specDevice{oneTime: make(map[uint32]string), taken: make(map[uint32]bool)}
+		d = &device{oneTime: make(map[uint32]string), taken: make(map[uint32]bool)}
 		devices[c.Device] = d
 	}
-	d.upload, d.upload.At = u, p.now()
+	d.upload, d.upload.At = u, r.now()
 	for _, k := range u.OneTime {
 		if !d.taken[k.ID] {
 			d.oneTime[k.ID] = string(k.Public)
 		}
 	}
-	p.sameDevice("the device after its upload", got, c.Device, d)
-	p.samePrekeys(c.User)
+	r.compareDevice("the device after its upload", got, c.Device, d)
+	r.comparePrekeys(c.User)
 }
 
-func (p *player) fetch(w wish) {
-	c, user := p.caller(w), actors[w.other]
-	devices := p.devices[user]
+func (r *runner) fetch(op operation) {
+	c, user := r.caller(op), people[op.other]
+	devices := r.devices[user]
 	var given []string
 	var unavailable []chat.DeviceID
 	for _, name := range slices.Sorted(maps.Keys(devices)) {
@@ -69,18 +69,18 @@ func (p *player) fetch(w wish) {
 			unavailable = append(unavailable, name)
 		}
 		if len(d.oneTime) < 10 {
-			p.expectLow(user, name, len(d.oneTime))
+			r.expectLow(user, name, len(d.oneTime))
 		}
 	}
-	code := firstOf(when(len(devices) == 0, chat.CodeNoPrekeys), when(len(given) == 0, chat.CodePrekeysExhausted))
-	p.say("%s fetches the prekeys of %s: %q", c.User, user, code)
-	got, err := p.node(w).FetchPrekeys(p.ctx(), c, user)
-	if p.answered(err, code) {
-		specSame(p, "the answer", "keys given", fmt.Sprint(givenKeys(got)), fmt.Sprint(given))
-		specSame(p, "the answer", "unavailable", fmt.Sprint(got.Unavailable), fmt.Sprint(unavailable))
+	code := firstRefusal(refuseIf(len(devices) == 0, chat.CodeNoPrekeys), refuseIf(len(given) == 0, chat.CodePrekeysExhausted))
+	r.tracef("%s fetches the prekeys of %s: %q", c.User, user, code)
+	got, err := r.node(op).FetchPrekeys(r.ctx(), c, user)
+	if r.checkError(err, code) {
+		equal(r, "the answer", "keys given", fmt.Sprint(givenKeys(got)), fmt.Sprint(given))
+		equal(r, "the answer", "unavailable", fmt.Sprint(got.Unavailable), fmt.Sprint(unavailable))
 	}
-	p.settle()
-	p.samePrekeys(user)
+	r.compareNotices()
+	r.comparePrekeys(user)
 }
 
 func givenKeys(b chat.PrekeyBundle) (given []string) {
@@ -97,20 +97,20 @@ func givenKeys(b chat.PrekeyBundle) (given []string) {
 	return given
 }
 
-func (p *player) sameDevice(what string, got chat.PrekeyDevice, name chat.DeviceID, d *specDevice) {
-	specSame(p, what, "name", got.Device, name)
-	specSame(p, what, "identity", string(got.Identity), string(d.upload.Identity))
-	specSame(p, what, "one-time keys", got.OneTime, len(d.oneTime))
-	specSame(p, what, "last resort", got.LastResort != nil, d.upload.LastResort != nil)
-	specSame(p, what, "updated at", got.UpdatedAt.UnixMilli(), d.upload.At.UnixMilli())
+func (r *runner) compareDevice(what string, got chat.PrekeyDevice, name chat.DeviceID, d *device) {
+	equal(r, what, "name", got.Device, name)
+	equal(r, what, "identity", string(got.Identity), string(d.upload.Identity))
+	equal(r, what, "one-time keys", got.OneTime, len(d.oneTime))
+	equal(r, what, "last resort", got.LastResort != nil, d.upload.LastResort != nil)
+	equal(r, what, "updated at", got.UpdatedAt.UnixMilli(), d.upload.At.UnixMilli())
 }
 
-func (p *player) samePrekeys(u chat.UserID) {
-	got, err := p.nodes[0].OwnPrekeys(p.ctx(), reader(u))
-	p.answered(err, "")
-	names := slices.Sorted(maps.Keys(p.devices[u]))
-	specSame(p, "the answer", "devices with prekeys", len(got), len(names))
+func (r *runner) comparePrekeys(u chat.UserID) {
+	got, err := r.nodes[0].OwnPrekeys(r.ctx(), reader(u))
+	r.checkError(err, "")
+	names := slices.Sorted(maps.Keys(r.devices[u]))
+	equal(r, "the answer", "devices with prekeys", len(got), len(names))
 	for i, name := range names {
-		p.sameDevice("a device with prekeys", got[i], name, p.devices[u][name])
+		r.compareDevice("a device with prekeys", got[i], name, r.devices[u][name])
 	}
 }

@@ -3,49 +3,48 @@ package model
 import (
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-func (p *player) read(w wish) {
-	t := p.someThread(w)
-	m, id := p.target(w)
-	c := p.caller(w)
-	again := slices.DeleteFunc(slices.Clone(p.messages), func(m *specMessage) bool {
+func (r *runner) read(op operation) {
+	t := r.someThread(op)
+	m, id := r.someMessage(op)
+	c := r.caller(op)
+	again := slices.DeleteFunc(slices.Clone(r.messages), func(m *message) bool {
 		return m.redelivered == 0 || !m.thread.sees(c.User, m) || m.by() == c.User
 	})
-	if w.b%2 == 0 && len(again) > 0 { // what was redelivered counts from there
-		m = p.recent(again, w)
+	if op.b%2 == 0 && len(again) > 0 { // mostly a redelivered message, if there is one: it counts from its redelivery
+		m = r.recent(again, op)
 		t, id = m.thread, m.sent.id
 	}
-	code := inThread(t, m, c.User)
-	p.say("%s reads %s up to %s: %q", c.User, threadName(t), nameOf(m), code)
-	if !p.answered(p.node(w).MarkRead(p.ctx(), c, idOf(t), id), code) {
+	code := refuseMessageIn(t, m, c.User)
+	r.tracef("%s reads %s up to %s: %q", c.User, threadName(t), nameOf(m), code)
+	if !r.checkError(r.node(op).MarkRead(r.ctx(), c, idOf(t), id), code) {
 		return
 	}
 	last := t.last(c.User, chat.Read)
 	upTo := t.readable(c.User, m, last.seq)
 	told := chat.Seq(0)
-	if m.by() != c.User && upTo < m.redelivered { // what lies between is unread: m is read on its own
+	if m.by() != c.User && upTo < m.redelivered { // what lies between is unread: m is read alone
 		if m.readAlone.IsZero() {
-			m.readAlone, told = p.now(), m.redelivered
+			m.readAlone, told = r.now(), m.redelivered
 		}
 	}
 	if upTo > last.seq {
-		t.marks[c.User] = append(t.marks[c.User], specMark{chat.Read, upTo, newer(last.message, m), p.now()})
+		t.marks[c.User] = append(t.marks[c.User], mark{chat.Read, upTo, newer(last.message, m), r.now()})
 		told = upTo
 	}
 	if told > 0 {
-		p.expectRead(t, c, told, m)
+		r.expectRead(t, c, told, m)
 	}
-	p.settle()
-	p.lookAt(m)
+	r.compareNotices()
+	r.lookAt(m)
 }
 
-// readable is how far reading a message moves a user's read mark: to where the user
-// received it, but past no newer message of others that the user has not read.
-func (t *specThread) readable(u chat.UserID, m *specMessage, read chat.Seq) chat.Seq {
+// readable is the seq to which reading a message moves a user's read mark: where the
+// user received the message, but below any newer message of others that is unread.
+func (t *thread) readable(u chat.UserID, m *message, read chat.Seq) chat.Seq {
 	if m.by() == u || m.redelivered == 0 || read >= m.redelivered {
 		return max(m.seq(), read)
 	}
@@ -58,11 +57,11 @@ func (t *specThread) readable(u chat.UserID, m *specMessage, read chat.Seq) chat
 	return upTo
 }
 
-// acknowledge has a device acknowledge some more of a thread, now and then with a
-// gap before it: that is what the device said it held when it connected.
-func (p *player) acknowledge(w wish) {
-	t, c := p.someThread(w), p.caller(w)
-	if standing(t, c.User) != "" {
+// acknowledge has a device acknowledge some events of a thread. Now and then it
+// leaves a gap before them: what the device said it had when it connected.
+func (r *runner) acknowledge(op operation) {
+	t, c := r.someThread(op), r.caller(op)
+	if refuseOutsider(t, c.User) != "" {
 		return
 	}
 	me, head := t.member(c.User), chat.Seq(len(t.log))
@@ -71,35 +70,35 @@ func (p *player) acknowledge(w wish) {
 	if from > head {
 		return
 	}
-	if w.b%4 == 0 {
-		from += chat.Seq(w.a) % (head - from + 1)
+	if op.b%4 == 0 {
+		from += chat.Seq(op.a) % (head - from + 1)
 	}
-	a := chat.Ack{Thread: t.id, From: from, Seq: from + chat.Seq(w.message)%(head-from+1)}
-	if w.message < 64 { // all there is, mostly
+	a := chat.Ack{Thread: t.id, From: from, Seq: from + chat.Seq(op.message)%(head-from+1)}
+	if op.message < 64 { // mostly all there is
 		a.Seq = head
 	}
-	newest, senders := t.covered(c.User, &a)
+	newest, senders := t.complete(c.User, &a)
 	received, _ := t.received(c.User)
-	p.say("%s on %s acknowledges %d to %d of %s", c.User, c.Device, a.From, a.Seq, t)
-	p.answered(p.node(w).Acknowledge(p.ctx(), c.User, c.Device, a), "")
-	t.marks[c.User] = append(t.marks[c.User], specMark{chat.Delivered, a.Seq, newer(delivered.message, newest), p.now()})
+	r.tracef("%s on %s acknowledges %d to %d of %s", c.User, c.Device, a.From, a.Seq, t)
+	r.checkError(r.node(op).Acknowledge(r.ctx(), c.User, c.Device, a), "")
+	t.marks[c.User] = append(t.marks[c.User], mark{chat.Delivered, a.Seq, newer(delivered.message, newest), r.now()})
 	told := t.toTell(c.User, a, received, senders)
 	if a.Seq > received && len(told) > 0 {
-		p.expectDelivered(t, c, a.Seq, told)
+		r.expectDelivered(t, c, a.Seq, told)
 	}
-	p.settle()
-	p.sameThread(c.User, t)
+	r.compareNotices()
+	r.compareThread(c.User, t)
 	if newest != nil {
-		p.lookAt(newest)
+		r.lookAt(newest)
 	}
 }
 
-// covered fills in an ack as a session does, and gives the newest message it
-// covers and the newest of each sender.
-func (t *specThread) covered(u chat.UserID, a *chat.Ack) (newest *specMessage, senders map[chat.UserID]*specMessage) {
-	senders = make(map[chat.UserID]*specMessage)
+// complete fills in an ack as a session does. It returns the newest message that the
+// ack covers, and the newest of each sender.
+func (t *thread) complete(u chat.UserID, a *chat.Ack) (newest *message, senders map[chat.UserID]*message) {
+	senders = make(map[chat.UserID]*message)
 	seqs := make(map[chat.UserID]chat.Seq)
-	for _, e := range t.told(u) {
+	for _, e := range t.eventsFor(u) {
 		if e.seq < a.From || e.seq > a.Seq || e.kind != chat.KindMessage && e.kind != chat.KindRedelivery {
 			continue
 		}
@@ -115,10 +114,10 @@ func (t *specThread) covered(u chat.UserID, a *chat.Ack) (newest *specMessage, s
 	return newest, senders
 }
 
-// toTell is which senders an ack is news for, each with its newest message: those
-// it names above what was received, and those of the gap before it.
-func (t *specThread) toTell(u chat.UserID, a chat.Ack, received chat.Seq, senders map[chat.UserID]*specMessage) map[chat.UserID]*specMessage {
-	told := make(map[chat.UserID]*specMessage)
+// toTell is which senders hear of an ack, each with its newest message: those whose
+// messages the ack covers above what was received before, and those of the gap.
+func (t *thread) toTell(u chat.UserID, a chat.Ack, received chat.Seq, senders map[chat.UserID]*message) map[chat.UserID]*message {
+	told := make(map[chat.UserID]*message)
 	for _, s := range a.Senders {
 		if s.Seq > received && s.User != u && t.member(s.User) != nil {
 			told[s.User] = senders[s.User]
@@ -131,81 +130,4 @@ func (t *specThread) toTell(u chat.UserID, a chat.Ack, received chat.Seq, sender
 		}
 	}
 	return told
-}
-
-// wait lets time pass, often to just where something changes.
-func (p *player) wait(w wish) {
-	now, to := p.now(), p.now()
-	switch w.a % 10 {
-	case 0:
-		to = now.Add(time.Millisecond)
-	case 1:
-		to = now.Add(time.Second)
-	case 2:
-		to = now.Add(14 * time.Minute)
-	case 3, 4:
-		for _, m := range slices.Backward(p.messages) {
-			if m.goneAt(now) == "" && m.expires.After(now) && (!to.After(now) || m.expires.Before(to)) {
-				to = m.expires
-			}
-		}
-	case 5, 6:
-		to = p.endOf(w, playedLimits.EditWindow)
-	case 7:
-		if w.b%3 == 0 {
-			to = p.endOf(w, window)
-		}
-	default:
-		to = now.Add(10 * time.Second)
-	}
-	to = to.Add([]time.Duration{0, time.Millisecond, -time.Millisecond}[w.b%3])
-	if to.After(now) {
-		p.say("%s passes", to.Sub(now))
-		p.clock.Advance(to.Sub(now))
-	}
-}
-
-// endOf is where a time since the sending of some message is over.
-func (p *player) endOf(w wish, after time.Duration) time.Time {
-	if len(p.messages) == 0 {
-		return p.now()
-	}
-	return p.recent(p.messages, w).sent.at.Add(after)
-}
-
-// expire sweeps. In which order the messages of a thread go is nobody's business.
-func (p *player) expire(w wish) {
-	due := make(map[*specMessage]bool)
-	for _, m := range p.messages {
-		if m.gone == "" && m.goneAt(p.now()) != "" {
-			due[m] = true
-		}
-	}
-	p.say("what has expired is swept: %d messages", len(due))
-	p.answered(p.node(w).ExpireDue(p.ctx()), "")
-	var told, want []string // failures
-	for _, n := range p.bus.take() {
-		if n.Event == nil {
-			told = append(told, p.describeNotice(n))
-			continue
-		}
-		m := p.byID[n.Event.Target.ID]
-		if m == nil || !due[m] {
-			p.r.Fatalf("%s was swept", nameOf(m))
-		}
-		delete(due, m)
-		p.erased(m, chat.DeletedByExpiry)
-		p.changed(chat.Caller{}, m, specEvent{kind: chat.KindDelete, reason: chat.DeletedByExpiry})
-		specSame(p, "the bus", "the deletion", p.describeNotice(n), p.expected[0])
-		p.expected = p.expected[:0]
-		if users := p.unreached(m); len(users) > 0 {
-			want = append(want, describeFailure(m, chat.FailedExpired, users, m.by()))
-		}
-	}
-	slices.Sort(told)
-	slices.Sort(want)
-	if !slices.Equal(told, want) {
-		p.r.Fatalf("the senders were told %q, want %q", told, want)
-	}
-	specSame(p, "the sweep", "messages left", len(due), 0)
 }

@@ -1,0 +1,101 @@
+package model
+
+import (
+	"slices"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+func (t *thread) pinOf(m *message) int {
+	return slices.IndexFunc(t.pins, func(pin pin) bool { return pin.message == m })
+}
+
+// visiblePins are the pins that a user sees at a moment. An expired message is not
+// pinned any more.
+func (t *thread) visiblePins(u chat.UserID, now time.Time) (seen []pin) {
+	for _, pin := range t.pins {
+		if t.sees(u, pin.message) && pin.message.tombstoneAt(now) == "" {
+			seen = append(seen, pin)
+		}
+	}
+	return seen
+}
+
+// somePin chooses a thread and a message for a pin, rarely one of another thread.
+func (r *runner) somePin(op operation) (*thread, *message, chat.MessageID) {
+	m, id := r.someMessage(op)
+	t := r.someThread(op)
+	if op.b%20 == 19 {
+		t = r.someThread(operation{by: op.by, thread: op.a % 64})
+	}
+	return t, m, id
+}
+
+func (r *runner) pin(op operation) {
+	t, m, id := r.somePin(op)
+	c := r.caller(op)
+	code := refuseMessageIn(t, m, c.User)
+	was := -1
+	if code == "" {
+		was = t.pinOf(m)
+		full := len(t.visiblePins(c.User, r.now())) >= limits.Pins || len(t.pins) >= 16*limits.Pins
+		code = firstRefusal(
+			refuseIf(m.tombstoneAt(r.now()) != "", chat.CodeMessageDeleted),
+			refuseIf(was < 0 && full, chat.CodeTooManyPins))
+	}
+	r.tracef("%s pins %s in %s: %q", c.User, nameOf(m), threadName(t), code)
+	got, added, err := r.node(op).Pin(r.ctx(), c, idOf(t), id)
+	if !r.checkError(err, code) {
+		return
+	}
+	equal(r, "the answer", "pinned anew", added, was < 0)
+	if was < 0 {
+		t.pins = append(t.pins, pin{m, c.User, r.now()})
+		r.appendAbout(c, m, event{kind: chat.KindThread, what: chat.Pinned})
+	}
+	r.compareNotices()
+	r.comparePin(got, t.pins[t.pinOf(m)])
+	r.comparePins(c.User, t)
+}
+
+func (r *runner) unpin(op operation) {
+	t, m, id := r.somePin(op)
+	if t != nil && len(t.pins) > 0 && op.b%3 > 0 { // mostly one that is there
+		m = t.pins[op.a%len(t.pins)].message
+		id = m.sent.id
+	}
+	c := r.caller(op)
+	code := refuseMessageIn(t, m, c.User)
+	if code == chat.CodeMessageNotFound || code == "" && (t.pinOf(m) < 0 || m.tombstoneAt(r.now()) != "") {
+		code = chat.CodePinNotFound
+	}
+	r.tracef("%s unpins %s in %s: %q", c.User, nameOf(m), threadName(t), code)
+	err := r.node(op).Unpin(r.ctx(), c, idOf(t), id)
+	if !r.checkError(err, code) {
+		return
+	}
+	t.pins = slices.Delete(t.pins, t.pinOf(m), t.pinOf(m)+1)
+	r.appendAbout(c, m, event{kind: chat.KindThread, what: chat.Unpinned})
+	r.compareNotices()
+	r.comparePins(c.User, t)
+}
+
+func (r *runner) comparePins(u chat.UserID, t *thread) {
+	got, err := r.nodes[0].Pins(r.ctx(), reader(u), idOf(t))
+	if !r.checkError(err, refuseOutsider(t, u)) {
+		return
+	}
+	want := t.visiblePins(u, r.now())
+	equal(r, t.name, "pins that "+string(u)+" sees", len(got), len(want))
+	for i := range got {
+		r.comparePin(got[i], want[i])
+	}
+}
+
+func (r *runner) comparePin(got chat.Pin, want pin) {
+	equal(r, "the answer", "pinned", r.name(got.Message), want.message.name)
+	equal(r, "the answer", "pinned: seq", got.Seq, want.message.seq())
+	equal(r, "the answer", "pinned by", got.By, want.by)
+	equal(r, "the answer", "pinned at", got.At.UnixMilli(), want.at.UnixMilli())
+}
