@@ -10,7 +10,7 @@ import (
 func (r *runner) edit(op operation) {
 	m, id := r.someMessage(op)
 	c := r.caller(op)
-	req := chat.EditRequest{Ciphertext: fmt.Appendf(nil, "edit %d", r.played)}
+	req := chat.EditRequest{Ciphertext: fmt.Appendf(nil, "edit %d", r.done)}
 	if m != nil && op.a%4 > 0 { // mostly by its sender
 		c.User = m.by()
 	}

@@ -55,7 +55,7 @@ func (r *runner) lookAtAll(op operation) {
 			r.compareView(op.a%3, u, t, 100)
 		}
 	}
-	r.current.look = true
+	r.current.look = 0
 	for _, m := range r.messages[max(0, len(r.messages)-30):] {
 		r.lookAt(m)
 	}
@@ -65,7 +65,7 @@ func (r *runner) lookAtAll(op operation) {
 // lookAt compares a message as two people see it, and its receipts, if the current
 // operation says so.
 func (r *runner) lookAt(m *message) {
-	if !r.current.look {
+	if r.current.look%r.lookEvery != 0 {
 		return
 	}
 	for i := range 2 {

@@ -19,8 +19,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(mongod.Main(m)) }
 
-// TestPebble holds the use cases on the embedded store to the model.
+// TestPebble runs histories on the embedded store.
 func TestPebble(t *testing.T) {
+	t.Parallel()
 	Run(t, storetest.Subject{Open: openPebble}, Effort{Histories: 20, Operations: 2000})
 }
 
@@ -37,11 +38,12 @@ func openPebble(tb storetest.TB, now func() time.Time) chat.Store {
 	return s
 }
 
-// TestMongoDB holds the use cases on the MongoDB store to the model. On the test
-// server, which takes a third of a millisecond for whatever it is asked, fewer
-// steps are followed by a look.
+// TestMongoDB runs histories on the MongoDB store. They are few and short: the test
+// server takes a third of a millisecond for whatever it is asked. So there are fewer
+// looks, too. Longer ones are a matter of flags: see Effort.
 func TestMongoDB(t *testing.T) {
-	effort := Effort{Histories: 20, Operations: 2000}
+	t.Parallel()
+	effort := Effort{Histories: 2, Operations: 200}
 	if !mongod.Shared(t).IsExternal() {
 		effort.LookEvery = 8
 	}

@@ -3,35 +3,34 @@ package model
 import (
 	"math/rand/v2"
 	"slices"
-
-	"pgregory.net/rapid"
 )
 
 // operation is one step of a history: what one user asks for. It is made of numbers
 // that mean something whatever happened before, so that any operation can be left
 // out of a history.
 type operation struct {
-	what      int // which one: an index of draws
-	by, other int // who asks, and who else it concerns: indices of people
-	thread    int
-	message   int
-	a, b      int  // all else that the operation draws
+	what      int  // which one: an index of weights
+	by, other int  // who asks, and whom else it may concern: indices of people
+	thread    int  // see someThread
+	message   int  // see recent
+	a, b      int  // everything else about it
 	node      int  // which of the two services is asked
-	again     bool // ask the other service the same at once
-	look      bool // compare what the operation touched
+	again     bool // the other service is asked the same at once
+	look      int  // what it touched is compared if LookEvery divides it
 }
 
-// drawHistory draws a history, all of it from one number.
-func drawHistory(rt *rapid.T, effort Effort) []operation {
-	history := make([]operation, effort.Operations)
-	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "history"), 0))
+// drawHistory draws a history, all of it from one number. A longer history of the
+// same number begins like a shorter one.
+func drawHistory(seed uint64, operations int) []operation {
+	history := make([]operation, operations)
+	random := rand.New(rand.NewPCG(seed, 0))
 	for i := range history {
 		history[i] = operation{
-			what: random.IntN(len(draws)), by: random.IntN(len(people)), other: random.IntN(len(people)),
+			what: draws[random.IntN(len(draws))], by: random.IntN(len(people)), other: random.IntN(len(people)),
 			thread: random.IntN(64), message: random.IntN(256), a: random.IntN(1000), b: random.IntN(1000),
-			node: random.IntN(2), again: random.IntN(8) == 0, look: random.IntN(max(effort.LookEvery, 1)) == 0,
+			node: random.IntN(2), again: random.IntN(8) == 0, look: random.IntN(1 << 16),
 		}
-		if history[i].message < 192 { // a newer message, mostly
+		if history[i].message < 192 { // mostly a newer message
 			history[i].message %= 12
 		}
 	}

@@ -11,14 +11,14 @@ import (
 // upload uploads prekeys of a device. Ids of one-time keys repeat.
 func (r *runner) upload(op operation) {
 	c := r.caller(op)
-	u := chat.PrekeyUpload{Identity: fmt.Appendf(nil, "identity %d", r.played)}
+	u := chat.PrekeyUpload{Identity: fmt.Appendf(nil, "identity %d", r.done)}
 	u.Signed = chat.SignedPrekey{Prekey: chat.Prekey{ID: 1, Public: []byte("signed")}, Signature: []byte("signature")}
 	if op.b%3 == 0 {
 		u.LastResort = &u.Signed
 	}
 	for i := range op.a % 15 {
 		id := uint32(op.message%20 + i)
-		u.OneTime = append(u.OneTime, chat.Prekey{ID: id, Public: fmt.Appendf(nil, "key %d of %d", id, r.played)})
+		u.OneTime = append(u.OneTime, chat.Prekey{ID: id, Public: fmt.Appendf(nil, "key %d of %d", id, r.done)})
 	}
 	code := chat.Code("")
 	if op.a%40 == 39 {

@@ -1,75 +1,60 @@
-// Package model holds the product's use cases to a model of the contract: it plays
-// random histories on both and compares all that anybody is told.
+// Package model is the client contract as plain code, and the test that holds the
+// product's use cases to it. The test runs random histories on two services that
+// share a store, and on the model, and compares all that anybody is told. Its own
+// tests run them on both stores.
+//
+// A failed history is shrunk to the operations that matter and printed, line by
+// line, with the command that runs it again.
+//
+// Read in this order: run.go runs histories, operation.go has what they are made of,
+// model.go what the contract says follows from them; runner.go applies an operation
+// to the services and to the model; send.go and the other files named after use cases
+// have the operations, choose.go what they are about and refusals.go when they are
+// refused; look.go and compare.go compare what users see, notices.go what the bus is
+// told; trial.go and shrink.go are for histories that fail.
 package model
 
 import (
-	"cmp"
-	"flag"
-	"strconv"
+	"fmt"
+	"math/rand/v2"
+	"strings"
 	"testing"
-
-	"pgregory.net/rapid"
+	"time"
 
 	"github.com/parleyhq/parley/store/storetest"
 )
 
-// Effort says how many random histories are played and how many operations each takes.
-// Zero is what the flags -rapid.checks and -rapid.steps say.
-type Effort struct {
-	Histories, Operations int
-
-	// LookEvery spaces the looks of Run at what an operation has touched, for a store
-	// that is slow to read: one operation in so many has one, by chance. Zero is every one.
-	LookEvery int
-}
-
-// apply sets rapid's flags until the test ends; it has no other way to be told.
-func (e Effort) apply(t *testing.T) {
-	t.Helper()
-	for name, n := range map[string]int{"rapid.checks": e.Histories, "rapid.steps": e.Operations} {
-		if n == 0 {
-			continue
-		}
-		before := flag.Lookup(name).Value.String()
-		if err := flag.Set(name, strconv.Itoa(n)); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = flag.Set(name, before) })
-	}
-}
-
-// Run plays random histories of six people on two services that share the
-// subject's store, and on a model of the contract that shares no rule with package
-// chat: what they create, send, retry, edit, delete, pin, block, read and let
-// expire. After each operation it compares the answer, what the bus was told and what
-// the operation touched, and now and then all that anybody may see.
+// Run runs random histories of six people on two services that share the subject's
+// store, and on the model, which shares no rule with package chat: what they create,
+// send, retry, edit, delete, pin, block, read and let expire. After each operation it
+// compares the answer, what the bus was told and what the operation touched, and now
+// and then all that anybody may see.
 //
-// Zero effort is 20 histories of 2,000 operations. A failed history is shrunk to the
-// operations that matter and printed, with how to play it again (-rapid.seed). It must
-// not run in parallel with other tests that use rapid.
+// It runs all histories, or as many as the flag -model.budget leaves time for, and
+// prints how many, whether the test passes or fails.
 func Run(t *testing.T, s storetest.Subject, effort Effort) {
 	t.Helper()
-	effort.Histories, effort.Operations = cmp.Or(effort.Histories, 20), cmp.Or(effort.Operations, 2000)
-	effort.apply(t)
-	disableRapidShrink(t)
-	var failed *trial // rapid plays what failed again
-	played := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		played++
-		if failed == nil {
-			history := drawHistory(rt, effort)
-			if r := tryHistory(rt, s, history); r.failure != "" {
-				failed = shrink(rt, s, history[:r.played])
-			}
+	p := &progress{effort: effort.flagged(), began: time.Now()}
+	defer func() { fmt.Printf("model: %s: %s\n", t.Name(), p) }()
+	for p.next() {
+		began := time.Now()
+		seed := p.effort.seed
+		if seed == 0 {
+			seed = rand.Uint64()
 		}
-		if failed != nil {
-			for _, line := range failed.lines {
-				rt.Log(line)
-			}
-			rt.Fatal(failed.failure)
+		history := drawHistory(seed, p.effort.Operations)
+		if failed := tryHistory(t, s, p.effort, history); failed.failure != "" {
+			shrunk := shrink(t, s, p.effort, history[:failed.ran])
+			t.Fatalf(failureReport, seed, failed.ran, failed.failure, shrunk.ran, strings.Join(shrunk.lines, "\n"), shrunk.failure,
+				t.Name(), p.effort.Operations, seed)
 		}
-	})
-	if played < effort.Histories { // rapid stops when the time of go test is nearly over, and calls it well
-		t.Errorf("only %d histories of %d were played: give go test a longer -timeout", played, effort.Histories)
+		p.ended(began)
 	}
 }
+
+// failureReport is what a failed test prints.
+const failureReport = `the history of seed %d fails at operation %d: %s
+Shrunk to %d operations:
+%s
+%s
+To run it again: go test ./test/model -run '^%s$' -model.operations=%d -model.seed=%d`

@@ -38,19 +38,20 @@ var hashes = []string{fmt.Sprintf("%064x", 1), fmt.Sprintf("%064x", 2)}
 // runner applies operations to the services and to the model, and compares them.
 type runner struct {
 	*model
-	trial    *trial
-	nodes    [2]*chat.Service
-	bus      *listener
-	start    time.Time
-	played   int       // operations
-	current  operation // the one that is played
-	expected []string  // what the bus is to be told, as describeNotice writes it
+	trial     *trial
+	nodes     [2]*chat.Service
+	bus       *listener
+	start     time.Time
+	done      int       // how many operations
+	lookEvery int       // see Effort
+	current   operation // the one that is run
+	expected  []string  // what the bus is to be told, as describeNotice writes it
 }
 
-func newRunner(t *trial, s storetest.Subject) *runner {
+func newRunner(t *trial, s storetest.Subject, lookEvery int) *runner {
 	clock := storetest.NewClock()
 	store := s.Open(t, clock.Now)
-	r := &runner{model: newModel(clock), trial: t, bus: &listener{}, start: clock.Now()}
+	r := &runner{model: newModel(clock), trial: t, bus: &listener{}, start: clock.Now(), lookEvery: max(lookEvery, 1)}
 	for i := range r.nodes {
 		r.nodes[i] = chat.New(chat.Config{
 			Store: store, Bus: r.bus, Limits: limits, Now: clock.Now,
@@ -61,14 +62,14 @@ func newRunner(t *trial, s storetest.Subject) *runner {
 	return r
 }
 
-func (r *runner) play(op operation) {
-	r.played++
+func (r *runner) do(op operation) {
+	r.done++
 	r.current = op
-	weights[draws[op.what]].run(r, op)
+	weights[op.what].run(r, op)
 	r.compareNotices()
 	if op.again {
 		op.node = 1 - op.node
-		weights[draws[op.what]].run(r, op)
+		weights[op.what].run(r, op)
 		r.compareNotices()
 	}
 }
@@ -76,7 +77,7 @@ func (r *runner) play(op operation) {
 // tracef adds a line to what is printed of a failed history.
 func (r *runner) tracef(format string, args ...any) {
 	if r.trial.verbose {
-		r.trial.Logf("%4d %9s  "+format, append([]any{r.played, r.now().Sub(r.start)}, args...)...)
+		r.trial.Logf("%4d %9s  "+format, append([]any{r.done, r.now().Sub(r.start)}, args...)...)
 	}
 }
 

@@ -22,7 +22,7 @@ func (r *runner) send(op operation) {
 		return
 	}
 	req := chat.SendRequest{
-		Thread: idOf(t), IdempotencyKey: fmt.Sprintf("key-%d", r.played), ClientSeq: int64(r.played), Ciphertext: fmt.Appendf(nil, "text %d", r.played),
+		Thread: idOf(t), IdempotencyKey: fmt.Sprintf("key-%d", r.done), ClientSeq: int64(r.done), Ciphertext: fmt.Appendf(nil, "text %d", r.done),
 	}
 	switch op.a % 20 {
 	case 9, 10:
@@ -63,7 +63,7 @@ func (r *runner) retry(op operation) {
 	}
 	c, req, t := r.caller(op), old.req, old.thread
 	reply := r.byID[req.ReplyTo]
-	fresh := int64(1_000_000 + r.played)
+	fresh := int64(1_000_000 + r.done)
 	if op.b%5 == 1 && op.a%9 > 3 {
 		c.Device = old.sent.device
 	}

@@ -3,34 +3,33 @@ package model
 import (
 	"fmt"
 	"slices"
-
-	"pgregory.net/rapid"
+	"testing"
 
 	"github.com/parleyhq/parley/store/storetest"
 )
 
-// trial is one history being played, and what came of it. It is a [storetest.TB] of
+// trial is one history being run, and what came of it. It is a [storetest.TB] of
 // its own, so that a failure ends the trial and not the test.
 type trial struct {
-	*rapid.T
+	*testing.T
 	verbose  bool // collect the lines
 	lines    []string
 	failure  string // "" while it goes well
-	played   int
+	ran      int    // how many operations
 	cleanups []func()
 }
 
 // abort is what a trial panics with when it fails.
 type abort struct{}
 
-// tryHistory plays a history to its end or its failure.
-func tryHistory(rt *rapid.T, s storetest.Subject, history []operation) *trial {
-	t := &trial{T: rt}
-	t.play(s, history)
+// tryHistory runs a history to its end or its failure.
+func tryHistory(tt *testing.T, s storetest.Subject, effort Effort, history []operation) *trial {
+	t := &trial{T: tt}
+	t.run(s, effort, history)
 	return t
 }
 
-func (t *trial) play(s storetest.Subject, history []operation) {
+func (t *trial) run(s storetest.Subject, effort Effort, history []operation) {
 	defer func() {
 		if end := recover(); end != nil {
 			if _, failed := end.(abort); !failed {
@@ -41,17 +40,17 @@ func (t *trial) play(s storetest.Subject, history []operation) {
 			f()
 		}
 	}()
-	r := newRunner(t, s)
+	r := newRunner(t, s, effort.LookEvery)
 	for _, op := range history {
-		t.played++
-		if end := onOwnGoroutine(func() { r.play(op) }); end != nil {
+		t.ran++
+		if end := onOwnGoroutine(func() { r.do(op) }); end != nil {
 			panic(end)
 		}
 	}
 }
 
 // onOwnGoroutine runs f on a goroutine of its own and returns what it panicked with.
-// On one goroutine that plays everything, the race detector's table of stacks would
+// On one goroutine that does everything, the race detector's table of stacks would
 // grow without end and soon take half of the time.
 func onOwnGoroutine(f func()) (end any) {
 	done := make(chan any)
@@ -79,7 +78,10 @@ func (t *trial) Fatalf(format string, args ...any) {
 	panic(abort{})
 }
 
-// Fatal is Fatalf for what [storetest.Subject] may call.
+// Error fails the trial.
+func (t *trial) Error(args ...any) { t.Errorf("%s", fmt.Sprint(args...)) }
+
+// Fatal fails the trial and ends it.
 func (t *trial) Fatal(args ...any) { t.Fatalf("%s", fmt.Sprint(args...)) }
 
 // Helper does nothing: lines of a history come from one place.
