@@ -5,11 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
 
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/store/pebble"
 	"github.com/parleyhq/parley/store/storetest"
 	"github.com/parleyhq/parley/test/mongod"
 )
@@ -61,23 +59,6 @@ func TestConformance(t *testing.T) { storetest.Run(t, subject) }
 
 func TestModel(t *testing.T) {
 	storetest.RunModel(t, subject, storetest.Effort{Histories: 20, Steps: 100})
-}
-
-// TestAgainstPebble compares the two stores answer by answer.
-func TestAgainstPebble(t *testing.T) {
-	embedded := storetest.Subject{Open: func(tb storetest.TB, now func() time.Time) chat.Store {
-		s, err := pebble.Open("db", pebble.Options{FS: vfs.NewMem(), Now: now})
-		if err != nil {
-			tb.Fatalf("Open: %v", err)
-		}
-		tb.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				tb.Errorf("Close: %v", err)
-			}
-		})
-		return s
-	}}
-	storetest.RunDifferential(t, embedded, subject, storetest.Effort{Histories: 20, Steps: 100})
 }
 
 func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, subject) }

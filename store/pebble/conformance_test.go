@@ -63,11 +63,6 @@ func TestConformance(t *testing.T) { storetest.Run(t, subject) }
 
 func TestModel(t *testing.T) { storetest.RunModel(t, subject, storetest.Effort{Steps: 100}) }
 
-// Two stores of the same make agree; package store holds others against this one.
-func TestDifferential(t *testing.T) {
-	storetest.RunDifferential(t, subject, subject, storetest.Effort{Histories: 20})
-}
-
 // BenchmarkStore runs on the disk that holds the temporary directory.
 func BenchmarkStore(b *testing.B) {
 	storetest.Benchmark(b, storetest.Subject{Open: func(tb storetest.TB, now func() time.Time) chat.Store {

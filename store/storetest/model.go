@@ -52,10 +52,11 @@ func RunModel(t *testing.T, s Subject, effort Effort) {
 
 // What histories are made of: little, so that it often meets itself.
 var (
-	people  = []chat.UserID{"ann", "bob", "cid", "dan"}
-	devices = []chat.DeviceID{"phone", "tablet"}
-	leaps   = []time.Duration{0, time.Millisecond, time.Second, time.Hour, window / 2, window - time.Second, 2 * window}
-	emojis  = []string{"+1", "👍", ":parrot:"}
+	people    = []chat.UserID{"ann", "bob", "cid", "dan"}
+	strangers = []chat.UserID{"an", "eve"} // who never do anything but are asked about
+	devices   = []chat.DeviceID{"phone", "tablet"}
+	leaps     = []time.Duration{0, time.Millisecond, time.Second, time.Hour, window / 2, window - time.Second, 2 * window}
+	emojis    = []string{"+1", "👍", ":parrot:"}
 )
 
 type model struct {
@@ -63,37 +64,43 @@ type model struct {
 	threads []chat.ThreadID
 	logs    map[chat.ThreadID][]chat.Event // as appended
 	marks   []chat.Mark                    // in the order they were stored
-	aside   aside
+	records records
 }
 
 func newModel(rt *rapid.T, s Subject) *model {
-	return &model{fixture: newFixture(rt, s), logs: make(map[chat.ThreadID][]chat.Event), aside: newAside()}
+	return &model{fixture: newFixture(rt, s), logs: make(map[chat.ThreadID][]chat.Event), records: newRecords()}
 }
 
 // actions are the steps of a history; what is to come often stands here twice.
 func (m *model) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
-		"create":        m.create,
-		"append":        m.appendSome,
-		"append more":   m.appendSome,
-		"append again":  m.appendSome,
-		"member":        m.changeMember,
-		"mark":          m.mark,
-		"time":          func(rt *rapid.T) { m.clock.Advance(rapid.SampledFrom(leaps).Draw(rt, "leap")) },
-		"seen":          m.see,
-		"block":         m.block,
-		"report":        m.fileReport,
-		"deny":          m.deny,
-		"upload":        m.uploadKeys,
-		"take":          m.takeKey,
-		"compare log":   m.compareLog,
-		"compare page":  m.comparePage,
-		"compare at":    m.compareSeqAt,
-		"compare marks": m.compareMarks,
-		"compare lists": m.compareLists,
-		"compare peers": m.comparePeers,
-		"compare aside": m.compareAside,
-		"compare due":   m.compareExpired,
+		"create":          m.create,
+		"create again":    m.createAgain,
+		"append":          m.appendSome,
+		"append more":     m.appendSome,
+		"append again":    m.appendSome,
+		"append late":     m.appendLate,
+		"ask for retry":   m.askSentBefore,
+		"member":          m.changeMember,
+		"mark":            m.mark,
+		"time":            func(rt *rapid.T) { m.clock.Advance(rapid.SampledFrom(leaps).Draw(rt, "leap")) },
+		"seen":            m.see,
+		"block":           m.block,
+		"report":          m.fileReport,
+		"deny":            m.deny,
+		"upload":          m.uploadKeys,
+		"take":            m.takeKey,
+		"compare thread":  m.compareThread,
+		"compare log":     m.compareLog,
+		"compare page":    m.comparePage,
+		"compare message": m.compareMessage,
+		"compare at":      m.compareSeqAt,
+		"compare marks":   m.compareMarks,
+		"compare lists":   m.compareLists,
+		"compare unread":  m.compareUnread,
+		"compare peers":   m.comparePeers,
+		"compare records": m.compareRecords,
+		"compare due":     m.compareExpired,
 	}
 }
 
@@ -103,7 +110,7 @@ func (m *model) atEnd(rt *rapid.T) {
 		wantEvents(rt, "at the end, the log", m.log(id), present(m.logs[id]))
 		Verify(rt, m.store, id)
 	}
-	m.compareAside(rt)
+	m.compareRecords(rt)
 }
 
 func (m *model) anyThread(rt *rapid.T) chat.ThreadID {
@@ -113,8 +120,32 @@ func (m *model) anyThread(rt *rapid.T) chat.ThreadID {
 	return m.threads[rapid.IntRange(0, len(m.threads)-1).Draw(rt, "thread")]
 }
 
-func (m *model) state(id chat.ThreadID) (t chat.Thread) {
-	for _, e := range m.logs[id] {
+// anyPlace is a thread, or now and then the id of one that was never created.
+func (m *model) anyPlace(rt *rapid.T) chat.ThreadID {
+	if len(m.threads) == 0 || rapid.IntRange(0, 5).Draw(rt, "nowhere") == 0 {
+		return newThreadID()
+	}
+	return m.anyThread(rt)
+}
+
+// anySeq is a seq in a thread, just outside it, or now and then far beyond its end.
+func (m *model) anySeq(rt *rapid.T, id chat.ThreadID, label string) chat.Seq {
+	if rapid.IntRange(0, 7).Draw(rt, label+" far") == 0 {
+		return m.end(id) + 50
+	}
+	return chat.Seq(rapid.Uint64Range(0, uint64(m.end(id))+2).Draw(rt, label))
+}
+
+// anyUser is one of the people or, now and then, of the strangers.
+func anyUser(rt *rapid.T, label string) chat.UserID {
+	return rapid.SampledFrom(slices.Concat(people, people, strangers)).Draw(rt, label)
+}
+
+func (m *model) state(id chat.ThreadID) chat.Thread { return fold(m.logs[id]) }
+
+// fold is the thread that a log makes.
+func fold(log []chat.Event) (t chat.Thread) {
+	for _, e := range log {
 		t = t.Apply(e)
 	}
 	return t
@@ -142,6 +173,13 @@ func (m *model) create(rt *rapid.T) {
 	}
 	m.threads = append(m.threads, e.Thread)
 	m.logs[e.Thread] = []chat.Event{e}
+}
+
+// createAgain repeats a creation, which changes nothing.
+func (m *model) createAgain(rt *rapid.T) {
+	if err := m.store.CreateThread(rt.Context(), m.logs[m.anyThread(rt)][0]); err != nil {
+		rt.Fatalf("CreateThread, repeated: %v", err)
+	}
 }
 
 func (m *model) pair(users []chat.UserID) (chat.ThreadID, bool) {
@@ -186,6 +224,35 @@ func (m *model) appendSome(rt *rapid.T) {
 	}
 	if n != len(events) || err != nil {
 		rt.Fatalf("Append = %d, %v; want all %d", n, err, len(events))
+	}
+}
+
+// appendLate appends for a head that the log has grown past.
+func (m *model) appendLate(rt *rapid.T) {
+	id := m.anyThread(rt)
+	log := m.logs[id]
+	if len(log) < 2 {
+		rt.Skip("no head but the present one")
+	}
+	old := fold(log[:rapid.IntRange(1, len(log)-1).Draw(rt, "head")])
+	batch := []chat.Event{draft("ann", "late"), addition("late")}
+	if n, err := m.store.Append(rt.Context(), old.Head, m.stamp(id, old.Head, batch)); n != 0 || !errors.Is(err, chat.ErrStaleHead) {
+		rt.Fatalf("Append for a head of before = %d, %v; want 0, ErrStaleHead", n, err)
+	}
+}
+
+// askSentBefore asks whether a message would be a duplicate.
+func (m *model) askSentBefore(rt *rapid.T) {
+	e := m.anyMessage(rt)
+	e.Thread = m.anyPlace(rt)
+	by, existing := m.duplicate(e)
+	err := m.store.SentBefore(rt.Context(), e)
+	var dup *chat.DuplicateError
+	switch {
+	case by == "" && err != nil:
+		rt.Fatalf("SentBefore: %v; want nil", err)
+	case by != "" && (!errors.As(err, &dup) || dup.By != by || !sameEvent(dup.Existing, existing)):
+		rt.Fatalf("SentBefore: %v; want a duplicate by %s of %s", err, by, describe(existing))
 	}
 }
 

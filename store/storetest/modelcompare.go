@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -9,30 +10,54 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// compareThread compares a thread's present state.
+func (m *model) compareThread(rt *rapid.T) {
+	id := m.anyPlace(rt)
+	got, err := m.store.Thread(rt.Context(), id)
+	if m.end(id) == 0 {
+		if !errors.Is(err, chat.ErrNotFound) {
+			rt.Fatalf("a thread never created: %v; want ErrNotFound", err)
+		}
+		return
+	}
+	if want := m.state(id); err != nil || !sameThread(got, want) {
+		rt.Fatalf("the thread is %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// compareMarks compares the present marks of some users, and the first at or above
+// some event.
 func (m *model) compareMarks(rt *rapid.T) {
-	id := m.anyThread(rt)
-	seq := chat.Seq(rapid.Uint64Range(0, uint64(m.end(id))+1).Draw(rt, "seq"))
-	want := make([]chat.Marks, len(people))
-	for i, u := range people {
-		want[i].User = u
-		for _, k := range slices.Backward(m.marks) { // ends at the first at or above seq, or at the last
-			at := &want[i].Delivered
-			if k.Kind == chat.Read {
-				at = &want[i].Read
+	id := m.anyPlace(rt)
+	seq := m.anySeq(rt, id, "seq")
+	users := rapid.Permutation(slices.Concat(people, strangers)).Draw(rt, "users")
+	present, at := make([]chat.Marks, len(users)), make([]chat.Marks, len(users))
+	for i, u := range users {
+		present[i].User, at[i].User = u, u
+		for _, k := range m.marks {
+			if k.Thread != id || k.User != u {
+				continue
 			}
-			if k.Thread == id && k.User == u && k.Seq >= seq && (seq > 0 || at.Seq == 0) {
-				*at = k
+			last, first := &present[i].Delivered, &at[i].Delivered
+			if k.Kind == chat.Read {
+				last, first = &present[i].Read, &at[i].Read
+			}
+			if *last = k; k.Seq >= seq && first.Seq == 0 {
+				*first = k
 			}
 		}
 	}
-	m.wantMarks(id, seq, want...)
+	m.wantMarks(id, 0, present...)
+	got, err := m.store.MarksAt(rt.Context(), id, seq, users)
+	if err != nil || !slices.Equal(got, at) {
+		rt.Fatalf("MarksAt(%d) =\n%+v, %v; want\n%+v", seq, got, err, at)
+	}
 }
 
 // compareLog compares Events within random bounds.
 func (m *model) compareLog(rt *rapid.T) {
-	id := m.anyThread(rt)
-	edge := rapid.Uint64Range(0, uint64(m.end(id))+2)
-	after, through := chat.Seq(edge.Draw(rt, "after")), chat.Seq(edge.Draw(rt, "through"))
+	id := m.anyPlace(rt)
+	after, through := m.anySeq(rt, id, "after"), m.anySeq(rt, id, "through")
 	limit := chat.Limit{
 		Count: rapid.IntRange(0, 8).Draw(rt, "count"),
 		Bytes: rapid.SampledFrom([]int{0, 20, 60, 1 << 20}).Draw(rt, "bytes"),
@@ -54,25 +79,18 @@ func (m *model) compareLog(rt *rapid.T) {
 	wantEvents(rt, "Events", m.events(id, after, through, limit), want)
 }
 
-// comparePage compares a thread, Messages within random bounds, and one message.
+// comparePage compares Messages within random bounds.
 func (m *model) comparePage(rt *rapid.T) {
-	id := m.anyThread(rt)
-	if got, want := m.thread(id), m.state(id); !sameThread(got, want) {
-		rt.Fatalf("the thread is %+v, want %+v", got, want)
-	}
-	edge := rapid.Uint64Range(0, uint64(m.end(id))+2)
+	id := m.anyPlace(rt)
 	r := chat.MessageRange{
-		After: chat.Seq(edge.Draw(rt, "after")), Before: chat.Seq(edge.Draw(rt, "before")),
-		Viewer:      rapid.SampledFrom([]chat.UserID{"", "ann", "bob", "cid"}).Draw(rt, "viewer"),
+		After: m.anySeq(rt, id, "after"), Before: m.anySeq(rt, id, "before"),
 		NewestFirst: rapid.Bool().Draw(rt, "newest first"),
 		Count:       rapid.IntRange(0, 6).Draw(rt, "count"),
 	}
-	want := messagesOf(present(m.logs[id]))
-	if len(want) > 0 {
-		one := rapid.SampledFrom(want).Draw(rt, "one")
-		wantEvents(rt, "Message", []chat.Event{m.message(one.ID)}, []chat.Event{one})
+	if rapid.IntRange(0, 3).Draw(rt, "all") > 0 {
+		r.Viewer = anyUser(rt, "viewer")
 	}
-	want = slices.DeleteFunc(want, func(e chat.Event) bool {
+	want := slices.DeleteFunc(messagesOf(present(m.logs[id])), func(e chat.Event) bool {
 		return e.Seq <= r.After || r.Before > 0 && e.Seq >= r.Before || !e.VisibleTo(r.Viewer) && r.Viewer != ""
 	})
 	if r.NewestFirst {
@@ -81,13 +99,34 @@ func (m *model) comparePage(rt *rapid.T) {
 	wantEvents(rt, "Messages", m.messages(id, r), want[:min(r.Count, len(want))])
 }
 
+// compareMessage compares what Message says of an event's id: only a message is
+// found by it.
+func (m *model) compareMessage(rt *rapid.T) {
+	id := mint(chat.EventID{}, m.clock.Now()) // of no event
+	var want chat.Event
+	if log := present(m.logs[m.anyPlace(rt)]); len(log) > 0 {
+		want = rapid.SampledFrom(log).Draw(rt, "event")
+		id = want.ID
+	}
+	got, err := m.store.Message(rt.Context(), id)
+	switch {
+	case want.Kind != chat.KindMessage && !errors.Is(err, chat.ErrNotFound):
+		rt.Fatalf("Message(%s), which is no message's: %s, %v; want ErrNotFound", id, describe(got), err)
+	case want.Kind == chat.KindMessage && (err != nil || !sameEvent(got, want)):
+		rt.Fatalf("Message(%s) = %s, %v; want %s", id, describe(got), err, describe(want))
+	}
+}
+
 func (m *model) compareSeqAt(rt *rapid.T) {
-	id := m.anyThread(rt)
-	seq := chat.Seq(rapid.Uint64Range(0, uint64(m.end(id))+1).Draw(rt, "seq"))
+	id := m.anyPlace(rt)
+	seq := m.anySeq(rt, id, "seq")
 	if got, want := m.participantsAt(id, seq), covering(stintsOf(m.logs[id]), seq); !slices.Equal(got, want) {
 		rt.Fatalf("ParticipantsAt(%d) = %+v, want %+v", seq, got, want)
 	}
 	at := chat.EventIDAt(m.clock.Now().Add(-rapid.SampledFrom(leaps).Draw(rt, "ago")))
+	if rapid.IntRange(0, 3).Draw(rt, "now") == 0 {
+		at = mint(m.state(id).Head.ID, m.clock.Now()) // after everything
+	}
 	first := slices.IndexFunc(m.logs[id], func(e chat.Event) bool { return e.ID.Compare(at) >= 0 })
 	if first < 0 {
 		first = len(m.logs[id])
@@ -97,9 +136,9 @@ func (m *model) compareSeqAt(rt *rapid.T) {
 	}
 }
 
-// compareLists compares a user's list of threads, and what of them is unread.
+// compareLists compares a user's list of threads, and one line of it.
 func (m *model) compareLists(rt *rapid.T) {
-	user := rapid.SampledFrom(people).Draw(rt, "user")
+	user := anyUser(rt, "user")
 	lines, err := m.store.UserThreads(rt.Context(), user)
 	if err != nil {
 		rt.Fatalf("UserThreads: %v", err)
@@ -114,17 +153,24 @@ func (m *model) compareLists(rt *rapid.T) {
 			line.Thread, line.Head = id, m.state(id).Head
 			want[id] = line
 		}
-		m.compareUnread(rt, id, user)
 	}
 	if len(lines) != len(want) || !maps.Equal(got, want) {
 		rt.Fatalf("%s's lines are %+v, want %+v", user, lines, want)
+	}
+	id := m.anyPlace(rt)
+	line, err := m.store.UserThread(rt.Context(), user, id)
+	switch wanted, was := want[id]; {
+	case !was && !errors.Is(err, chat.ErrNotFound):
+		rt.Fatalf("the line of %s, who never was in: %+v, %v; want ErrNotFound", user, line, err)
+	case was && (err != nil || line != wanted):
+		rt.Fatalf("the line of %s is %+v, %v; want %+v", user, line, err, wanted)
 	}
 }
 
 // comparePeers compares who is in a thread with a user, and in one of a few people.
 func (m *model) comparePeers(rt *rapid.T) {
-	user := rapid.SampledFrom(people).Draw(rt, "user")
-	for _, most := range []int{0, 2} {
+	user := anyUser(rt, "user")
+	for _, most := range []int{0, rapid.IntRange(1, 4).Draw(rt, "most")} {
 		want := make(map[chat.UserID]bool)
 		for _, id := range m.threads {
 			t := m.state(id)
@@ -143,18 +189,21 @@ func (m *model) comparePeers(rt *rapid.T) {
 	}
 }
 
-func (m *model) compareUnread(rt *rapid.T, id chat.ThreadID, user chat.UserID) {
+// compareUnread compares how many messages of each thread are unread for a user.
+func (m *model) compareUnread(rt *rapid.T) {
 	const most = 5
-	after := chat.Seq(rapid.Uint64Range(0, uint64(m.end(id))).Draw(rt, "after"))
-	now := m.clock.Now()
-	want := 0
-	for _, e := range messagesOf(present(m.logs[id])) {
-		if e.Seq > after && e.By != user && e.VisibleTo(user) && e.Message.Deleted == "" && !e.Message.ExpiredAt(now) {
-			want++
+	user, now := anyUser(rt, "user"), m.clock.Now()
+	for _, id := range append(slices.Clone(m.threads), newThreadID()) {
+		after := m.anySeq(rt, id, "after")
+		want := 0
+		for _, e := range messagesOf(present(m.logs[id])) {
+			if e.Seq > after && e.By != user && e.VisibleTo(user) && e.Message.Deleted == "" && !e.Message.ExpiredAt(now) {
+				want++
+			}
 		}
-	}
-	if n, err := m.store.CountUnread(rt.Context(), id, user, after, now, most); err != nil || n != min(want, most) {
-		rt.Fatalf("CountUnread of %s after %d = %d, %v; want %d up to %d", user, after, n, err, want, most)
+		if n, err := m.store.CountUnread(rt.Context(), id, user, after, now, most); err != nil || n != min(want, most) {
+			rt.Fatalf("CountUnread of %s after %d = %d, %v; want %d up to %d", user, after, n, err, want, most)
+		}
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// aside is what a model keeps beside threads.
-type aside struct {
+// records is what a model keeps of users and attachments.
+type records struct {
 	seen    map[chat.UserID]time.Time
 	blocks  map[[2]chat.UserID]chat.Block
 	reports []chat.Report // newest first
@@ -33,8 +33,8 @@ type modelKeys struct {
 	given  map[uint32]bool
 }
 
-func newAside() aside {
-	return aside{
+func newRecords() records {
+	return records{
 		seen: make(map[chat.UserID]time.Time), blocks: make(map[[2]chat.UserID]chat.Block),
 		denied: make(map[string]bool), keys: make(map[keyOwner]*modelKeys),
 	}
@@ -46,8 +46,8 @@ func (m *model) see(rt *rapid.T) {
 	if err := m.store.PutLastSeen(rt.Context(), user, at); err != nil {
 		rt.Fatalf("PutLastSeen: %v", err)
 	}
-	if at.After(m.aside.seen[user]) {
-		m.aside.seen[user] = at
+	if at.After(m.records.seen[user]) {
+		m.records.seen[user] = at
 	}
 }
 
@@ -56,23 +56,23 @@ func (m *model) block(rt *rapid.T) {
 	pair := [2]chat.UserID{user, other}
 	if rapid.IntRange(0, 2).Draw(rt, "lift") == 0 {
 		m.deleteBlock(user, other)
-		delete(m.aside.blocks, pair)
+		delete(m.records.blocks, pair)
 		return
 	}
 	b := m.putBlock(user, other)
-	if _, there := m.aside.blocks[pair]; !there {
-		m.aside.blocks[pair] = b
+	if _, there := m.records.blocks[pair]; !there {
+		m.records.blocks[pair] = b
 	}
 }
 
 func (m *model) fileReport(rt *rapid.T) {
 	last := chat.ReportID{}
-	if len(m.aside.reports) > 0 {
-		last = m.aside.reports[0].ID
+	if len(m.records.reports) > 0 {
+		last = m.records.reports[0].ID
 	}
 	r := m.report(last, chat.ReportSpam, rapid.StringN(0, 5, 10).Draw(rt, "note"))
 	m.putReport(r)
-	m.aside.reports = slices.Insert(m.aside.reports, 0, r)
+	m.records.reports = slices.Insert(m.records.reports, 0, r)
 }
 
 // hashes of attachments that are denied and allowed.
@@ -87,9 +87,10 @@ func (m *model) deny(rt *rapid.T) {
 	if err := do(rt.Context(), hash); err != nil {
 		rt.Fatalf("denied %v: %v", denied, err)
 	}
-	m.aside.denied[hash] = denied
+	m.records.denied[hash] = denied
 }
 
+// anyOwner is a device that may have prekeys.
 func (m *model) anyOwner(rt *rapid.T) keyOwner {
 	return keyOwner{rapid.SampledFrom(people[:2]).Draw(rt, "user"), rapid.SampledFrom(devices).Draw(rt, "device")}
 }
@@ -108,10 +109,10 @@ func (m *model) uploadKeys(rt *rapid.T) {
 		last.ID++
 		u.LastResort = &last
 	}
-	k := m.aside.keys[o]
+	k := m.records.keys[o]
 	if k == nil {
 		k = &modelKeys{stored: make(map[uint32]chat.Prekey), given: make(map[uint32]bool)}
-		m.aside.keys[o] = k
+		m.records.keys[o] = k
 	}
 	k.upload = u
 	for _, key := range keys {
@@ -124,8 +125,11 @@ func (m *model) uploadKeys(rt *rapid.T) {
 
 func (m *model) takeKey(rt *rapid.T) {
 	o := m.anyOwner(rt)
+	if rapid.IntRange(0, 7).Draw(rt, "of none") == 0 { // of a device that never had keys
+		o = keyOwner{anyUser(rt, "asked"), "no device"}
+	}
 	got, left, err := m.store.TakeOneTimePrekey(rt.Context(), o.user, o.device)
-	k := m.aside.keys[o]
+	k := m.records.keys[o]
 	if k == nil || len(k.stored) == 0 {
 		if !errors.Is(err, chat.ErrNotFound) {
 			rt.Fatalf("taken was %+v, %v; want ErrNotFound", got, err)
@@ -140,14 +144,17 @@ func (m *model) takeKey(rt *rapid.T) {
 	k.given[lowest] = true
 }
 
-// compareAside compares all that is kept beside threads.
-func (m *model) compareAside(rt *rapid.T) {
-	for _, user := range people {
-		if got, err := m.store.LastSeen(rt.Context(), user); err != nil || !canonicalTime(got).Equal(m.aside.seen[user]) {
-			rt.Fatalf("%s was last seen at %v, %v; want %v", user, got, err, m.aside.seen[user])
+// compareRecords compares all that is kept of users and attachments.
+func (m *model) compareRecords(rt *rapid.T) {
+	for _, user := range slices.Concat(people, strangers) {
+		if p, found, err := m.store.Position(rt.Context(), user, devices[0]); err != nil || found { // no history stores one
+			rt.Fatalf("%s has the position %+v, %v, %v; want none", user, p, found, err)
+		}
+		if got, err := m.store.LastSeen(rt.Context(), user); err != nil || !canonicalTime(got).Equal(m.records.seen[user]) {
+			rt.Fatalf("%s was last seen at %v, %v; want %v", user, got, err, m.records.seen[user])
 		}
 		var blocks []chat.Block
-		for pair, b := range m.aside.blocks {
+		for pair, b := range m.records.blocks {
 			if pair[0] == user {
 				blocks = append(blocks, b)
 			}
@@ -155,25 +162,30 @@ func (m *model) compareAside(rt *rapid.T) {
 		m.wantBlocks(user, sortedBlocks(blocks)...)
 		var keys []chat.PrekeyDevice
 		for _, device := range devices { // in order of their ids
-			if k := m.aside.keys[keyOwner{user, device}]; k != nil {
+			if k := m.records.keys[keyOwner{user, device}]; k != nil {
 				keys = append(keys, storedPrekeys(device, k.upload, len(k.stored)))
 			}
 		}
 		m.wantPrekeys(user, keys...)
 	}
 	for _, hash := range hashes {
-		if got, err := m.store.AttachmentDenied(rt.Context(), hash); err != nil || got != m.aside.denied[hash] {
-			rt.Fatalf("%s is denied: %v, %v; want %v", hash, got, err, m.aside.denied[hash])
+		if got, err := m.store.AttachmentDenied(rt.Context(), hash); err != nil || got != m.records.denied[hash] {
+			rt.Fatalf("%s is denied: %v, %v; want %v", hash, got, err, m.records.denied[hash])
 		}
 	}
 	m.compareReports(rt)
 }
 
+// compareReports compares a page of reports: the newest, those before a report, or
+// those before an id that no report has.
 func (m *model) compareReports(rt *rapid.T) {
 	count := rapid.IntRange(0, 4).Draw(rt, "count")
-	before, older := chat.ReportID{}, m.aside.reports
+	before, older := chat.ReportID{}, m.records.reports
 	if i := rapid.IntRange(0, len(older)).Draw(rt, "before"); i > 0 {
 		before, older = older[i-1].ID, older[i:]
+		if rapid.Bool().Draw(rt, "just above") {
+			before, older = mint(before, time.Time{}), m.records.reports[i-1:]
+		}
 	}
 	m.wantReports(before, count, older[:min(count, len(older))]...)
 }
