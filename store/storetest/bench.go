@@ -13,8 +13,7 @@ import (
 // messageBytes is the ciphertext of a message in benchmarks.
 const messageBytes = 300
 
-// Benchmark measures what the product does most, with the given store opened
-// anew for each.
+// Benchmark measures what the product does most, each on a new store.
 func Benchmark(b *testing.B, s Subject) {
 	b.Run("append one message", func(b *testing.B) { benchAppend(b, newFixture(b, s)) })
 	b.Run("append one message, 64 threads at once", func(b *testing.B) { benchAppendParallel(b, newFixture(b, s)) })
@@ -79,8 +78,8 @@ func benchEdit(b *testing.B, f *fixture) {
 	}
 }
 
-// bench2000 makes a thread of 2000 messages.
-func (f *fixture) bench2000() chat.ThreadID {
+// threadOf2000 makes a thread of 2000 messages.
+func (f *fixture) threadOf2000() chat.ThreadID {
 	thread := f.group("ann", "bob")
 	for range 20 {
 		batch := make([]chat.Event, 100)
@@ -93,7 +92,7 @@ func (f *fixture) bench2000() chat.ThreadID {
 }
 
 func benchPage(b *testing.B, f *fixture) {
-	thread := f.bench2000()
+	thread := f.threadOf2000()
 	b.ReportAllocs()
 	for b.Loop() {
 		page := f.messages(thread, chat.MessageRange{Before: 1000, Viewer: "bob", NewestFirst: true, Count: 50})
@@ -104,7 +103,7 @@ func benchPage(b *testing.B, f *fixture) {
 }
 
 func benchCountUnread(b *testing.B, f *fixture) {
-	thread := f.bench2000()
+	thread := f.threadOf2000()
 	now := f.clock.Now()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -10,8 +10,8 @@ import (
 )
 
 var blockScenarios = []scenario{
-	{"a block is there from its putting to its deletion", testBlocks},
-	{"blocks point one way, and stay apart", testBlocksApart},
+	{"a block exists from PutBlock to DeleteBlock", testBlocks},
+	{"a block is of one user against one other", testBlocksApart},
 }
 
 func (f *fixture) putBlock(user, blocked chat.UserID) chat.Block {
@@ -30,7 +30,7 @@ func (f *fixture) deleteBlock(user, blocked chat.UserID) {
 	}
 }
 
-// wantBlocks fails unless a user blocks exactly these, given in order of their ids.
+// wantBlocks fails the test unless a user blocks exactly these, given in order of their ids.
 func (f *fixture) wantBlocks(user chat.UserID, want ...chat.Block) {
 	f.tb.Helper()
 	got, err := f.store.Blocks(f.tb.Context(), user)

@@ -8,9 +8,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// present is what a log says now, given its events as they were appended: each
-// message with all that happened to it, and what shows a message with that.
-func present(appended []chat.Event) []chat.Event {
+// folded is a log as a store gives it, made of the events that were appended: messages
+// and the events that show one come with all later changes folded in.
+func folded(appended []chat.Event) []chat.Event {
 	now := slices.Clone(appended)
 	at := func(target chat.Target) *chat.Event {
 		return &now[slices.IndexFunc(now, func(e chat.Event) bool { return e.Seq == target.Seq })]
@@ -30,8 +30,8 @@ func present(appended []chat.Event) []chat.Event {
 	return now
 }
 
-// canonical makes events that mean the same equal: times to the millisecond in
-// UTC, no empty lists.
+// canonical gives events of the same meaning the same form: times to the millisecond
+// in UTC, nil for empty lists.
 func canonical(e chat.Event) chat.Event {
 	if e.Message != nil {
 		m := *e.Message
@@ -65,7 +65,7 @@ func canonicalTime(t time.Time) time.Time {
 	return time.UnixMilli(t.UnixMilli()).UTC()
 }
 
-// sameEvent compares events by all they hold.
+// sameEvent reports whether two events hold the same.
 func sameEvent(a, b chat.Event) bool { return reflect.DeepEqual(canonical(a), canonical(b)) }
 
 func sameThread(a, b chat.Thread) bool {

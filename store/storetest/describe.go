@@ -7,7 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// describe shows an event whole, for messages of failed tests.
+// describe prints all of an event, for messages of failed tests.
 func describe(e chat.Event) string {
 	e = canonical(e)
 	parts := []string{fmt.Sprintf("{%s %d %s by %q on %q", e.Kind, e.Seq, e.ID, e.By, e.Device)}

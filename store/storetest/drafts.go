@@ -9,7 +9,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// mint makes the id after prev: of the given time, or of prev's if that is later.
+// mint makes an id above prev, of the given time or, if that is later, of prev's.
 func mint(prev chat.EventID, now time.Time) chat.EventID {
 	id := chat.EventIDAt(now)
 	_, _ = rand.Read(id[6:]) // never fails
@@ -49,8 +49,8 @@ func (f *fixture) creation(kind chat.ThreadType, users ...chat.UserID) chat.Even
 	}
 }
 
-// draft is a message that is not stamped with thread, seq and id yet. No two
-// drafts share a client_seq or a key.
+// draft is a message without thread, seq and id, which stamp gives it. No two drafts
+// share a client_seq or a key.
 func draft(by chat.UserID, text string) chat.Event {
 	var unique [8]byte
 	_, _ = rand.Read(unique[:]) // never fails
@@ -64,7 +64,7 @@ func draft(by chat.UserID, text string) chat.Event {
 	}}
 }
 
-// drafts are n drafts of one sender.
+// drafts makes n drafts of one sender.
 func drafts(by chat.UserID, n int) []chat.Event {
 	events := make([]chat.Event, n)
 	for i := range events {
@@ -85,19 +85,19 @@ func removal(by, user chat.UserID) chat.Event {
 	return change(by, chat.ThreadChange{Event: chat.ParticipantRemoved, User: user})
 }
 
-// hiding makes a draft one that never shows for a user.
+// hiding hides a draft from a user.
 func hiding(d chat.Event, from chat.UserID) chat.Event {
 	d.Message.HiddenFrom = from
 	return d
 }
 
-// expiring makes a draft one whose time is up at the given moment.
+// expiring has a draft expire at the given time.
 func expiring(d chat.Event, at time.Time) chat.Event {
 	d.Message.ExpiresAt = at
 	return d
 }
 
-// about drafts an event about a message, hidden from whom that is hidden from.
+// about drafts an event about a message. What is hidden from a user stays so.
 func about(message chat.Event, kind chat.EventKind, by chat.UserID) chat.Event {
 	return chat.Event{
 		Kind: kind, By: by, Device: "phone", HiddenFrom: message.Message.HiddenFrom,
@@ -149,7 +149,7 @@ func unpin(message chat.Event, by chat.UserID) chat.Event {
 	return e
 }
 
-// stamp gives drafts their places after a head.
+// stamp gives drafts the thread, and the seqs and ids that follow a head.
 func (f *fixture) stamp(thread chat.ThreadID, head chat.Head, drafts []chat.Event) []chat.Event {
 	events := slices.Clone(drafts)
 	last := head.ID

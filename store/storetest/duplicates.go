@@ -11,18 +11,18 @@ import (
 var duplicateScenarios = []scenario{
 	{"a retry is recognised by its idempotency key", testSameKey},
 	{"a message is recognised by its client_seq", testSameClientSeq},
-	{"a key that matches both is reported as the key", testBothMatch},
-	{"keys are a user's, client_seqs a device's in a thread", testKeyScopes},
+	{"a message that matches by both is reported as ByIdempotencyKey", testBothMatch},
+	{"a key is of one user, a client_seq of one device in one thread", testKeyScopes},
 	{"messages without a key are no duplicates of each other", testNoKey},
 	{"what precedes a duplicate is stored, what follows is not", testPrefix},
 	{"duplicates within one append are recognised", testDuplicateInBatch},
-	{"a key is forgotten after the window, a client_seq never", testWindow},
-	{"what was not sent before is no duplicate of anything", testSentBefore},
-	{"a key used again after the window counts anew", testWindowAgain},
+	{"a key is forgotten after the idempotency window, a client_seq never", testWindow},
+	{"a message not sent before is no duplicate", testSentBefore},
+	{"a key used after the idempotency window starts a new one", testWindowAgain},
 }
 
-// wantDuplicate appends a draft and fails unless it is refused as a duplicate of
-// existing.
+// wantDuplicate appends a draft and fails the test unless the store refuses it as a
+// duplicate of existing, and SentBefore says the same.
 func (f *fixture) wantDuplicate(what string, thread chat.ThreadID, d chat.Event, by chat.DuplicateOf, existing chat.Event) {
 	f.tb.Helper()
 	_, n, err := f.tryAppend(thread, d)
@@ -129,7 +129,7 @@ func testPrefix(t *testing.T, f *fixture) {
 	if _, err := f.store.Message(t.Context(), events[3].ID); !errors.Is(err, chat.ErrNotFound) {
 		t.Errorf("the message after the duplicate: %v; want ErrNotFound", err)
 	}
-	f.append(thread, batch[3]) // its keys were not taken
+	f.append(thread, batch[3]) // its key and client_seq are still free
 }
 
 func testDuplicateInBatch(t *testing.T, f *fixture) {

@@ -9,13 +9,13 @@ import (
 )
 
 var expiryScenarios = []scenario{
-	{"what has expired is listed over all threads, the longest expired first", testExpired},
-	{"what is deleted does not expire any more", testExpiredDeleted},
-	{"what has expired is listed as it is now", testExpiredPresent},
-	{"what has expired is not unread, deleted or not", testExpiredUnread},
+	{"expired messages of all threads are listed, the longest expired first", testExpired},
+	{"a deleted message does not expire", testExpiredDeleted},
+	{"an expired message is listed with its changes folded in", testExpiredIsFolded},
+	{"an expired message is not unread, whether it is deleted or not", testExpiredUnread},
 }
 
-// expired lists what has expired at the clock's time.
+// expired lists the messages that have expired at the clock's time.
 func (f *fixture) expired(count int) []chat.Event {
 	f.tb.Helper()
 	events, err := f.store.Expired(f.tb.Context(), f.clock.Now(), count)
@@ -78,15 +78,15 @@ func testExpiredDeleted(t *testing.T, f *fixture) {
 	}
 }
 
-func testExpiredPresent(_ *testing.T, f *fixture) {
+func testExpiredIsFolded(_ *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	log := f.append(thread, hiding(expiring(draft("ann", "2"), f.clock.Now().Add(time.Second)), "bob"))
 	for _, then := range []chat.Event{edit(log[0], "changed"), reaction(log[0], "bob", "+1"), redelivery(log[0])} {
 		log = append(log, f.append(thread, then)...)
 	}
 	f.clock.Advance(time.Second)
-	wantEvents(f.tb, "Expired", f.expired(10), present(log)[:1])
-	f.wantPresent(thread, log) // readers are given what is stored: it is not erased by time alone
+	wantEvents(f.tb, "Expired", f.expired(10), folded(log)[:1])
+	f.wantFolded(thread, log) // time alone changes nothing that is stored
 }
 
 func testExpiredUnread(t *testing.T, f *fixture) {

@@ -8,8 +8,8 @@ import (
 )
 
 var hiddenScenarios = []scenario{
-	{"what is hidden from a viewer is left out for it alone", testViewer},
-	{"what is hidden from a user is not unread for it", testHiddenUnread},
+	{"a message hidden from a viewer is left out for that viewer alone", testViewer},
+	{"a message hidden from a user is not unread for that user", testHiddenUnread},
 	{"the head tells from whom the last message is hidden", testLastHiddenFrom},
 }
 
@@ -58,7 +58,7 @@ func testHiddenUnread(t *testing.T, f *fixture) {
 
 func testLastHiddenFrom(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
-	expected := f.thread(thread) // what replaying the log yields
+	expected := f.thread(thread) // the fold of the log
 	step := func(what string, want chat.UserID, d chat.Event) chat.Event {
 		e := f.append(thread, d)[0]
 		expected = expected.Apply(e)

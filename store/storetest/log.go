@@ -16,11 +16,11 @@ var logScenarios = []scenario{
 	{"events are bounded on both sides, by count and by bytes", testEventsLimits},
 	{"messages are found in both directions between both bounds", testMessages},
 	{"a message is found by its id in any thread", testMessageByID},
-	{"a position in time becomes one in the log", testSeqAt},
+	{"SeqAt finds the first event at or after an id", testSeqAt},
 	{"unread are the messages of others after a seq", testCountUnread},
 	{"an append to an outdated head is refused whole", testStaleHead},
 	{"an append that does not follow its head is refused", testNotARun},
-	{"what is appended and read is the caller's", testEventsAreCallers},
+	{"changing events handed in or out changes nothing stored", testEventsAreCallers},
 	{"an ended context writes nothing", testEndedContext},
 }
 

@@ -14,13 +14,13 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Effort says how many random histories are played and how many steps each takes
+// Effort says how many random histories [RunModel] runs and how many steps each takes
 // on average. Zero is what the flags -rapid.checks and -rapid.steps say.
 type Effort struct {
 	Histories, Steps int
 }
 
-// apply sets rapid's flags until the test ends; it has no other way to be told.
+// apply sets rapid's flags until the test ends. Rapid has no other settings.
 func (e Effort) apply(t *testing.T) {
 	t.Helper()
 	for name, n := range map[string]int{"rapid.checks": e.Histories, "rapid.steps": e.Steps} {
@@ -35,11 +35,12 @@ func (e Effort) apply(t *testing.T) {
 	}
 }
 
-// RunModel plays random histories on a store and on a model that keeps nothing
-// but lists of what was stored, and compares what both say: the model's state is
-// the fold of its logs. Rapid prints how to play a failed history again
-// (-rapid.seed, -rapid.failfile). It must not run in parallel with other tests
-// that use rapid.
+// RunModel runs random histories on a store and on a model, and compares what both say,
+// also of threads, users and messages that do not exist. The model keeps nothing but
+// lists of what was stored: a thread is the fold of its log.
+//
+// Of a failed history, rapid prints how to run it again (-rapid.seed, -rapid.failfile).
+// A test that calls RunModel must not run in parallel with others that use rapid.
 func RunModel(t *testing.T, s Subject, effort Effort) {
 	t.Helper()
 	effort.apply(t)
@@ -50,7 +51,7 @@ func RunModel(t *testing.T, s Subject, effort Effort) {
 	})
 }
 
-// What histories are made of: little, so that it often meets itself.
+// What histories are made of. It is little, so that steps often concern the same things.
 var (
 	people    = []chat.UserID{"ann", "bob", "cid", "dan"}
 	strangers = []chat.UserID{"an", "eve"} // who never do anything but are asked about
@@ -71,7 +72,7 @@ func newModel(rt *rapid.T, s Subject) *model {
 	return &model{fixture: newFixture(rt, s), logs: make(map[chat.ThreadID][]chat.Event), records: newRecords()}
 }
 
-// actions are the steps of a history; what is to come often stands here twice.
+// actions are the steps of a history. One that is to come often stands here twice.
 func (m *model) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"create":          m.create,
@@ -107,7 +108,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 // atEnd compares everything once more.
 func (m *model) atEnd(rt *rapid.T) {
 	for _, id := range m.threads {
-		wantEvents(rt, "at the end, the log", m.log(id), present(m.logs[id]))
+		wantEvents(rt, "at the end, the log", m.log(id), folded(m.logs[id]))
 		Verify(rt, m.store, id)
 	}
 	m.compareRecords(rt)
@@ -141,10 +142,10 @@ func anyUser(rt *rapid.T, label string) chat.UserID {
 	return rapid.SampledFrom(slices.Concat(people, people, strangers)).Draw(rt, label)
 }
 
-func (m *model) state(id chat.ThreadID) chat.Thread { return fold(m.logs[id]) }
+func (m *model) state(id chat.ThreadID) chat.Thread { return threadOf(m.logs[id]) }
 
-// fold is the thread that a log makes.
-func fold(log []chat.Event) (t chat.Thread) {
+// threadOf is the thread that a log tells of.
+func threadOf(log []chat.Event) (t chat.Thread) {
 	for _, e := range log {
 		t = t.Apply(e)
 	}
@@ -205,7 +206,7 @@ func (m *model) appendSome(rt *rapid.T) {
 			continue
 		}
 		i := rapid.IntRange(0, len(free)-1).Draw(rt, "target")
-		batch = append(batch, anyOverlay(rt, state, free[i]))
+		batch = append(batch, anyChange(rt, state, free[i]))
 		free = slices.Delete(free, i, i+1)
 	}
 	events := m.stamp(id, state.Head, batch)
@@ -234,7 +235,7 @@ func (m *model) appendLate(rt *rapid.T) {
 	if len(log) < 2 {
 		rt.Skip("no head but the present one")
 	}
-	old := fold(log[:rapid.IntRange(1, len(log)-1).Draw(rt, "head")])
+	old := threadOf(log[:rapid.IntRange(1, len(log)-1).Draw(rt, "head")])
 	batch := []chat.Event{draft("ann", "late"), addition("late")}
 	if n, err := m.store.Append(rt.Context(), old.Head, m.stamp(id, old.Head, batch)); n != 0 || !errors.Is(err, chat.ErrStaleHead) {
 		rt.Fatalf("Append for a head of before = %d, %v; want 0, ErrStaleHead", n, err)
@@ -256,7 +257,7 @@ func (m *model) askSentBefore(rt *rapid.T) {
 	}
 }
 
-// anyMessage drafts a message whose key and number come from a small set.
+// anyMessage drafts a message whose key and client_seq are often used already.
 func (m *model) anyMessage(rt *rapid.T) chat.Event {
 	e := draft(rapid.SampledFrom(people).Draw(rt, "by"), rapid.StringN(0, 20, 40).Draw(rt, "text"))
 	e.Device = rapid.SampledFrom(devices).Draw(rt, "device")
@@ -271,8 +272,8 @@ func (m *model) anyMessage(rt *rapid.T) chat.Event {
 	return e
 }
 
-// anyOverlay drafts an event about a message.
-func anyOverlay(rt *rapid.T, state chat.Thread, message chat.Event) chat.Event {
+// anyChange drafts an event about a message.
+func anyChange(rt *rapid.T, state chat.Thread, message chat.Event) chat.Event {
 	by := rapid.SampledFrom(people).Draw(rt, "by")
 	switch rapid.SampledFrom([]string{"edit", "delete", "reaction", "redelivery", "pin"}).Draw(rt, "kind") {
 	case "edit":
@@ -292,14 +293,14 @@ func anyOverlay(rt *rapid.T, state chat.Thread, message chat.Event) chat.Event {
 	return pin(message, by)
 }
 
-// duplicate is what a store must find a message to be a duplicate of.
+// duplicate is the stored message that e duplicates, and by what; by is "" if none.
 func (m *model) duplicate(e chat.Event) (by chat.DuplicateOf, existing chat.Event) {
 	if e.Kind != chat.KindMessage {
 		return "", chat.Event{}
 	}
 	oldest := m.clock.Now().Add(-window)
 	for _, log := range m.logs {
-		for _, old := range messagesOf(present(log)) {
+		for _, old := range messagesOf(folded(log)) {
 			if old.By != e.By {
 				continue
 			}
@@ -334,7 +335,7 @@ func (m *model) mark(rt *rapid.T) {
 	if messages := messagesOf(m.logs[id]); len(messages) > 0 && rapid.Bool().Draw(rt, "names a message") {
 		mark.Message = rapid.SampledFrom(messages).Draw(rt, "message").ID
 	}
-	want := m.present(mark)
+	want := m.presentMark(mark)
 	stored, prev, moved := m.putMark(mark)
 	if prev != want || moved != (mark.Seq > want.Seq) {
 		rt.Fatalf("PutMark(%d): prev %+v, moved %v; want prev %+v", mark.Seq, prev, moved, want)
@@ -347,8 +348,8 @@ func (m *model) mark(rt *rapid.T) {
 	}
 }
 
-// present is the newest mark of the same thread, user and kind.
-func (m *model) present(of chat.Mark) (last chat.Mark) {
+// presentMark is the newest mark of the same thread, user and kind.
+func (m *model) presentMark(of chat.Mark) (last chat.Mark) {
 	for _, k := range m.marks {
 		if k.Thread == of.Thread && k.User == of.User && k.Kind == of.Kind {
 			last = k

@@ -64,7 +64,7 @@ func (m *model) compareLog(rt *rapid.T) {
 	}
 	var want []chat.Event
 	bytes := 0
-	for _, e := range present(m.logs[id]) {
+	for _, e := range folded(m.logs[id]) {
 		if e.Seq <= after || e.Seq > through {
 			continue
 		}
@@ -90,7 +90,7 @@ func (m *model) comparePage(rt *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(rt, "all") > 0 {
 		r.Viewer = anyUser(rt, "viewer")
 	}
-	want := slices.DeleteFunc(messagesOf(present(m.logs[id])), func(e chat.Event) bool {
+	want := slices.DeleteFunc(messagesOf(folded(m.logs[id])), func(e chat.Event) bool {
 		return e.Seq <= r.After || r.Before > 0 && e.Seq >= r.Before || !e.VisibleTo(r.Viewer) && r.Viewer != ""
 	})
 	if r.NewestFirst {
@@ -104,7 +104,7 @@ func (m *model) comparePage(rt *rapid.T) {
 func (m *model) compareMessage(rt *rapid.T) {
 	id := mint(chat.EventID{}, m.clock.Now()) // of no event
 	var want chat.Event
-	if log := present(m.logs[m.anyPlace(rt)]); len(log) > 0 {
+	if log := folded(m.logs[m.anyPlace(rt)]); len(log) > 0 {
 		want = rapid.SampledFrom(log).Draw(rt, "event")
 		id = want.ID
 	}
@@ -196,7 +196,7 @@ func (m *model) compareUnread(rt *rapid.T) {
 	for _, id := range append(slices.Clone(m.threads), newThreadID()) {
 		after := m.anySeq(rt, id, "after")
 		want := 0
-		for _, e := range messagesOf(present(m.logs[id])) {
+		for _, e := range messagesOf(folded(m.logs[id])) {
 			if e.Seq > after && e.By != user && e.VisibleTo(user) && e.Message.Deleted == "" && !e.Message.ExpiredAt(now) {
 				want++
 			}
@@ -214,7 +214,7 @@ func (m *model) compareExpired(rt *rapid.T) {
 	due := make(map[chat.MessageID]chat.Event)
 	var at []int64
 	for _, log := range m.logs {
-		for _, e := range messagesOf(present(log)) {
+		for _, e := range messagesOf(folded(log)) {
 			if e.Message.ExpiredAt(now) {
 				due[e.ID] = e
 				at = append(at, e.Message.ExpiresAt.UnixMilli())

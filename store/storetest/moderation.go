@@ -33,7 +33,7 @@ func (f *fixture) wantReports(before chat.ReportID, count int, want ...chat.Repo
 	}
 }
 
-// report makes a report of the clock's time after another.
+// report makes a report with the clock's time and an id above another's.
 func (f *fixture) report(after chat.ReportID, reason chat.ReportReason, note string) chat.Report {
 	return chat.Report{
 		ID: mint(after, f.clock.Now()), Thread: newThreadID(), Message: mint(chat.EventID{}, f.clock.Now()),
@@ -51,7 +51,7 @@ func testReports(_ *testing.T, f *fixture) {
 		last = r.ID
 		all = append([]chat.Report{r}, all...)
 	}
-	for _, i := range []int{3, 0, 4, 1, 2} { // as they come from several nodes
+	for _, i := range []int{3, 0, 4, 1, 2} { // several nodes store them in any order
 		f.putReport(all[i])
 	}
 	f.wantReports(chat.ReportID{}, 10, all...)

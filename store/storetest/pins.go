@@ -10,12 +10,12 @@ import (
 
 var pinScenarios = []scenario{
 	{"pins come in order of pinning", testPins},
-	{"what is deleted is unpinned by that", testDeletedIsUnpinned},
-	{"pins stay with all that happens besides", testPinsStay},
+	{"deleting a message unpins it", testDeletedIsUnpinned},
+	{"pins stay while other events are appended", testPinsStay},
 }
 
-// wantPins fails unless the thread has these messages pinned, in this order, by
-// bob at the times of the given events.
+// wantPins fails the test unless these messages of the thread are pinned, in this
+// order, by bob at the times of the given events.
 func (f *fixture) wantPins(what string, thread chat.ThreadID, messages, by []chat.Event) {
 	f.tb.Helper()
 	var want []chat.Pin

@@ -13,19 +13,20 @@ import (
 )
 
 var prekeyScenarios = []scenario{
-	{"a device's keys come back, each in its field", testPrekeyFields},
-	{"one-time keys add up, all else is replaced", testPrekeysAddUp},
-	{"one-time keys are taken by their ids, each once", testTakePrekeys},
+	{"every field of a device's prekeys comes back", testPrekeyFields},
+	{"an upload adds one-time keys and replaces everything else", testPrekeysAddUp},
+	{"one-time keys are taken in order of their ids, each once", testTakePrekeys},
 	{"a key that was ever taken never comes back", testTakenStaysTaken},
 	{"prekeys of devices and users stay apart", testPrekeysApart},
 	{"a device keeps up to 1000 one-time keys", testTooManyPrekeys},
 	{"a user has keys of up to 16 devices", testTooManyDevices},
 	{"racing takers get each key once", testRacingTakers},
-	{"racing uploads never make a device too many", testRacingDevices},
-	{"keys handed in and out are the caller's", testPrekeysAreCallers},
+	{"racing uploads never store keys of too many devices", testRacingDevices},
+	{"changing prekeys handed in or out changes nothing stored", testPrekeysAreCallers},
 }
 
-// oneTime are one-time keys of the ids from first to last, told apart by a mark.
+// oneTime makes one-time keys with the ids from first to last. The mark makes those of
+// different uploads differ.
 func oneTime(mark string, first, last uint32) (keys []chat.Prekey) {
 	for id := first; id <= last; id++ {
 		keys = append(keys, chat.Prekey{ID: id, Public: fmt.Appendf(nil, "%s-%d", mark, id)})
@@ -33,7 +34,7 @@ func oneTime(mark string, first, last uint32) (keys []chat.Prekey) {
 	return keys
 }
 
-// upload makes an upload of the clock's time.
+// upload makes an upload with the clock's time.
 func (f *fixture) upload(mark string, keys ...chat.Prekey) chat.PrekeyUpload {
 	return chat.PrekeyUpload{
 		Identity: []byte("identity " + mark),
@@ -42,12 +43,13 @@ func (f *fixture) upload(mark string, keys ...chat.Prekey) chat.PrekeyUpload {
 	}
 }
 
-// stored is a device as it should be after an upload.
+// storedPrekeys is what the store should say of a device after an upload.
 func storedPrekeys(device chat.DeviceID, u chat.PrekeyUpload, left int) chat.PrekeyDevice {
 	return chat.PrekeyDevice{Device: device, Identity: u.Identity, Signed: u.Signed, LastResort: u.LastResort, OneTime: left, UpdatedAt: u.At}
 }
 
-// putPrekeys uploads and fails unless the device has so many one-time keys then.
+// putPrekeys uploads prekeys and fails the test unless the device has left one-time
+// keys then.
 func (f *fixture) putPrekeys(user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload, left int) {
 	f.tb.Helper()
 	got, err := f.store.PutPrekeys(f.tb.Context(), user, device, u)
@@ -70,7 +72,8 @@ func (f *fixture) wantPrekeys(user chat.UserID, want ...chat.PrekeyDevice) {
 	}
 }
 
-// wantTake takes keys and fails unless they are exactly these and then none.
+// wantTake takes all one-time keys of a device and fails the test unless they are
+// exactly these, in this order.
 func (f *fixture) wantTake(user chat.UserID, device chat.DeviceID, want ...chat.Prekey) {
 	f.tb.Helper()
 	for i, k := range want {

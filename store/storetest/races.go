@@ -22,11 +22,11 @@ var raceScenarios = []scenario{
 	{"racing sends with one key store one message", testRacingKey},
 	{"racing creations of a 1:1 make one thread", testRacingPairs},
 	{"racing marks end at the highest, each stored once", testRacingMarks},
-	{"racing changes of one message all count", testRacingOverlays},
-	{"an edit never shows what it replaced", testReadersDuringEdits},
-	{"racing blocks are one, with the time of one of them", testRacingBlocks},
-	{"who asks after a block was put finds it, whoever asks meanwhile", testAskingDuringBlocks},
-	{"racing sightings end at the latest", testRacingLastSeen},
+	{"racing changes of one message are all kept", testRacingChanges},
+	{"an edit is never read with the content that it replaced", testReadersDuringEdits},
+	{"racing blocks store one, with the time of one of them", testRacingBlocks},
+	{"a block is found once it is put, also while others look for it", testAskingDuringBlocks},
+	{"of racing last-seen times the latest is kept", testRacingLastSeen},
 }
 
 // race runs do for each racer and waits for all.
@@ -77,8 +77,8 @@ func testRacingAppends(t *testing.T, f *fixture) {
 	}
 }
 
-// While one goroutine appends, others read the head and then the log: all up to
-// the head is there, and everything they were told of stays.
+// While one goroutine appends, others read the head and then the log. The log has
+// every event up to the head, and the head never falls.
 func testReadersDuringAppends(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	var done atomic.Bool
@@ -210,7 +210,7 @@ func testRacingMarks(t *testing.T, f *fixture) {
 	}
 }
 
-func testRacingOverlays(t *testing.T, f *fixture) {
+func testRacingChanges(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	sent := f.append(thread, draft("ann", "hello"))[0]
 	race(func(i int) {
@@ -240,8 +240,8 @@ func testRacingOverlays(t *testing.T, f *fixture) {
 	}
 }
 
-// While one goroutine edits, others read the log: no edit comes with content
-// that is older than it, which its reader would keep.
+// While one goroutine edits, others read the log. No edit comes with content that is
+// older than the edit: its reader would keep it.
 func testReadersDuringEdits(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	sent := f.append(thread, draft("ann", "2"))[0]

@@ -10,16 +10,10 @@ import (
 
 var receiptScenarios = []scenario{
 	{"marks only rise", testMarksRise},
-	{"a mark keeps the newest message any of its kind had", testMarkMessage},
+	{"a mark names the newest message that a mark of its kind ever named", testMarkMessage},
 	{"the first mark at or above a seq is exact, however old", testMarksAt},
 	{"marks come in the order asked for", testMarksOrder},
 	{"marks of different threads, users and kinds stay apart", testMarksApart},
-}
-
-var deviceScenarios = []scenario{
-	{"a device's position comes back", testPosition},
-	{"positions are the caller's", testPositionIsCallers},
-	{"when a user was last seen only rises", testLastSeen},
 }
 
 func testMarksRise(t *testing.T, f *fixture) {
@@ -43,8 +37,8 @@ func testMarksRise(t *testing.T, f *fixture) {
 	f.wantMarks(thread, 0, chat.Marks{User: "bob", Read: last})
 }
 
-// wantMarks fails unless each user's marks at or above seq, or its present ones
-// for seq zero, are the given ones.
+// wantMarks fails the test unless each user's first marks at or above seq are the
+// given ones. For a seq of zero it is the present marks.
 func (f *fixture) wantMarks(thread chat.ThreadID, seq chat.Seq, want ...chat.Marks) {
 	f.tb.Helper()
 	users := make([]chat.UserID, len(want))
@@ -142,81 +136,4 @@ func testMarksApart(_ *testing.T, f *fixture) {
 	f.wantMarks(one, 0, inOne...)
 	f.wantMarks(two, 0, inTwo...)
 	f.wantMarks(two, 1, inTwo...)
-}
-
-func testPosition(t *testing.T, f *fixture) {
-	ctx := t.Context()
-	thread := newThreadID()
-	positions := map[chat.DeviceID]chat.Position{
-		"phone":   {Time: mint(chat.EventID{}, f.clock.Now()), Cursors: map[chat.ThreadID]chat.Seq{thread: 7, newThreadID(): 1 << 40}},
-		"phone.2": {Time: mint(chat.EventID{}, f.clock.Now())},
-	}
-	for device, p := range positions {
-		if _, found, err := f.store.Position(ctx, "ann", device); found || err != nil {
-			t.Errorf("before the first connect: found %v, %v", found, err)
-		}
-		if err := f.store.PutPosition(ctx, "ann", device, chat.Position{Cursors: map[chat.ThreadID]chat.Seq{newThreadID(): 1}}); err != nil {
-			t.Fatalf("PutPosition: %v", err)
-		}
-		if err := f.store.PutPosition(ctx, "ann", device, p); err != nil {
-			t.Fatalf("PutPosition: %v", err)
-		}
-	}
-	for device, want := range positions {
-		got, found, err := f.store.Position(ctx, "ann", device)
-		if err != nil || !found || !samePosition(got, want) {
-			t.Errorf("position of %s: %+v, %v, %v; want %+v", device, got, found, err, want)
-		}
-	}
-	if _, found, err := f.store.Position(ctx, "bob", "phone"); found || err != nil {
-		t.Errorf("another user's device of the same name: found %v, %v", found, err)
-	}
-}
-
-func samePosition(a, b chat.Position) bool {
-	return a.Time == b.Time && len(a.Cursors) == len(b.Cursors) && (len(a.Cursors) == 0 || reflect.DeepEqual(a.Cursors, b.Cursors))
-}
-
-func testPositionIsCallers(t *testing.T, f *fixture) {
-	thread := newThreadID()
-	p := chat.Position{Cursors: map[chat.ThreadID]chat.Seq{thread: 7}}
-	if err := f.store.PutPosition(t.Context(), "ann", "phone", p); err != nil {
-		t.Fatalf("PutPosition: %v", err)
-	}
-	p.Cursors[thread] = 99
-	for range 2 {
-		got, _, err := f.store.Position(t.Context(), "ann", "phone")
-		if err != nil || got.Cursors[thread] != 7 {
-			t.Errorf("the cursor is %d, %v; want 7", got.Cursors[thread], err)
-		}
-		got.Cursors[thread] = 98
-	}
-}
-
-func testLastSeen(t *testing.T, f *fixture) {
-	want := func(user chat.UserID, at time.Time) {
-		t.Helper()
-		if got, err := f.store.LastSeen(t.Context(), user); err != nil || !got.Equal(at) || got.IsZero() != at.IsZero() {
-			t.Errorf("%s was last seen at %v, %v; want %v", user, got, err, at)
-		}
-	}
-	put := func(user chat.UserID, at time.Time) {
-		t.Helper()
-		if err := f.store.PutLastSeen(t.Context(), user, at); err != nil {
-			t.Fatalf("PutLastSeen: %v", err)
-		}
-	}
-	now := f.clock.Now()
-	want("ann", time.Time{})
-	put("ann", now)
-	want("ann", now)
-	for range 2 {
-		put("ann", now.Add(time.Second))
-		want("ann", now.Add(time.Second))
-	}
-	put("ann", now)
-	want("ann", now.Add(time.Second))
-	want("an", time.Time{})
-	put("an", now)
-	want("ann", now.Add(time.Second))
 }

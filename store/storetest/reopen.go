@@ -39,8 +39,8 @@ func testReopen(t *testing.T, s Subject) {
 	if got := f.thread(group); !sameThread(got, before) {
 		t.Errorf("the thread is %+v, was %+v", got, before)
 	}
-	f.wantPresent(group, append(sent, more...))
-	log := present(append(sent, more...))
+	f.wantFolded(group, append(sent, more...))
+	log := folded(append(sent, more...))
 	f.clock.Advance(time.Second)
 	wantEvents(t, "Expired", f.expired(10), log[3:4])
 	f.wantPrekeys("ann", storedPrekeys("phone", upload, 4))

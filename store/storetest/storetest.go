@@ -1,9 +1,11 @@
-// Package storetest is the contract of [chat.Store] in executable form. Every
-// store runs it whole: Run for what the port promises, RunModel for a random
-// comparison with a plain model, Benchmark for what it costs.
+// Package storetest is the contract of [chat.Store] in executable form. Every store
+// runs all of it from its own tests: [Run] has a scenario for each promise of the port,
+// [RunModel] compares the store with a plain model over random histories, [Benchmark]
+// measures what the product does most. [Verify] is for tests of a store's own, after a
+// crash for example.
 //
-// The data are kept small (a few hundred events per test), so that a store
-// behind a network runs the same suite.
+// The data are small (a few hundred events per test), so that a store behind a network
+// can run the same suite.
 package storetest
 
 import (
@@ -29,25 +31,25 @@ type TB interface {
 
 // Subject is a store under test.
 type Subject struct {
-	// Open opens an empty store that asks now for the time and has the default
-	// idempotency window. It closes the store when the test ends.
+	// Open opens an empty store with the default idempotency window, which takes the
+	// time from now. It closes the store when the test ends.
 	Open func(tb TB, now func() time.Time) chat.Store
-	// Reopen, if set, ends a store of Open's the way a crash does and opens it
-	// again: what was acknowledged is still there.
+	// Reopen, if not nil, ends a store that Open opened as a crash would, and opens it
+	// again. Run then checks that everything acknowledged is still stored.
 	Reopen func(tb TB, s chat.Store) chat.Store
 }
 
-// window is the idempotency window the suite expects.
+// window is the idempotency window that the suite expects.
 var window = chat.DefaultLimits.IdempotencyWindow
 
-// Run runs the suite, one store for each test.
+// Run runs every scenario, each on a new store.
 func Run(t *testing.T, s Subject) {
 	for _, group := range [][]scenario{
-		threadScenarios, pinScenarios, logScenarios, overlayScenarios, hiddenScenarios, expiryScenarios, duplicateScenarios,
+		threadScenarios, pinScenarios, logScenarios, messageChangeScenarios, hiddenScenarios, expiryScenarios, duplicateScenarios,
 		receiptScenarios, deviceScenarios, prekeyScenarios, blockScenarios, moderationScenarios, raceScenarios,
 	} {
 		for _, sc := range group {
-			t.Run(sc.name, func(t *testing.T) { sc.play(t, newFixture(t, s)) })
+			t.Run(sc.name, func(t *testing.T) { sc.test(t, newFixture(t, s)) })
 		}
 	}
 	t.Run("what was acknowledged survives a crash", func(t *testing.T) {
@@ -58,10 +60,10 @@ func Run(t *testing.T, s Subject) {
 	})
 }
 
-// scenario is one test with a fixture of its own.
+// scenario is a promise of the port and the test of it.
 type scenario struct {
 	name string
-	play func(t *testing.T, f *fixture)
+	test func(t *testing.T, f *fixture)
 }
 
 // Clock is a clock that only moves when told.
@@ -70,8 +72,8 @@ type Clock struct {
 	now time.Time
 }
 
-// NewClock gives a clock that stands at an afternoon, so that windows of a day and
-// more begin and end within days.
+// NewClock returns a clock that shows an afternoon, so that the idempotency window, of a
+// day, does not begin at midnight.
 func NewClock() *Clock {
 	return &Clock{now: time.Date(2026, 5, 30, 17, 42, 11, 234e6, time.UTC)}
 }
@@ -90,8 +92,8 @@ func (c *Clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// fixture is a store with what a test needs to write to it in a line or two.
-// Its methods end the test on an error they do not return.
+// fixture is a store with methods that write to it and read from it in a line. They end
+// the test on an error that they do not return.
 type fixture struct {
 	tb    TB
 	store chat.Store
@@ -114,8 +116,8 @@ func (f *fixture) group(users ...chat.UserID) chat.ThreadID {
 	return e.Thread
 }
 
-// tryAppend stamps drafts for the thread's present head and appends them, again
-// while others are faster.
+// tryAppend stamps drafts for the thread's head and appends them, again as long as
+// others have appended first.
 func (f *fixture) tryAppend(thread chat.ThreadID, drafts ...chat.Event) ([]chat.Event, int, error) {
 	f.tb.Helper()
 	for {
@@ -128,7 +130,7 @@ func (f *fixture) tryAppend(thread chat.ThreadID, drafts ...chat.Event) ([]chat.
 	}
 }
 
-// append appends drafts, all of them, and gives the events they became.
+// append appends all of the drafts and returns the events that they became.
 func (f *fixture) append(thread chat.ThreadID, drafts ...chat.Event) []chat.Event {
 	f.tb.Helper()
 	events, n, err := f.tryAppend(thread, drafts...)
@@ -204,7 +206,7 @@ func (f *fixture) message(id chat.MessageID) chat.Event {
 	return e
 }
 
-// unread counts all that is unread for a user at the clock's time, up to 1000.
+// unread counts the unread messages of a user at the clock's time, up to 1000.
 func (f *fixture) unread(thread chat.ThreadID, user chat.UserID) int {
 	f.tb.Helper()
 	n, err := f.store.CountUnread(f.tb.Context(), thread, user, 0, f.clock.Now(), 1000)
@@ -214,7 +216,7 @@ func (f *fixture) unread(thread chat.ThreadID, user chat.UserID) int {
 	return n
 }
 
-// putMark puts a mark at the clock's time and gives it as it should be stored.
+// putMark puts a mark with the clock's time and returns it as it should be stored.
 func (f *fixture) putMark(m chat.Mark) (stored, prev chat.Mark, moved bool) {
 	f.tb.Helper()
 	m.At = f.clock.Now()

@@ -10,18 +10,18 @@ import (
 )
 
 var threadScenarios = []scenario{
-	{"a created thread is what its first event says", testCreate},
+	{"a new thread is the fold of its first event", testCreate},
 	{"creating the same thread again changes nothing", testCreateAgain},
-	{"a pair of people has one 1:1, whoever asks", testPair},
-	{"what never was is not found", testAbsence},
-	{"the thread is its log replayed", testThreadFollowsLog},
-	{"a user's list has the threads it is and was in", testUserThreads},
-	{"a user's peers are who is in a thread with it now, each once", testPeers},
-	{"who comes back has joined at its return", testRejoin},
-	{"participants at any seq are those of that moment, with the stint it was in", testParticipantsAt},
+	{"a pair of people has one 1:1, whichever of them creates it", testPair},
+	{"a thread, user or message that does not exist is not found", testAbsence},
+	{"a thread is the fold of its log", testThreadFollowsLog},
+	{"a user's list has the threads that the user is or was in", testUserThreads},
+	{"the peers of a user are those in a thread with the user now, each once", testPeers},
+	{"a user who comes back has joined at the return", testRejoin},
+	{"participants at a seq are those whose stint covers it", testParticipantsAt},
 	{"ids that begin alike stay apart", testSimilarIDs},
-	{"threads handed out are the caller's", testThreadIsCallers},
-	{"ping answers, and not for an ended context", testPing},
+	{"changing threads handed in or out changes nothing stored", testThreadIsCallers},
+	{"Ping answers, but not for an ended context", testPing},
 }
 
 func testCreate(t *testing.T, f *fixture) {

@@ -8,10 +8,10 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Verify checks that all a store says of a thread agrees with the thread's log:
-// the log has no gap, its ids rise, every index, list and state is what follows
-// from it, and every message is what the events about it made it. It stores
-// nothing. It gives the log.
+// Verify fails the test unless all that a store says of a thread follows from the
+// thread's log: the log has no gap and its ids rise, the thread and the users' lines are
+// the fold of it, and every message has all later changes folded in. It stores nothing.
+// It returns the log.
 func Verify(tb TB, s chat.Store, thread chat.ThreadID) []chat.Event {
 	tb.Helper()
 	f := &fixture{tb: tb, store: s}
@@ -80,8 +80,8 @@ func linesOf(stints []chat.Stint) map[chat.UserID]chat.UserThread {
 	return lines
 }
 
-// verifyMessages checks all ways to a message, that it is what the events about
-// it say, and that none can be sent again.
+// verifyMessages checks every way to read a message, that its changes are folded in,
+// and that no message can be sent again.
 func (f *fixture) verifyMessages(thread chat.ThreadID, log []chat.Event) {
 	f.tb.Helper()
 	messages := messagesOf(log)
@@ -94,7 +94,7 @@ func (f *fixture) verifyMessages(thread chat.ThreadID, log []chat.Event) {
 		if got := f.message(e.ID); !sameEvent(got, e) {
 			f.tb.Errorf("Message(id of event %d) = %s, the log has %s", e.Seq, describe(got), describe(e))
 		}
-		f.verifyOverlays(e, log)
+		f.verifyChanges(e, log)
 		again := e
 		again.Seq, again.ID = head.Seq+1, mint(head.ID, e.At())
 		n, err := f.store.Append(f.tb.Context(), head, []chat.Event{again})
@@ -103,7 +103,7 @@ func (f *fixture) verifyMessages(thread chat.ThreadID, log []chat.Event) {
 			f.tb.Errorf("sending event %d again: %d, %v; want a duplicate", e.Seq, n, err)
 			continue
 		}
-		if now := f.message(dup.Existing.ID); !sameEvent(dup.Existing, now) { // its key may be used anew since
+		if now := f.message(dup.Existing.ID); !sameEvent(dup.Existing, now) { // its key may have been used again since
 			f.tb.Errorf("sending event %d again: a duplicate of %s, which is %s", e.Seq, describe(dup.Existing), describe(now))
 		}
 	}
@@ -113,12 +113,11 @@ func messagesOf(log []chat.Event) []chat.Event {
 	return slices.DeleteFunc(slices.Clone(log), func(e chat.Event) bool { return e.Kind != chat.KindMessage })
 }
 
-// verifyOverlays checks that a message bears the marks of all events about it and
-// no others, and that those which show it show it as it is.
-func (f *fixture) verifyOverlays(message chat.Event, log []chat.Event) {
+// verifyChanges checks that a message has exactly the changes of the events about it,
+// and that the events which show the message show it like that.
+func (f *fixture) verifyChanges(message chat.Event, log []chat.Event) {
 	f.tb.Helper()
-	// What can be told of it as it was appended: its first content went with the
-	// first edit.
+	// The message as it was appended, but for its content, which an edit replaced.
 	folded := *message.Message
 	folded.EditedAt, folded.Deleted, folded.Reactions, folded.RedeliveredSeq = time.Time{}, "", nil, 0
 	for _, e := range log {

@@ -10,24 +10,24 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-var overlayScenarios = []scenario{
+var messageChangeScenarios = []scenario{
 	{"an edited message has its new content wherever it is read", testEdit},
 	{"a deleted message is a tombstone wherever it is read", testDelete},
-	{"what is deleted stays so, for the first reason", testDeleteStays},
+	{"a deleted message stays deleted, for the first reason", testDeleteStays},
 	{"reactions are kept in the order in which they first came", testReactions},
-	{"a redelivered message is read again where it is delivered again", testRedelivery},
+	{"a redelivery shows the message at its own place in the log", testRedelivery},
 	{"one append may change several messages and the thread", testMixedAppend},
-	{"bytes are those of the content that is shown", testShownBytes},
-	{"what is refused changes no message", testRefusedOverlay},
-	{"a duplicate is the message as it is now", testDuplicateIsPresent},
-	{"a change is found by its place and not as a message", testOverlayIsNoMessage},
+	{"the limit of bytes counts the content that events show", testShownBytes},
+	{"a refused append changes no message", testRefusedChange},
+	{"a duplicate is given with its changes folded in", testDuplicateIsFolded},
+	{"an event about a message is found by its seq, not as a message", testChangeIsNoMessage},
 }
 
-// wantPresent fails unless all ways to a thread's messages give them as they are
-// after the events that were appended: all of the log but its creation.
-func (f *fixture) wantPresent(thread chat.ThreadID, appended []chat.Event) {
+// wantFolded fails the test unless every way to read a thread gives its messages with
+// the appended changes folded in. Appended is the whole log without its creation.
+func (f *fixture) wantFolded(thread chat.ThreadID, appended []chat.Event) {
 	f.tb.Helper()
-	now := present(appended)
+	now := folded(appended)
 	wantEvents(f.tb, "the log", f.log(thread)[1:], now)
 	messages := messagesOf(now)
 	wantEvents(f.tb, "Messages", f.messages(thread, chat.MessageRange{Count: 1000}), messages)
@@ -45,7 +45,7 @@ func testEdit(t *testing.T, f *fixture) {
 	sent := log[0]
 	f.clock.Advance(time.Minute)
 	log = append(log, f.append(thread, edit(sent, "hello"))...)
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 	got := f.message(sent.ID).Message
 	if string(got.Ciphertext) != "hello" || !got.EditedAt.Equal(log[2].At()) || got.IdempotencyKey != sent.Message.IdempotencyKey {
 		t.Errorf("the edited message is %+v", got)
@@ -55,7 +55,7 @@ func testEdit(t *testing.T, f *fixture) {
 	again := edit(sent, strings.Repeat("long ", 5000))
 	again.Message.ContentType, again.Device = chat.System, "tablet"
 	log = append(log, f.append(thread, again, draft("ann", "another"))...)
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 	if got := f.message(sent.ID).Message; got.ContentType != chat.System || !got.EditedAt.Equal(log[3].At()) {
 		t.Errorf("the message edited again is of type %s, edited at %v", got.ContentType, got.EditedAt)
 	}
@@ -77,7 +77,7 @@ func testDelete(t *testing.T, f *fixture) {
 	log = append(log, f.append(thread, reaction(sent, "bob", "+1"))...)
 	log = append(log, f.append(thread, edit(sent, "more secret"))...)
 	log = append(log, f.append(thread, deletion(sent, chat.DeletedBySender))...)
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 	m := f.message(sent.ID).Message
 	if m.Deleted != chat.DeletedBySender || len(m.Ciphertext) > 0 || m.AttachmentID != "" || m.AttachmentSHA256 != "" || len(m.Reactions) > 0 {
 		t.Errorf("the tombstone is %+v", m)
@@ -103,7 +103,7 @@ func testDeleteStays(t *testing.T, f *fixture) {
 	} {
 		f.clock.Advance(time.Second)
 		log = append(log, f.append(thread, then)...)
-		f.wantPresent(thread, log)
+		f.wantFolded(thread, log)
 	}
 	if m := f.message(sent.ID).Message; m.Deleted != chat.DeletedByExpiry || len(m.Ciphertext) > 0 {
 		t.Errorf("the tombstone became %+v", m)
@@ -123,7 +123,7 @@ func testReactions(t *testing.T, f *fixture) {
 		f.clock.Advance(time.Second)
 		log = append(log, f.append(thread, then)...)
 	}
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 	got := f.message(sent.ID).Message.Reactions
 	if len(got) != 2 || got[0].Emoji != "👍" || got[1].Emoji != custom || len(got[0].By) != 1 || got[0].By[0].User != "ann" {
 		t.Fatalf("the reactions are %+v", got)
@@ -137,9 +137,9 @@ func testRedelivery(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	log := f.append(thread, hiding(draft("ann", "first"), "bob"), draft("ann", "second"))
 	sent := log[0]
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 	log = append(log, f.append(thread, redelivery(sent))...)
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 	m := f.message(sent.ID).Message
 	if m.HiddenFrom != "" || m.RedeliveredSeq != log[2].Seq {
 		t.Errorf("the redelivered message is hidden from %q and redelivered at %d", m.HiddenFrom, m.RedeliveredSeq)
@@ -148,7 +148,7 @@ func testRedelivery(t *testing.T, f *fixture) {
 		t.Errorf("the redelivery comes as %s", describe(again))
 	}
 	log = append(log, f.append(thread, edit(sent, "changed"))...)
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 	if again := f.log(thread)[3]; string(again.Message.Ciphertext) != "changed" {
 		t.Errorf("after an edit the redelivery comes as %s", describe(again))
 	}
@@ -160,9 +160,9 @@ func testMixedAppend(_ *testing.T, f *fixture) {
 	log = append(log, f.append(thread,
 		edit(log[0], "changed"), draft("bob", "between"), deletion(log[1], chat.DeletedBySender), addition("cid"),
 		pin(log[0], "bob"), reaction(log[2], "cid", "+1"), redelivery(log[3]))...)
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 	log = append(log, f.append(thread, deletion(log[0], chat.DeletedBySender), edit(log[2], "too"))...)
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 }
 
 func testShownBytes(t *testing.T, f *fixture) {
@@ -194,7 +194,7 @@ func testShownBytes(t *testing.T, f *fixture) {
 	}
 }
 
-func testRefusedOverlay(t *testing.T, f *fixture) {
+func testRefusedChange(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	log := f.append(thread, drafts("ann", 3)...)
 	old := f.thread(thread).Head
@@ -203,7 +203,7 @@ func testRefusedOverlay(t *testing.T, f *fixture) {
 	if n != 0 || !errors.Is(err, chat.ErrStaleHead) {
 		t.Errorf("Append = %d, %v; want ErrStaleHead", n, err)
 	}
-	f.wantPresent(thread, log)
+	f.wantFolded(thread, log)
 
 	again := resend(log[0], draft("ann", ""))
 	events, n, err := f.tryAppend(thread, edit(log[1], "stored"), again, edit(log[2], "not reached"))
@@ -211,16 +211,16 @@ func testRefusedOverlay(t *testing.T, f *fixture) {
 	if n != 1 || !errors.As(err, &dup) {
 		t.Fatalf("Append = %d, %v; want the edit, then a duplicate", n, err)
 	}
-	f.wantPresent(thread, append(log, events[0]))
+	f.wantFolded(thread, append(log, events[0]))
 }
 
-func testDuplicateIsPresent(t *testing.T, f *fixture) {
+func testDuplicateIsFolded(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	log := f.append(thread, draft("ann", "hello"))
 	sent := log[0]
 	for _, then := range []chat.Event{edit(sent, "changed"), reaction(sent, "bob", "+1"), deletion(sent, chat.DeletedBySender)} {
 		log = append(log, f.append(thread, then)...)
-		now := present(log)[0]
+		now := folded(log)[0]
 		f.wantDuplicate("by its key", thread, resend(sent, draft("ann", "")), chat.ByIdempotencyKey, now)
 		f.wantDuplicate("by its client_seq", thread, resend(draft("ann", ""), sent), chat.ByClientSeq, now)
 	}
@@ -235,7 +235,7 @@ func testDuplicateIsPresent(t *testing.T, f *fixture) {
 	}
 }
 
-func testOverlayIsNoMessage(t *testing.T, f *fixture) {
+func testChangeIsNoMessage(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
 	log := f.append(thread, draft("ann", "hello"))
 	head := f.thread(thread).Head

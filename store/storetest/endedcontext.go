@@ -37,13 +37,13 @@ func testEndedContext(t *testing.T, f *fixture) {
 		t.Errorf("the head moved to %+v", got)
 	}
 	f.wantMarks(thread, 0, chat.Marks{User: "bob"})
-	testEndedContextAside(ended, t, f)
+	testEndedContextOfUsers(ended, t, f)
 	if lines, err := f.store.UserThreads(t.Context(), "ann"); err != nil || len(lines) != 1 {
 		t.Errorf("ann is in %d threads, %v; want 1", len(lines), err)
 	}
 }
 
-func testEndedContextAside(ended context.Context, t *testing.T, f *fixture) {
+func testEndedContextOfUsers(ended context.Context, t *testing.T, f *fixture) {
 	t.Helper()
 	f.putPrekeys("ann", "phone", f.upload("first", oneTime("a", 1, 2)...), 2)
 	block := f.putBlock("ann", "bob")
