@@ -6,21 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 )
 
-// build builds the server, once for each test process. It goes to a place that
-// stays, where go build finds it up to date the next time.
+// Build builds the server and gives the path of its binary. The binary goes to a place
+// that stays, where go build finds it up to date the next time. Processes that build at
+// once, as the tests of several packages do, take turns: all but the first find it built.
 //
 // FerretDB is built with changes: as it is, every query reads its whole collection,
 // and nothing of some length can be tested.
-var build = sync.OnceValues(func() (string, error) {
+func Build() (binary string, err error) {
 	_, file, _, found := runtime.Caller(0)
 	if !found || !filepath.IsAbs(file) {
 		return "", errors.New("where the source of the test server is cannot be told in a trimmed build")
@@ -29,15 +30,46 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		cache = os.TempDir()
 	}
+	cache = filepath.Join(cache, "parley-mongod")
+	unlock, err := lockDir(cache)
+	if err != nil {
+		return "", fmt.Errorf("wait for other builds of the test server: %w", err)
+	}
+	defer unlock()
 	source := filepath.Join(filepath.Dir(file), "server")
-	changed, err := changeFerretDB(source, filepath.Join(cache, "parley-mongod"))
+	changed, err := changeFerretDB(source, cache)
 	if err != nil {
 		return "", fmt.Errorf("change FerretDB: %w", err)
 	}
-	binary := filepath.Join(changed, "server")
+	binary = filepath.Join(changed, "server")
 	_, err = goTool(source, "build", "-modfile", filepath.Join(changed, modfile), "-o", binary, ".")
 	return binary, err
-})
+}
+
+// build is [Build], once for each test process.
+var build = sync.OnceValues(Build)
+
+// lockDir makes a directory and waits until no other process holds its lock. The lock
+// is given back by unlock, or when this process ends.
+func lockDir(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return func() { _ = lock.Close() }, nil
+}
 
 const ferretDB = "github.com/FerretDB/FerretDB"
 
@@ -143,9 +175,6 @@ func changeFerretDB(source, into string) (place string, err error) {
 	if _, err := os.Stat(filepath.Join(place, modfile)); err == nil {
 		return place, nil
 	}
-	if err := os.MkdirAll(into, 0o755); err != nil {
-		return "", err
-	}
 	draft, err := os.MkdirTemp(into, "draft-")
 	if err != nil {
 		return "", err
@@ -164,10 +193,7 @@ func changeFerretDB(source, into string) (place string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.Rename(draft, place); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err // else another process was faster
-	}
-	return place, nil
+	return place, os.Rename(draft, place)
 }
 
 // hashDir adds the names and contents of a directory's files.
