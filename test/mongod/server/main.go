@@ -1,6 +1,7 @@
 // Command server is a MongoDB-compatible server for tests: FerretDB on a
 // directory, behind a proxy that lets one command through at a time, because
-// FerretDB 1 loses concurrent updates of one document.
+// FerretDB 1 loses concurrent updates of one document. What it has answered survives
+// its own end, and not that of the machine: it leaves writing to the disk to the system.
 //
 //	server -dir DIR [-listen 127.0.0.1:0]
 //
@@ -59,7 +60,7 @@ func run(dir, listen string) error {
 	context.AfterFunc(ctx, func() { _ = listener.Close() })
 	fmt.Println(listener.Addr())
 	(&proxy{backend: backend}).serve(listener)
-	return nil // whatever is under way ends with the process, as in a crash: what was answered is on disk
+	return nil // whatever is under way ends with the process, as in a crash: what was answered is in the files
 }
 
 // startBackend starts a FerretDB that runs until ctx ends, and gives its address.
@@ -68,11 +69,12 @@ func startBackend(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	files := url.URL{Scheme: "file", Path: dir + "/", RawQuery: url.Values{"_pragma": {"synchronous(off)"}}.Encode()}
 	f, err := ferretdb.New(&ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
 		Logger:    slog.New(slog.DiscardHandler),
 		Handler:   "sqlite",
-		SQLiteURL: (&url.URL{Scheme: "file", Path: dir + "/"}).String(),
+		SQLiteURL: files.String(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("start FerretDB: %w", err)
