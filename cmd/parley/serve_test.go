@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 const testSecret = "0123456789abcdef0123456789abcdef"
 
 // patience bounds waits for what nothing announces.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // logBuffer is a log that the test reads while the server writes.
 type logBuffer struct {

@@ -20,7 +20,7 @@ const External = "PARLEY_TEST_MONGO_URI"
 
 // patience bounds every wait for a server. It is generous because a loaded
 // machine is no reason to fail.
-const patience = 60 * time.Second
+const patience = 5 * time.Minute
 
 // TB is what this package needs of *testing.T, *testing.B and *rapid.T.
 type TB interface {
