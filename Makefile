@@ -30,23 +30,51 @@ run: ## serve on this machine with the embedded store and two demo users
 build: ## build .bin/parley
 	go build -o $(BIN)/parley ./cmd/parley
 
-.PHONY: test
-test: ## all tests with the race detector, the end-to-end suite on both stores included
-	go test -race -timeout 40m ./...
-	$(MAKE) --no-print-directory e2e e2e-mongo
+# Tests bound what they do by counting it, so that a slow machine does the same and
+# takes longer. Therefore go test has no time limit here.
+GO_TEST := go test -timeout 0
 
-# Never cached: go test does not see that the server changed.
-E2E_TEST = cd $(E2E) && go test -race -count=1 -timeout 15m ./...
+# Where make can, it keeps the output of each part of a parallel run together.
+TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.PHONY: test
+test: test-prepare ## all tests with the race detector, the end-to-end suite on both stores included
+	@echo "Three parts run at once: the unit tests, and the end-to-end suite on either store. Each shows its output when it has ended."
+	@$(MAKE) --no-print-directory -j3 $(TOGETHER) test-unit e2e e2e-mongo
+
+# What several parts need is built once, before them: two go commands that run at the
+# same time both build it.
+.PHONY: test-prepare
+test-prepare:
+	@test -n "$$PARLEY_TEST_MONGO_URI" || go run ./test/mongod/build >/dev/null
+	@go build -race -o $(BIN)/parley-race ./cmd/parley
+
+.PHONY: test-unit
+test-unit: ## the tests of all packages, without the end-to-end suite
+	$(GO_TEST) -race ./...
+
+# Never cached: go test does not see that the server changed. The server always has
+# the race detector. The suite's own code has it on MongoDB's side, where there is
+# less traffic: with it, that code costs more than the server.
+E2E_TEST = cd $(E2E) && $(GO_TEST) -count=1
 
 .PHONY: e2e
 e2e: export PARLEY_E2E_STORE = pebble
 e2e: ## the end-to-end suite against the real binary, with the embedded store
-	$(E2E_TEST)
+	$(E2E_TEST) ./...
 
 .PHONY: e2e-mongo
 e2e-mongo: export PARLEY_E2E_STORE = mongodb
 e2e-mongo: ## the same on a MongoDB-compatible test server, or on that of PARLEY_TEST_MONGO_URI
-	$(E2E_TEST)
+	$(E2E_TEST) -race ./...
+
+# How long test-long may take. It runs one history at least.
+LONG_MINUTES ?= 20
+
+.PHONY: test-long
+test-long: ## the model's 20 long histories on MongoDB's side, as many as LONG_MINUTES (20) allow
+	cd test/model && $(GO_TEST) -race -count=1 -run '^TestMongoDB$$' \
+	  -model.histories 20 -model.operations 2000 -model.budget $(LONG_MINUTES)m
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint lint-contracts ## formatting, vet, the linters of .golangci.yml, and lint-contracts
