@@ -55,8 +55,9 @@ test-unit: ## the tests of all packages, without the end-to-end suite
 
 # Never cached: go test does not see that the server changed. The server always has
 # the race detector. The suite's own code has it on MongoDB's side, where there is
-# less traffic: with it, that code costs more than the server.
-E2E_TEST = cd $(E2E) && $(GO_TEST) -count=1
+# less traffic: with it, that code costs more than the server. Its tests that run in
+# parallel mostly wait.
+E2E_TEST = cd $(E2E) && $(GO_TEST) -count=1 -parallel 8
 
 .PHONY: e2e
 e2e: export PARLEY_E2E_STORE = pebble

@@ -110,9 +110,10 @@ func TestTokenAsSubprotocol(t *testing.T) {
 }
 
 func TestConnectionEndsWithItsToken(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
-	ann := s.device(t, "ann", "a").withClaims(t, func(c claimSet) { c["exp"] = time.Now().Add(2 * time.Second).Unix() })
-	bob := s.device(t, "bob", "b").withClaims(t, func(c claimSet) { c["exp"] = time.Now().Add(2 * time.Second).Unix() })
+	ann := s.device(t, "ann", "a").withClaims(t, func(c claimSet) { c["exp"] = time.Now().Add(5 * time.Second).Unix() })
+	bob := s.device(t, "bob", "b").withClaims(t, func(c claimSet) { c["exp"] = time.Now().Add(5 * time.Second).Unix() })
 	json, mqtt := jsonProtocol.live(t, ann, options{}), mqtt5TCP.live(t, bob, options{})
 	json.awaitEnd(t, 4401)
 	mqtt.awaitEnd(t, 0x87)

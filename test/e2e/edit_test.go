@@ -142,13 +142,14 @@ func TestRetryOfWhatWasEditedOrDeleted(t *testing.T) {
 }
 
 func TestEditWindow(t *testing.T) {
-	s := startServer(t, "--edit-window", "1s")
+	t.Parallel()
+	s := startServer(t, "--edit-window", "3s")
 	ann := s.device(t, "ann", "a")
 	group := ann.createGroup(t, "bob")
 	deleted, sent := ann.send(t, group.ID, "to be deleted"), ann.send(t, group.ID, "to be edited")
 	ann.del(t, deleted.ID)
 	ann.edit(t, sent.ID, "in time")
-	awaitTime(t, instant(t, sent.CreatedAt).Add(1100*time.Millisecond))
+	awaitTime(t, instant(t, sent.CreatedAt).Add(3100*time.Millisecond))
 	path := "/v1/messages/" + sent.ID
 	ann.refused(t, http.StatusForbidden, "edit_window_closed", http.MethodPatch, path, map[string]any{"ciphertext": []byte("late")})
 	ann.refused(t, http.StatusForbidden, "edit_window_closed", http.MethodDelete, path, nil)

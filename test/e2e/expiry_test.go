@@ -94,6 +94,7 @@ func checkExpired(t *testing.T, c *cast, sent message, out outgoing, away string
 
 // What everybody got before it expired has not failed: its retry is a replay.
 func TestRetryOfWhatExpiredAfterDelivery(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	th := ann.createOneToOne(t, bob.user)
@@ -148,10 +149,11 @@ func TestExpiredWhileTheRecipientWasAway(t *testing.T) {
 // From expires_at on no reader gets the content, whether or not the server has
 // come by to erase it.
 func TestExpiredIsATombstoneAtOnce(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	th := ann.createOneToOne(t, bob.user)
-	sent := ann.sendOut(t, th.ID, outgoing{Ciphertext: []byte("for a moment"), TTLSeconds: 1})
+	sent := ann.sendOut(t, th.ID, outgoing{Ciphertext: []byte("for a moment"), TTLSeconds: 2})
 	before, after := watchExpiry(t, bob, th.ID, sent)
 	if before == 0 || after == 0 {
 		t.Errorf("read %d times before and %d times after the end", before, after)
@@ -213,13 +215,15 @@ func find(t testing.TB, all []message, id string) message {
 // What expires while the server is down is never served again, and its del comes
 // within seconds of the start.
 func TestExpiredWhileTheServerWasDown(t *testing.T) {
+	t.Parallel()
 	for what, halt := range map[string]func(*server, testing.TB){"stopped": (*server).stop, "killed": (*server).kill} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t)
 			ann, bob, cid := s.device(t, "ann", "a"), s.device(t, "bob", "b"), s.device(t, "cid", "c")
 			group := ann.createGroup(t, "bob", "cid")
 			line := mqtt5TCP.live(t, bob, options{})
-			sent := ann.sendOut(t, group.ID, outgoing{Ciphertext: []byte("not to be seen"), TTLSeconds: 2})
+			sent := ann.sendOut(t, group.ID, outgoing{Ciphertext: []byte("not to be seen"), TTLSeconds: 5})
 			line.untilMessage(t, sent.ID)
 			eventually(t, "delivery", func() bool { return ann.stateOf(t, sent.ID, bob.user) == "DELIVERED" })
 			halt(s, t)
@@ -256,14 +260,15 @@ func TestExpiredWhileTheServerWasDown(t *testing.T) {
 
 // Deleted by its sender before its time, a message expires no more.
 func TestDeletedBeforeItExpires(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	th := ann.createOneToOne(t, bob.user)
 	line := jsonProtocol.live(t, bob, options{})
-	sent := ann.sendOut(t, th.ID, outgoing{Ciphertext: []byte("x"), TTLSeconds: 1})
+	sent := ann.sendOut(t, th.ID, outgoing{Ciphertext: []byte("x"), TTLSeconds: 3})
 	line.untilMessage(t, sent.ID)
 	ann.del(t, sent.ID)
-	later := ann.sendOut(t, th.ID, outgoing{Ciphertext: []byte("y"), TTLSeconds: 1})
+	later := ann.sendOut(t, th.ID, outgoing{Ciphertext: []byte("y"), TTLSeconds: 3})
 	for i, want := range []string{"sender", "expired"} {
 		f := line.untilType(t, "del")
 		if f.Reason != want || f.ID != []string{sent.ID, later.ID}[i] {

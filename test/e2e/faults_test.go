@@ -96,6 +96,7 @@ func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
 }
 
 func TestConnectionWithoutConnectIsClosed(t *testing.T) {
+	t.Parallel()
 	limit, args := 10*time.Second, []string{}
 	if hasFlag("connect-timeout") {
 		limit, args = time.Second, []string{"--connect-timeout", "1s"}

@@ -70,15 +70,14 @@ var serveHelp = sync.OnceValue(func() string {
 
 func hasFlag(name string) bool { return strings.Contains(serveHelp(), "-"+name) }
 
-// eventually polls a condition that nothing announces.
+// eventually polls a condition that nothing announces, less often as time goes by: a
+// poll can cost a whole request.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	deadline := time.After(patience)
-	for !condition() {
+	for pause := 5 * time.Millisecond; !condition(); pause = min(pause*5/4, 100*time.Millisecond) {
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-deadline:
 			t.Fatalf("still not so after %v: %s", patience, what)
 		}

@@ -125,6 +125,7 @@ func TestOwnSendsAreReplayed(t *testing.T) {
 // A key is remembered for the idempotency window, and so long may what was
 // blocked be tried again.
 func TestIdempotencyWindow(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "--idempotency-window", "2s")
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	th := ann.createOneToOne(t, "bob")

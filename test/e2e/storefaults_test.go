@@ -124,6 +124,7 @@ func (tr *traffic) end() []*attempt {
 // While the store does not answer, sends are refused in time and nothing else
 // breaks; when it is back all goes on, with nothing lost and nothing twice.
 func TestStoreFailsForAWhile(t *testing.T) {
+	t.Parallel()
 	needsMongo(t)
 	for what, fault := range map[string]struct {
 		begin, end func(*mongod.Server, mongod.TB)
@@ -133,6 +134,7 @@ func TestStoreFailsForAWhile(t *testing.T) {
 		"killed at random": {func(m *mongod.Server, tb mongod.TB) { m.Kill(tb); m.Restart(tb) }, nil},
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			mongo := mongod.Start(t)
 			s := startServerOn(t, mongo.URI())
 			people, watchers, group := crowd(t, s)
@@ -245,6 +247,7 @@ func checkNothingLost(t *testing.T, group string, attempts []*attempt, lines map
 
 // Without its store a server still leaves when it is asked to.
 func TestTerminationWithoutTheStore(t *testing.T) {
+	t.Parallel()
 	needsMongo(t)
 	mongo := mongod.Start(t)
 	s := startServerOn(t, mongo.URI())

@@ -205,6 +205,7 @@ func awaitPayload(t *testing.T, got <-chan string, id string) {
 // The certificate is renewed while people talk: who connects then gets the new
 // one, and nobody is disturbed.
 func TestRenewedCertificate(t *testing.T) {
+	t.Parallel()
 	s, files := startSecureServer(t)
 	ann, bob, cid := s.device(t, "ann", "a"), s.device(t, "bob", "b"), s.device(t, "cid", "c")
 	group := ann.createGroup(t, bob.user, cid.user)
