@@ -7,6 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// block blocks a user.
 func (r *runner) block(op operation) {
 	c, user := r.caller(op), people[op.other]
 	if op.a%2 == 0 { // of a 1:1: only there does a block matter
@@ -24,6 +25,7 @@ func (r *runner) block(op operation) {
 	r.compareBlocks(c.User)
 }
 
+// unblock unblocks a user, mostly one who is blocked.
 func (r *runner) unblock(op operation) {
 	c, user := r.caller(op), people[op.other]
 	if mine := r.blocked(c.User); len(mine) > 0 && op.a%3 > 0 { // mostly one who is blocked
@@ -50,6 +52,7 @@ func (md *model) blocked(u chat.UserID) (all []chat.Block) {
 	return all
 }
 
+// presence asks whether a user is online.
 func (r *runner) presence(op operation) {
 	c, user := r.caller(op), people[op.other]
 	shared := c.User == user || slices.ContainsFunc(r.threads, func(t *thread) bool {
@@ -57,7 +60,7 @@ func (r *runner) presence(op operation) {
 	})
 	code := refuseIf(!shared, chat.CodeNoSharedThread)
 	_, blocked := r.blocks[block{user, c.User}]
-	r.tracef("%s asks for %s: %q", c.User, user, code)
+	r.tracef("%s asks for the presence of %s: %q", c.User, user, code)
 	got, err := r.node(op).Presence(r.ctx(), c, user)
 	if r.checkError(err, code) {
 		equal(r, "the answer", "presence", got, chat.Presence{User: user, Online: slices.Contains(online, user) && !blocked})

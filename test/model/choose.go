@@ -6,6 +6,22 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// someThread chooses the thread of an operation: mostly one that its user is in,
+// rarely one that does not exist (nil).
+func (r *runner) someThread(op operation) *thread {
+	if op.thread == 63 {
+		return nil
+	}
+	threads := r.threads
+	if op.thread%16 != 15 {
+		threads = slices.DeleteFunc(slices.Clone(threads), func(t *thread) bool { return t.member(people[op.by]) == nil })
+	}
+	if len(threads) == 0 {
+		return nil
+	}
+	return threads[op.thread%len(threads)]
+}
+
 // someMessage chooses the message of an operation: mostly one that its user sees,
 // rarely none (nil, with an id that no message has).
 func (r *runner) someMessage(op operation) (*message, chat.MessageID) {
@@ -37,22 +53,6 @@ func (r *runner) someGroup(op operation) *thread {
 		}
 	}
 	return r.someThread(op)
-}
-
-// someThread chooses the thread of an operation: mostly one that its user is in,
-// rarely one that does not exist (nil).
-func (r *runner) someThread(op operation) *thread {
-	if op.thread == 63 {
-		return nil
-	}
-	threads := r.threads
-	if op.thread%16 != 15 {
-		threads = slices.DeleteFunc(slices.Clone(threads), func(t *thread) bool { return t.member(people[op.by]) == nil })
-	}
-	if len(threads) == 0 {
-		return nil
-	}
-	return threads[op.thread%len(threads)]
 }
 
 // idOf is a thread's id, or one that no thread has.

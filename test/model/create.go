@@ -8,6 +8,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// pairs are the pairs of people whose 1:1s histories are about.
 var pairs = [][2]chat.UserID{{"ann", "bob"}, {"ann", "cid"}, {"bob", "cid"}, {"dan", "ann"}}
 
 // create makes a group or a 1:1. One creation in four has an idempotency key, which
@@ -32,6 +33,7 @@ func (r *runner) create(op operation) {
 	r.tryCreate(c, r.node(op), req)
 }
 
+// tryCreate creates what was asked for: a new thread, or one that exists.
 func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThread) {
 	users := mergedUsers(c, req)
 	pair := r.pairOf(req, users)
@@ -52,7 +54,7 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	if code == "" && outcome == chat.Created && len(r.threads) >= maxThreads {
 		return
 	}
-	r.tracef("%s creates a %s of %v, key %q: outcome %d of %s, %q", c.User, req.Type, users, req.IdempotencyKey, outcome, threadName(t), code)
+	r.tracef("%s creates a %s of %v, key %q: %q", c.User, req.Type, users, req.IdempotencyKey, code)
 	v, got, err := node.CreateThread(r.ctx(), c, req)
 	if !r.checkError(err, code) {
 		return
@@ -69,11 +71,13 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 		r.expectEvent(t, t.log[0])
 	case chat.AlreadyExists:
 	}
+	r.tracef("     it is %s", t)
 	r.compareNotices()
 	r.compareThreadView("the thread created", v, c.User, t)
 	r.compareMembers("the thread created", v, c.User, t)
 }
 
+// addThread adds a new thread to the model.
 func (r *runner) addThread(c chat.Caller, req chat.CreateThread, users []chat.UserID, id chat.ThreadID) *thread {
 	t := &thread{
 		name: fmt.Sprintf("t%d", len(r.threads)+1), id: id, kind: req.Type, title: req.Title, by: c.User, at: r.now(),

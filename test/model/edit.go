@@ -7,6 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// edit edits a message, mostly one of the caller's own.
 func (r *runner) edit(op operation) {
 	m, id := r.someMessage(op)
 	c := r.caller(op)
@@ -50,7 +51,8 @@ func (r *runner) edit(op operation) {
 	r.lookAt(m)
 }
 
-func (r *runner) erase(op operation) {
+// deleteMessage deletes a message, mostly one of the caller's own.
+func (r *runner) deleteMessage(op operation) {
 	m, id := r.someMessage(op)
 	c := r.caller(op)
 	if m != nil && op.a%4 > 0 {

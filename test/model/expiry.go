@@ -55,7 +55,7 @@ func (r *runner) expire(op operation) {
 			due[m] = true
 		}
 	}
-	r.tracef("what has expired is swept: %d messages", len(due))
+	r.tracef("the service sweeps: %d messages have expired", len(due))
 	r.checkError(r.node(op).ExpireDue(r.ctx()), "")
 	var told, want []string // failures
 	for _, n := range r.bus.drain() {

@@ -54,10 +54,12 @@ type clientSeq struct {
 	number int64
 }
 
+// block is that a user blocks another.
 type block struct{ user, blocked chat.UserID }
 
+// thread is all that ever happened in a thread.
 type thread struct {
-	name    string
+	name    string // in what is printed
 	id      chat.ThreadID
 	kind    chat.ThreadType
 	title   string
@@ -71,6 +73,7 @@ type thread struct {
 	marks   map[chat.UserID][]mark // of both kinds, as they were made
 }
 
+// member is a participant.
 type member struct {
 	user   chat.UserID
 	role   chat.Role
@@ -78,17 +81,20 @@ type member struct {
 	at     time.Time
 }
 
+// stint is one stay of a user, from the event it joined with to the one it left with.
 type stint struct {
 	user         chat.UserID
 	joined, left chat.Seq // left is 0 while it lasts
 }
 
+// pin is a pinned message.
 type pin struct {
 	message *message
 	by      chat.UserID
 	at      time.Time
 }
 
+// mark is that a user has received or read a thread up to seq.
 type mark struct {
 	kind    chat.MarkKind
 	seq     chat.Seq
@@ -116,8 +122,9 @@ type event struct {
 	members []chat.InitialMember
 }
 
+// message is a message as it is now, with all later changes.
 type message struct {
-	name        string
+	name        string // in what is printed
 	thread      *thread
 	sent        *event
 	req         chat.SendRequest
@@ -132,11 +139,13 @@ type message struct {
 	readAlone   time.Time // when the recipient of the redelivery read it, and not what lay between
 }
 
+// reaction is one emoji of a message and who gave it.
 type reaction struct {
 	emoji string
 	by    []chat.ReactionBy
 }
 
+// device is the prekeys of a device.
 type device struct {
 	upload  chat.PrekeyUpload
 	oneTime map[uint32]string
@@ -156,6 +165,7 @@ func (m *message) tombstoneAt(now time.Time) chat.DeleteReason {
 	return m.deleted
 }
 
+// reaction is the index of a reaction, -1 if there is none.
 func (m *message) reaction(emoji string) int {
 	return slices.IndexFunc(m.reactions, func(r reaction) bool { return r.emoji == emoji })
 }
@@ -275,6 +285,7 @@ func (t *thread) lastMessage(u chat.UserID) *message {
 	return nil
 }
 
+// activity is when the newest message was sent that is not hidden from a user.
 func (t *thread) activity(u chat.UserID) time.Time {
 	if m := t.lastMessage(u); m != nil {
 		return m.sent.at

@@ -4,6 +4,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// report reports a message.
 func (r *runner) report(op operation) {
 	m, id := r.someMessage(op)
 	c := r.caller(op)
@@ -22,6 +23,7 @@ func (r *runner) report(op operation) {
 	r.compareReports(r.node(op), 1+op.b%100)
 }
 
+// deny denies or allows an attachment.
 func (r *runner) deny(op operation) {
 	hash := hashes[op.b%len(hashes)]
 	denied := op.a%2 == 0

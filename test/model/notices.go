@@ -10,50 +10,43 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// listener is a bus that keeps the notices it was given, and delivers them at once.
-type listener struct {
+// recordingBus is a bus that keeps the notices it was given, and delivers them at once.
+type recordingBus struct {
 	mu       sync.Mutex
 	notices  []chat.Notice
 	handlers []chat.BusHandler
 }
 
 // Publish implements [chat.Bus].
-func (l *listener) Publish(n chat.Notice) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.notices = append(l.notices, n)
-	for _, h := range l.handlers {
+func (b *recordingBus) Publish(n chat.Notice) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.notices = append(b.notices, n)
+	for _, h := range b.handlers {
 		h.HandleNotice(n)
 	}
 }
 
 // Subscribe implements [chat.Bus]. A subscription does not end.
-func (l *listener) Subscribe(h chat.BusHandler) (stop func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.handlers = append(l.handlers, h)
+func (b *recordingBus) Subscribe(h chat.BusHandler) (stop func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.handlers = append(b.handlers, h)
 	return func() {}
 }
 
 // Ping implements [chat.Bus].
-func (l *listener) Ping(context.Context) error { return nil }
+func (b *recordingBus) Ping(context.Context) error { return nil }
 
 // Close implements [chat.Bus].
-func (l *listener) Close() error { return nil }
+func (b *recordingBus) Close() error { return nil }
 
-func (l *listener) drain() []chat.Notice {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	taken := l.notices
-	l.notices = nil
+func (b *recordingBus) drain() []chat.Notice {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := b.notices
+	b.notices = nil
 	return taken
-}
-
-// append adds an event to the model's log.
-func (r *runner) append(t *thread, by chat.Caller, e event) *event {
-	e.seq, e.at, e.by, e.device = chat.Seq(len(t.log)+1), r.now(), by.User, by.Device
-	t.log = append(t.log, &e)
-	return &e
 }
 
 // expectEvent expects a notice of an event, be it new or told once more.
@@ -163,19 +156,6 @@ func (r *runner) describeEvent(n chat.Notice) string {
 	return fmt.Sprintf("%s #%d %s%s to %v", t, e.Seq, e.Kind, what, sortedUsers(n.Audience))
 }
 
-// storeID keeps the id of an event. An id is above that of the event before, and its
-// time is the event's.
-func (r *runner) storeID(t *thread, e *event, id chat.EventID) {
-	if e.seq > 1 && id.Compare(t.log[e.seq-2].id) <= 0 {
-		r.trial.Fatalf("the id of event %d of %s is not above the one before", e.seq, t)
-	}
-	equal(r, "the bus", "event time", int64(id.Time()), e.at.UnixMilli())
-	e.id = id
-	if e.kind == chat.KindMessage {
-		r.byID[id] = e.about
-	}
-}
-
 func (r *runner) threadOf(id chat.ThreadID) *thread {
 	for _, t := range r.threads {
 		if t.id == id {
@@ -196,16 +176,4 @@ func sortedUsers(users []chat.UserID) []chat.UserID {
 	users = slices.Clone(users)
 	slices.Sort(users)
 	return users
-}
-
-// appendAbout appends an event about a message and expects its notice.
-func (r *runner) appendAbout(c chat.Caller, m *message, e event) {
-	e.about, e.hidden = m, m.hiddenFrom
-	r.expectEvent(m.thread, r.append(m.thread, c, e))
-}
-
-// appendChange appends a change of a thread.
-func (r *runner) appendChange(t *thread, c chat.Caller, e event) *event {
-	e.kind = chat.KindThread
-	return r.append(t, c, e)
 }

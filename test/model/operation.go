@@ -46,7 +46,7 @@ var weights = []struct {
 	{10, (*runner).retry},
 	{4, (*runner).create},
 	{12, (*runner).edit},
-	{5, (*runner).erase},
+	{5, (*runner).deleteMessage},
 	{12, (*runner).react},
 	{6, (*runner).unreact},
 	{1, (*runner).reactOften},

@@ -7,6 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// add adds a user to a thread.
 func (r *runner) add(op operation) {
 	t, c, user := r.someGroup(op), r.caller(op), people[op.other]
 	code := refuseChange(t, c.User)
@@ -31,6 +32,7 @@ func (r *runner) add(op operation) {
 	r.compareThread(user, t)
 }
 
+// remove removes a user from a thread. One time in three the caller leaves.
 func (r *runner) remove(op operation) {
 	t, c, user := r.someGroup(op), r.caller(op), people[op.other]
 	if op.a%3 == 0 {
@@ -66,6 +68,7 @@ func (r *runner) remove(op operation) {
 	r.compareThread(c.User, t)
 }
 
+// setRole makes a participant an admin or a member.
 func (r *runner) setRole(op operation) {
 	t, c, user := r.someGroup(op), r.caller(op), people[op.other]
 	role := []chat.Role{chat.Admin, chat.Member}[op.a%2]
@@ -73,10 +76,10 @@ func (r *runner) setRole(op operation) {
 	changes := false
 	if code == "" {
 		admins := len(slices.DeleteFunc(slices.Clone(t.members), func(m member) bool { return m.role != chat.Admin }))
-		someMessage := t.member(user)
-		changes = someMessage != nil && someMessage.role != role
+		target := t.member(user)
+		changes = target != nil && target.role != role
 		code = firstRefusal(
-			refuseIf(someMessage == nil, chat.CodeParticipantNotFound),
+			refuseIf(target == nil, chat.CodeParticipantNotFound),
 			refuseIf(changes && role == chat.Member && admins == 1, chat.CodeLastAdmin))
 	}
 	r.tracef("%s makes %s %s of %s: %q", c.User, user, role, threadName(t), code)
@@ -92,11 +95,12 @@ func (r *runner) setRole(op operation) {
 	r.compareMember("the one changed", got, c.User, t, user)
 }
 
+// setTitle sets a thread's title.
 func (r *runner) setTitle(op operation) {
 	t, c := r.someGroup(op), r.caller(op)
 	title := []string{"", "tea", "coffee", strings.Repeat("é", 256), strings.Repeat("é", 257)}[op.a%5]
 	code := firstRefusal(refuseIf(len([]rune(title)) > 256, chat.CodeInvalidRequest), refuseAdministration(t, c.User))
-	r.tracef("%s names %s title %d: %q", c.User, threadName(t), op.a%5, code)
+	r.tracef("%s gives %s the title %d: %q", c.User, threadName(t), op.a%5, code)
 	got, err := r.node(op).SetTitle(r.ctx(), c, idOf(t), title)
 	if !r.checkError(err, code) {
 		return

@@ -32,6 +32,7 @@ func (r *runner) somePin(op operation) (*thread, *message, chat.MessageID) {
 	return t, m, id
 }
 
+// pin pins a message.
 func (r *runner) pin(op operation) {
 	t, m, id := r.somePin(op)
 	c := r.caller(op)
@@ -59,6 +60,7 @@ func (r *runner) pin(op operation) {
 	r.comparePins(c.User, t)
 }
 
+// unpin unpins a message, mostly one that is pinned.
 func (r *runner) unpin(op operation) {
 	t, m, id := r.somePin(op)
 	if t != nil && len(t.pins) > 0 && op.b%3 > 0 { // mostly one that is there

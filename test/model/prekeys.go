@@ -50,6 +50,7 @@ func (r *runner) upload(op operation) {
 	r.comparePrekeys(c.User)
 }
 
+// fetch takes prekeys of every device of a user.
 func (r *runner) fetch(op operation) {
 	c, user := r.caller(op), people[op.other]
 	devices := r.devices[user]

@@ -7,8 +7,10 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// emojis are few, so that several users give the same.
 var emojis = []string{"+1", "👍", ":parrot:", "e1", "e2"}
 
+// react gives a message a reaction, one time in 25 an invalid one.
 func (r *runner) react(op operation) {
 	emoji := emojis[op.a%len(emojis)]
 	if op.b%25 == 24 {
@@ -21,7 +23,8 @@ func (r *runner) react(op operation) {
 	}
 }
 
-// reactOften gives a message, one time in five, one different reaction more than it may have.
+// reactOften gives a message, one time in five, more different reactions than it may
+// have.
 func (r *runner) reactOften(op operation) {
 	m, id := r.someMessage(op)
 	if op.a%5 > 0 || m == nil || refuseMessage(m, people[op.by]) != "" || m.tombstoneAt(r.now()) != "" {
@@ -33,6 +36,7 @@ func (r *runner) reactOften(op operation) {
 	r.lookAt(m)
 }
 
+// reactWith gives a message a reaction.
 func (r *runner) reactWith(op operation, m *message, id chat.MessageID, emoji string, valid bool) {
 	c := r.caller(op)
 	code := firstRefusal(refuseIf(!valid, chat.CodeInvalidRequest), refuseMessage(m, c.User))
@@ -59,6 +63,7 @@ func (r *runner) reactWith(op operation, m *message, id chat.MessageID, emoji st
 	r.compareMessage("the message reacted to", got, m)
 }
 
+// unreact takes a reaction back, mostly one that is there.
 func (r *runner) unreact(op operation) {
 	m, id := r.someMessage(op)
 	c := r.caller(op)

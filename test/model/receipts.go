@@ -7,6 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// read marks a thread as read up to a message.
 func (r *runner) read(op operation) {
 	t := r.someThread(op)
 	m, id := r.someMessage(op)
@@ -24,7 +25,7 @@ func (r *runner) read(op operation) {
 		return
 	}
 	last := t.last(c.User, chat.Read)
-	upTo := t.readable(c.User, m, last.seq)
+	upTo := t.readUpTo(c.User, m, last.seq)
 	told := chat.Seq(0)
 	if m.by() != c.User && upTo < m.redelivered { // what lies between is unread: m is read alone
 		if m.readAlone.IsZero() {
@@ -42,9 +43,9 @@ func (r *runner) read(op operation) {
 	r.lookAt(m)
 }
 
-// readable is the seq to which reading a message moves a user's read mark: where the
+// readUpTo is the seq to which reading a message moves a user's read mark: where the
 // user received the message, but below any newer message of others that is unread.
-func (t *thread) readable(u chat.UserID, m *message, read chat.Seq) chat.Seq {
+func (t *thread) readUpTo(u chat.UserID, m *message, read chat.Seq) chat.Seq {
 	if m.by() == u || m.redelivered == 0 || read >= m.redelivered {
 		return max(m.seq(), read)
 	}
@@ -77,12 +78,12 @@ func (r *runner) acknowledge(op operation) {
 	if op.message < 64 { // mostly all there is
 		a.Seq = head
 	}
-	newest, senders := t.complete(c.User, &a)
+	newest, senders := t.completeAck(c.User, &a)
 	received, _ := t.received(c.User)
 	r.tracef("%s on %s acknowledges %d to %d of %s", c.User, c.Device, a.From, a.Seq, t)
 	r.checkError(r.node(op).Acknowledge(r.ctx(), c.User, c.Device, a), "")
 	t.marks[c.User] = append(t.marks[c.User], mark{chat.Delivered, a.Seq, newer(delivered.message, newest), r.now()})
-	told := t.toTell(c.User, a, received, senders)
+	told := t.sendersToTell(c.User, a, received, senders)
 	if a.Seq > received && len(told) > 0 {
 		r.expectDelivered(t, c, a.Seq, told)
 	}
@@ -93,9 +94,9 @@ func (r *runner) acknowledge(op operation) {
 	}
 }
 
-// complete fills in an ack as a session does. It returns the newest message that the
+// completeAck fills in an ack as a session does. It returns the newest message that the
 // ack covers, and the newest of each sender.
-func (t *thread) complete(u chat.UserID, a *chat.Ack) (newest *message, senders map[chat.UserID]*message) {
+func (t *thread) completeAck(u chat.UserID, a *chat.Ack) (newest *message, senders map[chat.UserID]*message) {
 	senders = make(map[chat.UserID]*message)
 	seqs := make(map[chat.UserID]chat.Seq)
 	for _, e := range t.eventsFor(u) {
@@ -114,9 +115,9 @@ func (t *thread) complete(u chat.UserID, a *chat.Ack) (newest *message, senders 
 	return newest, senders
 }
 
-// toTell is which senders hear of an ack, each with its newest message: those whose
+// sendersToTell is which senders hear of an ack, each with its newest message: those whose
 // messages the ack covers above what was received before, and those of the gap.
-func (t *thread) toTell(u chat.UserID, a chat.Ack, received chat.Seq, senders map[chat.UserID]*message) map[chat.UserID]*message {
+func (t *thread) sendersToTell(u chat.UserID, a chat.Ack, received chat.Seq, senders map[chat.UserID]*message) map[chat.UserID]*message {
 	told := make(map[chat.UserID]*message)
 	for _, s := range a.Senders {
 		if s.Seq > received && s.User != u && t.member(s.User) != nil {

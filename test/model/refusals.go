@@ -1,8 +1,17 @@
 package model
 
-import (
-	"github.com/parleyhq/parley/chat"
-)
+import "github.com/parleyhq/parley/chat"
+
+// refuseOutsider is the refusal of a user who is not in the thread, "" for others.
+func refuseOutsider(t *thread, u chat.UserID) chat.Code {
+	switch {
+	case t == nil:
+		return chat.CodeThreadNotFound
+	case t.member(u) == nil:
+		return chat.CodeNotAParticipant
+	}
+	return ""
+}
 
 // refuseMessage is the refusal of a user who may not see a message, "" for others.
 func refuseMessage(m *message, u chat.UserID) chat.Code {
@@ -13,23 +22,6 @@ func refuseMessage(m *message, u chat.UserID) chat.Code {
 		return chat.CodeNotAParticipant
 	case !m.thread.sees(u, m):
 		return chat.CodeMessageNotFound
-	}
-	return ""
-}
-
-// firstRefusal is the first of some refusals that is one.
-func firstRefusal(codes ...chat.Code) chat.Code {
-	for _, c := range codes {
-		if c != "" {
-			return c
-		}
-	}
-	return ""
-}
-
-func refuseIf(is bool, code chat.Code) chat.Code {
-	if is {
-		return code
 	}
 	return ""
 }
@@ -58,13 +50,20 @@ func refuseAdministration(t *thread, u chat.UserID) chat.Code {
 	return refuseIf(t.member(u).role != chat.Admin, chat.CodeNotAnAdmin)
 }
 
-// refuseOutsider is the refusal of a user who is not in the thread, "" for others.
-func refuseOutsider(t *thread, u chat.UserID) chat.Code {
-	switch {
-	case t == nil:
-		return chat.CodeThreadNotFound
-	case t.member(u) == nil:
-		return chat.CodeNotAParticipant
+// firstRefusal is the first of some refusals that is one.
+func firstRefusal(codes ...chat.Code) chat.Code {
+	for _, c := range codes {
+		if c != "" {
+			return c
+		}
+	}
+	return ""
+}
+
+// refuseIf is a refusal if a condition holds.
+func refuseIf(is bool, code chat.Code) chat.Code {
+	if is {
+		return code
 	}
 	return ""
 }

@@ -40,7 +40,7 @@ type runner struct {
 	*model
 	trial     *trial
 	nodes     [2]*chat.Service
-	bus       *listener
+	bus       *recordingBus
 	start     time.Time
 	done      int       // how many operations
 	lookEvery int       // see Effort
@@ -51,7 +51,7 @@ type runner struct {
 func newRunner(t *trial, s storetest.Subject, lookEvery int) *runner {
 	clock := storetest.NewClock()
 	store := s.Open(t, clock.Now)
-	r := &runner{model: newModel(clock), trial: t, bus: &listener{}, start: clock.Now(), lookEvery: max(lookEvery, 1)}
+	r := &runner{model: newModel(clock), trial: t, bus: &recordingBus{}, start: clock.Now(), lookEvery: max(lookEvery, 1)}
 	for i := range r.nodes {
 		r.nodes[i] = chat.New(chat.Config{
 			Store: store, Bus: r.bus, Limits: limits, Now: clock.Now,
@@ -62,6 +62,7 @@ func newRunner(t *trial, s storetest.Subject, lookEvery int) *runner {
 	return r
 }
 
+// do applies an operation and compares.
 func (r *runner) do(op operation) {
 	r.done++
 	r.current = op
@@ -76,9 +77,15 @@ func (r *runner) do(op operation) {
 
 // tracef adds a line to what is printed of a failed history.
 func (r *runner) tracef(format string, args ...any) {
-	if r.trial.verbose {
-		r.trial.Logf("%4d %9s  "+format, append([]any{r.done, r.now().Sub(r.start)}, args...)...)
+	if !r.trial.verbose {
+		return
 	}
+	for i, a := range args {
+		if a == chat.Code("") {
+			args[i] = "ok"
+		}
+	}
+	r.trial.Logf("%4d %9s  "+format, append([]any{r.done, r.now().Sub(r.start)}, args...)...)
 }
 
 // ctx is the context of every call.
@@ -96,7 +103,7 @@ func (r *runner) caller(op operation) chat.Caller {
 	return chat.Caller{User: people[op.by], Device: device, Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}}
 }
 
-// checkError ends the trial unless a call ended with the wanted code, "" for well.
+// checkError ends the trial unless a call ended with the wanted code, "" for success.
 // It reports whether there is an answer to compare.
 func (r *runner) checkError(err error, want chat.Code) bool {
 	if got := codeOf(err); got != want {

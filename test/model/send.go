@@ -123,6 +123,7 @@ func (r *runner) refuseNewMessage(c chat.Caller, req chat.SendRequest, t *thread
 	return ""
 }
 
+// trySend sends what was asked for: a new message, or one that was sent before.
 func (r *runner) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest, t *thread, reply *message) {
 	code := r.refuseSend(c, req, t)
 	use, used := r.used(c.User, req.IdempotencyKey)
@@ -210,7 +211,7 @@ func (r *runner) resend(c chat.Caller, node *chat.Service, req chat.SendRequest,
 	default:
 		r.expectEvent(m.thread, m.sent)
 	}
-	r.tracef("%s on %s sends %s again, the same by its %s: outcome %d", c.User, c.Device, m, by, want)
+	r.tracef("%s on %s sends %s again, a duplicate by %s", c.User, c.Device, m, by)
 	res, err := node.Send(r.ctx(), c, req)
 	r.checkError(err, "")
 	equal(r, "the answer", "outcome", res.Outcome, want)
