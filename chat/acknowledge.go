@@ -21,7 +21,7 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	if err != nil {
 		return err
 	}
-	if message.Thread != id || !line.Sees(message.Seq) || !message.VisibleTo(c.User) {
+	if message.Thread != id || !message.VisibleTo(c.User, line.JoinedSeq) {
 		return Refuse(CodeMessageNotFound, "no such message in this thread")
 	}
 	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}

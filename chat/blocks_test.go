@@ -228,7 +228,7 @@ func TestExpiryOfAHiddenMessage(t *testing.T) {
 	w.expireDue()
 	e, _ := w.heard.event(t) // its failure was told when it was sent
 	same(t, "told", brief(e), "4 del of 3")
-	same(t, "bob is not told", e.VisibleTo("bob"), false)
+	same(t, "bob is not told", e.VisibleTo("bob", 0), false)
 	sameList(t, "bob's history", w.history("bob", id), "before the block")
 	same(t, "state", w.state(res.Event, "bob"), chat.RecipientReceipt{User: "bob", State: chat.StateFailed, Reason: chat.FailedBlocked})
 	w.resend("alice", req, chat.Gone)

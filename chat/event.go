@@ -68,20 +68,6 @@ func (e Event) HasContent() bool {
 	return e.Kind == KindMessage || e.Kind == KindEdit || e.Kind == KindRedelivery
 }
 
-// VisibleTo reports whether a participant is told of the event.
-func (e Event) VisibleTo(u UserID) bool {
-	if e.HiddenFrom == u && u != "" {
-		return false
-	}
-	return e.Kind != KindMessage || e.Message.HiddenFrom == "" || e.Message.HiddenFrom != u
-}
-
-// VisibleSince reports whether a participant who joined with the given event is
-// told of it: not if it is about a message from before.
-func (e Event) VisibleSince(joined Seq) bool {
-	return e.Seq >= joined && (e.Target.Seq == 0 || e.Target.Seq >= joined)
-}
-
 // AsOf gives the event as readers may see it at a moment: what of it has expired
 // by then is a tombstone, whether or not that is in the store yet (contract 3.3).
 func (e Event) AsOf(now time.Time) Event {

@@ -86,7 +86,7 @@ func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, 
 	}
 	now := s.now()
 	for _, e := range found {
-		if e.VisibleTo(c.User) && e.VisibleSince(line.JoinedSeq) {
+		if e.VisibleTo(c.User, line.JoinedSeq) {
 			page.Events = append(page.Events, e.AsOf(now))
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Ev
 	if err != nil {
 		return Event{}, err
 	}
-	if !line.Sees(message.Seq) || !message.VisibleTo(user) {
+	if !message.VisibleTo(user, line.JoinedSeq) {
 		return Event{}, noSuchMessage()
 	}
 	return message.AsOf(s.now()), nil

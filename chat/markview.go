@@ -22,12 +22,12 @@ func (s *Service) markView(ctx context.Context, t Thread, viewer, p Participant,
 // nor of one that is hidden from it. It seldom has to read anything.
 func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, marked MessageID) (MessageID, error) {
 	at, joined := int64(marked.Time()), viewer.JoinedAt.UnixMilli()
-	newest := t.Head.For(viewer.User)
+	newest := t.Head.LastVisibleTo(viewer.User, viewer.JoinedSeq)
 	switch {
-	case marked.IsZero() || newest.LastMessageSeq < viewer.JoinedSeq || at < joined:
+	case marked.IsZero() || newest.Seq == 0 || at < joined:
 		return MessageID{}, nil
-	case marked.Compare(newest.LastMessage) >= 0:
-		return newest.LastMessage, nil
+	case marked.Compare(newest.ID) >= 0:
+		return newest.ID, nil
 	case t.Type == Group && at > joined: // where nothing is hidden from anybody
 		return marked, nil
 	}
@@ -37,7 +37,7 @@ func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, m
 		return MessageID{}, nil
 	case err != nil:
 		return MessageID{}, Unavailable("look up what was received", err)
-	case m.Seq >= viewer.JoinedSeq && m.VisibleTo(viewer.User):
+	case viewer.Sees(m):
 		return marked, nil
 	}
 	seen, err := s.store.Messages(ctx, t.ID, MessageRange{
@@ -56,7 +56,7 @@ func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, m
 // that names it.
 func whoSee(m Event, participants []Participant) (users []UserID) {
 	for _, p := range participants {
-		if m.Seq >= p.JoinedSeq && m.VisibleTo(p.User) {
+		if p.Sees(m) {
 			users = append(users, p.User)
 		}
 	}

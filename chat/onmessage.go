@@ -25,7 +25,7 @@ func (s *Service) onMessage(ctx context.Context, c Caller, id MessageID, decide 
 		switch {
 		case !in:
 			return nil, notAParticipant()
-		case m.Seq < p.JoinedSeq || !m.VisibleTo(c.User):
+		case !p.Sees(m):
 			return nil, noSuchMessage()
 		}
 		return decide(ctx, t, m.AsOf(s.now()))

@@ -25,14 +25,11 @@ func (s *Service) pinsSeen(ctx context.Context, t Thread, by Participant) ([]Pin
 	now := s.now()
 	var seen []Pin
 	for _, p := range t.Pins {
-		if p.Seq < by.JoinedSeq {
-			continue
-		}
 		m, err := s.anyMessage(ctx, p.Message)
 		if err != nil {
 			return nil, err
 		}
-		if m.VisibleTo(by.User) && !m.Message.ExpiredAt(now) {
+		if by.Sees(m) && !m.Message.ExpiredAt(now) {
 			seen = append(seen, p)
 		}
 	}

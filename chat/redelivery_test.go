@@ -64,7 +64,7 @@ func TestRetryAfterUnblockingDelivers(t *testing.T) {
 	same(t, "by", e.By, chat.UserID("alice"))
 	same(t, "its content as it is now", string(e.Message.Ciphertext), "hidden, edited")
 	sameList(t, "audience", audience, "alice", "bob")
-	same(t, "bob is told", e.VisibleTo("bob"), true)
+	same(t, "bob is told", e.VisibleTo("bob", 0), true)
 
 	sent := chat.RecipientReceipt{User: "bob", State: chat.StateSent}
 	same(t, "what bob received before says nothing of it", w.state(m, "bob"), sent)

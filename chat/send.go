@@ -81,7 +81,7 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 			return nil, notAParticipant()
 		}
 		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
-		if err := named.refuse(req, c, me.JoinedSeq); err != nil {
+		if err := named.refuse(req, me); err != nil {
 			return nil, s.unlessSentBefore(ctx, e, err)
 		}
 		var err error

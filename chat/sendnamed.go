@@ -29,10 +29,10 @@ func (s *Service) lookUpNamed(ctx context.Context, req SendRequest) (n named, er
 
 // refuse refuses a reply to what is no message of the thread, or one that the
 // sender does not see, and an attachment that operators deny.
-func (n named) refuse(req SendRequest, c Caller, joined Seq) error {
+func (n named) refuse(req SendRequest, by Participant) error {
 	if !req.ReplyTo.IsZero() {
 		m := n.replied
-		if m.Message == nil || m.Thread != req.Thread || m.Seq < joined || !m.VisibleTo(c.User) {
+		if m.Message == nil || m.Thread != req.Thread || !by.Sees(m) {
 			return Invalid("reply_to_msg_id", "is no message of this thread")
 		}
 	}

@@ -67,16 +67,6 @@ type Head struct {
 	LastShown      Target
 }
 
-// For is the head as a participant sees it: if the last message is hidden from it,
-// the last one before that is not.
-func (h Head) For(user UserID) Head {
-	if h.LastHiddenFrom != "" && h.LastHiddenFrom == user {
-		h.LastMessage, h.LastMessageSeq = h.LastShown.ID, h.LastShown.Seq
-		h.LastHiddenFrom, h.LastShown = "", Target{}
-	}
-	return h
-}
-
 // withMessage moves the head over a message. Of a 1:1 only the sender of a hidden
 // message sees it, so one that was hidden from somebody else is shown to who does
 // not see this one.
@@ -228,6 +218,11 @@ type Stint struct {
 	LeftSeq   Seq // of the removal that ended it; zero while it lasts
 }
 
+// Covers reports whether the user was in the thread when event seq was appended.
+func (s Stint) Covers(seq Seq) bool {
+	return s.JoinedSeq <= seq && (s.LeftSeq == 0 || seq < s.LeftSeq)
+}
+
 // UserThread is one line of a user's list of threads: since when it is in, or
 // until when it was, and how far the thread's log has grown.
 type UserThread struct {
@@ -236,6 +231,3 @@ type UserThread struct {
 	LeftSeq   Seq // of the removal that ended it; zero while it is in
 	Head      Head
 }
-
-// Sees reports whether the user may see the event number s.
-func (u UserThread) Sees(s Seq) bool { return s >= u.JoinedSeq && u.LeftSeq == 0 }

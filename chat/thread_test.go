@@ -124,14 +124,14 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-func TestSees(t *testing.T) {
-	in, out := UserThread{JoinedSeq: 5}, UserThread{JoinedSeq: 5, LeftSeq: 9}
-	for seq, want := range map[Seq]bool{0: false, 4: false, 5: true, 6: true, 100: true} {
-		if in.Sees(seq) != want {
-			t.Errorf("who is in since 5 sees %d: %v", seq, !want)
+func TestStintCovers(t *testing.T) {
+	lasting, ended := Stint{JoinedSeq: 5}, Stint{JoinedSeq: 5, LeftSeq: 9}
+	for seq, want := range map[Seq]bool{0: false, 4: false, 5: true, 6: true, 8: true, 9: true, 100: true} {
+		if lasting.Covers(seq) != want {
+			t.Errorf("a stint since 5 covers %d: %v", seq, !want)
 		}
-		if out.Sees(seq) {
-			t.Errorf("who has left sees %d", seq)
+		if want = want && seq < 9; ended.Covers(seq) != want {
+			t.Errorf("a stint from 5 until 9 covers %d: %v", seq, !want)
 		}
 	}
 }

@@ -186,11 +186,8 @@ func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id Thre
 
 // view is what of a thread's present state one participant sees.
 func (s *Service) view(ctx context.Context, t Thread, me Participant, read Seq) (ThreadView, error) {
-	v := ThreadView{Thread: t}
+	v := ThreadView{Thread: t, LastMessage: t.Head.LastVisibleTo(me.User, me.JoinedSeq).ID}
 	v.Head = t.Head.For(me.User)
-	if v.Head.LastMessageSeq >= me.JoinedSeq {
-		v.LastMessage = v.Head.LastMessage
-	}
 	var err error
 	v.Unread, err = s.store.CountUnread(ctx, t.ID, me.User, max(read, me.JoinedSeq), s.now(), MaxUnreadCount)
 	if err != nil {

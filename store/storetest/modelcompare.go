@@ -73,7 +73,7 @@ func (m *model) comparePage(rt *rapid.T) {
 		wantEvents(rt, "Message", []chat.Event{m.message(one.ID)}, []chat.Event{one})
 	}
 	want = slices.DeleteFunc(want, func(e chat.Event) bool {
-		return e.Seq <= r.After || r.Before > 0 && e.Seq >= r.Before || !e.VisibleTo(r.Viewer) && r.Viewer != ""
+		return e.Seq <= r.After || r.Before > 0 && e.Seq >= r.Before || !e.VisibleTo(r.Viewer, 0)
 	})
 	if r.NewestFirst {
 		slices.Reverse(want)
@@ -149,7 +149,7 @@ func (m *model) compareUnread(rt *rapid.T, id chat.ThreadID, user chat.UserID) {
 	now := m.clock.Now()
 	want := 0
 	for _, e := range messagesOf(present(m.logs[id])) {
-		if e.Seq > after && e.By != user && e.VisibleTo(user) && e.Message.Deleted == "" && !e.Message.ExpiredAt(now) {
+		if e.Seq > after && e.By != user && e.VisibleTo(user, 0) && e.Message.Deleted == "" && !e.Message.ExpiredAt(now) {
 			want++
 		}
 	}
