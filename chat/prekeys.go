@@ -34,8 +34,44 @@ type PrekeyUpload struct {
 	Identity   []byte
 	Signed     SignedPrekey
 	LastResort *SignedPrekey // nil is none
-	OneTime    []Prekey
+	OneTime    []Prekey      // no two of the same id
 	At         time.Time
+}
+
+// Stored is the device as it is kept after the upload, which replaces all that was
+// there but the one-time keys: of those it has left so many then.
+func (u PrekeyUpload) Stored(device DeviceID, left int) PrekeyDevice {
+	return PrekeyDevice{Device: device, Identity: u.Identity, Signed: u.Signed, LastResort: u.LastResort, OneTime: left, UpdatedAt: u.At}
+}
+
+// PrekeyState is what a store knows of a one-time key's id.
+type PrekeyState int
+
+// The states of an id of one device. One that was taken stays taken for ever.
+const (
+	PrekeyUnknown PrekeyState = iota
+	PrekeyStored
+	PrekeyTaken
+)
+
+// Admit decides which one-time keys of an upload a store puts, given how many the
+// device has left and the states of their ids: those of unknown ids are added, others
+// replace a stored one of the same id, and those whose id was ever taken are ignored.
+// If the device would have more than MaxOneTimePrekeys, it is ErrTooManyPrekeys.
+func (u PrekeyUpload) Admit(left int, ids map[uint32]PrekeyState) (added, replaced []Prekey, err error) {
+	for _, k := range u.OneTime {
+		switch ids[k.ID] {
+		case PrekeyUnknown:
+			added = append(added, k)
+		case PrekeyStored:
+			replaced = append(replaced, k)
+		case PrekeyTaken:
+		}
+	}
+	if left+len(added) > MaxOneTimePrekeys {
+		return nil, nil, ErrTooManyPrekeys
+	}
+	return added, replaced, nil
 }
 
 // PrekeyDevice is one device's keys as they are stored, the one-time keys only

@@ -355,3 +355,22 @@ func TestAKeyTakenIsGivenThoughAnotherDevicesFails(t *testing.T) {
 	_, err = s.FetchPrekeys(t.Context(), as("alice"), "bob")
 	refused(t, err, chat.CodeUnavailable)
 }
+
+func TestAdmitOneTimePrekeys(t *testing.T) {
+	var u chat.PrekeyUpload
+	for id := range uint32(4) {
+		u.OneTime = append(u.OneTime, chat.Prekey{ID: id, Public: []byte{byte(id)}})
+	}
+	ids := map[uint32]chat.PrekeyState{1: chat.PrekeyStored, 2: chat.PrekeyTaken}
+	added, replaced, err := u.Admit(chat.MaxOneTimePrekeys-2, ids)
+	must(t, err)
+	if len(added) != 2 || added[0].ID != 0 || added[1].ID != 3 {
+		t.Errorf("added are %v, want 0 and 3", added)
+	}
+	if len(replaced) != 1 || replaced[0].ID != 1 {
+		t.Errorf("replaced are %v, want 1", replaced)
+	}
+	if added, replaced, err = u.Admit(chat.MaxOneTimePrekeys-1, ids); !errors.Is(err, chat.ErrTooManyPrekeys) || len(added)+len(replaced) > 0 {
+		t.Errorf("a key too many gave %v, %v, %v", added, replaced, err)
+	}
+}
