@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -66,6 +67,21 @@ func (e Event) ChangesMessage() bool {
 // its target's as it is now.
 func (e Event) HasContent() bool {
 	return e.Kind == KindMessage || e.Kind == KindEdit || e.Kind == KindRedelivery
+}
+
+// CheckRun is a store's check of what it is to append: all events are of one thread
+// and follow its head, and each passes the store's own check. A run that does not is
+// a mistake of the caller, and nothing of it is stored.
+func CheckRun(head Head, events []Event, check func(Event) error) error {
+	for i, e := range events {
+		if e.Thread != events[0].Thread || e.Seq != head.Seq+1+Seq(i) {
+			return fmt.Errorf("event %d of %s does not follow %d of %s", e.Seq, e.Thread, head.Seq+Seq(i), events[0].Thread)
+		}
+		if err := check(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AsOf gives the event as readers may see it at a moment: what of it has expired
