@@ -5,6 +5,64 @@ import (
 	"errors"
 )
 
+// thread loads a thread's present state.
+func (s *Service) thread(ctx context.Context, id ThreadID) (Thread, error) {
+	t, err := s.store.Thread(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Thread{}, Refuse(CodeThreadNotFound, "no such thread")
+	case err != nil:
+		return Thread{}, Unavailable("load the thread", err)
+	}
+	return t, nil
+}
+
+// standing is the caller's line of a thread it is in now.
+func (s *Service) standing(ctx context.Context, user UserID, id ThreadID) (UserThread, error) {
+	line, err := s.store.UserThread(ctx, user, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		if _, err := s.thread(ctx, id); err != nil {
+			return UserThread{}, err
+		}
+		return UserThread{}, notAParticipant()
+	case err != nil:
+		return UserThread{}, Unavailable("look up the participant", err)
+	case line.LeftSeq != 0:
+		return UserThread{}, notAParticipant()
+	}
+	return line, nil
+}
+
+// messageFor finds a message in a thread the user is in. One from before its
+// joining does not exist for it.
+func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Event, error) {
+	message, err := s.anyMessage(ctx, id)
+	if err != nil {
+		return Event{}, err
+	}
+	line, err := s.standing(ctx, user, message.Thread)
+	if err != nil {
+		return Event{}, err
+	}
+	if !message.VisibleTo(user, line.JoinedSeq) {
+		return Event{}, noSuchMessage()
+	}
+	return message.AsOf(s.now()), nil
+}
+
+// anyMessage finds a message whoever asks.
+func (s *Service) anyMessage(ctx context.Context, id MessageID) (Event, error) {
+	e, err := s.store.Message(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Event{}, noSuchMessage()
+	case err != nil:
+		return Event{}, Unavailable("look up the message", err)
+	}
+	return e, nil
+}
+
 // MayFollow refuses whoever is not in the thread now (contract 4.3: a filter
 // that names a thread).
 func (s *Service) MayFollow(ctx context.Context, user UserID, id ThreadID) error {
@@ -35,4 +93,12 @@ func (s *Service) ShareThread(ctx context.Context, a, b UserID) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+func notAParticipant() error {
+	return Refuse(CodeNotAParticipant, "you are not a participant of this thread")
+}
+
+func noSuchMessage() error {
+	return Refuse(CodeMessageNotFound, "no such message")
 }

@@ -3,93 +3,7 @@ package chat
 import (
 	"context"
 	"slices"
-	"time"
 )
-
-// MarkRead records that the caller has read a thread up to a message and tells
-// the other participants who see that message. It never moves backwards: an older message is accepted
-// and changes nothing (contract 3.2).
-func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo MessageID) error {
-	if err := c.need(ScopeWrite); err != nil {
-		return err
-	}
-	line, err := s.standing(ctx, c.User, id)
-	if err != nil {
-		return err
-	}
-	message, err := s.anyMessage(ctx, upTo)
-	if err != nil {
-		return err
-	}
-	if message.Thread != id || !message.VisibleTo(c.User, line.JoinedSeq) {
-		return Refuse(CodeMessageNotFound, "no such message in this thread")
-	}
-	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
-	moved, err := s.putRead(ctx, &mark, message)
-	switch {
-	case err != nil:
-		return Unavailable("store the receipt", err)
-	case !moved:
-		return nil
-	}
-	participants, err := s.memory.participants(ctx, id)
-	if err != nil {
-		// The receipt is stored; those who miss the frame find the mark in the thread.
-		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
-		return nil
-	}
-	s.bus.Publish(Notice{Audience: whoSee(message, participants), Receipt: &Receipt{Mark: mark, Device: c.Device}})
-	return nil
-}
-
-// Receipts lists where each recipient of a message stands, in no particular
-// order: everyone who was in the thread when it was sent, but the sender.
-func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]RecipientReceipt, error) {
-	if err := c.need(ScopeRead); err != nil {
-		return nil, err
-	}
-	message, err := s.messageFor(ctx, c.User, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.receiptsOf(ctx, message)
-}
-
-// receiptsOf finds where each recipient of a message stands.
-func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientReceipt, error) {
-	stints, err := s.store.ParticipantsAt(ctx, message.Thread, message.Seq)
-	if err != nil {
-		return nil, Unavailable("list the recipients", err)
-	}
-	stints = slices.DeleteFunc(stints, func(st Stint) bool { return st.User == message.By })
-	users := make([]UserID, len(stints))
-	for i, st := range stints {
-		users[i] = st.User
-	}
-	from := max(message.Seq, message.Message.RedeliveredSeq)
-	marks, err := s.store.MarksAt(ctx, message.Thread, from, users)
-	if err != nil {
-		return nil, Unavailable("load the receipts", err)
-	}
-	if err := s.addReadAlone(ctx, message, marks); err != nil {
-		return nil, err
-	}
-	now := s.now()
-	receipts := make([]RecipientReceipt, len(marks))
-	for i, m := range marks {
-		// What it received in a later stint says nothing about what it sees no more.
-		receipts[i] = receiptFrom(message, m.before(stints[i].LeftSeq), now)
-	}
-	return receipts, nil
-}
-
-// receivedSeq is the event by which a recipient got a message.
-func (e Event) receivedSeq(by UserID) Seq {
-	if by == e.By {
-		return e.Seq
-	}
-	return max(e.Seq, e.Message.RedeliveredSeq)
-}
 
 // Ack says that a device holds everything of a thread that it was sent, up to Seq.
 type Ack struct {
@@ -189,5 +103,3 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 	}
 	return covered, nil
 }
-
-func (s *Service) markTime() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

@@ -67,3 +67,39 @@ func (s *Service) Blocks(ctx context.Context, c Caller) ([]Block, error) {
 	})
 	return blocks, nil
 }
+
+// blockedBy is who of a 1:1 does not want to hear from the caller, "" if nobody. A
+// service is no part of it and speaks to both, whom no block of one stops.
+func (s *Service) blockedBy(ctx context.Context, c Caller, t Thread) (UserID, error) {
+	if _, in := t.Participant(c.User); t.Type != OneToOne || !in {
+		return "", nil
+	}
+	for _, p := range t.Participants {
+		if p.User == c.User {
+			continue
+		}
+		blocked, err := s.store.HasBlocked(ctx, p.User, c.User)
+		if err != nil {
+			return "", Unavailable("look up the block", err)
+		}
+		if blocked {
+			return p.User, nil
+		}
+	}
+	return "", nil
+}
+
+// withoutBlocked leaves out whom a user blocks: they learn nothing of its coming,
+// going and typing. It writes into the slice.
+func (s *Service) withoutBlocked(ctx context.Context, user UserID, people []UserID) ([]UserID, error) {
+	if len(people) == 0 {
+		return nil, nil
+	}
+	blocks, err := s.store.Blocks(ctx, user)
+	if err != nil {
+		return nil, Unavailable("list the blocks", err)
+	}
+	return slices.DeleteFunc(people, func(u UserID) bool {
+		return slices.ContainsFunc(blocks, func(b Block) bool { return b.Blocked == u })
+	}), nil
+}

@@ -1,9 +1,6 @@
 package chat
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // MessagePage is one page of a thread's messages.
 type MessagePage struct {
@@ -101,35 +98,6 @@ func (s *Service) Message(ctx context.Context, c Caller, id MessageID) (Event, e
 	return s.messageFor(ctx, c.User, id)
 }
 
-// messageFor finds a message in a thread the user is in. One from before its
-// joining does not exist for it.
-func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Event, error) {
-	message, err := s.anyMessage(ctx, id)
-	if err != nil {
-		return Event{}, err
-	}
-	line, err := s.standing(ctx, user, message.Thread)
-	if err != nil {
-		return Event{}, err
-	}
-	if !message.VisibleTo(user, line.JoinedSeq) {
-		return Event{}, noSuchMessage()
-	}
-	return message.AsOf(s.now()), nil
-}
-
-// anyMessage finds a message whoever asks.
-func (s *Service) anyMessage(ctx context.Context, id MessageID) (Event, error) {
-	e, err := s.store.Message(ctx, id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Event{}, noSuchMessage()
-	case err != nil:
-		return Event{}, Unavailable("look up the message", err)
-	}
-	return e, nil
-}
-
 // lastAt is the seq of the last event at or below id.
 func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error) {
 	at, err := s.store.SeqAt(ctx, thread, NextInOrder(id))
@@ -137,19 +105,6 @@ func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq,
 		return 0, Unavailable("find the position", err)
 	}
 	return at - 1, nil
-}
-
-// NextInOrder is the lowest id above id; the highest of all stays itself.
-func NextInOrder(id EventID) EventID {
-	for i := len(id) - 1; i >= 0; i-- {
-		if id[i]++; id[i] != 0 {
-			return id
-		}
-	}
-	for i := range id {
-		id[i] = 0xFF
-	}
-	return id
 }
 
 // reading settles who reads a thread from where on, and the page's size.
@@ -165,23 +120,6 @@ func (s *Service) reading(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	return line, size, err
 }
 
-// standing is the caller's line of a thread it is in now.
-func (s *Service) standing(ctx context.Context, user UserID, id ThreadID) (UserThread, error) {
-	line, err := s.store.UserThread(ctx, user, id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		if _, err := s.thread(ctx, id); err != nil {
-			return UserThread{}, err
-		}
-		return UserThread{}, notAParticipant()
-	case err != nil:
-		return UserThread{}, Unavailable("look up the participant", err)
-	case line.LeftSeq != 0:
-		return UserThread{}, notAParticipant()
-	}
-	return line, nil
-}
-
 // messagePage cuts a page out of one message more than it holds.
 func (s *Service) messagePage(kind cursorKind, found []Event, size int) MessagePage {
 	now := s.now()
@@ -192,8 +130,4 @@ func (s *Service) messagePage(kind cursorKind, found []Event, size int) MessageP
 		return MessagePage{Messages: found}
 	}
 	return MessagePage{Messages: found[:size], Next: encodeSeqCursor(kind, found[size-1].Thread, found[size-1].Seq)}
-}
-
-func noSuchMessage() error {
-	return Refuse(CodeMessageNotFound, "no such message")
 }

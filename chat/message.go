@@ -18,6 +18,14 @@ const (
 	System   ContentType = "system"
 )
 
+const contentTypeRule = "is none of text, image_ref, video_ref, audio_ref, file_ref, system"
+
+var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System}
+
+func (t ContentType) isRef() bool {
+	return t == ImageRef || t == VideoRef || t == AudioRef || t == FileRef
+}
+
 // Message is the present state of a message: what was sent, with all that later
 // events of the log did to it. Messages are values: a change makes a new one and
 // never writes into slices that somebody else may hold.

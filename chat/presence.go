@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -91,19 +90,4 @@ func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
 		s.bus.Publish(Notice{Audience: peers, Presence: &p})
 	}
 	return nil
-}
-
-// withoutBlocked leaves out whom a user blocks: they learn nothing of its coming,
-// going and typing. It writes into the slice.
-func (s *Service) withoutBlocked(ctx context.Context, user UserID, people []UserID) ([]UserID, error) {
-	if len(people) == 0 {
-		return nil, nil
-	}
-	blocks, err := s.store.Blocks(ctx, user)
-	if err != nil {
-		return nil, Unavailable("list the blocks", err)
-	}
-	return slices.DeleteFunc(people, func(u UserID) bool {
-		return slices.ContainsFunc(blocks, func(b Block) bool { return b.Blocked == u })
-	}), nil
 }

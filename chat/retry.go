@@ -1,6 +1,9 @@
 package chat
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // sentBefore answers a retry (contract 3.1). It fans out again, which heals a
 // crash between commit and fan-out of the first try, and tries delivery again
@@ -69,4 +72,18 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 	}
 	result.Event = done.message.AsOf(s.now())
 	return result, nil
+}
+
+// unlessSentBefore gives a refusal only to a message that is new: what was sent
+// when it was right stays sent (contract 3.1). One that was is a *DuplicateError.
+func (s *Service) unlessSentBefore(ctx context.Context, e Event, refusal error) error {
+	err := s.store.SentBefore(ctx, e)
+	var dup *DuplicateError
+	switch {
+	case err == nil:
+		return refusal
+	case errors.As(err, &dup):
+		return dup
+	}
+	return Unavailable("look up whether it was sent before", err)
 }

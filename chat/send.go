@@ -108,27 +108,6 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 	return SendResult{Event: events[0], Outcome: Sent}, nil
 }
 
-// blockedBy is who of a 1:1 does not want to hear from the caller, "" if nobody. A
-// service is no part of it and speaks to both, whom no block of one stops.
-func (s *Service) blockedBy(ctx context.Context, c Caller, t Thread) (UserID, error) {
-	if _, in := t.Participant(c.User); t.Type != OneToOne || !in {
-		return "", nil
-	}
-	for _, p := range t.Participants {
-		if p.User == c.User {
-			continue
-		}
-		blocked, err := s.store.HasBlocked(ctx, p.User, c.User)
-		if err != nil {
-			return "", Unavailable("look up the block", err)
-		}
-		if blocked {
-			return p.User, nil
-		}
-	}
-	return "", nil
-}
-
 // tellBlocked tells the sender that a message does not reach who blocks it.
 func (s *Service) tellBlocked(m Event) {
 	if m.Message.HiddenFrom != "" {
@@ -159,6 +138,43 @@ func (s *Service) checkSend(c Caller, req SendRequest) error {
 	return s.sends.take(string(c.User), s.now())
 }
 
+// named is what a send names besides its thread, as it is when the send is begun:
+// it is read before the thread's line, which nobody has to wait for then.
+type named struct {
+	replied Event // to; the zero Event is no message
+	denied  bool  // the attachment is
+}
+
+func (s *Service) lookUpNamed(ctx context.Context, req SendRequest) (n named, err error) {
+	if !req.ReplyTo.IsZero() {
+		n.replied, err = s.store.Message(ctx, req.ReplyTo)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return n, Unavailable("look up the message replied to", err)
+		}
+	}
+	if req.AttachmentSHA256 != "" {
+		if n.denied, err = s.store.AttachmentDenied(ctx, req.AttachmentSHA256); err != nil {
+			return n, Unavailable("look up the attachment", err)
+		}
+	}
+	return n, nil
+}
+
+// refuse refuses a reply to what is no message of the thread, or one that the
+// sender does not see, and an attachment that operators deny.
+func (n named) refuse(req SendRequest, by Participant) error {
+	if !req.ReplyTo.IsZero() {
+		m := n.replied
+		if m.Message == nil || m.Thread != req.Thread || !by.Sees(m) {
+			return Invalid("reply_to_msg_id", "is no message of this thread")
+		}
+	}
+	if n.denied {
+		return Refuse(CodeAttachmentBlocked, "attachments with this attachment_sha256 are not accepted")
+	}
+	return nil
+}
+
 func (r SendRequest) validate(l Limits) error {
 	var bad []FieldError
 	refuse := func(wrong bool, field, message string) {
@@ -181,14 +197,6 @@ func (r SendRequest) validate(l Limits) error {
 		return ciphertextTooLarge()
 	}
 	return nil
-}
-
-const contentTypeRule = "is none of text, image_ref, video_ref, audio_ref, file_ref, system"
-
-var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System}
-
-func (t ContentType) isRef() bool {
-	return t == ImageRef || t == VideoRef || t == AudioRef || t == FileRef
 }
 
 func validIdempotencyKey(key string) bool {
@@ -238,8 +246,4 @@ func (r SendRequest) message(hash [32]byte) *Message {
 		AttachmentID: r.AttachmentID, AttachmentSHA256: r.AttachmentSHA256, ReplyTo: r.ReplyTo,
 		IdempotencyKey: r.IdempotencyKey, BodyHash: hash,
 	}
-}
-
-func notAParticipant() error {
-	return Refuse(CodeNotAParticipant, "you are not a participant of this thread")
 }

@@ -92,3 +92,5 @@ func (c Caller) need(s Scope) error {
 	}
 	return nil
 }
+
+func (s *Service) markTime() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

@@ -2,6 +2,53 @@ package chat
 
 import "context"
 
+// MarkRead records that the caller has read a thread up to a message and tells
+// the other participants who see that message. It never moves backwards: an older message is accepted
+// and changes nothing (contract 3.2).
+func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo MessageID) error {
+	if err := c.need(ScopeWrite); err != nil {
+		return err
+	}
+	line, err := s.standing(ctx, c.User, id)
+	if err != nil {
+		return err
+	}
+	message, err := s.anyMessage(ctx, upTo)
+	if err != nil {
+		return err
+	}
+	if message.Thread != id || !message.VisibleTo(c.User, line.JoinedSeq) {
+		return Refuse(CodeMessageNotFound, "no such message in this thread")
+	}
+	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
+	moved, err := s.putRead(ctx, &mark, message)
+	switch {
+	case err != nil:
+		return Unavailable("store the receipt", err)
+	case !moved:
+		return nil
+	}
+	participants, err := s.memory.participants(ctx, id)
+	if err != nil {
+		// The receipt is stored; those who miss the frame find the mark in the thread.
+		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
+		return nil
+	}
+	s.bus.Publish(Notice{Audience: whoSee(message, participants), Receipt: &Receipt{Mark: mark, Device: c.Device}})
+	return nil
+}
+
+// whoSee lists those of the participants who see a message: only they are told of a mark
+// that names it.
+func whoSee(m Event, participants []Participant) (users []UserID) {
+	for _, p := range participants {
+		if p.Sees(m) {
+			users = append(users, p.User)
+		}
+	}
+	return users
+}
+
 // putRead stores that the mark's user has read up to a message: by a mark at its
 // seq, which is what reading nearly always is. A message that was redelivered to the
 // user counts from the redelivery, and above messages that are newer than it and
@@ -27,6 +74,14 @@ func (s *Service) putRead(ctx context.Context, mark *Mark, m Event) (moved bool,
 		mark.Seq = received
 	}
 	return moved || raised, err
+}
+
+// receivedSeq is the event by which a recipient got a message.
+func (e Event) receivedSeq(by UserID) Seq {
+	if by == e.By {
+		return e.Seq
+	}
+	return max(e.Seq, e.Message.RedeliveredSeq)
 }
 
 // readAlone is where marks are kept of a message that was read on its own: under its
@@ -65,26 +120,4 @@ func (s *Service) readableUpTo(ctx context.Context, user UserID, m Event, receiv
 			return upTo, nil
 		}
 	}
-}
-
-// addReadAlone puts the marks of a message that was read on its own in the place of
-// later ones, or of none.
-func (s *Service) addReadAlone(ctx context.Context, m Event, marks []Marks) error {
-	if m.Message.RedeliveredSeq == 0 {
-		return nil
-	}
-	users := make([]UserID, len(marks))
-	for i := range marks {
-		users[i] = marks[i].User
-	}
-	alone, err := s.store.MarksAt(ctx, readAlone(m.ID), m.Message.RedeliveredSeq, users)
-	if err != nil {
-		return Unavailable("load the receipts", err)
-	}
-	for i, a := range alone {
-		if r := &marks[i].Read; a.Read.Seq > 0 && (r.Seq == 0 || a.Read.At.Before(r.At)) {
-			r.Seq, r.At = a.Read.Seq, a.Read.At
-		}
-	}
-	return nil
 }

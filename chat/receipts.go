@@ -1,6 +1,10 @@
 package chat
 
-import "time"
+import (
+	"context"
+	"slices"
+	"time"
+)
 
 // MarkKind is one of the two watermarks a participant leaves in a thread.
 type MarkKind string
@@ -117,4 +121,67 @@ func (m Message) outlived(delivered, now time.Time) bool {
 		return false
 	}
 	return delivered.IsZero() || !delivered.Before(m.ExpiresAt)
+}
+
+// Receipts lists where each recipient of a message stands, in no particular
+// order: everyone who was in the thread when it was sent, but the sender.
+func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]RecipientReceipt, error) {
+	if err := c.need(ScopeRead); err != nil {
+		return nil, err
+	}
+	message, err := s.messageFor(ctx, c.User, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.receiptsOf(ctx, message)
+}
+
+// receiptsOf finds where each recipient of a message stands.
+func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientReceipt, error) {
+	stints, err := s.store.ParticipantsAt(ctx, message.Thread, message.Seq)
+	if err != nil {
+		return nil, Unavailable("list the recipients", err)
+	}
+	stints = slices.DeleteFunc(stints, func(st Stint) bool { return st.User == message.By })
+	users := make([]UserID, len(stints))
+	for i, st := range stints {
+		users[i] = st.User
+	}
+	from := max(message.Seq, message.Message.RedeliveredSeq)
+	marks, err := s.store.MarksAt(ctx, message.Thread, from, users)
+	if err != nil {
+		return nil, Unavailable("load the receipts", err)
+	}
+	if err := s.addReadAlone(ctx, message, marks); err != nil {
+		return nil, err
+	}
+	now := s.now()
+	receipts := make([]RecipientReceipt, len(marks))
+	for i, m := range marks {
+		// What it received in a later stint says nothing about what it sees no more.
+		receipts[i] = receiptFrom(message, m.before(stints[i].LeftSeq), now)
+	}
+	return receipts, nil
+}
+
+// addReadAlone puts the marks of a message that was read on its own in the place of
+// later ones, or of none.
+func (s *Service) addReadAlone(ctx context.Context, m Event, marks []Marks) error {
+	if m.Message.RedeliveredSeq == 0 {
+		return nil
+	}
+	users := make([]UserID, len(marks))
+	for i := range marks {
+		users[i] = marks[i].User
+	}
+	alone, err := s.store.MarksAt(ctx, readAlone(m.ID), m.Message.RedeliveredSeq, users)
+	if err != nil {
+		return Unavailable("load the receipts", err)
+	}
+	for i, a := range alone {
+		if r := &marks[i].Read; a.Read.Seq > 0 && (r.Seq == 0 || a.Read.At.Before(r.At)) {
+			r.Seq, r.At = a.Read.Seq, a.Read.At
+		}
+	}
+	return nil
 }
