@@ -25,7 +25,7 @@ type AckedSender struct {
 // (contract 4.1, frame `delivered`). One write and one bus event, however many
 // messages and senders.
 func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID, a Ack) error {
-	read, err := s.memory.readMark(ctx, a.Thread, user)
+	read, err := s.cache.readMark(ctx, a.Thread, user)
 	if err != nil {
 		return Unavailable("load the receipts", err)
 	}
@@ -61,7 +61,7 @@ const maxGap = 256
 // above received, the user's mark before this ack.
 func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]SenderMark, error) {
 	var covered []SenderMark
-	participants, err := s.memory.participants(ctx, a.Thread)
+	participants, err := s.cache.participants(ctx, a.Thread)
 	if err != nil {
 		return nil, Unavailable("look up the senders", err)
 	}

@@ -19,7 +19,7 @@ func (s *Service) Edit(ctx context.Context, c Caller, id MessageID, req EditRequ
 	if err := req.validate(c, s.limits); err != nil {
 		return Event{}, err
 	}
-	done, err := s.onMessage(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+	done, err := s.changeMessageFor(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
 		if m.By != c.User {
 			return nil, notTheSender()
 		}
@@ -64,7 +64,7 @@ func (s *Service) Delete(ctx context.Context, c Caller, id MessageID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err
 	}
-	_, err := s.onMessage(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+	_, err := s.changeMessageFor(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
 		if m.By != c.User {
 			return nil, notTheSender()
 		}

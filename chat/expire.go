@@ -58,7 +58,7 @@ func (s *Service) ExpireDue(ctx context.Context) error {
 }
 
 func (s *Service) expire(ctx context.Context, m Event) error {
-	done, err := s.aboutMessage(ctx, m.Thread, m.ID, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+	done, err := s.changeAnyMessage(ctx, m.Thread, m.ID, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
 		if m.Message.Deleted != "" { // by its sender, or by another node
 			return nil, nil
 		}

@@ -278,8 +278,8 @@ func (r *recorder) HandleNotice(n chat.Notice) {
 
 func (r *recorder) HandleLoss() {}
 
-// take gives what was heard since the last time.
-func (r *recorder) take() []chat.Notice {
+// drain gives what was heard since the last time.
+func (r *recorder) drain() []chat.Notice {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	heard := r.notices
@@ -287,18 +287,18 @@ func (r *recorder) take() []chat.Notice {
 	return heard
 }
 
-// nothing checks that nothing was heard since the last take.
+// nothing checks that nothing was heard since the last drain.
 func (r *recorder) nothing(tb TB) {
 	tb.Helper()
-	if heard := r.take(); len(heard) > 0 {
+	if heard := r.drain(); len(heard) > 0 {
 		tb.Fatalf("%d notices were published, want none", len(heard))
 	}
 }
 
-// one gives the only notice heard since the last take.
+// one gives the only notice heard since the last drain.
 func (r *recorder) one(tb TB) chat.Notice {
 	tb.Helper()
-	heard := r.take()
+	heard := r.drain()
 	if len(heard) != 1 {
 		tb.Fatalf("%d notices were published, want one", len(heard))
 	}

@@ -28,7 +28,7 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	case !moved:
 		return nil
 	}
-	participants, err := s.memory.participants(ctx, id)
+	participants, err := s.cache.participants(ctx, id)
 	if err != nil {
 		// The receipt is stored; those who miss the frame find the mark in the thread.
 		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)

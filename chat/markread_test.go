@@ -15,7 +15,7 @@ func TestReadingARedeliveredMessageLeavesNewerOnesUnread(t *testing.T) {
 	news := w.send("alice", id, "news")
 	w.resend("alice", req, chat.Replayed)
 	w.acknowledge("bob", seen, news)
-	w.heard.take()
+	w.heard.drain()
 	at := w.clock.advance(time.Second)
 	w.read("bob", old)
 	rc, audience := w.heard.receipt(t)

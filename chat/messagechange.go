@@ -2,10 +2,10 @@ package chat
 
 import "context"
 
-// messageRule decides what a wish about a message makes of it; see rule.
-type messageRule func(ctx context.Context, t Thread, m Event) ([]Event, error)
+// decideOnMessage decides what an operation makes of a message; see [operation].
+type decideOnMessage func(ctx context.Context, t Thread, m Event) ([]Event, error)
 
-// changed is what a wish about a message has led to: its events, if any, and the
+// changed is what an operation on a message has led to: its events, if any, and the
 // message and its thread as they are after them.
 type changed struct {
 	events  []Event
@@ -13,14 +13,14 @@ type changed struct {
 	thread  Thread
 }
 
-// onMessage appends what a rule decides for a caller who is in the message's
+// changeMessageFor appends what decide makes of a message, for a caller who is in its
 // thread and sees it. The message is as readers see it at that moment.
-func (s *Service) onMessage(ctx context.Context, c Caller, id MessageID, decide messageRule) (changed, error) {
+func (s *Service) changeMessageFor(ctx context.Context, c Caller, id MessageID, decide decideOnMessage) (changed, error) {
 	m, err := s.messageFor(ctx, c.User, id)
 	if err != nil {
 		return changed{}, err
 	}
-	done, err := s.aboutMessage(ctx, m.Thread, id, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+	done, err := s.changeAnyMessage(ctx, m.Thread, id, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
 		p, in := t.Participant(c.User)
 		switch {
 		case !in:
@@ -36,28 +36,28 @@ func (s *Service) onMessage(ctx context.Context, c Caller, id MessageID, decide 
 	return done, err
 }
 
-// aboutMessage appends what a rule decides about a message as it is stored,
-// whether or not that has expired.
-func (s *Service) aboutMessage(ctx context.Context, thread ThreadID, id MessageID, decide messageRule) (changed, error) {
-	read := make(chan Event, 1) // the leader writes it, perhaps when the caller has gone
-	op := &appendOp{target: id, rule: func(ctx context.Context, t Thread) ([]Event, error) {
+// changeAnyMessage appends what decide makes of a message as it is stored, whoever
+// asks, and whether or not the message has expired.
+func (s *Service) changeAnyMessage(ctx context.Context, thread ThreadID, id MessageID, decide decideOnMessage) (changed, error) {
+	loaded := make(chan Event, 1) // the leader fills it, perhaps after the caller has given up
+	op := &operation{target: id, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		m, err := s.store.Message(ctx, id)
 		if err != nil {
 			return nil, Unavailable("read the message", err)
 		}
 		select {
-		case <-read: // of an earlier call
+		case <-loaded: // of an earlier call
 		default:
 		}
-		read <- m
+		loaded <- m
 		return decide(ctx, t, m)
 	}}
 	var done changed
 	var err error
-	if done.events, done.thread, err = s.logs.append(ctx, thread, op); err != nil {
+	if done.events, done.thread, err = s.queues.append(ctx, thread, op); err != nil {
 		return changed{}, err
 	}
-	done.message = <-read
+	done.message = <-loaded
 	for _, e := range done.events {
 		done.thread = done.thread.Apply(e)
 		after := done.message.Message.Apply(e)

@@ -15,7 +15,7 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 	if _, err := ParseUserID(string(user)); err != nil {
 		return ParticipantView{}, false, err
 	}
-	events, t, err := s.logs.change(ctx, id, func(t Thread) ([]Event, error) {
+	events, t, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
 		if err := t.mayChangeGroup(c.User); err != nil {
 			return nil, err
 		}
@@ -41,7 +41,7 @@ func (s *Service) RemoveParticipant(ctx context.Context, c Caller, id ThreadID, 
 	if err := c.need(ScopeWrite); err != nil {
 		return err
 	}
-	_, _, err := s.logs.change(ctx, id, func(t Thread) ([]Event, error) {
+	_, _, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
 		if err := t.mayChangeGroup(c.User); err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func (s *Service) SetRole(ctx context.Context, c Caller, id ThreadID, user UserI
 	if role != Admin && role != Member {
 		return ParticipantView{}, Invalid("role", "must be admin or member")
 	}
-	events, t, err := s.logs.change(ctx, id, func(t Thread) ([]Event, error) {
+	events, t, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
 		if err := t.mayAdminister(c.User); err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title str
 	if utf8.RuneCountInString(title) > MaxTitleChars {
 		return ThreadView{}, Invalid("title", "is longer than 256 characters")
 	}
-	_, _, err := s.logs.change(ctx, id, func(t Thread) ([]Event, error) {
+	_, _, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
 		if err := t.mayAdminister(c.User); err != nil {
 			return nil, err
 		}

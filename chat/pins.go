@@ -56,7 +56,7 @@ func (s *Service) roomForPin(ctx context.Context, t Thread, by UserID) error {
 // Pin pins a message; any participant who sees it may. added is false if it is
 // pinned already.
 func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message MessageID) (p Pin, added bool, err error) {
-	done, err := s.onPin(ctx, c, id, message, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+	done, err := s.changePin(ctx, c, id, message, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
 		if m.Message.Deleted != "" { // which unpins, though the store may not know yet
 			return nil, messageDeleted()
 		}
@@ -74,7 +74,7 @@ func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message Messag
 
 // Unpin takes a pin away; any participant who sees it may.
 func (s *Service) Unpin(ctx context.Context, c Caller, id ThreadID, message MessageID) error {
-	_, err := s.onPin(ctx, c, id, message, func(_ context.Context, t Thread, m Event) ([]Event, error) {
+	_, err := s.changePin(ctx, c, id, message, func(_ context.Context, t Thread, m Event) ([]Event, error) {
 		if _, pinned := t.pin(message); !pinned || m.Message.Deleted != "" {
 			return nil, noSuchMessage()
 		}
@@ -86,8 +86,8 @@ func (s *Service) Unpin(ctx context.Context, c Caller, id ThreadID, message Mess
 	return err
 }
 
-// onPin is onMessage for a message that is to be in a certain thread.
-func (s *Service) onPin(ctx context.Context, c Caller, id ThreadID, message MessageID, decide messageRule) (changed, error) {
+// changePin is changeMessageFor a message that has to be in the given thread.
+func (s *Service) changePin(ctx context.Context, c Caller, id ThreadID, message MessageID, decide decideOnMessage) (changed, error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return changed{}, err
 	}
@@ -101,7 +101,7 @@ func (s *Service) onPin(ctx context.Context, c Caller, id ThreadID, message Mess
 	if m.Thread != id { // whether or not the caller is in that one
 		return changed{}, noSuchMessage()
 	}
-	return s.onMessage(ctx, c, message, decide)
+	return s.changeMessageFor(ctx, c, message, decide)
 }
 
 func (c Caller) pinning(what ChangeEvent, m Event) Event {

@@ -173,7 +173,7 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	if err := c.need(ScopeRead); err != nil {
 		return PrekeyBundle{}, err
 	}
-	if err := s.prekeyFetches.take(string(c.User), s.now()); err != nil {
+	if err := s.prekeyFetches.spend(string(c.User), s.now()); err != nil {
 		return PrekeyBundle{}, err
 	}
 	devices, err := s.store.PrekeyDevices(ctx, user)
@@ -183,7 +183,7 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	if len(devices) == 0 {
 		return PrekeyBundle{}, Refuse(CodeNoPrekeys, "this user has uploaded no prekeys")
 	}
-	if err := s.prekeyDrains.take(string(c.User)+"/"+string(user), s.now()); err != nil {
+	if err := s.prekeyFetchesOf.spend(string(c.User)+"/"+string(user), s.now()); err != nil {
 		return PrekeyBundle{}, err
 	}
 	bundle := PrekeyBundle{User: user}

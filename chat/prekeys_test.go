@@ -230,9 +230,9 @@ func TestDeviceIsToldThatItsPrekeysRunLow(t *testing.T) {
 	w.upload(on("bob", "tablet"), upload(1, 100))
 	var left []int
 	for range 14 {
-		w.heard.take()
+		w.heard.drain()
 		w.fetch("alice", "bob")
-		heard := w.heard.take()
+		heard := w.heard.drain()
 		if len(heard) == 0 {
 			left = append(left, -1)
 			continue
@@ -343,7 +343,7 @@ func TestAKeyTakenIsGivenThoughAnotherDevicesFails(t *testing.T) {
 		c.Device = device
 		w.upload(c, upload(1, 1))
 	}
-	w.heard.take()
+	w.heard.drain()
 	s := chat.New(chat.Config{Store: lossy{w.store, "phone", "laptop"}, Bus: w.bus, Now: w.clock.Now})
 	defer s.Close(context.Background())
 	b, err := s.FetchPrekeys(t.Context(), as("alice"), "bob")

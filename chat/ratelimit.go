@@ -8,9 +8,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// rates holds each of many to a rate. It remembers only those who have used some
-// of their burst.
-type rates struct {
+// rateLimits hold each of many callers to a rate, with a burst. They keep only those
+// callers who have used some of their burst.
+type rateLimits struct {
 	rate   rate.Limit
 	burst  int
 	seed   maphash.Seed
@@ -22,21 +22,21 @@ type rateShard struct {
 	rated map[string]*rate.Limiter
 }
 
-// maxRated bounds a shard: beyond it, those whose burst is whole again are
+// maxRated bounds a shard: beyond it, the callers whose burst is whole again are
 // forgotten, which changes nothing for them.
 const maxRated = 4096
 
-// newRates makes rates of so many per second; zero is no limit.
-func newRates(perSecond float64, burst int) *rates {
-	r := &rates{rate: rate.Limit(perSecond), burst: max(burst, 1), seed: maphash.MakeSeed()}
+// newRateLimits allows so many per second; zero is no limit.
+func newRateLimits(perSecond float64, burst int) *rateLimits {
+	r := &rateLimits{rate: rate.Limit(perSecond), burst: max(burst, 1), seed: maphash.MakeSeed()}
 	for i := range r.shards {
 		r.shards[i].rated = make(map[string]*rate.Limiter)
 	}
 	return r
 }
 
-// take uses up one of who's burst, or refuses it and says when to retry.
-func (r *rates) take(who string, now time.Time) error {
+// spend uses up one of the caller's burst, or refuses it and says when to retry.
+func (r *rateLimits) spend(who string, now time.Time) error {
 	if r.rate <= 0 {
 		return nil
 	}
@@ -49,10 +49,10 @@ func (r *rates) take(who string, now time.Time) error {
 	return tooFast(delay)
 }
 
-// allows is take for what is dropped and not refused.
-func (r *rates) allows(who string, now time.Time) bool { return r.take(who, now) == nil }
+// allows is spend for a request that is dropped and not refused.
+func (r *rateLimits) allows(who string, now time.Time) bool { return r.spend(who, now) == nil }
 
-func (r *rates) limiter(who string, now time.Time) *rate.Limiter {
+func (r *rateLimits) limiter(who string, now time.Time) *rate.Limiter {
 	sh := &r.shards[maphash.String(r.seed, who)%uint64(len(r.shards))]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -75,67 +75,67 @@ func (sh *rateShard) forgetRested(now time.Time) {
 	}
 }
 
-// windows holds each of many to so many in any span of time: unlike [rates], which
-// let a whole burst through and what the rate gives back meanwhile. It keeps the
-// times of the last ones in the span, no more than are allowed.
-type windows struct {
+// spanLimits allow each of many callers so many requests in any span of time, where
+// [rateLimits] would allow a whole burst and what the rate gives back meanwhile. They
+// keep the times of a caller's requests in the span, no more than are allowed.
+type spanLimits struct {
 	times  int
 	span   time.Duration
 	seed   maphash.Seed
-	shards [16]windowShard
+	shards [16]spanShard
 }
 
-type windowShard struct {
+type spanShard struct {
 	mu    sync.Mutex
-	taken map[string][]time.Time // in order
+	spent map[string][]time.Time // in order
 	sweep int                    // at how many of them those at rest are forgotten
 }
 
-// newWindows allows so many in any span; zero is no limit.
-func newWindows(times int, span time.Duration) *windows {
-	w := &windows{times: times, span: span, seed: maphash.MakeSeed()}
+// newSpanLimits allows so many in any span; zero is no limit.
+func newSpanLimits(times int, span time.Duration) *spanLimits {
+	w := &spanLimits{times: times, span: span, seed: maphash.MakeSeed()}
 	for i := range w.shards {
-		w.shards[i].taken, w.shards[i].sweep = make(map[string][]time.Time), maxRated
+		w.shards[i].spent, w.shards[i].sweep = make(map[string][]time.Time), maxRated
 	}
 	return w
 }
 
-// take uses up one of who's times, or refuses it and says when to retry. What is
-// refused uses up nothing.
-func (w *windows) take(who string, now time.Time) error {
+// spend uses up one of the caller's requests, or refuses it and says when to retry.
+// What is refused uses up nothing.
+func (w *spanLimits) spend(who string, now time.Time) error {
 	if w.times <= 0 {
 		return nil
 	}
 	sh := &w.shards[maphash.String(w.seed, who)%uint64(len(w.shards))]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	taken := sh.taken[who]
-	for len(taken) > 0 && now.Sub(taken[0]) >= w.span {
-		taken = taken[1:]
+	spent := sh.spent[who]
+	for len(spent) > 0 && now.Sub(spent[0]) >= w.span {
+		spent = spent[1:]
 	}
-	if len(taken) >= w.times {
-		sh.taken[who] = taken
-		return tooFast(w.span - now.Sub(taken[0]))
+	if len(spent) >= w.times {
+		sh.spent[who] = spent
+		return tooFast(w.span - now.Sub(spent[0]))
 	}
-	if len(sh.taken) >= sh.sweep {
+	if len(sh.spent) >= sh.sweep {
 		sh.forgetRested(now.Add(-w.span))
 	}
-	if len(taken) == cap(taken) { // what append copies is all that is left of it
-		taken = append(make([]time.Time, 0, min(2*len(taken)+1, w.times)), taken...)
+	if len(spent) == cap(spent) { // what append copies is all that is left of it
+		spent = append(make([]time.Time, 0, min(2*len(spent)+1, w.times)), spent...)
 	}
-	sh.taken[who] = append(taken, now)
+	sh.spent[who] = append(spent, now)
 	return nil
 }
 
-// forgetRested forgets those who took nothing since. If they were few, it waits
-// for twice as many before it looks again.
-func (sh *windowShard) forgetRested(since time.Time) {
-	for who, taken := range sh.taken {
-		if !taken[len(taken)-1].After(since) {
-			delete(sh.taken, who)
+// forgetRested forgets the callers without a request since a moment. If they were few,
+// it waits until there are twice as many callers before it looks again.
+func (sh *spanShard) forgetRested(since time.Time) {
+	for who, spent := range sh.spent {
+		if !spent[len(spent)-1].After(since) {
+			delete(sh.spent, who)
 		}
 	}
-	sh.sweep = max(maxRated, 2*len(sh.taken))
+	sh.sweep = max(maxRated, 2*len(sh.spent))
 }
 
 func tooFast(retryAfter time.Duration) error {

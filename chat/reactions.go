@@ -17,7 +17,7 @@ func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji strin
 	if !validEmoji(emoji) {
 		return Event{}, Invalid("emoji", emojiRule)
 	}
-	done, err := s.onMessage(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+	done, err := s.changeMessageFor(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
 		switch {
 		case m.Message.Deleted != "":
 			return nil, messageDeleted()
@@ -41,7 +41,7 @@ func (s *Service) Unreact(ctx context.Context, c Caller, id MessageID, emoji str
 	if !validEmoji(emoji) {
 		return Invalid("emoji", emojiRule)
 	}
-	_, err := s.onMessage(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+	_, err := s.changeMessageFor(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
 		if !m.Message.reacted(c.User, emoji) {
 			return nil, nil
 		}

@@ -50,7 +50,7 @@ func TestMarkRead(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob", "carol")
 	sent := w.sendMany("alice", id, 3)
-	w.heard.take()
+	w.heard.drain()
 	at := w.clock.advance(time.Minute)
 
 	w.read("bob", sent[1])
@@ -82,7 +82,7 @@ func TestMarkReadRefusals(t *testing.T) {
 	id, other := w.newGroup("alice"), w.newGroup("alice", "bob")
 	m, elsewhere := w.send("alice", id, "early"), w.sendMany("alice", other, 9)[8]
 	w.add("alice", id, "bob") // to whom a seq as high as that of elsewhere would be visible
-	w.heard.take()
+	w.heard.drain()
 	for name, c := range map[string]struct {
 		by   chat.Caller
 		in   chat.ThreadID
@@ -108,7 +108,7 @@ func TestReceiptThatCannotBeStored(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
 	m := w.send("alice", id, "hello")
-	w.heard.take()
+	w.heard.drain()
 	fault := markFault(func(func() (chat.Mark, bool, error)) (chat.Mark, bool, error) { return chat.Mark{}, false, errDisk })
 	w.store.onPutMark.Store(&fault)
 	unavailable(t, w.MarkRead(t.Context(), as("bob"), id, m.ID), errDisk)

@@ -51,7 +51,7 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 	if result.Outcome == ClientSeqTaken {
 		result.Outcome = Retried
 	}
-	done, err := s.aboutMessage(ctx, result.Event.Thread, result.Event.ID, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+	done, err := s.changeAnyMessage(ctx, result.Event.Thread, result.Event.ID, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
 		if m.Message.HiddenFrom == "" || m.AsOf(s.now()).Message.Deleted != "" {
 			return nil, nil // another retry was faster, or there is nothing to deliver
 		}

@@ -57,7 +57,7 @@ type Sending struct {
 	svc    *Service
 	caller Caller
 	hash   [32]byte
-	op     *appendOp
+	op     *operation
 }
 
 // BeginSend is the first half of [Service.Send]: it refuses what it can, and puts
@@ -75,7 +75,7 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 		return nil, err
 	}
 	p := &Sending{svc: s, caller: c, hash: req.hash()}
-	p.op = &appendOp{bytes: len(req.Ciphertext), ttl: req.TTL, rule: func(ctx context.Context, t Thread) ([]Event, error) {
+	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
 		if !in && req.ContentType != System {
 			return nil, notAParticipant()
@@ -90,7 +90,7 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 		}
 		return []Event{e}, nil
 	}}
-	s.logs.enqueue(req.Thread, p.op)
+	s.queues.enqueue(req.Thread, p.op)
 	return p, nil
 }
 
@@ -135,7 +135,7 @@ func (s *Service) checkSend(c Caller, req SendRequest) error {
 	if req.ContentType == System { // jobs speak for the service, which knows its own pace
 		return nil
 	}
-	return s.sends.take(string(c.User), s.now())
+	return s.sends.spend(string(c.User), s.now())
 }
 
 // named is what a send names besides its thread, as it is when the send is begun:

@@ -136,7 +136,7 @@ func TestStintCovers(t *testing.T) {
 	}
 }
 
-func TestIdleLinesAreForgotten(t *testing.T) {
+func TestIdleQueuesAreForgotten(t *testing.T) {
 	sh := &appendShard{queues: make(map[ThreadID]*appendQueue)}
 	busy := ThreadID{15: 1}
 	sh.queues[busy] = &appendQueue{id: busy, running: true}
@@ -145,10 +145,10 @@ func TestIdleLinesAreForgotten(t *testing.T) {
 		id := ThreadID{byte(i), byte(i >> 8)}
 		sh.queues[id] = &appendQueue{id: id}
 		if len(sh.queues) > maxIdleQueues {
-			t.Fatalf("%d lines are remembered", len(sh.queues))
+			t.Fatalf("%d queues are kept", len(sh.queues))
 		}
 	}
 	if sh.queues[busy] == nil {
-		t.Error("a line with somebody in it was forgotten")
+		t.Error("a queue with a leader was forgotten")
 	}
 }

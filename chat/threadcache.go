@@ -9,89 +9,92 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// memory is what a node remembers of the threads in which something goes on, so that
-// an acknowledgement need not ask the store who is in its thread, and what its user
-// has read. It holds no truth: the bus tells it what to forget, and when hints were
-// lost, it forgets everything. As they may be lost without anybody's knowing, and an
-// append whose outcome is unknown gives none, it believes nothing for long.
-type memory struct {
-	store  Store
+// threadCache keeps the participants of active threads, and their read marks, so that
+// an acknowledgement need not load them from the store. The bus tells it what has
+// changed, and it forgets that; when notices were lost, it forgets everything. A notice
+// may also be lost unnoticed, and an append of unknown outcome publishes none: so no
+// entry is used for longer than a few seconds.
+type threadCache struct {
+	store interface { // of which it loads
+		Thread(ctx context.Context, id ThreadID) (Thread, error)
+		Marks(ctx context.Context, thread ThreadID, users []UserID) ([]Marks, error)
+	}
 	now    func() time.Time
-	shards [16]memoryShard
+	shards [16]threadCacheShard
 }
 
-type memoryShard struct {
+type threadCacheShard struct {
 	mu      sync.Mutex
-	threads *simplelru.LRU[ThreadID, *remembered]
-	people  int // in all threads: participants, and who is known to have read
-	// changes counts what was forgotten. What was read from the store before one may
-	// be out of date, and is not remembered.
+	threads *simplelru.LRU[ThreadID, *cachedThread]
+	people  int // in all threads, as cachedThread.people counts them
+	// changes counts what was forgotten. What was loaded from the store before such a
+	// moment may be out of date, and is not kept.
 	changes uint64
 }
 
-// remembered is what is known of one thread.
-type remembered struct {
+// cachedThread is what is kept of one thread.
+type cachedThread struct {
 	since        time.Time
-	participants []Participant  // nil: not known
-	read         map[UserID]Seq // the read marks of whom they are known
+	participants []Participant  // nil: not loaded
+	read         map[UserID]Seq // the read marks that were loaded
 }
 
-func (r *remembered) people() int { return len(r.participants) + len(r.read) }
+func (c *cachedThread) people() int { return len(c.participants) + len(c.read) }
 
-// Bounds of what is remembered: for how long, and of how many threads and people in
-// each shard, which are 4,096 and 131,072 in all.
+// Bounds of the cache: for how long an entry is used, and how many threads and people
+// each shard keeps, which are 4,096 and 131,072 in all.
 const (
-	rememberedFor     = 5 * time.Second
-	rememberedThreads = 256
-	rememberedPeople  = 8192
+	cachedFor     = 5 * time.Second
+	cachedThreads = 256
+	cachedPeople  = 8192
 )
 
-func newMemory(store Store, now func() time.Time) *memory {
-	m := &memory{store: store, now: now}
-	for i := range m.shards {
-		sh := &m.shards[i]
-		forgotten := func(_ ThreadID, r *remembered) { sh.people -= r.people() }
-		sh.threads, _ = simplelru.NewLRU(rememberedThreads, forgotten) // only fails for a size below 1
+func newThreadCache(store Store, now func() time.Time) *threadCache {
+	c := &threadCache{store: store, now: now}
+	for i := range c.shards {
+		sh := &c.shards[i]
+		evicted := func(_ ThreadID, r *cachedThread) { sh.people -= r.people() }
+		sh.threads, _ = simplelru.NewLRU(cachedThreads, evicted) // only fails for a size below 1
 	}
-	return m
+	return c
 }
 
-func (m *memory) shard(id ThreadID) *memoryShard {
-	return &m.shards[binary.BigEndian.Uint16(id[14:])%uint16(len(m.shards))]
+func (c *threadCache) shard(id ThreadID) *threadCacheShard {
+	return &c.shards[binary.BigEndian.Uint16(id[14:])%uint16(len(c.shards))]
 }
 
-// participants are those of a thread. The slice is shared: it is not written to. The
-// error is the store's.
-func (m *memory) participants(ctx context.Context, id ThreadID) ([]Participant, error) {
-	sh := m.shard(id)
+// participants are the thread's present ones. The slice is shared: nobody writes into
+// it. The error is the store's.
+func (c *threadCache) participants(ctx context.Context, id ThreadID) ([]Participant, error) {
+	sh := c.shard(id)
 	var known []Participant
-	changes := sh.recall(id, m.now(), func(r *remembered) { known = r.participants })
+	changes := sh.look(id, c.now(), func(r *cachedThread) { known = r.participants })
 	if known != nil {
 		return known, nil
 	}
-	t, err := m.store.Thread(ctx, id)
+	t, err := c.store.Thread(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	sh.learn(id, m.now(), changes, func(r *remembered) { r.participants = t.Participants })
+	sh.keep(id, c.now(), changes, func(r *cachedThread) { r.participants = t.Participants })
 	return t.Participants, nil
 }
 
-// readMark is up to where a user has read a thread. The error is the store's.
-func (m *memory) readMark(ctx context.Context, id ThreadID, user UserID) (Seq, error) {
-	sh := m.shard(id)
+// readMark is the seq up to which a user has read a thread. The error is the store's.
+func (c *threadCache) readMark(ctx context.Context, id ThreadID, user UserID) (Seq, error) {
+	sh := c.shard(id)
 	var read Seq
 	var known bool
-	changes := sh.recall(id, m.now(), func(r *remembered) { read, known = r.read[user] })
+	changes := sh.look(id, c.now(), func(r *cachedThread) { read, known = r.read[user] })
 	if known {
 		return read, nil
 	}
-	marks, err := m.store.Marks(ctx, id, []UserID{user})
+	marks, err := c.store.Marks(ctx, id, []UserID{user})
 	if err != nil {
 		return 0, err
 	}
 	read = marks[0].Read.Seq
-	sh.learn(id, m.now(), changes, func(r *remembered) {
+	sh.keep(id, c.now(), changes, func(r *cachedThread) {
 		if r.read == nil {
 			r.read = make(map[UserID]Seq)
 		}
@@ -100,14 +103,14 @@ func (m *memory) readMark(ctx context.Context, id ThreadID, user UserID) (Seq, e
 	return read, nil
 }
 
-// recall looks at what is remembered of a thread, if there is anything. It gives the
-// moment of it, for learn.
-func (sh *memoryShard) recall(id ThreadID, now time.Time, look func(*remembered)) (changes uint64) {
+// look calls see with what is kept of a thread, if there is anything. It gives the
+// count of changes at that moment, for keep.
+func (sh *threadCacheShard) look(id ThreadID, now time.Time, see func(*cachedThread)) (changes uint64) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if r, known := sh.threads.Get(id); known {
-		if now.Sub(r.since) < rememberedFor {
-			look(r)
+		if now.Sub(r.since) < cachedFor {
+			see(r)
 		} else {
 			sh.threads.Remove(id)
 		}
@@ -115,9 +118,9 @@ func (sh *memoryShard) recall(id ThreadID, now time.Time, look func(*remembered)
 	return sh.changes
 }
 
-// learn remembers what was read from the store, unless something has changed since
-// that moment.
-func (sh *memoryShard) learn(id ThreadID, now time.Time, changes uint64, note func(*remembered)) {
+// keep has note write down what was loaded from the store, unless something was
+// forgotten since the given count of changes.
+func (sh *threadCacheShard) keep(id ThreadID, now time.Time, changes uint64, note func(*cachedThread)) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.changes != changes {
@@ -125,31 +128,31 @@ func (sh *memoryShard) learn(id ThreadID, now time.Time, changes uint64, note fu
 	}
 	r, known := sh.threads.Get(id)
 	if !known {
-		r = &remembered{since: now}
+		r = &cachedThread{since: now}
 		sh.threads.Add(id, r)
 	}
 	sh.people -= r.people()
 	note(r)
 	sh.people += r.people()
-	for sh.people > rememberedPeople && sh.threads.Len() > 1 {
+	for sh.people > cachedPeople && sh.threads.Len() > 1 {
 		sh.threads.RemoveOldest()
 	}
 }
 
 // HandleNotice implements [BusHandler].
-func (m *memory) HandleNotice(n Notice) {
+func (c *threadCache) HandleNotice(n Notice) {
 	switch {
 	case n.Event != nil && n.Event.Kind == KindThread:
-		m.forget(n.Event.Thread, func(r *remembered) { r.participants = nil })
+		c.forget(n.Event.Thread, func(r *cachedThread) { r.participants = nil })
 	case n.Receipt != nil && n.Receipt.Kind == Read:
-		m.forget(n.Receipt.Thread, func(r *remembered) { delete(r.read, n.Receipt.User) })
+		c.forget(n.Receipt.Thread, func(r *cachedThread) { delete(r.read, n.Receipt.User) })
 	}
 }
 
 // HandleLoss implements [BusHandler].
-func (m *memory) HandleLoss() {
-	for i := range m.shards {
-		sh := &m.shards[i]
+func (c *threadCache) HandleLoss() {
+	for i := range c.shards {
+		sh := &c.shards[i]
 		sh.mu.Lock()
 		sh.changes++
 		sh.threads.Purge()
@@ -157,15 +160,15 @@ func (m *memory) HandleLoss() {
 	}
 }
 
-// forget forgets something of a thread.
-func (m *memory) forget(id ThreadID, what func(*remembered)) {
-	sh := m.shard(id)
+// forget drops something of a thread.
+func (c *threadCache) forget(id ThreadID, drop func(*cachedThread)) {
+	sh := c.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.changes++
 	if r, known := sh.threads.Peek(id); known {
 		sh.people -= r.people()
-		what(r)
+		drop(r)
 		sh.people += r.people()
 	}
 }

@@ -21,7 +21,7 @@ func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
 		return nil
 	}
-	participants, err := s.memory.participants(ctx, id)
+	participants, err := s.cache.participants(ctx, id)
 	if err != nil {
 		return Unavailable("load the thread", err)
 	}
