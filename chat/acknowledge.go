@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Ack says that a device holds everything of a thread that it was sent, up to Seq.
+// Ack says that a device has received all that it was sent of a thread, up to Seq.
 type Ack struct {
 	Thread  ThreadID
 	From    Seq       // the first event it covers
@@ -21,9 +21,9 @@ type AckedSender struct {
 	Seq     Seq
 }
 
-// Acknowledge records one delivered mark and tells the senders it newly covers
-// (contract 4.1, frame `delivered`). One write and one bus event, however many
-// messages and senders.
+// Acknowledge records one delivered mark, and tells the senders of the messages that
+// it newly covers (contract 4.1, frame `delivered`). It costs one write and one notice,
+// however many messages and senders.
 func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID, a Ack) error {
 	read, err := s.cache.readMark(ctx, a.Thread, user)
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID,
 		return Unavailable("store the receipt", err)
 	}
 	received := max(read, prev.Seq)
-	if !moved || a.Seq <= received { // read already, which told the senders
+	if !moved || a.Seq <= received { // reading them has told the senders already
 		return nil
 	}
 	senders, err := s.newlyCovered(ctx, user, a, received)
@@ -53,12 +53,12 @@ func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID,
 	return nil
 }
 
-// maxGap bounds how many messages are read to find the senders of what a device
-// held already when it connected.
+// maxGap bounds how many messages newlyCovered reads to find the senders of what a
+// device had received before it connected.
 const maxGap = 256
 
-// newlyCovered lists the senders still in the thread whose newest message lies
-// above received, the user's mark before this ack.
+// newlyCovered lists the senders who are in the thread now and whose newest message
+// lies above received, the user's mark before this ack.
 func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]SenderMark, error) {
 	var covered []SenderMark
 	participants, err := s.cache.participants(ctx, a.Thread)
@@ -70,7 +70,7 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 		if sender == user || known {
 			return
 		}
-		// No system sender, and none who has left.
+		// A service, and a sender who has left, are not told.
 		if slices.ContainsFunc(participants, func(p Participant) bool { return p.User == sender }) {
 			covered = append(covered, SenderMark{sender, id})
 		}
@@ -84,8 +84,9 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 	if a.From <= received+1 {
 		return covered, nil
 	}
-	// The device said it holds newer messages than were ever acknowledged: their
-	// senders have not been told. Nobody receives what came before its joining.
+	// When it connected, the device named a message that is newer than all that was ever
+	// acknowledged. The senders of those in between have not been told. What came before
+	// the user joined is none of them.
 	line, err := s.store.UserThread(ctx, user, a.Thread)
 	if err != nil {
 		return nil, Unavailable("look up the recipient", err)

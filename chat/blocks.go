@@ -14,7 +14,7 @@ type Block struct {
 	At      time.Time
 }
 
-// Block has the caller hear no more from a user in their 1:1 (contract 3.2).
+// Block keeps a user's messages in their 1:1 from the caller (contract 3.2).
 func (s *Service) Block(ctx context.Context, c Caller, user UserID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err
@@ -28,7 +28,7 @@ func (s *Service) Block(ctx context.Context, c Caller, user UserID) error {
 	return nil
 }
 
-// Unblock takes a block back. What was sent meanwhile stays hidden, unless its
+// Unblock removes a block. A message that was sent meanwhile stays hidden, unless its
 // sender tries again.
 func (s *Service) Unblock(ctx context.Context, c Caller, user UserID) error {
 	if err := c.need(ScopeWrite); err != nil {
@@ -68,8 +68,8 @@ func (s *Service) Blocks(ctx context.Context, c Caller) ([]Block, error) {
 	return blocks, nil
 }
 
-// blockedBy is who of a 1:1 does not want to hear from the caller, "" if nobody. A
-// service is no part of it and speaks to both, whom no block of one stops.
+// blockedBy is the other user of a 1:1 if that one blocks the caller, else "". A
+// service is no participant: it speaks to both, and no block stops it.
 func (s *Service) blockedBy(ctx context.Context, c Caller, t Thread) (UserID, error) {
 	if _, in := t.Participant(c.User); t.Type != OneToOne || !in {
 		return "", nil
@@ -89,8 +89,8 @@ func (s *Service) blockedBy(ctx context.Context, c Caller, t Thread) (UserID, er
 	return "", nil
 }
 
-// withoutBlocked leaves out whom a user blocks: they learn nothing of its coming,
-// going and typing. It writes into the slice.
+// withoutBlocked removes from people those whom a user blocks: they are not told when
+// that user comes, goes or types. It writes into the slice.
 func (s *Service) withoutBlocked(ctx context.Context, user UserID, people []UserID) ([]UserID, error) {
 	if len(people) == 0 {
 		return nil, nil

@@ -17,18 +17,18 @@ type CreateThread struct {
 	IdempotencyKey string
 }
 
-// CreateOutcome is how a creation ended well.
+// CreateOutcome says in which of several ways a creation succeeded.
 type CreateOutcome int
 
 // The outcomes of contract 3.
 const (
 	Created       CreateOutcome = iota // the thread is new
 	Recreated                          // the same key and values created it before
-	AlreadyExists                      // the 1:1 of these two people was there
+	AlreadyExists                      // these two people have a 1:1 already
 )
 
-// CreateThread makes a thread; for a 1:1 that exists it gives that one, and for a
-// retry the thread it made before (contract 3).
+// CreateThread makes a thread. For a 1:1 of two people who have one it gives that one,
+// and for a retry the thread that the first try made (contract 3).
 func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) (v ThreadView, outcome CreateOutcome, err error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return ThreadView{}, 0, err
@@ -62,8 +62,8 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	return v, Created, nil
 }
 
-// createdBefore gives the thread that an earlier try made, and hints at it again:
-// that try may have crashed before it did.
+// createdBefore gives the thread that an earlier try made, and publishes its creation
+// again, in case that try crashed before it did.
 func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChange, created Event) (ThreadView, error) {
 	if _, hash := created.Retry(); hash != change.BodyHash {
 		return ThreadView{}, keyReused()
@@ -77,7 +77,7 @@ func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChan
 
 // creation checks a request and turns it into the first event's change.
 func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
-	var users []UserID // in the order of the request, in which they inherit
+	var users []UserID // in the order of the request; see [Thread.successor]
 	if !slices.Contains(req.Participants, c.User) {
 		users = append(users, c.User)
 	}
@@ -117,8 +117,8 @@ func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
 	return change, nil
 }
 
-// creationHash covers every value of the request but the key. Its first part
-// tells it from a send's.
+// creationHash covers every value of the request but the key. Its first part tells it
+// from the hash of a send.
 func creationHash(req CreateThread, users []UserID) [32]byte {
 	parts := [][]byte{[]byte("thread"), []byte(req.Type), []byte(req.Title)}
 	for _, u := range users {

@@ -11,7 +11,7 @@ type EditRequest struct {
 	ContentType ContentType // "" keeps the type
 }
 
-// Edit gives a message new content: its sender may, within the edit window.
+// Edit gives a message new content. Its sender may do that, within the edit window.
 func (s *Service) Edit(ctx context.Context, c Caller, id MessageID, req EditRequest) (Event, error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return Event{}, err
@@ -58,8 +58,8 @@ func (r EditRequest) validate(c Caller, l Limits) error {
 	return nil
 }
 
-// Delete makes a message a tombstone: its sender may, within the edit window.
-// What is deleted already stays as it is (contract 3).
+// Delete makes a message a tombstone. Its sender may do that, within the edit window.
+// A message that is deleted already stays as it is (contract 3).
 func (s *Service) Delete(ctx context.Context, c Caller, id MessageID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// EventKind is the family of an [Event]; but for a redelivery, which clients see
-// as a `msg`, it is also the frame type that tells of it (contract 4.1).
+// EventKind says what an [Event] did. It is also the type of the frame that tells of it
+// (contract 4.1), except that clients see a redelivery as a `msg`.
 type EventKind string
 
 // The kinds of events a log holds.
@@ -28,15 +28,15 @@ type Event struct {
 	Seq    Seq
 	ID     EventID // event time, and a message's public id
 	Kind   EventKind
-	By     UserID   // who did it; a message's sender; "" is the server, for what expired
+	By     UserID   // who did it: a message's sender; "" is the server, for what expired
 	Device DeviceID // the device it was done on
 
 	// Target is the message it is about: set for edits, deletions, reactions and
 	// redeliveries, and for a thread's pinning and unpinning.
 	Target Target
-	// HiddenFrom is who is not told of it, since the message it is about is
-	// hidden from that person; "" is nobody. What a KindMessage hides is in its
-	// Message, which a redelivery changes.
+	// HiddenFrom is the user who is not told of it, since the message it is about is
+	// hidden from that user; "" is nobody. For a KindMessage it is empty: its Message
+	// says that, as a redelivery changes it.
 	HiddenFrom UserID
 
 	// Message is what a KindMessage carries. For KindEdit and KindRedelivery it is
@@ -84,8 +84,8 @@ func CheckRun(head Head, events []Event, check func(Event) error) error {
 	return nil
 }
 
-// AsOf gives the event as readers may see it at a moment: what of it has expired
-// by then is a tombstone, whether or not that is in the store yet (contract 3.3).
+// AsOf gives the event as readers may see it at a moment: a message that has expired by
+// then is a tombstone, whether or not the log says so yet (contract 3.3).
 func (e Event) AsOf(now time.Time) Event {
 	if e.Message != nil && e.Message.ExpiredAt(now) {
 		gone := e.Message.erased(DeletedByExpiry)
@@ -94,8 +94,8 @@ func (e Event) AsOf(now time.Time) Event {
 	return e
 }
 
-// Retry is what recognises a repetition of the request that made the event: the
-// idempotency key, "" if it had none, and a hash of every other value.
+// Retry gives what a repetition of the request that made the event is recognised by:
+// its idempotency key, "" if it had none, and a hash of every other value.
 func (e Event) Retry() (key string, hash [32]byte) {
 	switch {
 	case e.Kind == KindMessage && e.Message != nil:

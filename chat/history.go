@@ -8,13 +8,13 @@ type MessagePage struct {
 	Next     string // "" at the end
 }
 
-// History lists a thread's messages newest first, as far back as the caller's joining.
+// History lists a thread's messages, newest first, back to where the caller joined.
 func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequest) (MessagePage, error) {
 	line, size, err := s.reading(ctx, c, id, p)
 	if err != nil {
 		return MessagePage{}, err
 	}
-	if isCursor(cursorSince, p.Cursor) { // it knows its direction by itself
+	if isCursor(cursorSince, p.Cursor) { // the cursor alone says in which direction to go on
 		return s.HistorySince(ctx, c, id, MessageID{}, p)
 	}
 	before := Seq(0)
@@ -30,8 +30,8 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	return s.messagePage(cursorHistory, found, size), nil
 }
 
-// HistorySince lists the messages that came after the message since, oldest
-// first. An id that no message has is a position in time.
+// HistorySince lists the messages after the message since, oldest first. If no message
+// has that id, they are those of a later time than the id's.
 func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since MessageID, p PageRequest) (MessagePage, error) {
 	line, size, err := s.reading(ctx, c, id, p)
 	if err != nil {
@@ -62,8 +62,8 @@ type EventPage struct {
 // maxEventPageBytes bounds the ciphertext of one page of events.
 const maxEventPageBytes = 1 << 20
 
-// Events lists a thread's log after a seq, oldest first, from the caller's joining
-// on: the exact way to keep an index on a device (contract 3).
+// Events lists a thread's log after a seq, oldest first, from where the caller joined.
+// With it a device can keep an exact index of the thread (contract 3).
 func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, p PageRequest) (EventPage, error) {
 	line, size, err := s.reading(ctx, c, id, p)
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *Service) Message(ctx context.Context, c Caller, id MessageID) (Event, e
 	return s.messageFor(ctx, c.User, id)
 }
 
-// lastAt is the seq of the last event at or below id.
+// lastAt is the seq of the last event whose id is at or below the given one.
 func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error) {
 	at, err := s.store.SeqAt(ctx, thread, NextInOrder(id))
 	if err != nil {
@@ -107,7 +107,8 @@ func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq,
 	return at - 1, nil
 }
 
-// reading settles who reads a thread from where on, and the page's size.
+// reading refuses who may not read a thread, and gives the reader's line of it and the
+// page's size.
 func (s *Service) reading(ctx context.Context, c Caller, id ThreadID, p PageRequest) (UserThread, int, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return UserThread{}, 0, err

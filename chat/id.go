@@ -106,7 +106,7 @@ func nextEventID(prev EventID, now time.Time) EventID {
 	return id
 }
 
-// NextInOrder is the lowest id above id; the highest of all stays itself.
+// NextInOrder is the lowest id above the given one; the highest of all stays itself.
 func NextInOrder(id EventID) EventID {
 	for i := len(id) - 1; i >= 0; i-- {
 		if id[i]++; id[i] != 0 {

@@ -2,9 +2,9 @@ package chat
 
 import "context"
 
-// MarkRead records that the caller has read a thread up to a message and tells
-// the other participants who see that message. It never moves backwards: an older message is accepted
-// and changes nothing (contract 3.2).
+// MarkRead records that the caller has read a thread up to a message, and tells the
+// other participants who see that message. A read mark never moves backwards: an older
+// message is accepted and changes nothing (contract 3.2).
 func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo MessageID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err
@@ -38,8 +38,8 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	return nil
 }
 
-// whoSee lists those of the participants who see a message: only they are told of a mark
-// that names it.
+// whoSee lists the participants who see a message. Only they are told of a mark that
+// names it.
 func whoSee(m Event, participants []Participant) (users []UserID) {
 	for _, p := range participants {
 		if p.Sees(m) {
@@ -49,12 +49,13 @@ func whoSee(m Event, participants []Participant) (users []UserID) {
 	return users
 }
 
-// putRead stores that the mark's user has read up to a message: by a mark at its
-// seq, which is what reading nearly always is. A message that was redelivered to the
-// user counts from the redelivery, and above messages that are newer than it and
-// perhaps unread. The mark is raised past none of those; if it does not get to the
-// redelivery, the message has a mark of its own beside it. The mark is given back as
-// the one that moved.
+// putRead stores that the mark's user has read up to a message. Nearly always that is
+// one mark at the message's seq.
+//
+// A message that was redelivered to the user counts from its redelivery, which may lie
+// above newer messages that the user has not read. The mark rises to the redelivery,
+// or to just before the first of those. In that second case the message gets a mark of
+// its own besides. putRead sets mark to the one of the two that moved.
 func (s *Service) putRead(ctx context.Context, mark *Mark, m Event) (moved bool, err error) {
 	received := m.receivedSeq(mark.User)
 	if received > m.Seq {
@@ -76,7 +77,8 @@ func (s *Service) putRead(ctx context.Context, mark *Mark, m Event) (moved bool,
 	return moved || raised, err
 }
 
-// receivedSeq is the event by which a recipient got a message.
+// receivedSeq is the seq of the event that brought a message to a user: its
+// redelivery if there was one, else its own.
 func (e Event) receivedSeq(by UserID) Seq {
 	if by == e.By {
 		return e.Seq
@@ -84,15 +86,15 @@ func (e Event) receivedSeq(by UserID) Seq {
 	return max(e.Seq, e.Message.RedeliveredSeq)
 }
 
-// readAlone is where marks are kept of a message that was read on its own: under its
-// id in the place of a thread's. No thread has it.
+// readAlone is the id under which a store keeps the marks of a message that was read
+// on its own: the message's, in the place of a thread's. No thread has that id.
 func readAlone(id MessageID) ThreadID { return ThreadID(id) }
 
-// readPage is how many messages are looked at together for those that are unread.
+// readPage is how many messages readableUpTo reads at once.
 const readPage = 256
 
-// readableUpTo is how far a user's read mark may rise when it reads a message by the
-// redelivery that it received it with: up to there, or to just before the first
+// readableUpTo is how far a user's read mark may rise when it reads a message that was
+// redelivered to it with event received: up to that event, or to just before the first
 // message of others that is newer than this one and not read yet.
 func (s *Service) readableUpTo(ctx context.Context, user UserID, m Event, received Seq) (Seq, error) {
 	present, err := s.store.Marks(ctx, m.Thread, []UserID{user})

@@ -74,7 +74,7 @@ func (u PrekeyUpload) Admit(left int, ids map[uint32]PrekeyState) (added, replac
 	return added, replaced, nil
 }
 
-// PrekeyDevice is one device's keys as they are stored, the one-time keys only
+// PrekeyDevice is one device's keys as they are stored. Its one-time keys are only
 // counted.
 type PrekeyDevice struct {
 	Device     DeviceID
@@ -85,12 +85,12 @@ type PrekeyDevice struct {
 	UpdatedAt  time.Time // of the last upload
 }
 
-// PrekeyBundle is what somebody needs to begin an encrypted conversation with
-// every device of a user.
+// PrekeyBundle is what a caller needs to begin an encrypted conversation with every
+// device of a user.
 type PrekeyBundle struct {
 	User        UserID
 	Devices     []DeviceBundle
-	Unavailable []DeviceID // they have no key to give, or it could not be taken
+	Unavailable []DeviceID // those with no key left, or whose key could not be taken
 }
 
 // DeviceBundle is one device's part: exactly one of OneTime and LastResort is set.
@@ -167,8 +167,8 @@ func (s *Service) OwnPrekeys(ctx context.Context, c Caller) ([]PrekeyDevice, err
 	return devices, nil
 }
 
-// FetchPrekeys gives the caller what it needs to write to a user's devices. Each
-// one-time key is given once, to anybody (contract 3.4).
+// FetchPrekeys gives the caller what it needs to write to a user's devices. A one-time
+// key is given once, whoever asks (contract 3.4).
 func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (PrekeyBundle, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return PrekeyBundle{}, err
@@ -191,7 +191,7 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	for _, d := range devices {
 		b, err := s.takePrekey(ctx, user, d)
 		switch {
-		case err != nil: // the keys taken so far are used up: they are given
+		case err != nil: // the keys taken so far are gone from the store: they must be given
 			failed = err
 			bundle.Unavailable = append(bundle.Unavailable, d.Device)
 		case b.OneTime == nil && b.LastResort == nil:
@@ -215,11 +215,11 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	return bundle, nil
 }
 
-// prekeysRetry is when to look again for keys that a device has yet to upload.
+// prekeysRetry is what a caller is told to wait when no device has a key left.
 const prekeysRetry = time.Minute
 
-// takePrekey takes a one-time key of a device, or else gives its last resort, and
-// tells the device when it has few left.
+// takePrekey takes a one-time key of a device, or else gives its last-resort key. It
+// tells the device if few one-time keys are left.
 func (s *Service) takePrekey(ctx context.Context, user UserID, d PrekeyDevice) (DeviceBundle, error) {
 	b := DeviceBundle{Device: d.Device, Identity: d.Identity, Signed: d.Signed}
 	key, left, err := s.store.TakeOneTimePrekey(ctx, user, d.Device)

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// React adds the caller's reaction to a message it sees; repeating it changes
+// React adds the caller's reaction to a message that it sees. Repeating it changes
 // nothing.
 func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji string) (Event, error) {
 	if err := c.need(ScopeWrite); err != nil {
@@ -33,7 +33,7 @@ func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji strin
 	return done.message, err
 }
 
-// Unreact takes the caller's reaction back; without one nothing changes.
+// Unreact removes the caller's reaction. If there is none, nothing changes.
 func (s *Service) Unreact(ctx context.Context, c Caller, id MessageID, emoji string) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err

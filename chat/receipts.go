@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// MarkKind is one of the two watermarks a participant leaves in a thread.
+// MarkKind tells a delivered mark from a read mark.
 type MarkKind string
 
 // The two marks of contract 3.2.
@@ -15,16 +15,16 @@ const (
 	Read      MarkKind = "read"
 )
 
-// Mark says: everything of Thread up to event Seq was delivered to, or read by,
-// User at At. Marks are append-only and only ever rise; the state of a message
-// is the first mark at or above its seq, so it stays exact, times included,
-// without a row per message and recipient.
+// Mark says that everything of Thread up to event Seq was delivered to, or read by,
+// User at the time At. Marks are append-only and only ever rise. The first mark at or
+// above a message's seq says when that message was delivered or read: exactly, however
+// old it is, and without a row per message and recipient.
 type Mark struct {
 	Thread  ThreadID
 	User    UserID
 	Kind    MarkKind
 	Seq     Seq
-	Message MessageID // newest message at or below Seq known to the marker; zero is none
+	Message MessageID // the newest message at or below Seq that the user knew of; zero is none
 	At      time.Time // UTC, milliseconds
 }
 
@@ -35,9 +35,9 @@ type Marks struct {
 	Read      Mark
 }
 
-// Received is the higher of the two marks: what is read was delivered. Its message
-// is the newer of theirs, since a mark may cover no message, or an older one that
-// was redelivered.
+// Received is the higher of the two marks, since what was read was delivered. Its
+// Message is the newer one of the two: the higher mark may have none, or an older one
+// that was redelivered.
 func (m Marks) Received() Mark {
 	high, low := m.Delivered, m.Read
 	if low.Seq >= high.Seq {
@@ -71,8 +71,8 @@ const (
 	StateFailed    RecipientState = "FAILED"
 )
 
-// RecipientReceipt is one recipient's state machine for one message. DeliveredAt
-// and ReadAt are zero while unset; Reason is set for FAILED only.
+// RecipientReceipt is the state of one message for one recipient. DeliveredAt and
+// ReadAt are zero while unset; Reason is set for FAILED only.
 type RecipientReceipt struct {
 	User        UserID
 	State       RecipientState
@@ -90,9 +90,9 @@ const (
 	FailedExpired FailureReason = "expired" // its time was up before delivery
 )
 
-// receiptFrom folds the first marks at or above a message into its state for their
-// user (contract 3.2). READ implies DELIVERED: with no delivered mark of its own,
-// or a later one, the message was delivered when it was read.
+// receiptFrom is a message's state for the user of the given marks, which are that
+// user's first ones at or above the message (contract 3.2). READ implies DELIVERED: if
+// there is no delivered mark, or a later one, the message was delivered when it was read.
 func receiptFrom(message Event, m Marks, now time.Time) RecipientReceipt {
 	r := RecipientReceipt{User: m.User, State: StateSent}
 	if message.Message.HiddenFrom == m.User {
@@ -114,8 +114,8 @@ func receiptFrom(message Event, m Marks, now time.Time) RecipientReceipt {
 	return r
 }
 
-// outlived reports whether the message's time was up before it was delivered: at
-// the given time, or at zero not yet.
+// outlived reports whether the message expired before it was delivered. It was
+// delivered at the given time; zero is not yet.
 func (m Message) outlived(delivered, now time.Time) bool {
 	if m.ExpiresAt.IsZero() || m.ExpiresAt.After(now) || m.Deleted == DeletedBySender {
 		return false
@@ -123,8 +123,9 @@ func (m Message) outlived(delivered, now time.Time) bool {
 	return delivered.IsZero() || !delivered.Before(m.ExpiresAt)
 }
 
-// Receipts lists where each recipient of a message stands, in no particular
-// order: everyone who was in the thread when it was sent, but the sender.
+// Receipts lists the state of a message for each of its recipients, in no particular
+// order. The recipients are those who were in the thread when it was sent, without the
+// sender.
 func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]RecipientReceipt, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]Recip
 	return s.receiptsOf(ctx, message)
 }
 
-// receiptsOf finds where each recipient of a message stands.
+// receiptsOf is Receipts without a caller.
 func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientReceipt, error) {
 	stints, err := s.store.ParticipantsAt(ctx, message.Thread, message.Seq)
 	if err != nil {
@@ -152,27 +153,23 @@ func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientRec
 	if err != nil {
 		return nil, Unavailable("load the receipts", err)
 	}
-	if err := s.addReadAlone(ctx, message, marks); err != nil {
+	if err := s.addReadAlone(ctx, message, users, marks); err != nil {
 		return nil, err
 	}
 	now := s.now()
 	receipts := make([]RecipientReceipt, len(marks))
 	for i, m := range marks {
-		// What it received in a later stint says nothing about what it sees no more.
+		// A mark of a later stint says nothing about this message, which is not visible in it.
 		receipts[i] = receiptFrom(message, m.before(stints[i].LeftSeq), now)
 	}
 	return receipts, nil
 }
 
-// addReadAlone puts the marks of a message that was read on its own in the place of
-// later ones, or of none.
-func (s *Service) addReadAlone(ctx context.Context, m Event, marks []Marks) error {
+// addReadAlone replaces read marks by those of the message alone, where these are
+// earlier or the only ones; see putRead.
+func (s *Service) addReadAlone(ctx context.Context, m Event, users []UserID, marks []Marks) error {
 	if m.Message.RedeliveredSeq == 0 {
 		return nil
-	}
-	users := make([]UserID, len(marks))
-	for i := range marks {
-		users[i] = marks[i].User
 	}
 	alone, err := s.store.MarksAt(ctx, readAlone(m.ID), m.Message.RedeliveredSeq, users)
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// sentBefore answers a retry (contract 3.1). It fans out again, which heals a
-// crash between commit and fan-out of the first try, and tries delivery again
-// where a block had stopped it.
+// sentBefore answers a retry (contract 3.1). It publishes the message again, in case
+// the first try crashed between commit and publishing. If a block had kept the message
+// from its recipient, it tries to deliver it now.
 func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
 	if _, old := dup.Existing.Retry(); dup.By == ByIdempotencyKey && old != hash { // which covers the thread
 		return SendResult{}, keyReused()
@@ -37,7 +37,7 @@ func (s *Service) failedFor(ctx context.Context, m Event) (bool, error) {
 		return true, nil
 	}
 	if m.Message.Deleted != DeletedByExpiry {
-		return false, nil // the one other reason to fail
+		return false, nil // expiry is the only other reason to fail
 	}
 	receipts, err := s.receiptsOf(ctx, m)
 	if err != nil {
@@ -74,8 +74,9 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 	return result, nil
 }
 
-// unlessSentBefore gives a refusal only to a message that is new: what was sent
-// when it was right stays sent (contract 3.1). One that was is a *DuplicateError.
+// unlessSentBefore gives the refusal of a message, unless the message was sent before,
+// when there was no reason to refuse it. Then it gives the *DuplicateError, so that the
+// retry is answered as one (contract 3.1).
 func (s *Service) unlessSentBefore(ctx context.Context, e Event, refusal error) error {
 	err := s.store.SentBefore(ctx, e)
 	var dup *DuplicateError

@@ -36,13 +36,9 @@ func (s *Service) Thread(ctx context.Context, c Caller, id ThreadID) (ThreadView
 }
 
 func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id ThreadID) (ThreadView, error) {
-	t, err := s.thread(ctx, id)
+	t, me, err := s.threadFor(ctx, user, id)
 	if err != nil {
 		return ThreadView{}, err
-	}
-	me, in := t.Participant(user)
-	if !in {
-		return ThreadView{}, notAParticipant()
 	}
 	marks, err := s.store.Marks(ctx, id, t.Users())
 	if err != nil {
@@ -63,7 +59,7 @@ func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id Thre
 	return v, err
 }
 
-// view is what of a thread's present state one participant sees.
+// view is a thread's present state as one participant sees it.
 func (s *Service) view(ctx context.Context, t Thread, me Participant, read Seq) (ThreadView, error) {
 	v := ThreadView{Thread: t, LastMessage: t.Head.LastVisibleTo(me.User, me.JoinedSeq).ID}
 	v.Head = t.Head.For(me.User)
@@ -143,13 +139,9 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, cursor string) 
 }
 
 func (s *Service) listed(ctx context.Context, user UserID, id ThreadID) (ThreadView, error) {
-	t, err := s.thread(ctx, id)
+	t, me, err := s.threadFor(ctx, user, id)
 	if err != nil {
 		return ThreadView{}, err
-	}
-	me, in := t.Participant(user)
-	if !in {
-		return ThreadView{}, notAParticipant()
 	}
 	marks, err := s.store.Marks(ctx, id, []UserID{user})
 	if err != nil {
@@ -158,7 +150,7 @@ func (s *Service) listed(ctx context.Context, user UserID, id ThreadID) (ThreadV
 	return s.view(ctx, t, me, marks[0].Read.Seq)
 }
 
-// markView shows a participant with its marks to one of the thread's people.
+// markView is a participant with its marks, as the viewer sees them.
 func (s *Service) markView(ctx context.Context, t Thread, viewer, p Participant, m Marks) (v ParticipantView, err error) {
 	v.Participant = p
 	if v.DeliveredUpTo, err = s.shownUpTo(ctx, t, viewer, m.Received().Message); err != nil {
@@ -170,9 +162,9 @@ func (s *Service) markView(ctx context.Context, t Thread, viewer, p Participant,
 	return v, err
 }
 
-// shownUpTo is the newest message at or below that of a mark which the viewer sees,
-// zero if there is none: nobody learns the id of a message from before its joining,
-// nor of one that is hidden from it. It seldom has to read anything.
+// shownUpTo is the newest message that the viewer sees, at or below the marked one; zero
+// is none. So no viewer learns the id of a message that it does not see. It seldom has
+// to read from the store.
 func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, marked MessageID) (MessageID, error) {
 	at, joined := int64(marked.Time()), viewer.JoinedAt.UnixMilli()
 	newest := t.Head.LastVisibleTo(viewer.User, viewer.JoinedSeq)
@@ -181,7 +173,7 @@ func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, m
 		return MessageID{}, nil
 	case marked.Compare(newest.ID) >= 0:
 		return newest.ID, nil
-	case t.Type == Group && at > joined: // where nothing is hidden from anybody
+	case t.Type == Group && at > joined: // in a group no message is hidden
 		return marked, nil
 	}
 	m, err := s.store.Message(ctx, marked)
