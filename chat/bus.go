@@ -2,9 +2,9 @@ package chat
 
 import "context"
 
-// Bus carries hints between those who change threads and the live sessions of
-// every node. It may lose any of them: the log is the truth, and a subscriber
-// that learns of a loss resynchronises from the store.
+// Bus carries notices from the services that change threads to the sessions of every
+// node. A notice is a hint, and the bus may lose it: the log is the truth, and a
+// subscriber that learns of a loss reads from the store what it may have missed.
 type Bus interface {
 	// Publish hands a notice to every subscriber. It returns without waiting for
 	// any of them to act on it; notices of one publisher about one thread arrive
@@ -13,7 +13,7 @@ type Bus interface {
 	// Subscribe registers a handler until stop is called. After stop returned the
 	// handler is not called again.
 	Subscribe(h BusHandler) (stop func())
-	// Ping reports whether hints travel now.
+	// Ping fails if the bus cannot carry notices now.
 	Ping(ctx context.Context) error
 	// Close ends all subscriptions.
 	Close() error
@@ -28,10 +28,11 @@ type BusHandler interface {
 	HandleLoss()
 }
 
-// Notice is one hint: exactly one of the members behind Audience is set.
+// Notice is what goes over the bus. Exactly one of the fields behind Audience is set.
 type Notice struct {
-	// Audience are the users it concerns: the thread's participants, and for a
-	// membership change the one added or removed.
+	// Audience lists the users to be told. For an event these are the thread's
+	// participants and, if it removed one, that user. Who of them sees the event is
+	// decided where it is delivered; see [Visibility].
 	Audience   []UserID
 	Event      *Event
 	Receipt    *Receipt
@@ -41,7 +42,7 @@ type Notice struct {
 	Presence   *Presence
 }
 
-// Failure tells a message's sender, the only one of the audience, that it does
+// Failure tells a message's sender, who is all of the audience, that the message does
 // not reach some recipients (contract 4.1, frame `failed`).
 type Failure struct {
 	Thread  ThreadID
@@ -50,8 +51,8 @@ type Failure struct {
 	Users   []UserID // the recipients
 }
 
-// PrekeysLow tells one device of the only user in the audience that few of its
-// one-time keys are left (contract 3.4, frame `prekeys_low`).
+// PrekeysLow tells one device that few of its one-time keys are left (contract 3.4,
+// frame `prekeys_low`). Its user is all of the audience.
 type PrekeysLow struct {
 	Device DeviceID
 	Left   int
@@ -63,12 +64,12 @@ type Typing struct {
 	User   UserID
 }
 
-// Receipt tells that a participant's mark moved.
+// Receipt says that a participant's mark moved.
 type Receipt struct {
 	Mark
-	Device DeviceID // the device it was done on: a reader's other devices are told
-	// Senders are those whose messages the mark newly covers, for Delivered: each
-	// is told of its newest one.
+	Device DeviceID // the device it was done on: the user's other devices are told too
+	// Senders are set for a Delivered mark: those whose messages it newly covers, each
+	// with its newest one.
 	Senders []SenderMark
 }
 
