@@ -82,7 +82,7 @@ func TestAcknowledgeOfOnesOwnAndOfNoMessage(t *testing.T) {
 	w.add("alice", id, "carol")
 	own := w.send("bob", id, "mine")
 	w.heard.drain()
-	// The addition of carol, by itself, then the own message: marks without a notice.
+	// Carol acknowledges her own addition, then her own message: marks without a notice.
 	must(t, w.Acknowledge(t.Context(), "bob", "phone", chat.Ack{Thread: id, From: m.Seq + 1, Seq: m.Seq + 1}))
 	same(t, "an ack of no message keeps the last", w.view("alice", id).Views[1].DeliveredUpTo, m.ID)
 	w.acknowledge("bob", own)
@@ -90,8 +90,8 @@ func TestAcknowledgeOfOnesOwnAndOfNoMessage(t *testing.T) {
 	w.heard.nothing(t)
 }
 
-// A device that says at connecting what it holds acknowledges from there on:
-// the senders of what lies between were never told.
+// A device may name the newest message that it has when it connects, and acknowledges
+// only what comes after it. The senders of the messages before were never told.
 func TestAcknowledgeFillsTheGapBeforeIt(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob", "carol", "dave")

@@ -198,7 +198,7 @@ func TestBlocksStopNothingElse(t *testing.T) {
 	sameList(t, "bob's 1:1", w.history("bob", pair), "the other way", "from the shop", "before")
 	same(t, "unread", w.view("bob", pair).Unread, 2)
 
-	// What was sent before the block is a message as before.
+	// A message that was sent before the block is a message like any other.
 	w.edit("alice", before, "before, edited")
 	w.react("alice", before, "👍")
 	w.acknowledge("bob", before)

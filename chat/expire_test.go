@@ -298,7 +298,7 @@ func TestRetryOfWhatFailedByExpiry(t *testing.T) {
 		again.ClientSeq = missed.ClientSeq
 		tombstone(t, "by its client_seq", w.resend("alice", again, chat.Gone), chat.DeletedByExpiry)
 		w.heard.nothing(t)
-		// What was delivered before it expired has not failed: a retry of it is one.
+		// A message that was delivered before it expired has not FAILED: its retry is an ordinary one.
 		tombstone(t, "the delivered one", w.resend("alice", reached, chat.Replayed), chat.DeletedByExpiry)
 		tombstone(t, "by its client_seq", w.resend("alice", taken, chat.ClientSeqTaken), chat.DeletedByExpiry)
 	}
@@ -340,7 +340,7 @@ func TestExpirySurvivesAStoreThatFails(t *testing.T) {
 	same(t, "events", len(w.soundLog(id)), 3)
 }
 
-// The clock of this bubble is a fake one.
+// The test runs on the fake clock of its synctest bubble.
 func TestRunExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorldOf(t, setup{realClock: true})
@@ -373,7 +373,7 @@ func TestRunExpiry(t *testing.T) {
 	})
 }
 
-// The ttl counts from created_at, which the clock of a node that is behind is not.
+// The ttl counts from created_at, not from the clock of a node, which may be behind.
 func TestExpiryIsCountedFromTheEventTime(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")

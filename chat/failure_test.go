@@ -83,8 +83,8 @@ func TestMembershipChangeFails(t *testing.T) {
 	w.add("alice", id, "carol")
 }
 
-// Without a retry that fans out again, as a message has, a change whose outcome
-// was unknown would never be hinted at.
+// A message of unknown outcome is published by its retry. A change has no retry: without
+// the queue's doubt it would never be published.
 func TestChangeStoredAfterAllIsToldWithTheNext(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
@@ -223,7 +223,7 @@ func TestCloseWaitsForTheCommitAsLongAsItMay(t *testing.T) {
 	})
 }
 
-// The clock of this bubble is a fake one: the commit timeout passes at once.
+// On the fake clock of the synctest bubble the commit timeout passes at once.
 func TestStoreThatHangsAnswersInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

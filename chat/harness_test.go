@@ -24,7 +24,7 @@ type TB interface {
 	Cleanup(func())
 }
 
-// world is a Service on the embedded store and the local bus, with somebody who
+// world is a Service on the embedded store and the local bus, with a recorder that
 // listens to the bus. Its helpers end the test on an error they do not return.
 type world struct {
 	*chat.Service
@@ -317,7 +317,7 @@ func (r *recorder) receipt(tb TB) (chat.Receipt, []chat.UserID) {
 
 // faultyStore is a store of which single writes can be made to fail or to wait.
 // A fault is called in place of the write; calling commit goes through with it.
-// Of the reads, those that rules make can be made to fail.
+// Of the reads, those that operations make can be made to fail.
 type faultyStore struct {
 	chat.Store
 	onMessage atomic.Pointer[func(chat.MessageID) error]

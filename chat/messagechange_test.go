@@ -15,7 +15,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// fold gives a message as all that was published about it leaves it.
+// fold gives a message with all that was published about it folded in.
 func fold(m chat.Event, notices []chat.Notice) chat.Message {
 	var about []chat.Event
 	for _, n := range notices {
@@ -31,7 +31,7 @@ func fold(m chat.Event, notices []chat.Notice) chat.Message {
 	return now
 }
 
-// Whatever many do to one message at once, on two nodes, it ends as its log says.
+// Many change one message at once on two nodes: it ends as its log says.
 func TestManyChangeOneMessageAtOnce(t *testing.T) {
 	for _, deleting := range []bool{false, true} {
 		t.Run(fmt.Sprintf("deleting: %v", deleting), func(t *testing.T) {
@@ -318,7 +318,7 @@ func TestOperationThatLostTheRaceDecidesAnew(t *testing.T) {
 	refused(t, err, chat.CodeNotAParticipant)
 }
 
-// The window is that of the moment of deciding, not of asking.
+// The edit window must be open when the operation decides, not only when it is queued.
 func TestOperationThatWaitsPastTheEditWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -215,8 +215,8 @@ func TestConcurrentLeaversLeaveAnAdmin(t *testing.T) {
 	w.soundLog(id)
 }
 
-// Of those who came together, the first in the creating request inherits, be that
-// who made it.
+// Of those who joined together, the first in the creating request becomes admin, even if
+// that is who made the request.
 func TestSuccessionFollowsTheCreatingRequest(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct {

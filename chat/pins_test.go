@@ -163,8 +163,8 @@ func TestPinsOfAThreadAreBounded(t *testing.T) {
 	refused(t, err, chat.CodeTooManyPins)
 }
 
-// cannotPin checks that messages which are gone cannot be pinned, nor are, and that
-// trying tells nobody.
+// cannotPin checks that deleted messages are not pinned and cannot be, and that nobody is
+// told of a try.
 func (w *world) cannotPin(by chat.UserID, gone ...chat.Event) {
 	w.tb.Helper()
 	w.heard.drain()
@@ -194,7 +194,7 @@ func TestWhatGoesIsUnpinned(t *testing.T) {
 	w.soundLog(id)
 }
 
-// A reader need not wait for the sweep: what has expired is unpinned at once.
+// Readers see an expired message unpinned at once, before the sweep.
 func TestWhatHasExpiredIsUnpinnedBeforeTheSweep(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")

@@ -184,8 +184,7 @@ func TestReactionsOfThoseWhoJoinLaterAndLeave(t *testing.T) {
 	_, audience := w.heard.event(t)
 	sameList(t, "audience", audience, "alice", "bob", "carol")
 
-	// What happens to a message from before is nothing to who joined since, whatever
-	// it would show.
+	// Who joined later is not told of changes to older messages, whatever they show.
 	w.edit("alice", old, "still old")
 	w.react("alice", old, "🎉")
 	w.pin("bob", old)

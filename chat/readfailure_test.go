@@ -11,8 +11,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// flakyReads is a store whose read fails once a number of reads went well. What
-// writes no log and no mark counts as a read.
+// flakyReads is a store of which one read fails, after a number of reads that succeed. A
+// call that writes neither a log nor a mark counts as a read.
 type flakyReads struct {
 	chat.Store
 	good atomic.Int64
@@ -356,7 +356,7 @@ func (w *world) pairWithAll() chat.ThreadID {
 	return v.ID
 }
 
-// What was deleted when a read failed stays deleted, and is not told again.
+// A message that was deleted when a read failed stays deleted, and nobody is told again.
 func TestExpiryWhoseReceiptsCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	m := w.sendFor("alice", w.newPair("alice", "bob"), "short", time.Second)

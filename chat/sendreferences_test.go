@@ -52,8 +52,8 @@ func TestARetryFindsTheReplyThoughItsSenderJoinedAgain(t *testing.T) {
 	invalid(t, err, "reply_to_msg_id")
 }
 
-// Who is not in a thread learns nothing of what its message names.
-func TestStandingIsLookedAtBeforeWhatAMessageNames(t *testing.T) {
+// A sender who is not in the thread is told that, and nothing of what its message refers to.
+func TestParticipationIsCheckedBeforeWhatAMessageRefersTo(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice")
 	must(t, w.DenyAttachment(t.Context(), operator, sha))

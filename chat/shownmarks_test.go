@@ -19,7 +19,7 @@ func (w *world) marksOf(viewer, user chat.UserID, thread chat.ThreadID) [2]chat.
 	return [2]chat.MessageID{}
 }
 
-// Whom a message is hidden from does not learn its id by what its sender has read.
+// A user from whom a message is hidden does not learn its id from the marks of its sender.
 func TestMarksNameNoHiddenMessage(t *testing.T) {
 	w := newWorld(t)
 	id := w.newPair("alice", "bob")
