@@ -69,20 +69,21 @@ func TestManyChangeOneMessageAtOnce(t *testing.T) {
 	}
 }
 
-// oneChange does one of several things to a message, by chance.
+// oneChange does one of several things to a message, by chance. With deleting, the last
+// of the 256 changes deletes it, if no earlier one did.
 func oneChange(t *testing.T, s *chat.Service, user chat.UserID, m chat.Event, n int, deleting bool) error {
 	emoji := strconv.Itoa(n % 5)
 	switch chance := rand.IntN(100); {
+	case deleting && (n == 255 || chance == 99):
+		return s.Delete(t.Context(), as("alice"), m.ID)
 	case chance < 40:
 		_, err := s.React(t.Context(), as(user), m.ID, emoji)
 		return err
 	case chance < 70:
 		return s.Unreact(t.Context(), as(user), m.ID, emoji)
-	case chance < 99 && (!deleting || n < 255):
+	case chance < 99:
 		_, err := s.Edit(t.Context(), as("alice"), m.ID, chat.EditRequest{Ciphertext: []byte(strconv.Itoa(n))})
 		return err
-	case deleting:
-		return s.Delete(t.Context(), as("alice"), m.ID)
 	}
 	return nil
 }
