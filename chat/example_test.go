@@ -3,7 +3,6 @@ package chat_test
 import (
 	"context"
 	"fmt"
-	"log"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -23,12 +22,17 @@ func (h heardBy) HandleNotice(n chat.Notice) {
 
 func (h heardBy) HandleLoss() {}
 
+// check ends an example that fails.
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 // Alice writes to Bob, tries again as if she had got no answer, and Bob reads the thread.
 func ExampleService() {
 	store, err := pebble.Open("example", pebble.Options{FS: vfs.NewMem()})
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	defer func() { _ = store.Close() }()
 	bus := local.New()
 	defer func() { _ = bus.Close() }()
@@ -42,24 +46,16 @@ func ExampleService() {
 	bob := chat.Caller{User: "bob", Device: "laptop", Scopes: rights}
 
 	thread, _, err := service.CreateThread(ctx, alice, chat.CreateThread{Type: chat.OneToOne, Participants: []chat.UserID{"bob"}})
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	message := chat.SendRequest{Thread: thread.ID, IdempotencyKey: "a-key-of-the-client", ClientSeq: 1, Ciphertext: []byte("hello")}
 	first, err := service.Send(ctx, alice, message)
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	second, err := service.Send(ctx, alice, message)
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	fmt.Println("the same message:", second.Outcome == chat.Replayed && second.Event.ID == first.Event.ID)
 
 	page, err := service.History(ctx, bob, thread.ID, chat.PageRequest{})
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	for _, m := range page.Messages {
 		fmt.Printf("%d: %s wrote %q\n", m.Seq, m.By, m.Message.Ciphertext)
 	}
