@@ -262,12 +262,9 @@ func (a *appendQueues) loadThread(ctx context.Context, q *appendQueue) error {
 	if q.thread != nil {
 		return nil
 	}
-	t, err := a.svc.store.Thread(ctx, q.id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Refuse(CodeThreadNotFound, "no such thread")
-	case err != nil:
-		return Unavailable("load the thread", err)
+	t, err := a.svc.thread(ctx, q.id)
+	if err != nil {
+		return err
 	}
 	q.thread, q.users = &t, t.Users()
 	return a.publishDoubtful(ctx, q)

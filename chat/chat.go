@@ -18,6 +18,7 @@
 package chat
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -78,11 +79,4 @@ type Caller struct {
 }
 
 // Has reports whether the caller's token grants s.
-func (c Caller) Has(s Scope) bool {
-	for _, have := range c.Scopes {
-		if have == s {
-			return true
-		}
-	}
-	return false
-}
+func (c Caller) Has(s Scope) bool { return slices.Contains(c.Scopes, s) }
