@@ -1,5 +1,5 @@
-// Package bus opens the bus that a URL names. It is the only package that knows
-// all of them; what a bus promises is [chat.Bus].
+// Package bus opens the bus that a URL names. It is the only package that knows every
+// kind of bus. What a bus promises is said at [chat.Bus].
 package bus
 
 import (
@@ -21,7 +21,7 @@ func Open(url string) (chat.Bus, error) {
 	case scheme == "local":
 		return nil, fmt.Errorf("bus URL %q: local takes no address", url)
 	default:
-		// Not the whole URL: one of another scheme may hold a password.
+		// The error does not show the URL: one of another scheme may hold a password.
 		return nil, fmt.Errorf("bus URL has the unknown scheme %q: local is known", scheme)
 	}
 }

@@ -5,15 +5,86 @@ import (
 	"errors"
 )
 
-// MayFollow refuses whoever is not in the thread now (contract 4.3: a filter
-// that names a thread).
+// thread loads a thread's present state.
+func (s *Service) thread(ctx context.Context, id ThreadID) (Thread, error) {
+	t, err := s.store.Thread(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Thread{}, Refuse(CodeThreadNotFound, "no such thread")
+	case err != nil:
+		return Thread{}, Unavailable("load the thread", err)
+	}
+	return t, nil
+}
+
+// threadFor loads a thread's present state, and refuses a user who is not in it.
+func (s *Service) threadFor(ctx context.Context, user UserID, id ThreadID) (Thread, Participant, error) {
+	t, err := s.thread(ctx, id)
+	if err != nil {
+		return Thread{}, Participant{}, err
+	}
+	me, in := t.Participant(user)
+	if !in {
+		return Thread{}, Participant{}, notAParticipant()
+	}
+	return t, me, nil
+}
+
+// standing gives the user's line of a thread, and refuses a user who is not in it now.
+func (s *Service) standing(ctx context.Context, user UserID, id ThreadID) (UserThread, error) {
+	line, err := s.store.UserThread(ctx, user, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		if _, err := s.thread(ctx, id); err != nil {
+			return UserThread{}, err
+		}
+		return UserThread{}, notAParticipant()
+	case err != nil:
+		return UserThread{}, Unavailable("look up the participant", err)
+	case line.LeftSeq != 0:
+		return UserThread{}, notAParticipant()
+	}
+	return line, nil
+}
+
+// messageFor finds a message that the user sees, in a thread that it is in now. To
+// everybody else the answer is that there is no such message.
+func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Event, error) {
+	message, err := s.anyMessage(ctx, id)
+	if err != nil {
+		return Event{}, err
+	}
+	line, err := s.standing(ctx, user, message.Thread)
+	if err != nil {
+		return Event{}, err
+	}
+	if !message.VisibleTo(user, line.JoinedSeq) {
+		return Event{}, noSuchMessage()
+	}
+	return message.AsOf(s.now()), nil
+}
+
+// anyMessage finds a message as it is stored, whoever asks.
+func (s *Service) anyMessage(ctx context.Context, id MessageID) (Event, error) {
+	e, err := s.store.Message(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Event{}, noSuchMessage()
+	case err != nil:
+		return Event{}, Unavailable("look up the message", err)
+	}
+	return e, nil
+}
+
+// MayFollow refuses a user who is not in the thread now (contract 4.3: a filter that
+// names a thread).
 func (s *Service) MayFollow(ctx context.Context, user UserID, id ThreadID) error {
 	_, err := s.standing(ctx, user, id)
 	return err
 }
 
-// ShareThread reports whether two users are in some thread together: that is who
-// may see whose presence (contract 4.4).
+// ShareThread reports whether two users are in some thread together. Only then they
+// may see each other's presence (contract 4.4).
 func (s *Service) ShareThread(ctx context.Context, a, b UserID) (bool, error) {
 	if a == b {
 		return true, nil
@@ -26,13 +97,20 @@ func (s *Service) ShareThread(ctx context.Context, a, b UserID) (bool, error) {
 		if line.LeftSeq != 0 {
 			continue
 		}
-		other, err := s.store.UserThread(ctx, b, line.Thread)
-		if err == nil && other.LeftSeq == 0 {
+		switch other, err := s.store.UserThread(ctx, b, line.Thread); {
+		case err == nil && other.LeftSeq == 0:
 			return true, nil
-		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		case err != nil && !errors.Is(err, ErrNotFound):
 			return false, Unavailable("look up the participant", err)
 		}
 	}
 	return false, nil
+}
+
+func notAParticipant() error {
+	return Refuse(CodeNotAParticipant, "you are not a participant of this thread")
+}
+
+func noSuchMessage() error {
+	return Refuse(CodeMessageNotFound, "no such message")
 }

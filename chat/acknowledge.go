@@ -3,95 +3,9 @@ package chat
 import (
 	"context"
 	"slices"
-	"time"
 )
 
-// MarkRead records that the caller has read a thread up to a message and tells
-// the other participants who see that message. It never moves backwards: an older message is accepted
-// and changes nothing (contract 3.2).
-func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo MessageID) error {
-	if err := c.need(ScopeWrite); err != nil {
-		return err
-	}
-	line, err := s.standing(ctx, c.User, id)
-	if err != nil {
-		return err
-	}
-	message, err := s.anyMessage(ctx, upTo)
-	if err != nil {
-		return err
-	}
-	if message.Thread != id || !line.Sees(message.Seq) || !message.VisibleTo(c.User) {
-		return Refuse(CodeMessageNotFound, "no such message in this thread")
-	}
-	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
-	moved, err := s.putRead(ctx, &mark, message)
-	switch {
-	case err != nil:
-		return Unavailable("store the receipt", err)
-	case !moved:
-		return nil
-	}
-	participants, err := s.memory.participants(ctx, id)
-	if err != nil {
-		// The receipt is stored; those who miss the frame find the mark in the thread.
-		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
-		return nil
-	}
-	s.bus.Publish(Notice{Audience: whoSee(message, participants), Receipt: &Receipt{Mark: mark, Device: c.Device}})
-	return nil
-}
-
-// Receipts lists where each recipient of a message stands, in no particular
-// order: everyone who was in the thread when it was sent, but the sender.
-func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]RecipientReceipt, error) {
-	if err := c.need(ScopeRead); err != nil {
-		return nil, err
-	}
-	message, err := s.messageFor(ctx, c.User, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.receiptsOf(ctx, message)
-}
-
-// receiptsOf finds where each recipient of a message stands.
-func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientReceipt, error) {
-	stints, err := s.store.ParticipantsAt(ctx, message.Thread, message.Seq)
-	if err != nil {
-		return nil, Unavailable("list the recipients", err)
-	}
-	stints = slices.DeleteFunc(stints, func(st Stint) bool { return st.User == message.By })
-	users := make([]UserID, len(stints))
-	for i, st := range stints {
-		users[i] = st.User
-	}
-	from := max(message.Seq, message.Message.RedeliveredSeq)
-	marks, err := s.store.MarksAt(ctx, message.Thread, from, users)
-	if err != nil {
-		return nil, Unavailable("load the receipts", err)
-	}
-	if err := s.addReadAlone(ctx, message, marks); err != nil {
-		return nil, err
-	}
-	now := s.now()
-	receipts := make([]RecipientReceipt, len(marks))
-	for i, m := range marks {
-		// What it received in a later stint says nothing about what it sees no more.
-		receipts[i] = receiptFrom(message, m.before(stints[i].LeftSeq), now)
-	}
-	return receipts, nil
-}
-
-// receivedSeq is the event by which a recipient got a message.
-func (e Event) receivedSeq(by UserID) Seq {
-	if by == e.By {
-		return e.Seq
-	}
-	return max(e.Seq, e.Message.RedeliveredSeq)
-}
-
-// Ack says that a device holds everything of a thread that it was sent, up to Seq.
+// Ack says that a device has received all that it was sent of a thread, up to Seq.
 type Ack struct {
 	Thread  ThreadID
 	From    Seq       // the first event it covers
@@ -107,11 +21,11 @@ type AckedSender struct {
 	Seq     Seq
 }
 
-// Acknowledge records one delivered mark and tells the senders it newly covers
-// (contract 4.1, frame `delivered`). One write and one bus event, however many
-// messages and senders.
+// Acknowledge records one delivered mark, and tells the senders of the messages that
+// it newly covers (contract 4.1, frame `delivered`). It costs one write and one notice,
+// however many messages and senders.
 func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID, a Ack) error {
-	read, err := s.memory.readMark(ctx, a.Thread, user)
+	read, err := s.cache.readMark(ctx, a.Thread, user)
 	if err != nil {
 		return Unavailable("load the receipts", err)
 	}
@@ -121,7 +35,7 @@ func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID,
 		return Unavailable("store the receipt", err)
 	}
 	received := max(read, prev.Seq)
-	if !moved || a.Seq <= received { // read already, which told the senders
+	if !moved || a.Seq <= received { // reading them has told the senders already
 		return nil
 	}
 	senders, err := s.newlyCovered(ctx, user, a, received)
@@ -139,15 +53,15 @@ func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID,
 	return nil
 }
 
-// maxGap bounds how many messages are read to find the senders of what a device
-// held already when it connected.
+// maxGap bounds how many messages newlyCovered reads to find the senders of what a
+// device had received before it connected.
 const maxGap = 256
 
-// newlyCovered lists the senders still in the thread whose newest message lies
-// above received, the user's mark before this ack.
+// newlyCovered lists the senders who are in the thread now and whose newest message
+// lies above received, the user's mark before this ack.
 func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]SenderMark, error) {
 	var covered []SenderMark
-	participants, err := s.memory.participants(ctx, a.Thread)
+	participants, err := s.cache.participants(ctx, a.Thread)
 	if err != nil {
 		return nil, Unavailable("look up the senders", err)
 	}
@@ -156,7 +70,7 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 		if sender == user || known {
 			return
 		}
-		// No system sender, and none who has left.
+		// A service, and a sender who has left, are not told.
 		if slices.ContainsFunc(participants, func(p Participant) bool { return p.User == sender }) {
 			covered = append(covered, SenderMark{sender, id})
 		}
@@ -170,8 +84,9 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 	if a.From <= received+1 {
 		return covered, nil
 	}
-	// The device said it holds newer messages than were ever acknowledged: their
-	// senders have not been told. Nobody receives what came before its joining.
+	// When it connected, the device named a message that is newer than all that was ever
+	// acknowledged. The senders of those in between have not been told. What came before
+	// the user joined is none of them.
 	line, err := s.store.UserThread(ctx, user, a.Thread)
 	if err != nil {
 		return nil, Unavailable("look up the recipient", err)
@@ -189,5 +104,3 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 	}
 	return covered, nil
 }
-
-func (s *Service) markTime() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

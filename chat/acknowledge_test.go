@@ -14,7 +14,7 @@ func TestAcknowledgeTellsEachSenderOfItsNewest(t *testing.T) {
 	b1 := w.send("bob", id, "b1")
 	a2 := w.send("alice", id, "a2")
 	own := w.send("carol", id, "own")
-	w.heard.take()
+	w.heard.drain()
 	at := w.clock.advance(time.Second)
 
 	w.acknowledge("carol", a1, b1, a2, own)
@@ -33,7 +33,7 @@ func TestAcknowledgeTellsOnlyOfTheNewlyCovered(t *testing.T) {
 	id := w.newGroup("alice", "bob", "carol")
 	a, b := w.send("alice", id, "a"), w.send("bob", id, "b")
 	w.acknowledge("carol", a)
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("carol", a) // the tablet, or the same again
 	w.heard.nothing(t)
 
@@ -48,11 +48,11 @@ func TestWhatIsReadIsDeliveredAlready(t *testing.T) {
 	id := w.newGroup("alice", "bob")
 	m1, m2 := w.send("alice", id, "one"), w.send("alice", id, "two")
 	w.read("bob", m2)
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("bob", m1, m2)
 	w.heard.nothing(t)
 	m3 := w.send("alice", id, "three")
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("bob", m1, m2, m3)
 	r, _ := w.heard.receipt(t)
 	sameList(t, "senders", r.Senders, chat.SenderMark{User: "alice", Message: m3.ID})
@@ -67,7 +67,7 @@ func TestAcknowledgeTellsNobodyWhoHasLeft(t *testing.T) {
 	res, err := w.Send(t.Context(), with("shop", chat.ScopeSystem), req)
 	must(t, err)
 	w.remove("alice", id, "bob")
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("carol", a, b, res.Event)
 	r, audience := w.heard.receipt(t)
 	sameList(t, "senders", r.Senders, chat.SenderMark{User: "alice", Message: a.ID})
@@ -81,8 +81,8 @@ func TestAcknowledgeOfOnesOwnAndOfNoMessage(t *testing.T) {
 	w.acknowledge("bob", m)
 	w.add("alice", id, "carol")
 	own := w.send("bob", id, "mine")
-	w.heard.take()
-	// The addition of carol, by itself, then the own message: marks without a notice.
+	w.heard.drain()
+	// Carol acknowledges her own addition, then her own message: marks without a notice.
 	must(t, w.Acknowledge(t.Context(), "bob", "phone", chat.Ack{Thread: id, From: m.Seq + 1, Seq: m.Seq + 1}))
 	same(t, "an ack of no message keeps the last", w.view("alice", id).Views[1].DeliveredUpTo, m.ID)
 	w.acknowledge("bob", own)
@@ -90,8 +90,8 @@ func TestAcknowledgeOfOnesOwnAndOfNoMessage(t *testing.T) {
 	w.heard.nothing(t)
 }
 
-// A device that says at connecting what it holds acknowledges from there on:
-// the senders of what lies between were never told.
+// A device may name the newest message that it has when it connects, and acknowledges
+// only what comes after it. The senders of the messages before were never told.
 func TestAcknowledgeFillsTheGapBeforeIt(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob", "carol", "dave")
@@ -102,7 +102,7 @@ func TestAcknowledgeFillsTheGapBeforeIt(t *testing.T) {
 	w.send("carol", id, "c1")
 	w.send("dave", id, "own")
 	c2 := w.send("carol", id, "c2")
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("dave", c2)
 	r, audience := w.heard.receipt(t)
 	sameList(t, "senders", r.Senders, chat.SenderMark{User: "carol", Message: c2.ID}, chat.SenderMark{User: "bob", Message: b2.ID})
@@ -115,7 +115,7 @@ func TestTheFirstAckOfANewMemberSaysNothingOfWhatCameBefore(t *testing.T) {
 	w.sendMany("bob", id, 3)
 	w.add("alice", id, "carol")
 	news := w.send("alice", id, "welcome")
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("carol", news)
 	r, audience := w.heard.receipt(t)
 	sameList(t, "senders", r.Senders, chat.SenderMark{User: "alice", Message: news.ID})
@@ -131,7 +131,7 @@ func TestTheFirstAckAfterReJoiningSaysNothingOfWhatCameWhileAway(t *testing.T) {
 	w.add("alice", id, "carol")
 	w.send("alice", id, "held")
 	news := w.send("bob", id, "and new")
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("carol", news)
 	r, _ := w.heard.receipt(t)
 	same(t, "senders: of the new one and of the gap since joining", len(r.Senders), 2)
@@ -140,9 +140,9 @@ func TestTheFirstAckAfterReJoiningSaysNothingOfWhatCameWhileAway(t *testing.T) {
 	w.remove("alice", id, "carol")
 	w.send("alice", id, "away again")
 	w.add("alice", id, "carol")
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("carol", w.send("bob", id, "newer"))
-	heard := w.heard.take()
+	heard := w.heard.drain()
 	last := heard[len(heard)-1].Receipt
 	same(t, "senders", len(last.Senders), 1)
 	same(t, "sender", last.Senders[0].User, chat.UserID("bob"))
@@ -152,7 +152,7 @@ func TestDevicesAcknowledgeAtOnce(t *testing.T) {
 	w := newWorld(t)
 	id := w.newPair("alice", "bob")
 	sent := w.sendMany("alice", id, 20)
-	w.heard.take()
+	w.heard.drain()
 	done := make(chan error)
 	for range 4 {
 		go func() {
@@ -169,7 +169,7 @@ func TestDevicesAcknowledgeAtOnce(t *testing.T) {
 		must(t, <-done)
 	}
 	told := make(map[chat.MessageID]bool)
-	for _, n := range w.heard.take() {
+	for _, n := range w.heard.drain() {
 		for _, s := range n.Receipt.Senders {
 			if told[s.Message] {
 				t.Errorf("%s was told twice", s.Message)

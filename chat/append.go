@@ -11,26 +11,46 @@ import (
 	"github.com/parleyhq/parley/internal/workers"
 )
 
-// appenders serialises the appends of each thread. Whoever appends to an idle
-// thread starts its queue; all that arrive while a commit is under way go into
-// the next one together, so a busy thread costs one store write per batch, not
-// one per message. Unrelated threads share nothing but a shard's map lock.
-type appenders struct {
+// appendQueues serialise the appends of each thread. Each thread has a queue of
+// operations, and a leader while there are any: a goroutine that appends them in
+// batches. All that arrive while a batch is being stored are the next batch, so a
+// busy thread costs one store write per batch, not one per message. Threads share
+// nothing but the lock of a shard's map.
+//
+//	callers               queue of a thread          its leader
+//
+//	Send ───┐
+//	Edit ───┼─ enqueue ─► [ op1 op2 op3 op4 ] ─────► loads the thread, unless it has it from
+//	React ──┘                 ▲                      the batch before: the head is event 6
+//	   ▲                      │
+//	   │                      │ what arrives         op1 decides on the thread after 6: 7 and 8
+//	   │                      │ meanwhile is         op2 decides on the thread after 8: 9
+//	   │                      │ the next batch       op3 refuses: its caller gets the error
+//	   │                                             op4 decides on the thread after 9: 10
+//	   │                                             each event is stamped with its seq and id
+//	   │
+//	   │                                             one Append of 7 to 10 behind head 6
+//	   └───────── done: op1, op2, op4 ◄───────────── hands 7 to 10 to the bus
+//
+// Append may commit only the first few events. Their operations are done. If another
+// node was faster, the leader loads the thread and has the rest decide again; if the
+// next operation is a repetition, that one alone ends with the error.
+type appendQueues struct {
 	svc     *Service
 	shards  [64]appendShard
 	leaders *workers.Pool
 	wg      sync.WaitGroup // of leaders at work
 }
 
-// keptLeaders is how many leaders' goroutines wait for the next thread.
-const keptLeaders = 64
+// idleLeaders is how many leaders' goroutines wait for the next thread.
+const idleLeaders = 64
 
 type appendShard struct {
 	mu     sync.Mutex
 	queues map[ThreadID]*appendQueue
 }
 
-// maxIdleQueues bounds how many threads per shard are remembered between appends.
+// maxIdleQueues bounds how many queues each shard keeps between appends.
 const maxIdleQueues = 256
 
 // A batch ends at either bound, so that one commit stays well under the commit
@@ -40,28 +60,28 @@ const (
 	maxBatchBytes = 1 << 20
 )
 
-// appendQueue is one thread's line. The mutex of its shard guards waiting and
-// running; thread and users belong to the running leader.
+// appendQueue holds one thread's operations. The mutex of its shard guards waiting
+// and running; all below them belongs to the running leader.
 type appendQueue struct {
 	id      ThreadID
-	waiting []*appendOp
+	waiting []*operation
 	running bool
 
 	thread *Thread  // the state after the last known event; nil: load it
 	users  []UserID // thread.Users(), shared by the notices of many events
-	doubt  *Head    // behind it events may be stored that nobody was told of
+	// doubt is the head behind which an append of unknown outcome may have stored
+	// events that were not published; nil is none.
+	doubt *Head
 }
 
-// rule drafts events (no seq, no id) for a thread's present state, or refuses. It
-// is called by the thread's leader, perhaps more than once.
-type rule func(context.Context, Thread) ([]Event, error)
-
-// appendOp is one caller's wish.
-type appendOp struct {
-	rule  rule
-	bytes int // of ciphertext, about
-	// target is the message it is about. Its rule reads that from the store, so no
-	// two ops about one message are in the same batch. Zero is none.
+// operation is one use case's change on its way through an append queue.
+type operation struct {
+	// decide drafts events (no seq, no id) for the thread's present state, or
+	// refuses. The thread's leader calls it, perhaps more than once.
+	decide func(context.Context, Thread) ([]Event, error)
+	bytes  int // of ciphertext, about
+	// target is the message it is about. As decide reads that from the store, no
+	// two operations about one message are in the same batch. Zero is none.
 	target MessageID
 	// ttl is how long the messages it makes live, counted from their event time.
 	// Zero is for ever.
@@ -70,19 +90,19 @@ type appendOp struct {
 
 	// Set before done is closed.
 	events []Event
-	thread Thread // the state the rule decided on
+	thread Thread // the state it decided on
 	err    error
 }
 
-func newAppenders(svc *Service) *appenders {
-	a := &appenders{svc: svc, leaders: workers.New(keptLeaders)}
+func newAppendQueues(svc *Service) *appendQueues {
+	a := &appendQueues{svc: svc, leaders: workers.New(idleLeaders)}
 	for i := range a.shards {
 		a.shards[i].queues = make(map[ThreadID]*appendQueue)
 	}
 	return a
 }
 
-func (a *appenders) close(ctx context.Context) {
+func (a *appendQueues) close(ctx context.Context) {
 	a.leaders.Close()
 	done := make(chan struct{})
 	go func() {
@@ -95,19 +115,19 @@ func (a *appenders) close(ctx context.Context) {
 	}
 }
 
-func (a *appenders) shard(id ThreadID) *appendShard {
+func (a *appendQueues) shard(id ThreadID) *appendShard {
 	return &a.shards[binary.BigEndian.Uint16(id[14:])%uint16(len(a.shards))]
 }
 
-// append runs one rule in the thread's line and returns the events it made once
-// they are durable and handed to the bus, with the thread as it was before them.
+// append puts an operation through the thread's queue and returns the events it made
+// once they are durable and handed to the bus, with the thread as it was before them.
 // A *DuplicateError comes as it is; any other failure is an *Error.
-func (a *appenders) append(ctx context.Context, id ThreadID, op *appendOp) ([]Event, Thread, error) {
+func (a *appendQueues) append(ctx context.Context, id ThreadID, op *operation) ([]Event, Thread, error) {
 	a.enqueue(id, op)
 	return op.wait(ctx)
 }
 
-func (op *appendOp) wait(ctx context.Context) ([]Event, Thread, error) {
+func (op *operation) wait(ctx context.Context) ([]Event, Thread, error) {
 	select {
 	case <-op.done:
 		return op.events, op.thread, op.err
@@ -116,13 +136,13 @@ func (op *appendOp) wait(ctx context.Context) ([]Event, Thread, error) {
 	}
 }
 
-// change appends what a rule decides that looks at nothing but the thread.
-func (a *appenders) change(ctx context.Context, id ThreadID, decide func(Thread) ([]Event, error)) ([]Event, Thread, error) {
-	return a.append(ctx, id, &appendOp{rule: func(_ context.Context, t Thread) ([]Event, error) { return decide(t) }})
+// change appends what decide makes of the thread's state alone.
+func (a *appendQueues) change(ctx context.Context, id ThreadID, decide func(Thread) ([]Event, error)) ([]Event, Thread, error) {
+	return a.append(ctx, id, &operation{decide: func(_ context.Context, t Thread) ([]Event, error) { return decide(t) }})
 }
 
-// enqueue puts a rule into the thread's line; [appendOp.wait] gives its result.
-func (a *appenders) enqueue(id ThreadID, op *appendOp) {
+// enqueue puts an operation into the thread's queue; [operation.wait] gives its result.
+func (a *appendQueues) enqueue(id ThreadID, op *operation) {
 	op.done = make(chan struct{})
 	sh := a.shard(id)
 	sh.mu.Lock()
@@ -154,11 +174,11 @@ func (sh *appendShard) makeRoom() {
 	}
 }
 
-// lead commits batch after batch until nobody waits.
-func (a *appenders) lead(sh *appendShard, q *appendQueue) {
+// lead appends batch after batch until the queue is empty.
+func (a *appendQueues) lead(sh *appendShard, q *appendQueue) {
 	defer a.wg.Done()
 	for {
-		batch := sh.next(q)
+		batch := sh.popBatch(q)
 		if len(batch) == 0 {
 			return
 		}
@@ -168,8 +188,9 @@ func (a *appenders) lead(sh *appendShard, q *appendQueue) {
 	}
 }
 
-// next takes the next batch out of the line, or ends the leader's run.
-func (sh *appendShard) next(q *appendQueue) []*appendOp {
+// popBatch pops the next batch off the queue. If there is none, the queue has no
+// leader from then on.
+func (sh *appendShard) popBatch(q *appendQueue) []*operation {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	n, bytes := 0, 0
@@ -193,18 +214,18 @@ func (sh *appendShard) next(q *appendQueue) []*appendOp {
 	return batch
 }
 
-// commit settles every op of a batch. Losing the race for a seq to another node
-// refreshes the head and tries again; a duplicate settles its op and the rest go on.
-func (a *appenders) commit(ctx context.Context, q *appendQueue, ops []*appendOp) {
-	present := q.thread == nil // it is about to be loaded, not remembered from an earlier batch
+// commit completes every operation of a batch. If another node took the seq, it loads
+// the thread again and tries again; a duplicate ends its own operation alone.
+func (a *appendQueues) commit(ctx context.Context, q *appendQueue, ops []*operation) {
+	fresh := q.thread == nil // it is about to be loaded, not kept from an earlier batch
 	for len(ops) > 0 {
-		if err := a.refresh(ctx, q); err != nil {
-			settle(ops, err)
+		if err := a.loadThread(ctx, q); err != nil {
+			completeAll(ops, err)
 			return
 		}
-		writing, decided := a.decide(ctx, q, ops, present)
+		writing, decided := a.decide(ctx, q, ops, fresh)
 		if !decided {
-			q.thread, present = nil, true
+			q.thread, fresh = nil, true
 			continue
 		}
 		if ops = writing; len(ops) == 0 {
@@ -216,41 +237,42 @@ func (a *appenders) commit(ctx context.Context, q *appendQueue, ops []*appendOp)
 		}
 		n, err := a.svc.store.Append(ctx, q.thread.Head, events)
 		a.publish(q, events[:n])
-		ops = settleCommitted(ops, n)
+		for len(ops) > 0 && n >= len(ops[0].events) {
+			n -= len(ops[0].events)
+			ops[0].complete(nil)
+			ops = ops[1:]
+		}
 		var dup *DuplicateError
 		switch {
 		case err == nil:
 		case errors.As(err, &dup) && len(ops) > 0:
-			ops[0].finish(dup)
+			ops[0].complete(dup)
 			ops = ops[1:]
 		case errors.Is(err, ErrStaleHead) && ctx.Err() == nil:
-			q.thread, present = nil, true
+			q.thread, fresh = nil, true
 		default:
 			q.doubt, q.thread = &q.thread.Head, nil
-			settle(ops, Unavailable("append to the log", err))
+			completeAll(ops, Unavailable("append to the log", err))
 			return
 		}
 	}
 }
 
-func (a *appenders) refresh(ctx context.Context, q *appendQueue) error {
+func (a *appendQueues) loadThread(ctx context.Context, q *appendQueue) error {
 	if q.thread != nil {
 		return nil
 	}
-	t, err := a.svc.store.Thread(ctx, q.id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Refuse(CodeThreadNotFound, "no such thread")
-	case err != nil:
-		return Unavailable("load the thread", err)
+	t, err := a.svc.thread(ctx, q.id)
+	if err != nil {
+		return err
 	}
 	q.thread, q.users = &t, t.Users()
-	return a.tellDoubtful(ctx, q)
+	return a.publishDoubtful(ctx, q)
 }
 
-// tellDoubtful hints at events of an append whose outcome was unknown, now that
-// the log shows that they were stored after all.
-func (a *appenders) tellDoubtful(ctx context.Context, q *appendQueue) error {
+// publishDoubtful publishes the events of an append whose outcome was unknown, now
+// that the log shows that they were stored after all.
+func (a *appendQueues) publishDoubtful(ctx context.Context, q *appendQueue) error {
 	if q.doubt == nil {
 		return nil
 	}
@@ -270,20 +292,21 @@ func (a *appenders) tellDoubtful(ctx context.Context, q *appendQueue) error {
 	return nil
 }
 
-// decide runs each op's rule on the state that the ops before it would leave,
-// stamps the drafts with seq and id, and returns the ops that made any. The
-// others are settled: refused, or nothing to do. No append would tell of those
-// that the state was not the present one, so if it may not be, nothing is decided.
-func (a *appenders) decide(ctx context.Context, q *appendQueue, ops []*appendOp, present bool) (writing []*appendOp, decided bool) {
+// decide has each operation decide on the state that those before it would leave,
+// stamps the drafts with seq and id, and returns the operations that made any. The
+// others are completed: refused, or nothing to do. Unlike an append, these would
+// never tell that the state was out of date. So if it is not fresh and there is one
+// of these, decide stops and reports false: the thread is to be loaded first.
+func (a *appendQueues) decide(ctx context.Context, q *appendQueue, ops []*operation, fresh bool) (writing []*operation, decided bool) {
 	next := *q.thread
 	for _, op := range ops {
 		op.thread, op.events = next, nil
-		drafts, err := op.rule(ctx, next)
+		drafts, err := op.decide(ctx, next)
 		if err != nil || len(drafts) == 0 {
-			if !present {
+			if !fresh {
 				return nil, false
 			}
-			op.finish(err)
+			op.complete(err)
 			continue
 		}
 		for i := range drafts {
@@ -304,8 +327,8 @@ func (a *appenders) decide(ctx context.Context, q *appendQueue, ops []*appendOp,
 	return writing, true
 }
 
-// publish rolls the line's state over committed events and hints at each.
-func (a *appenders) publish(q *appendQueue, events []Event) {
+// publish applies committed events to the queue's thread and hands each to the bus.
+func (a *appendQueues) publish(q *appendQueue, events []Event) {
 	for i := range events {
 		e := &events[i]
 		next := q.thread.Apply(*e)
@@ -317,7 +340,8 @@ func (a *appenders) publish(q *appendQueue, events []Event) {
 	}
 }
 
-// audience is who learns of an event: the participants after it, and whoever it removed.
+// audience lists who is told of an event: the participants after it, and the one whom
+// it removed.
 func audience(users []UserID, e Event) []UserID {
 	if e.Kind == KindThread && e.Change.Event == ParticipantRemoved {
 		return append(users[:len(users):len(users)], e.Change.User)
@@ -325,24 +349,14 @@ func audience(users []UserID, e Event) []UserID {
 	return users
 }
 
-// settleCommitted finishes the ops whose events are among the first n and
-// returns the rest.
-func settleCommitted(ops []*appendOp, n int) []*appendOp {
-	for len(ops) > 0 && n >= len(ops[0].events) {
-		n -= len(ops[0].events)
-		ops[0].finish(nil)
-		ops = ops[1:]
-	}
-	return ops
-}
-
-func settle(ops []*appendOp, err error) {
+func completeAll(ops []*operation, err error) {
 	for _, op := range ops {
-		op.finish(err)
+		op.complete(err)
 	}
 }
 
-func (op *appendOp) finish(err error) {
+// complete ends an operation and lets its caller go on.
+func (op *operation) complete(err error) {
 	if err != nil {
 		op.events = nil
 	}

@@ -14,7 +14,7 @@ type Block struct {
 	At      time.Time
 }
 
-// Block has the caller hear no more from a user in their 1:1 (contract 3.2).
+// Block keeps a user's messages in their 1:1 from the caller (contract 3.2).
 func (s *Service) Block(ctx context.Context, c Caller, user UserID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err
@@ -28,7 +28,7 @@ func (s *Service) Block(ctx context.Context, c Caller, user UserID) error {
 	return nil
 }
 
-// Unblock takes a block back. What was sent meanwhile stays hidden, unless its
+// Unblock removes a block. A message that was sent meanwhile stays hidden, unless its
 // sender tries again.
 func (s *Service) Unblock(ctx context.Context, c Caller, user UserID) error {
 	if err := c.need(ScopeWrite); err != nil {
@@ -66,4 +66,40 @@ func (s *Service) Blocks(ctx context.Context, c Caller) ([]Block, error) {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Blocked, b.Blocked))
 	})
 	return blocks, nil
+}
+
+// blockedBy is the other user of a 1:1 if that one blocks the caller, else "". A
+// service is no participant: it speaks to both, and no block stops it.
+func (s *Service) blockedBy(ctx context.Context, c Caller, t Thread) (UserID, error) {
+	if _, in := t.Participant(c.User); t.Type != OneToOne || !in {
+		return "", nil
+	}
+	for _, p := range t.Participants {
+		if p.User == c.User {
+			continue
+		}
+		blocked, err := s.store.HasBlocked(ctx, p.User, c.User)
+		if err != nil {
+			return "", Unavailable("look up the block", err)
+		}
+		if blocked {
+			return p.User, nil
+		}
+	}
+	return "", nil
+}
+
+// withoutBlocked removes from people those whom a user blocks: they are not told when
+// that user comes, goes or types. It writes into the slice.
+func (s *Service) withoutBlocked(ctx context.Context, user UserID, people []UserID) ([]UserID, error) {
+	if len(people) == 0 {
+		return nil, nil
+	}
+	blocks, err := s.store.Blocks(ctx, user)
+	if err != nil {
+		return nil, Unavailable("list the blocks", err)
+	}
+	return slices.DeleteFunc(people, func(u UserID) bool {
+		return slices.ContainsFunc(blocks, func(b Block) bool { return b.Blocked == u })
+	}), nil
 }

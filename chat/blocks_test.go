@@ -59,7 +59,7 @@ func blocked(t *testing.T) (w *world, id chat.ThreadID, seen chat.Event) {
 	seen = w.send("alice", id, "before the block")
 	w.read("bob", seen)
 	w.block("bob", "alice")
-	w.heard.take()
+	w.heard.drain()
 	return w, id, seen
 }
 
@@ -69,7 +69,7 @@ func TestBlockedMessageFailsAndIsAnsweredAsAnyOther(t *testing.T) {
 	res, err := w.Send(t.Context(), as("alice"), req)
 	must(t, err)
 	same(t, "outcome", res.Outcome, chat.Sent)
-	notices := w.heard.take()
+	notices := w.heard.drain()
 	sameList(t, "told", told(notices), "3 msg")
 	same(t, "notices", len(notices), 2)
 	f := notices[1].Failure
@@ -97,7 +97,7 @@ func TestBlockedMessageIsHiddenFromWhoBlocks(t *testing.T) {
 	w.react("alice", hidden, "👍")
 	w.pin("alice", hidden)
 	news := w.send("bob", id, "from bob")
-	w.heard.take()
+	w.heard.drain()
 
 	sameList(t, "bob's history", w.history("bob", id), "from bob", "before the block")
 	since, err := w.HistorySince(t.Context(), as("bob"), id, seen.ID, chat.PageRequest{})
@@ -186,19 +186,19 @@ func TestBlocksStopNothingElse(t *testing.T) {
 	pair, group := w.newPair("alice", "bob"), w.newGroup("alice", "bob")
 	before := w.send("alice", pair, "before")
 	w.block("bob", "alice")
-	w.heard.take()
+	w.heard.drain()
 
 	w.send("alice", group, "in a group")
 	w.sendSystem(pair, "from the shop")
 	w.send("bob", pair, "the other way")
-	for _, n := range w.heard.take() {
+	for _, n := range w.heard.drain() {
 		same(t, "no failure", n.Failure == nil, true)
 	}
 	sameList(t, "bob's group", w.history("bob", group), "in a group")
 	sameList(t, "bob's 1:1", w.history("bob", pair), "the other way", "from the shop", "before")
 	same(t, "unread", w.view("bob", pair).Unread, 2)
 
-	// What was sent before the block is a message as before.
+	// A message that was sent before the block is a message like any other.
 	w.edit("alice", before, "before, edited")
 	w.react("alice", before, "👍")
 	w.acknowledge("bob", before)
@@ -222,13 +222,13 @@ func TestExpiryOfAHiddenMessage(t *testing.T) {
 	must(t, err)
 	w.clock.advance(time.Minute)
 	w.unblock("bob", "alice")
-	w.heard.take()
+	w.heard.drain()
 	tombstone(t, "the retry: there is nothing to deliver any more", w.resend("alice", req, chat.Gone), chat.DeletedByExpiry)
 	w.heard.nothing(t)
 	w.expireDue()
 	e, _ := w.heard.event(t) // its failure was told when it was sent
 	same(t, "told", brief(e), "4 del of 3")
-	same(t, "bob is not told", e.VisibleTo("bob"), false)
+	same(t, "bob is not told", e.VisibleTo("bob", 0), false)
 	sameList(t, "bob's history", w.history("bob", id), "before the block")
 	same(t, "state", w.state(res.Event, "bob"), chat.RecipientReceipt{User: "bob", State: chat.StateFailed, Reason: chat.FailedBlocked})
 	w.resend("alice", req, chat.Gone)

@@ -9,9 +9,16 @@
 // participants must learn of is an [Event] with a seq of 1, 2, 3 … without a
 // gap. The log is the truth. What the bus says is only a hint that the log has
 // grown.
+//
+// Read in this order: chat.go and id.go for the names of things; event.go,
+// message.go, thread.go for the log and what it folds into; visible.go for who sees
+// what; store.go and bus.go for the ports; service.go; append.go for the way of every
+// change into a log; then send.go and retry.go, messagechange.go with edit.go,
+// reactions.go and pins.go, and receipts.go with markread.go and acknowledge.go.
 package chat
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,7 +50,8 @@ type EventID = ulid.ULID
 // MessageID is the EventID of a message.
 type MessageID = EventID
 
-// EventIDAt is the lowest EventID of the given instant: a position in time.
+// EventIDAt is the lowest EventID of the given instant. It stands for that instant
+// among the ids of a log.
 func EventIDAt(t time.Time) EventID {
 	var id EventID
 	if ms := t.UnixMilli(); ms > 0 {
@@ -63,7 +71,7 @@ const (
 	ScopeAdmin  Scope = "chat.admin"
 )
 
-// Caller is who asks: an authenticated user (or service) on one of its devices.
+// Caller is the authenticated user (or service) that makes a request, and its device.
 type Caller struct {
 	User   UserID
 	Device DeviceID
@@ -71,11 +79,4 @@ type Caller struct {
 }
 
 // Has reports whether the caller's token grants s.
-func (c Caller) Has(s Scope) bool {
-	for _, have := range c.Scopes {
-		if have == s {
-			return true
-		}
-	}
-	return false
-}
+func (c Caller) Has(s Scope) bool { return slices.Contains(c.Scopes, s) }

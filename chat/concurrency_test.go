@@ -13,8 +13,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// witness checks on the publisher's time that whatever the bus tells of is
-// stored already, and that it tells each thread's events in order.
+// witness checks, while the publisher waits, that every event on the bus is stored
+// already, and that each thread's events are published in order.
 type witness struct {
 	tb    TB
 	store chat.Store
@@ -69,7 +69,7 @@ func TestEightSendersInThreeThreads(t *testing.T) {
 		log := w.soundLog(id)
 		total += len(log) - 1
 		same(t, "the last one told", watch.last[id], log[len(log)-1].Seq)
-		// Who waited for one answer before the next call finds them in that order.
+		// A sender that waited for each answer finds its messages in that order.
 		sent := make(map[chat.UserID]int64)
 		for _, e := range log[1:] {
 			if e.Message.ClientSeq <= sent[e.By] {
@@ -131,8 +131,8 @@ func TestTwoNodesTakeTurns(t *testing.T) {
 	refused(t, err, chat.CodeNotAParticipant)
 }
 
-// What a node remembers of a thread may be of before another node's change: it
-// refuses nothing, and takes nothing for done, by that alone.
+// The thread that an append queue keeps from its last batch may be older than another
+// node's change. By that alone nothing is refused, and nothing counts as done already.
 func TestNodeThatRemembersAnOlderState(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")

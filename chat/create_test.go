@@ -73,7 +73,7 @@ func TestPairThatExistsIsReturned(t *testing.T) {
 	w := newWorld(t)
 	id := w.newPair("alice", "bob")
 	m := w.send("alice", id, "hello")
-	w.heard.take()
+	w.heard.drain()
 	for _, ask := range []struct{ by, with chat.UserID }{{"alice", "bob"}, {"bob", "alice"}} {
 		// The right to write is enough: the answer is the thread made here.
 		v, created, err := w.CreateThread(t.Context(), with(ask.by, chat.ScopeWrite),
@@ -119,7 +119,7 @@ func TestRacingCreationsGiveOnePair(t *testing.T) {
 		}
 	}
 	same(t, "threads made", made, 1)
-	same(t, "creations told", len(w.heard.take()), 1)
+	same(t, "creations told", len(w.heard.drain()), 1)
 }
 
 func TestCreateThreadRefusals(t *testing.T) {

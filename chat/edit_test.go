@@ -15,7 +15,7 @@ func TestEdit(t *testing.T) {
 	id := w.newGroup("alice", "bob")
 	first := w.send("alice", id, "frist")
 	w.send("bob", id, "between")
-	w.heard.take()
+	w.heard.drain()
 	at := w.clock.advance(time.Minute)
 
 	got := w.edit("alice", first, "first")
@@ -127,7 +127,7 @@ func TestEditBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := w.message("alice", c.of)
-			w.heard.take()
+			w.heard.drain()
 			e, err := w.Edit(t.Context(), as("alice"), c.of.ID, c.req)
 			if c.field != "" {
 				invalid(t, err, c.field)
@@ -158,7 +158,7 @@ func TestWhoMayEditAndDelete(t *testing.T) {
 	left := w.send("bob", id, "before leaving")
 	w.remove("alice", id, "bob")
 	created := w.log(id)[0]
-	w.heard.take()
+	w.heard.drain()
 	for name, c := range map[string]struct {
 		by   chat.Caller
 		of   chat.MessageID
@@ -239,7 +239,7 @@ func TestDelete(t *testing.T) {
 	w.acknowledge("bob", m)
 	same(t, "unread", w.view("bob", id).Unread, 1)
 	before := w.state(m, "bob")
-	w.heard.take()
+	w.heard.drain()
 	w.clock.advance(15 * time.Minute) // at the end of the window
 
 	w.erase("alice", m)
@@ -271,7 +271,7 @@ func TestDelete(t *testing.T) {
 	}
 	same(t, "its receipts stay", w.state(m, "bob"), before)
 	tombstone(t, "the retry", w.resend("alice", req, chat.Replayed), chat.DeletedBySender)
-	w.heard.take()
+	w.heard.drain()
 
 	w.erase("alice", m)
 	w.clock.advance(48 * time.Hour) // its window, its ttl and its key are long gone
@@ -289,7 +289,7 @@ func TestDeletedMessageTakesNoMore(t *testing.T) {
 	m := w.send("alice", id, "hello")
 	w.react("bob", m, "👍")
 	w.erase("alice", m)
-	w.heard.take()
+	w.heard.drain()
 	_, err := w.React(t.Context(), as("bob"), m.ID, "👎")
 	refused(t, err, chat.CodeMessageDeleted)
 	_, _, err = w.Pin(t.Context(), as("bob"), id, m.ID)

@@ -1,13 +1,14 @@
 package chat
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 )
 
-// EventKind is the family of an [Event]; but for a redelivery, which clients see
-// as a `msg`, it is also the frame type that tells of it (contract 4.1).
+// EventKind says what an [Event] did. It is also the type of the frame that tells of it
+// (contract 4.1), except that clients see a redelivery as a `msg`.
 type EventKind string
 
 // The kinds of events a log holds.
@@ -27,15 +28,15 @@ type Event struct {
 	Seq    Seq
 	ID     EventID // event time, and a message's public id
 	Kind   EventKind
-	By     UserID   // who did it; a message's sender; "" is the server, for what expired
+	By     UserID   // who did it: a message's sender; "" is the server, for what expired
 	Device DeviceID // the device it was done on
 
 	// Target is the message it is about: set for edits, deletions, reactions and
 	// redeliveries, and for a thread's pinning and unpinning.
 	Target Target
-	// HiddenFrom is who is not told of it, since the message it is about is
-	// hidden from that person; "" is nobody. What a KindMessage hides is in its
-	// Message, which a redelivery changes.
+	// HiddenFrom is the user who is not told of it, since the message it is about is
+	// hidden from that user; "" is nobody. For a KindMessage it is empty: its Message
+	// says that, as a redelivery changes it.
 	HiddenFrom UserID
 
 	// Message is what a KindMessage carries. For KindEdit and KindRedelivery it is
@@ -68,22 +69,23 @@ func (e Event) HasContent() bool {
 	return e.Kind == KindMessage || e.Kind == KindEdit || e.Kind == KindRedelivery
 }
 
-// VisibleTo reports whether a participant is told of the event.
-func (e Event) VisibleTo(u UserID) bool {
-	if e.HiddenFrom == u && u != "" {
-		return false
+// CheckRun is a store's check of what it is to append: all events are of one thread
+// and follow its head, and each passes the store's own check. A run that does not is
+// a mistake of the caller, and nothing of it is stored.
+func CheckRun(head Head, events []Event, check func(Event) error) error {
+	for i, e := range events {
+		if e.Thread != events[0].Thread || e.Seq != head.Seq+1+Seq(i) {
+			return fmt.Errorf("event %d of %s does not follow %d of %s", e.Seq, e.Thread, head.Seq+Seq(i), events[0].Thread)
+		}
+		if err := check(e); err != nil {
+			return err
+		}
 	}
-	return e.Kind != KindMessage || e.Message.HiddenFrom == "" || e.Message.HiddenFrom != u
+	return nil
 }
 
-// VisibleSince reports whether a participant who joined with the given event is
-// told of it: not if it is about a message from before.
-func (e Event) VisibleSince(joined Seq) bool {
-	return e.Seq >= joined && (e.Target.Seq == 0 || e.Target.Seq >= joined)
-}
-
-// AsOf gives the event as readers may see it at a moment: what of it has expired
-// by then is a tombstone, whether or not that is in the store yet (contract 3.3).
+// AsOf gives the event as readers may see it at a moment: a message that has expired by
+// then is a tombstone, whether or not the log says so yet (contract 3.3).
 func (e Event) AsOf(now time.Time) Event {
 	if e.Message != nil && e.Message.ExpiredAt(now) {
 		gone := e.Message.erased(DeletedByExpiry)
@@ -92,8 +94,8 @@ func (e Event) AsOf(now time.Time) Event {
 	return e
 }
 
-// Retry is what recognises a repetition of the request that made the event: the
-// idempotency key, "" if it had none, and a hash of every other value.
+// Retry gives what a repetition of the request that made the event is recognised by:
+// its idempotency key, "" if it had none, and a hash of every other value.
 func (e Event) Retry() (key string, hash [32]byte) {
 	switch {
 	case e.Kind == KindMessage && e.Message != nil:

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// How often what has expired is looked for, and how much of it is worked on at once.
+// How often RunExpiry looks for expired messages, and how many it expires at once.
 const (
 	expiryInterval = time.Second
 	expiryBatch    = 128
 )
 
-// RunExpiry makes tombstones of what has expired, now and from then on, until ctx
-// ends (contract 3.3). Readers do not depend on it: they are shown a tombstone from
-// the moment on that a message's time is up.
+// RunExpiry makes tombstones of expired messages, every second until ctx ends (contract
+// 3.3). What readers see does not depend on it: they are shown a tombstone from the
+// millisecond on at which a message expires; see [Event.AsOf].
 func (s *Service) RunExpiry(ctx context.Context) {
 	ticker := time.NewTicker(expiryInterval)
 	defer ticker.Stop()
@@ -32,8 +32,8 @@ func (s *Service) RunExpiry(ctx context.Context) {
 	}
 }
 
-// ExpireDue makes a tombstone of every message whose time is up, tells the
-// participants, and tells the senders whom it did not reach.
+// ExpireDue makes a tombstone of every message that has expired. It tells the
+// participants of that, and the sender which recipients the message did not reach.
 func (s *Service) ExpireDue(ctx context.Context) error {
 	for {
 		due, err := s.store.Expired(ctx, s.now(), expiryBatch)
@@ -58,7 +58,7 @@ func (s *Service) ExpireDue(ctx context.Context) error {
 }
 
 func (s *Service) expire(ctx context.Context, m Event) error {
-	done, err := s.aboutMessage(ctx, m.Thread, m.ID, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+	done, err := s.changeAnyMessage(ctx, m.Thread, m.ID, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
 		if m.Message.Deleted != "" { // by its sender, or by another node
 			return nil, nil
 		}

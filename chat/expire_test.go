@@ -46,7 +46,7 @@ func TestExpiredIsMaskedAtItsMillisecondForEveryReader(t *testing.T) {
 	m := res.Event
 	w.edit("alice", m, "shorter") // the edit's event shows the content, too
 	w.react("bob", m, "👍")
-	w.heard.take()
+	w.heard.drain()
 
 	w.clock.advance(time.Minute - time.Millisecond)
 	for _, u := range []chat.UserID{"alice", "bob"} {
@@ -61,7 +61,7 @@ func TestExpiredIsMaskedAtItsMillisecondForEveryReader(t *testing.T) {
 	same(t, "events", len(w.soundLog(id)), 4)
 
 	w.clock.advance(time.Millisecond)
-	w.heard.take()
+	w.heard.drain()
 	w.tombstoneForAll(m, "alice", "bob")
 	tombstone(t, "retry", w.resend("alice", req, chat.Gone), chat.DeletedByExpiry)
 	w.heard.nothing(t) // what is gone is fanned out no more
@@ -95,7 +95,7 @@ func TestExpiryIsOneDeletionByTheServer(t *testing.T) {
 	m := w.sendFor("alice", id, "short", time.Minute)
 	kept := w.sendFor("alice", id, "longer", time.Minute+time.Millisecond)
 	w.acknowledge("bob", m, kept)
-	w.heard.take()
+	w.heard.drain()
 	w.clock.advance(time.Minute)
 	w.expireDue()
 	e, audience := w.heard.event(t) // bob had it: nobody failed
@@ -177,9 +177,9 @@ func TestExpiredFailsForWhomItDidNotReach(t *testing.T) {
 		}
 	}
 	check("before the sweep")
-	w.heard.take()
+	w.heard.drain()
 	w.expireDue()
-	notices := w.heard.take()
+	notices := w.heard.drain()
 	sameList(t, "told", told(notices), "4 del of 2")
 	same(t, "notices", len(notices), 2)
 	f := notices[1].Failure
@@ -200,7 +200,7 @@ func TestExpiredFailsForWhomItDidNotReach(t *testing.T) {
 	want["bob"] = chat.RecipientReceipt{State: chat.StateRead, DeliveredAt: first, ReadAt: w.clock.Now()}
 	check("late acks revive nothing")
 	same(t, "the later one", w.receipts(later)["erin"].State, chat.StateRead)
-	w.heard.take()
+	w.heard.drain()
 	w.expireDue()
 	w.heard.nothing(t)
 }
@@ -210,7 +210,7 @@ func TestDeletionBeforeExpiryIsNoFailure(t *testing.T) {
 	id := w.newPair("alice", "bob")
 	m := w.sendFor("alice", id, "short", time.Minute)
 	w.erase("alice", m)
-	w.heard.take()
+	w.heard.drain()
 	w.clock.advance(time.Hour)
 	w.expireDue()
 	w.heard.nothing(t)
@@ -236,10 +236,10 @@ func TestExpiryOfMany(t *testing.T) {
 		}
 	}
 	w.clock.advance(time.Minute)
-	w.heard.take()
+	w.heard.drain()
 	w.expireDue()
 	deletions, failures := 0, 0
-	for _, n := range w.heard.take() {
+	for _, n := range w.heard.drain() {
 		switch {
 		case n.Event != nil:
 			same(t, "kind", n.Event.Kind, chat.KindDelete)
@@ -290,7 +290,7 @@ func TestRetryOfWhatFailedByExpiry(t *testing.T) {
 		if swept {
 			w.expireDue()
 		}
-		w.heard.take()
+		w.heard.drain()
 		e := w.resend("alice", missed, chat.Gone)
 		same(t, "id", e.ID, failed.Event.ID)
 		tombstone(t, "by its key", e, chat.DeletedByExpiry)
@@ -298,7 +298,7 @@ func TestRetryOfWhatFailedByExpiry(t *testing.T) {
 		again.ClientSeq = missed.ClientSeq
 		tombstone(t, "by its client_seq", w.resend("alice", again, chat.Gone), chat.DeletedByExpiry)
 		w.heard.nothing(t)
-		// What was delivered before it expired has not failed: a retry of it is one.
+		// A message that was delivered before it expired has not FAILED: its retry is an ordinary one.
 		tombstone(t, "the delivered one", w.resend("alice", reached, chat.Replayed), chat.DeletedByExpiry)
 		tombstone(t, "by its client_seq", w.resend("alice", taken, chat.ClientSeqTaken), chat.DeletedByExpiry)
 	}
@@ -317,7 +317,7 @@ func TestExpiryToNobodyFailsForNobody(t *testing.T) {
 	_, err := w.Send(t.Context(), as("alice"), req)
 	must(t, err)
 	w.clock.advance(time.Second)
-	w.heard.take()
+	w.heard.drain()
 	w.expireDue()
 	e, _ := w.heard.event(t)
 	same(t, "told", brief(e), "3 del of 2")
@@ -329,18 +329,18 @@ func TestExpirySurvivesAStoreThatFails(t *testing.T) {
 	id := w.newPair("alice", "bob")
 	m := w.sendFor("alice", id, "short", time.Second)
 	w.clock.advance(time.Second)
-	w.heard.take()
+	w.heard.drain()
 	heal := w.store.failAppends(func(context.Context, []chat.Event, appendCall) (int, error) { return 0, errDisk })
 	unavailable(t, w.ExpireDue(t.Context()), errDisk)
 	w.heard.nothing(t)
 	w.tombstoneForAll(m, "alice", "bob") // in spite of it
 	heal()
 	w.expireDue()
-	same(t, "notices", len(w.heard.take()), 2)
+	same(t, "notices", len(w.heard.drain()), 2)
 	same(t, "events", len(w.soundLog(id)), 3)
 }
 
-// The clock of this bubble is a fake one.
+// The test runs on the fake clock of its synctest bubble.
 func TestRunExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorldOf(t, setup{realClock: true})
@@ -348,7 +348,7 @@ func TestRunExpiry(t *testing.T) {
 		w.sendFor("alice", id, "due at the start", time.Second)
 		time.Sleep(time.Hour) // nobody sweeps: the server is down
 		w.sendFor("alice", id, "due later", 30*time.Second)
-		w.heard.take()
+		w.heard.drain()
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -356,24 +356,24 @@ func TestRunExpiry(t *testing.T) {
 			close(ended)
 		}()
 		synctest.Wait()
-		sameList(t, "at once", told(w.heard.take()), "4 del of 2")
+		sameList(t, "at once", told(w.heard.drain()), "4 del of 2")
 		heal := w.store.failAppends(func(context.Context, []chat.Event, appendCall) (int, error) { return 0, errDisk })
 		time.Sleep(31 * time.Second)
 		w.heard.nothing(t)
 		heal()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		sameList(t, "within a second of the store's return", told(w.heard.take()), "5 del of 3")
+		sameList(t, "within a second of the store's return", told(w.heard.drain()), "5 del of 3")
 		stop()
 		<-ended
 		w.sendFor("alice", id, "nobody sweeps any more", time.Second)
-		w.heard.take()
+		w.heard.drain()
 		time.Sleep(time.Minute)
 		w.heard.nothing(t)
 	})
 }
 
-// The ttl counts from created_at, which the clock of a node that is behind is not.
+// The ttl counts from created_at, not from the clock of a node, which may be behind.
 func TestExpiryIsCountedFromTheEventTime(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")

@@ -21,7 +21,7 @@ func (w *world) retryMakesOne(req chat.SendRequest, want chat.SendOutcome) {
 	must(w.tb, err)
 	same(w.tb, "outcome of the retry", res.Outcome, want)
 	sameList(w.tb, "history", w.history("alice", req.Thread), string(req.Ciphertext))
-	told := w.heard.take() // twice, if the first try was stored after all: hints may be
+	told := w.heard.drain() // twice, if the first try was stored after all: hints may be
 	same(w.tb, "told", len(told) > 0, true)
 	for _, n := range told {
 		same(w.tb, "told", n.Event.ID, res.Event.ID)
@@ -57,7 +57,7 @@ func TestAppendFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			id := w.newGroup("alice", "bob")
-			w.heard.take()
+			w.heard.drain()
 			req := w.request(id, "once")
 			heal := w.store.failAppends(c.fail)
 			_, err := w.Send(t.Context(), as("alice"), req)
@@ -72,7 +72,7 @@ func TestAppendFails(t *testing.T) {
 func TestMembershipChangeFails(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
-	w.heard.take()
+	w.heard.drain()
 	heal := w.store.failAppends(func(context.Context, []chat.Event, appendCall) (int, error) { return 0, errDisk })
 	_, _, err := w.AddParticipant(t.Context(), as("alice"), id, "carol")
 	unavailable(t, err, errDisk)
@@ -83,12 +83,12 @@ func TestMembershipChangeFails(t *testing.T) {
 	w.add("alice", id, "carol")
 }
 
-// Without a retry that fans out again, as a message has, a change whose outcome
-// was unknown would never be hinted at.
+// A message of unknown outcome is published by its retry. A change has no retry: without
+// the queue's doubt it would never be published.
 func TestChangeStoredAfterAllIsToldWithTheNext(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
-	w.heard.take()
+	w.heard.drain()
 	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 		_, err := commit(ctx, events)
 		return 0, errors.Join(err, errDisk)
@@ -108,7 +108,7 @@ func TestChangeStoredAfterAllIsToldWithTheNext(t *testing.T) {
 func TestSuccessionCutInHalfKeepsAnAdmin(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
-	w.heard.take()
+	w.heard.drain()
 	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 		n, err := commit(ctx, events[:1])
 		return n, errors.Join(err, errDisk)
@@ -142,7 +142,7 @@ func TestCreationFails(t *testing.T) {
 func TestSenderGivesUpWaiting(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
-	w.heard.take()
+	w.heard.drain()
 	entered, release := make(chan struct{}), make(chan struct{})
 	heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 		close(entered)
@@ -223,12 +223,12 @@ func TestCloseWaitsForTheCommitAsLongAsItMay(t *testing.T) {
 	})
 }
 
-// The clock of this bubble is a fake one: the commit timeout passes at once.
+// On the fake clock of the synctest bubble the commit timeout passes at once.
 func TestStoreThatHangsAnswersInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		id := w.newGroup("alice", "bob")
-		w.heard.take()
+		w.heard.drain()
 		heal := w.store.failAppends(func(ctx context.Context, _ []chat.Event, _ appendCall) (int, error) {
 			<-ctx.Done()
 			return 0, ctx.Err()
@@ -247,7 +247,7 @@ func TestRaceThatIsAlwaysLostEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		id := w.newGroup("alice")
-		w.heard.take()
+		w.heard.drain()
 		heal := w.store.failAppends(func(context.Context, []chat.Event, appendCall) (int, error) {
 			time.Sleep(time.Second) // of the fake clock: what a slow race costs
 			return 0, chat.ErrStaleHead
@@ -281,7 +281,7 @@ func TestBatchThatIsCommittedInPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		id := w.newGroup("alice", "bob")
-		w.heard.take()
+		w.heard.drain()
 		release := make(chan struct{})
 		calls := 0
 		heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
@@ -309,7 +309,7 @@ func TestBatchThatIsCommittedInPart(t *testing.T) {
 				unavailable(t, err, errDisk)
 			}
 		}
-		same(t, "told", len(w.heard.take()), 5)
+		same(t, "told", len(w.heard.drain()), 5)
 		sameList(t, "history", w.history("bob", id), "4", "3", "2", "1", "0")
 		w.send("alice", id, "5")
 		same(t, "events", len(w.soundLog(id)), 7)

@@ -24,7 +24,7 @@ type TB interface {
 	Cleanup(func())
 }
 
-// world is a Service on the embedded store and the local bus, with somebody who
+// world is a Service on the embedded store and the local bus, with a recorder that
 // listens to the bus. Its helpers end the test on an error they do not return.
 type world struct {
 	*chat.Service
@@ -278,8 +278,8 @@ func (r *recorder) HandleNotice(n chat.Notice) {
 
 func (r *recorder) HandleLoss() {}
 
-// take gives what was heard since the last time.
-func (r *recorder) take() []chat.Notice {
+// drain gives what was heard since the last time.
+func (r *recorder) drain() []chat.Notice {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	heard := r.notices
@@ -287,18 +287,18 @@ func (r *recorder) take() []chat.Notice {
 	return heard
 }
 
-// nothing checks that nothing was heard since the last take.
+// nothing checks that nothing was heard since the last drain.
 func (r *recorder) nothing(tb TB) {
 	tb.Helper()
-	if heard := r.take(); len(heard) > 0 {
+	if heard := r.drain(); len(heard) > 0 {
 		tb.Fatalf("%d notices were published, want none", len(heard))
 	}
 }
 
-// one gives the only notice heard since the last take.
+// one gives the only notice heard since the last drain.
 func (r *recorder) one(tb TB) chat.Notice {
 	tb.Helper()
-	heard := r.take()
+	heard := r.drain()
 	if len(heard) != 1 {
 		tb.Fatalf("%d notices were published, want one", len(heard))
 	}
@@ -317,7 +317,7 @@ func (r *recorder) receipt(tb TB) (chat.Receipt, []chat.UserID) {
 
 // faultyStore is a store of which single writes can be made to fail or to wait.
 // A fault is called in place of the write; calling commit goes through with it.
-// Of the reads, those that rules make can be made to fail.
+// Of the reads, those that operations make can be made to fail.
 type faultyStore struct {
 	chat.Store
 	onMessage atomic.Pointer[func(chat.MessageID) error]

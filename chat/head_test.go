@@ -37,13 +37,22 @@ func TestHeadIsWhatEachPersonSees(t *testing.T) {
 			for _, user := range people {
 				var want Event
 				for _, m := range sent {
-					if m.VisibleTo(user) {
+					if m.VisibleTo(user, 0) {
 						want = m
 					}
 				}
 				got := thread.Head.For(user)
 				if got.LastMessage != want.ID || got.LastMessageSeq != want.Seq || got.Seq != seq {
 					t.Fatalf("after event %d the last that %s sees is %d, want %d: %+v", seq, user, got.LastMessageSeq, want.Seq, thread.Head)
+				}
+				for joined := Seq(1); joined <= seq; joined++ {
+					want := want
+					if !want.VisibleTo(user, joined) {
+						want = Event{}
+					}
+					if got := thread.Head.LastVisibleTo(user, joined); got != (Target{want.ID, want.Seq}) {
+						t.Fatalf("after event %d the last that %s sees since %d is %+v, want %d", seq, user, joined, got, want.Seq)
+					}
 				}
 			}
 		}

@@ -1,9 +1,6 @@
 package chat
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // MessagePage is one page of a thread's messages.
 type MessagePage struct {
@@ -11,13 +8,13 @@ type MessagePage struct {
 	Next     string // "" at the end
 }
 
-// History lists a thread's messages newest first, as far back as the caller's joining.
+// History lists a thread's messages, newest first, back to where the caller joined.
 func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequest) (MessagePage, error) {
 	line, size, err := s.reading(ctx, c, id, p)
 	if err != nil {
 		return MessagePage{}, err
 	}
-	if isCursor(cursorSince, p.Cursor) { // it knows its direction by itself
+	if isCursor(cursorSince, p.Cursor) { // the cursor alone says in which direction to go on
 		return s.HistorySince(ctx, c, id, MessageID{}, p)
 	}
 	before := Seq(0)
@@ -33,8 +30,8 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	return s.messagePage(cursorHistory, found, size), nil
 }
 
-// HistorySince lists the messages that came after the message since, oldest
-// first. An id that no message has is a position in time.
+// HistorySince lists the messages after the message since, oldest first. If no message
+// has that id, they are those of a later time than the id's.
 func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since MessageID, p PageRequest) (MessagePage, error) {
 	line, size, err := s.reading(ctx, c, id, p)
 	if err != nil {
@@ -65,8 +62,8 @@ type EventPage struct {
 // maxEventPageBytes bounds the ciphertext of one page of events.
 const maxEventPageBytes = 1 << 20
 
-// Events lists a thread's log after a seq, oldest first, from the caller's joining
-// on: the exact way to keep an index on a device (contract 3).
+// Events lists a thread's log after a seq, oldest first, from where the caller joined.
+// With it a device can keep an exact index of the thread (contract 3).
 func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, p PageRequest) (EventPage, error) {
 	line, size, err := s.reading(ctx, c, id, p)
 	if err != nil {
@@ -86,7 +83,7 @@ func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, 
 	}
 	now := s.now()
 	for _, e := range found {
-		if e.VisibleTo(c.User) && e.VisibleSince(line.JoinedSeq) {
+		if e.VisibleTo(c.User, line.JoinedSeq) {
 			page.Events = append(page.Events, e.AsOf(now))
 		}
 	}
@@ -101,36 +98,7 @@ func (s *Service) Message(ctx context.Context, c Caller, id MessageID) (Event, e
 	return s.messageFor(ctx, c.User, id)
 }
 
-// messageFor finds a message in a thread the user is in. One from before its
-// joining does not exist for it.
-func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Event, error) {
-	message, err := s.anyMessage(ctx, id)
-	if err != nil {
-		return Event{}, err
-	}
-	line, err := s.standing(ctx, user, message.Thread)
-	if err != nil {
-		return Event{}, err
-	}
-	if !line.Sees(message.Seq) || !message.VisibleTo(user) {
-		return Event{}, noSuchMessage()
-	}
-	return message.AsOf(s.now()), nil
-}
-
-// anyMessage finds a message whoever asks.
-func (s *Service) anyMessage(ctx context.Context, id MessageID) (Event, error) {
-	e, err := s.store.Message(ctx, id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Event{}, noSuchMessage()
-	case err != nil:
-		return Event{}, Unavailable("look up the message", err)
-	}
-	return e, nil
-}
-
-// lastAt is the seq of the last event at or below id.
+// lastAt is the seq of the last event whose id is at or below the given one.
 func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error) {
 	at, err := s.store.SeqAt(ctx, thread, NextInOrder(id))
 	if err != nil {
@@ -139,20 +107,8 @@ func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq,
 	return at - 1, nil
 }
 
-// NextInOrder is the lowest id above id; the highest of all stays itself.
-func NextInOrder(id EventID) EventID {
-	for i := len(id) - 1; i >= 0; i-- {
-		if id[i]++; id[i] != 0 {
-			return id
-		}
-	}
-	for i := range id {
-		id[i] = 0xFF
-	}
-	return id
-}
-
-// reading settles who reads a thread from where on, and the page's size.
+// reading refuses who may not read a thread, and gives the reader's line of it and the
+// page's size.
 func (s *Service) reading(ctx context.Context, c Caller, id ThreadID, p PageRequest) (UserThread, int, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return UserThread{}, 0, err
@@ -165,23 +121,6 @@ func (s *Service) reading(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	return line, size, err
 }
 
-// standing is the caller's line of a thread it is in now.
-func (s *Service) standing(ctx context.Context, user UserID, id ThreadID) (UserThread, error) {
-	line, err := s.store.UserThread(ctx, user, id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		if _, err := s.thread(ctx, id); err != nil {
-			return UserThread{}, err
-		}
-		return UserThread{}, notAParticipant()
-	case err != nil:
-		return UserThread{}, Unavailable("look up the participant", err)
-	case line.LeftSeq != 0:
-		return UserThread{}, notAParticipant()
-	}
-	return line, nil
-}
-
 // messagePage cuts a page out of one message more than it holds.
 func (s *Service) messagePage(kind cursorKind, found []Event, size int) MessagePage {
 	now := s.now()
@@ -192,8 +131,4 @@ func (s *Service) messagePage(kind cursorKind, found []Event, size int) MessageP
 		return MessagePage{Messages: found}
 	}
 	return MessagePage{Messages: found[:size], Next: encodeSeqCursor(kind, found[size-1].Thread, found[size-1].Seq)}
-}
-
-func noSuchMessage() error {
-	return Refuse(CodeMessageNotFound, "no such message")
 }

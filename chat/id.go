@@ -105,3 +105,16 @@ func nextEventID(prev EventID, now time.Time) EventID {
 	binary.BigEndian.PutUint64(id[8:], low)
 	return id
 }
+
+// NextInOrder is the lowest id above the given one; the highest of all stays itself.
+func NextInOrder(id EventID) EventID {
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i]++; id[i] != 0 {
+			return id
+		}
+	}
+	for i := range id {
+		id[i] = 0xFF
+	}
+	return id
+}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Limits bound what callers may do (contract 5). All are settable; zero fields
-// take the default, but for the rates, where zero is a setting: no limit.
+// Limits bound what callers may do (contract 5). A field that is zero takes the default,
+// except for SendRate, PrekeyFetches and PrekeyFetchesOf: there zero means no limit.
 type Limits struct {
 	Participants      int           // people in a group, the creator included
 	CiphertextBytes   int           // decoded
@@ -15,10 +15,10 @@ type Limits struct {
 	PageSize          int           // the largest page
 	Pins              int           // pinned messages of a thread
 	SendRate          float64       // messages per second and user
-	SendBurst         int           // how many of them at once
+	SendBurst         int           // how many of them at once, at least 1
 	PrekeyFetches     int           // per caller and minute
 	PrekeyFetchesOf   int           // per caller and target in ten minutes
-	CommitTimeout     time.Duration // from minting an id to its commit; see OverlapWindow
+	CommitTimeout     time.Duration // from minting an id to its commit; shorter than OverlapWindow
 }
 
 // DefaultLimits are those of contract 5.

@@ -18,9 +18,17 @@ const (
 	System   ContentType = "system"
 )
 
-// Message is the present state of a message: what was sent, with all that later
-// events of the log did to it. Messages are values: a change makes a new one and
-// never writes into slices that somebody else may hold.
+const contentTypeRule = "is none of text, image_ref, video_ref, audio_ref, file_ref, system"
+
+var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System}
+
+func (t ContentType) isRef() bool {
+	return t == ImageRef || t == VideoRef || t == AudioRef || t == FileRef
+}
+
+// Message is the present state of a message: what was sent, with all later changes
+// folded in. Messages are values: a change makes a new one, and never writes into
+// slices that somebody else may hold.
 type Message struct {
 	Ciphertext       []byte // empty once deleted
 	ContentType      ContentType
@@ -34,15 +42,15 @@ type Message struct {
 	Deleted   DeleteReason // "" while it is not
 	Reactions []Reaction   // in the order in which each emoji first came
 
-	// HiddenFrom is the recipient for whom the message is FAILED `blocked`: it
-	// never shows there, unless it is redelivered (contract 3.2). "" is nobody.
+	// HiddenFrom is the recipient for whom the message is FAILED `blocked`. That user
+	// never sees it, unless it is redelivered (contract 3.2). "" is nobody.
 	HiddenFrom UserID
-	// RedeliveredSeq is the event that delivered it to who had blocked the sender:
-	// that recipient's receipts count from there. Zero is none.
+	// RedeliveredSeq is the event that delivered it to the recipient who had blocked
+	// the sender. That recipient's receipts count from there. Zero is none.
 	RedeliveredSeq Seq
 
-	// IdempotencyKey and BodyHash recognise a retry of this send: the key is the
-	// sender's, the hash covers every other value of the request.
+	// A retry of this send is recognised by IdempotencyKey, which the sender chose, and
+	// BodyHash, which covers every other value of the request.
 	IdempotencyKey string
 	BodyHash       [32]byte
 }
@@ -56,7 +64,7 @@ const (
 	DeletedByExpiry DeleteReason = "expired"
 )
 
-// Reaction is one emoji on a message with who gave it, in order of giving.
+// Reaction is one emoji on a message, and the users who gave it, in that order.
 type Reaction struct {
 	Emoji string
 	By    []ReactionBy
@@ -68,8 +76,8 @@ type ReactionBy struct {
 	At   time.Time
 }
 
-// ReactionChange is what a KindReaction event did: its By gave the emoji to the
-// target, or took it back.
+// ReactionChange is what a KindReaction event did: its By added the emoji to the
+// target, or removed it.
 type ReactionChange struct {
 	Emoji   string
 	Removed bool
@@ -105,8 +113,8 @@ func (m Message) erased(why DeleteReason) Message {
 	return m
 }
 
-// ExpiredAt reports whether the message's time was up at the given moment while
-// it was not deleted.
+// ExpiredAt reports whether the message has expired at the given moment and is not
+// deleted.
 func (m Message) ExpiredAt(now time.Time) bool {
 	return m.Deleted == "" && !m.ExpiresAt.IsZero() && !m.ExpiresAt.After(now)
 }

@@ -125,14 +125,14 @@ func TestAsOf(t *testing.T) {
 	}
 }
 
-func TestVisibleSince(t *testing.T) {
+func TestVisibleToWhoJoinedInTime(t *testing.T) {
 	for _, c := range []struct {
 		event, target, joined Seq
 		want                  bool
 	}{
 		{5, 0, 5, true}, {4, 0, 5, false}, {6, 5, 5, true}, {6, 4, 5, false}, {4, 4, 5, false}, {9, 0, 5, true},
 	} {
-		if got := (Event{Seq: c.event, Target: Target{Seq: c.target}}).VisibleSince(c.joined); got != c.want {
+		if got := (Event{Seq: c.event, Target: Target{Seq: c.target}}).VisibleTo("bob", c.joined); got != c.want {
 			t.Errorf("event %d about %d is told to who joined with %d: %v", c.event, c.target, c.joined, got)
 		}
 	}

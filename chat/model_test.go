@@ -138,7 +138,7 @@ func (m *model) agree(rt *rapid.T, users []chat.UserID) {
 	}
 }
 
-// Whatever people do in a group, everyone sees exactly what the contract says.
+// After any operations in a group, every user sees exactly what the contract says.
 // A failure prints its seed; -rapid.seed runs it again.
 func TestGroupAgreesWithItsModel(t *testing.T) {
 	users := []chat.UserID{"alice", "bob", "carol", "dave"}

@@ -63,7 +63,7 @@ func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason Rep
 	return r, nil
 }
 
-// reportIDs makes ids in the order of the calls, those of one millisecond included.
+// reportIDs mints ids that rise from call to call, within one millisecond too.
 type reportIDs struct {
 	mu   sync.Mutex
 	last ReportID
@@ -110,24 +110,24 @@ func (s *Service) Reports(ctx context.Context, c Caller, p PageRequest) (ReportP
 	return ReportPage{Reports: found[:size], Next: encodeReportCursor(c.User, found[size-1].ID)}, nil
 }
 
-// DenyAttachment has sends with this attachment refused from now on.
+// DenyAttachment makes the service refuse messages with this attachment from now on.
 func (s *Service) DenyAttachment(ctx context.Context, c Caller, sha256 string) error {
-	return s.judgeAttachment(ctx, c, sha256, s.store.DenyAttachment)
+	return s.changeDenylist(ctx, c, sha256, s.store.DenyAttachment)
 }
 
-// AllowAttachment takes that back.
+// AllowAttachment undoes DenyAttachment.
 func (s *Service) AllowAttachment(ctx context.Context, c Caller, sha256 string) error {
-	return s.judgeAttachment(ctx, c, sha256, s.store.AllowAttachment)
+	return s.changeDenylist(ctx, c, sha256, s.store.AllowAttachment)
 }
 
-func (s *Service) judgeAttachment(ctx context.Context, c Caller, sha256 string, judge func(context.Context, string) error) error {
+func (s *Service) changeDenylist(ctx context.Context, c Caller, sha256 string, change func(context.Context, string) error) error {
 	if err := c.need(ScopeAdmin); err != nil {
 		return err
 	}
 	if !isSHA256(sha256) {
 		return Invalid("sha256", "must be 64 lower-case hex digits")
 	}
-	if err := judge(ctx, sha256); err != nil {
+	if err := change(ctx, sha256); err != nil {
 		return Unavailable("change the denylist", err)
 	}
 	return nil

@@ -15,7 +15,7 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 	if _, err := ParseUserID(string(user)); err != nil {
 		return ParticipantView{}, false, err
 	}
-	events, t, err := s.logs.change(ctx, id, func(t Thread) ([]Event, error) {
+	events, t, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
 		if err := t.mayChangeGroup(c.User); err != nil {
 			return nil, err
 		}
@@ -34,14 +34,14 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 	return v, len(events) > 0, err
 }
 
-// RemoveParticipant takes a user out of a group: oneself is leaving, others are
-// for admins. When the last admin leaves, the longest-standing of the rest
-// becomes admin.
+// RemoveParticipant removes a user from a group. Everybody may remove oneself, which is
+// leaving; only an admin may remove others. When the last admin leaves, the participant
+// who joined first of the rest becomes admin.
 func (s *Service) RemoveParticipant(ctx context.Context, c Caller, id ThreadID, user UserID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err
 	}
-	_, _, err := s.logs.change(ctx, id, func(t Thread) ([]Event, error) {
+	_, _, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
 		if err := t.mayChangeGroup(c.User); err != nil {
 			return nil, err
 		}
@@ -62,8 +62,8 @@ func (s *Service) RemoveParticipant(ctx context.Context, c Caller, id ThreadID, 
 	return err
 }
 
-// SetRole makes a participant of a group an admin or a mere member; admins may. A
-// group keeps at least one admin.
+// SetRole makes a participant of a group an admin or a member. Only an admin may do
+// that, and a group keeps at least one admin.
 func (s *Service) SetRole(ctx context.Context, c Caller, id ThreadID, user UserID, role Role) (ParticipantView, error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return ParticipantView{}, err
@@ -71,7 +71,7 @@ func (s *Service) SetRole(ctx context.Context, c Caller, id ThreadID, user UserI
 	if role != Admin && role != Member {
 		return ParticipantView{}, Invalid("role", "must be admin or member")
 	}
-	events, t, err := s.logs.change(ctx, id, func(t Thread) ([]Event, error) {
+	events, t, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
 		if err := t.mayAdminister(c.User); err != nil {
 			return nil, err
 		}
@@ -92,7 +92,7 @@ func (s *Service) SetRole(ctx context.Context, c Caller, id ThreadID, user UserI
 	return s.participantView(ctx, t, events, c.User, user)
 }
 
-// SetTitle names a group, or with "" takes the name away; admins may.
+// SetTitle gives a group a title; "" removes it. Only an admin may do that.
 func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title string) (ThreadView, error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return ThreadView{}, err
@@ -100,7 +100,7 @@ func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title str
 	if utf8.RuneCountInString(title) > MaxTitleChars {
 		return ThreadView{}, Invalid("title", "is longer than 256 characters")
 	}
-	_, _, err := s.logs.change(ctx, id, func(t Thread) ([]Event, error) {
+	_, _, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
 		if err := t.mayAdminister(c.User); err != nil {
 			return nil, err
 		}
@@ -129,7 +129,7 @@ func (s *Service) participantView(ctx context.Context, t Thread, events []Event,
 	return s.markView(ctx, t, me, p, marks[0])
 }
 
-// mayAdminister refuses whoever is no admin of a group.
+// mayAdminister refuses a user who is not an admin of the group.
 func (t Thread) mayAdminister(by UserID) error {
 	if err := t.mayChangeGroup(by); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (t Thread) admins() int {
 	return len(slices.DeleteFunc(slices.Clone(t.Participants), func(p Participant) bool { return p.Role != Admin }))
 }
 
-// mayChangeGroup refuses who is not in, and any change of a 1:1.
+// mayChangeGroup refuses a user who is not in the thread, and any change of a 1:1.
 func (t Thread) mayChangeGroup(by UserID) error {
 	if _, in := t.Participant(by); !in {
 		return notAParticipant()

@@ -13,7 +13,7 @@ var nowhere = chat.ThreadID{0x01, 15: 1}
 func TestAddParticipant(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
-	w.heard.take()
+	w.heard.drain()
 	joined := w.clock.advance(time.Minute)
 
 	v, added, err := w.AddParticipant(t.Context(), as("bob"), id, "carol") // any member may add
@@ -84,7 +84,7 @@ func TestAddParticipantRefusalsInOrder(t *testing.T) {
 func TestRemoveParticipantRefusalsInOrder(t *testing.T) {
 	w := newWorld(t)
 	pair, group := w.newPair("alice", "bob"), w.newGroup("alice", "bob", "carol")
-	w.heard.take()
+	w.heard.drain()
 	for name, c := range map[string]struct {
 		by   chat.Caller
 		in   chat.ThreadID
@@ -117,7 +117,7 @@ func TestRemoveParticipantRefusalsInOrder(t *testing.T) {
 func TestAdminRemovesMember(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob", "carol")
-	w.heard.take()
+	w.heard.drain()
 	w.remove("alice", id, "bob")
 
 	n := w.heard.one(t)
@@ -136,11 +136,11 @@ func TestLastAdminLeavesAndTheLongestStandingFollows(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "carol", "bob") // carol is named before bob
 	w.add("alice", id, "dave")
-	w.heard.take()
+	w.heard.drain()
 
 	w.remove("alice", id, "alice")
 
-	heard := w.heard.take()
+	heard := w.heard.drain()
 	same(t, "events", len(heard), 2)
 	role, removal := heard[0].Event, heard[1].Event
 	same(t, "first", role.Change.Event, chat.RoleChanged)
@@ -182,7 +182,7 @@ func TestGroupDownToOneAndToNone(t *testing.T) {
 	w.remove("alice", id, "alice")
 	sameList(t, "down to one", w.view("bob", id).Users(), "bob")
 	w.send("bob", id, "all mine")
-	w.heard.take()
+	w.heard.drain()
 
 	w.remove("bob", id, "bob")
 	n := w.heard.one(t) // nobody is left to become admin
@@ -215,8 +215,8 @@ func TestConcurrentLeaversLeaveAnAdmin(t *testing.T) {
 	w.soundLog(id)
 }
 
-// Of those who came together, the first in the creating request inherits, be that
-// who made it.
+// Of those who joined together, the first in the creating request becomes admin, even if
+// that is who made the request.
 func TestSuccessionFollowsTheCreatingRequest(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct {

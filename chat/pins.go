@@ -2,48 +2,41 @@ package chat
 
 import "context"
 
-// Pins lists the pinned messages of a thread that the caller sees, in order of
-// pinning (contract 3).
+// Pins lists the pinned messages of a thread that the caller sees, in the order in
+// which they were pinned (contract 3).
 func (s *Service) Pins(ctx context.Context, c Caller, id ThreadID) ([]Pin, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return nil, err
 	}
-	t, err := s.thread(ctx, id)
+	t, me, err := s.threadFor(ctx, c.User, id)
 	if err != nil {
 		return nil, err
-	}
-	me, in := t.Participant(c.User)
-	if !in {
-		return nil, notAParticipant()
 	}
 	return s.pinsSeen(ctx, t, me)
 }
 
-// pinsSeen are the pins of a thread that one participant sees: not those from
-// before its joining, nor of messages that are hidden from it or have expired.
+// pinsSeen lists the pins of a thread that one participant sees: those of messages that
+// it sees and that have not expired.
 func (s *Service) pinsSeen(ctx context.Context, t Thread, by Participant) ([]Pin, error) {
 	now := s.now()
 	var seen []Pin
 	for _, p := range t.Pins {
-		if p.Seq < by.JoinedSeq {
-			continue
-		}
 		m, err := s.anyMessage(ctx, p.Message)
 		if err != nil {
 			return nil, err
 		}
-		if m.VisibleTo(by.User) && !m.Message.ExpiredAt(now) {
+		if by.Sees(m) && !m.Message.ExpiredAt(now) {
 			seen = append(seen, p)
 		}
 	}
 	return seen, nil
 }
 
-// maxPinned bounds what a thread keeps, as a multiple of what one participant may
-// see: people who join and leave do not see each other's.
+// maxPinned bounds the pins of a thread, as a multiple of what one participant may see.
+// There may be more than one sees, since people who join later do not see the older ones.
 const maxPinned = 16
 
-// roomForPin refuses a pin to who sees as many as there may be.
+// roomForPin refuses a pin to a participant who sees as many as there may be.
 func (s *Service) roomForPin(ctx context.Context, t Thread, by UserID) error {
 	if len(t.Pins) < s.limits.Pins {
 		return nil
@@ -56,11 +49,11 @@ func (s *Service) roomForPin(ctx context.Context, t Thread, by UserID) error {
 	return err
 }
 
-// Pin pins a message; any participant who sees it may. added is false if it is
+// Pin pins a message. Any participant who sees it may do that. added is false if it is
 // pinned already.
 func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message MessageID) (p Pin, added bool, err error) {
-	done, err := s.onPin(ctx, c, id, message, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
-		if m.Message.Deleted != "" { // which unpins, though the store may not know yet
+	done, err := s.changePin(ctx, c, id, message, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+		if m.Message.Deleted != "" { // maybe only by expiry, of which the log has no event yet
 			return nil, messageDeleted()
 		}
 		if _, pinned := t.pin(message); pinned {
@@ -75,9 +68,9 @@ func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message Messag
 	return p, len(done.events) > 0, err
 }
 
-// Unpin takes a pin away; any participant who sees it may.
+// Unpin removes a pin. Any participant who sees it may do that.
 func (s *Service) Unpin(ctx context.Context, c Caller, id ThreadID, message MessageID) error {
-	_, err := s.onPin(ctx, c, id, message, func(_ context.Context, t Thread, m Event) ([]Event, error) {
+	_, err := s.changePin(ctx, c, id, message, func(_ context.Context, t Thread, m Event) ([]Event, error) {
 		if _, pinned := t.pin(message); !pinned || m.Message.Deleted != "" {
 			return nil, noSuchMessage()
 		}
@@ -89,8 +82,8 @@ func (s *Service) Unpin(ctx context.Context, c Caller, id ThreadID, message Mess
 	return err
 }
 
-// onPin is onMessage for a message that is to be in a certain thread.
-func (s *Service) onPin(ctx context.Context, c Caller, id ThreadID, message MessageID, decide messageRule) (changed, error) {
+// changePin is changeMessageFor a message that has to be in the given thread.
+func (s *Service) changePin(ctx context.Context, c Caller, id ThreadID, message MessageID, decide decideOnMessage) (changed, error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return changed{}, err
 	}
@@ -104,7 +97,7 @@ func (s *Service) onPin(ctx context.Context, c Caller, id ThreadID, message Mess
 	if m.Thread != id { // whether or not the caller is in that one
 		return changed{}, noSuchMessage()
 	}
-	return s.onMessage(ctx, c, message, decide)
+	return s.changeMessageFor(ctx, c, message, decide)
 }
 
 func (c Caller) pinning(what ChangeEvent, m Event) Event {

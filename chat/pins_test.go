@@ -14,7 +14,7 @@ func TestPins(t *testing.T) {
 	id := w.newGroup("alice", "bob")
 	sent := w.sendMany("alice", id, 4)
 	sameList(t, "none", w.pins("bob", id))
-	w.heard.take()
+	w.heard.drain()
 	at := w.clock.advance(time.Minute)
 
 	p := w.pin("bob", sent[2]) // any member may
@@ -35,7 +35,7 @@ func TestPins(t *testing.T) {
 	w.pin("alice", sent[0])
 	w.pin("alice", sent[1])
 	sameList(t, "in order of pinning", w.pins("bob", id), sent[2].ID, sent[0].ID, sent[1].ID)
-	w.heard.take()
+	w.heard.drain()
 	_, _, err = w.Pin(t.Context(), as("alice"), id, sent[3].ID)
 	refused(t, err, chat.CodeTooManyPins)
 	_, added, err = w.Pin(t.Context(), as("alice"), id, sent[1].ID)
@@ -70,7 +70,7 @@ func TestPinRefusals(t *testing.T) {
 	w.add("alice", id, "bob")
 	here, elsewhere, abroad := w.send("alice", id, "here"), w.send("alice", other, "elsewhere"), w.send("bob", foreign, "abroad")
 	created := w.log(id)[0]
-	w.heard.take()
+	w.heard.drain()
 	for name, c := range map[string]struct {
 		by           chat.Caller
 		in           chat.ThreadID
@@ -163,11 +163,11 @@ func TestPinsOfAThreadAreBounded(t *testing.T) {
 	refused(t, err, chat.CodeTooManyPins)
 }
 
-// cannotPin checks that messages which are gone cannot be pinned, nor are, and that
-// trying tells nobody.
+// cannotPin checks that deleted messages are not pinned and cannot be, and that nobody is
+// told of a try.
 func (w *world) cannotPin(by chat.UserID, gone ...chat.Event) {
 	w.tb.Helper()
-	w.heard.take()
+	w.heard.drain()
 	for _, m := range gone {
 		_, _, err := w.Pin(w.tb.Context(), as(by), m.Thread, m.ID)
 		refused(w.tb, err, chat.CodeMessageDeleted)
@@ -194,7 +194,7 @@ func TestWhatGoesIsUnpinned(t *testing.T) {
 	w.soundLog(id)
 }
 
-// A reader need not wait for the sweep: what has expired is unpinned at once.
+// Readers see an expired message unpinned at once, before the sweep.
 func TestWhatHasExpiredIsUnpinnedBeforeTheSweep(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")

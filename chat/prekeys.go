@@ -34,11 +34,47 @@ type PrekeyUpload struct {
 	Identity   []byte
 	Signed     SignedPrekey
 	LastResort *SignedPrekey // nil is none
-	OneTime    []Prekey
+	OneTime    []Prekey      // no two of the same id
 	At         time.Time
 }
 
-// PrekeyDevice is one device's keys as they are stored, the one-time keys only
+// Stored is the device as it is kept after the upload, which replaces all that was
+// there but the one-time keys: of those it has left so many then.
+func (u PrekeyUpload) Stored(device DeviceID, left int) PrekeyDevice {
+	return PrekeyDevice{Device: device, Identity: u.Identity, Signed: u.Signed, LastResort: u.LastResort, OneTime: left, UpdatedAt: u.At}
+}
+
+// PrekeyState is what a store knows of a one-time key's id.
+type PrekeyState int
+
+// The states of an id of one device. One that was taken stays taken for ever.
+const (
+	PrekeyUnknown PrekeyState = iota
+	PrekeyStored
+	PrekeyTaken
+)
+
+// Admit decides which one-time keys of an upload a store puts, given how many the
+// device has left and the states of their ids: those of unknown ids are added, others
+// replace a stored one of the same id, and those whose id was ever taken are ignored.
+// If the device would have more than MaxOneTimePrekeys, it is ErrTooManyPrekeys.
+func (u PrekeyUpload) Admit(left int, ids map[uint32]PrekeyState) (added, replaced []Prekey, err error) {
+	for _, k := range u.OneTime {
+		switch ids[k.ID] {
+		case PrekeyUnknown:
+			added = append(added, k)
+		case PrekeyStored:
+			replaced = append(replaced, k)
+		case PrekeyTaken:
+		}
+	}
+	if left+len(added) > MaxOneTimePrekeys {
+		return nil, nil, ErrTooManyPrekeys
+	}
+	return added, replaced, nil
+}
+
+// PrekeyDevice is one device's keys as they are stored. Its one-time keys are only
 // counted.
 type PrekeyDevice struct {
 	Device     DeviceID
@@ -49,12 +85,12 @@ type PrekeyDevice struct {
 	UpdatedAt  time.Time // of the last upload
 }
 
-// PrekeyBundle is what somebody needs to begin an encrypted conversation with
-// every device of a user.
+// PrekeyBundle is what a caller needs to begin an encrypted conversation with every
+// device of a user.
 type PrekeyBundle struct {
 	User        UserID
 	Devices     []DeviceBundle
-	Unavailable []DeviceID // they have no key to give, or it could not be taken
+	Unavailable []DeviceID // those with no key left, or whose key could not be taken
 }
 
 // DeviceBundle is one device's part: exactly one of OneTime and LastResort is set.
@@ -131,13 +167,13 @@ func (s *Service) OwnPrekeys(ctx context.Context, c Caller) ([]PrekeyDevice, err
 	return devices, nil
 }
 
-// FetchPrekeys gives the caller what it needs to write to a user's devices. Each
-// one-time key is given once, to anybody (contract 3.4).
+// FetchPrekeys gives the caller what it needs to write to a user's devices. A one-time
+// key is given once, whoever asks (contract 3.4).
 func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (PrekeyBundle, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return PrekeyBundle{}, err
 	}
-	if err := s.prekeyFetches.take(string(c.User), s.now()); err != nil {
+	if err := s.prekeyFetches.spend(string(c.User), s.now()); err != nil {
 		return PrekeyBundle{}, err
 	}
 	devices, err := s.store.PrekeyDevices(ctx, user)
@@ -147,7 +183,7 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	if len(devices) == 0 {
 		return PrekeyBundle{}, Refuse(CodeNoPrekeys, "this user has uploaded no prekeys")
 	}
-	if err := s.prekeyDrains.take(string(c.User)+"/"+string(user), s.now()); err != nil {
+	if err := s.prekeyFetchesOf.spend(string(c.User)+"/"+string(user), s.now()); err != nil {
 		return PrekeyBundle{}, err
 	}
 	bundle := PrekeyBundle{User: user}
@@ -155,7 +191,7 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	for _, d := range devices {
 		b, err := s.takePrekey(ctx, user, d)
 		switch {
-		case err != nil: // the keys taken so far are used up: they are given
+		case err != nil: // the keys taken so far are gone from the store: they must be given
 			failed = err
 			bundle.Unavailable = append(bundle.Unavailable, d.Device)
 		case b.OneTime == nil && b.LastResort == nil:
@@ -179,11 +215,11 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	return bundle, nil
 }
 
-// prekeysRetry is when to look again for keys that a device has yet to upload.
+// prekeysRetry is what a caller is told to wait when no device has a key left.
 const prekeysRetry = time.Minute
 
-// takePrekey takes a one-time key of a device, or else gives its last resort, and
-// tells the device when it has few left.
+// takePrekey takes a one-time key of a device, or else gives its last-resort key. It
+// tells the device if few one-time keys are left.
 func (s *Service) takePrekey(ctx context.Context, user UserID, d PrekeyDevice) (DeviceBundle, error) {
 	b := DeviceBundle{Device: d.Device, Identity: d.Identity, Signed: d.Signed}
 	key, left, err := s.store.TakeOneTimePrekey(ctx, user, d.Device)

@@ -230,9 +230,9 @@ func TestDeviceIsToldThatItsPrekeysRunLow(t *testing.T) {
 	w.upload(on("bob", "tablet"), upload(1, 100))
 	var left []int
 	for range 14 {
-		w.heard.take()
+		w.heard.drain()
 		w.fetch("alice", "bob")
-		heard := w.heard.take()
+		heard := w.heard.drain()
 		if len(heard) == 0 {
 			left = append(left, -1)
 			continue
@@ -343,7 +343,7 @@ func TestAKeyTakenIsGivenThoughAnotherDevicesFails(t *testing.T) {
 		c.Device = device
 		w.upload(c, upload(1, 1))
 	}
-	w.heard.take()
+	w.heard.drain()
 	s := chat.New(chat.Config{Store: lossy{w.store, "phone", "laptop"}, Bus: w.bus, Now: w.clock.Now})
 	defer s.Close(context.Background())
 	b, err := s.FetchPrekeys(t.Context(), as("alice"), "bob")
@@ -354,4 +354,23 @@ func TestAKeyTakenIsGivenThoughAnotherDevicesFails(t *testing.T) {
 	w.heard.nothing(t) // how many are left is not known
 	_, err = s.FetchPrekeys(t.Context(), as("alice"), "bob")
 	refused(t, err, chat.CodeUnavailable)
+}
+
+func TestAdmitOneTimePrekeys(t *testing.T) {
+	var u chat.PrekeyUpload
+	for id := range uint32(4) {
+		u.OneTime = append(u.OneTime, chat.Prekey{ID: id, Public: []byte{byte(id)}})
+	}
+	ids := map[uint32]chat.PrekeyState{1: chat.PrekeyStored, 2: chat.PrekeyTaken}
+	added, replaced, err := u.Admit(chat.MaxOneTimePrekeys-2, ids)
+	must(t, err)
+	if len(added) != 2 || added[0].ID != 0 || added[1].ID != 3 {
+		t.Errorf("added are %v, want 0 and 3", added)
+	}
+	if len(replaced) != 1 || replaced[0].ID != 1 {
+		t.Errorf("replaced are %v, want 1", replaced)
+	}
+	if added, replaced, err = u.Admit(chat.MaxOneTimePrekeys-1, ids); !errors.Is(err, chat.ErrTooManyPrekeys) || len(added)+len(replaced) > 0 {
+		t.Errorf("a key too many gave %v, %v, %v", added, replaced, err)
+	}
 }

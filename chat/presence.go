@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -13,8 +12,9 @@ type Presence struct {
 	LastSeen time.Time // zero: online, never yet, or not told
 }
 
-// Presence tells the caller of somebody it shares a thread with. Whom that user
-// blocks is told what an offline user's would be told who was never there.
+// Presence tells the caller whether a user is connected, or when it last was. The two
+// must share a thread. A caller whom the user blocks is told that the user is offline
+// and has never been connected.
 func (s *Service) Presence(ctx context.Context, c Caller, user UserID) (Presence, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return Presence{}, err
@@ -46,12 +46,12 @@ func (s *Service) Presence(ctx context.Context, c Caller, user UserID) (Presence
 	return p, nil
 }
 
-// MaxGreetedGroup is the largest group whose people a device is told the presence
-// of when it connects (contract 4.4).
+// MaxGreetedGroup is the size of the largest group whose participants' presence a device
+// is told when it connects (contract 4.4).
 const MaxGreetedGroup = 32
 
-// OnlinePeers lists whom a device is told to be online when it connects: the people
-// of the user's 1:1s and smaller groups who are, but for those who block the user.
+// OnlinePeers lists the users who a device is told are online when it connects: those
+// in the user's 1:1s and smaller groups, without those who block the user.
 func (s *Service) OnlinePeers(ctx context.Context, user UserID) ([]UserID, error) {
 	peers, err := s.store.Peers(ctx, user, MaxGreetedGroup)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Service) OnlinePeers(ctx context.Context, user UserID) ([]UserID, error
 }
 
 // AnnouncePresence tells everybody who shares a thread with a user that it came or
-// went, but for those whom it blocks (contract 4.4).
+// went, except those whom it blocks (contract 4.4).
 func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
 	peers, err := s.store.Peers(ctx, p.User, 0)
 	if err != nil {
@@ -91,19 +91,4 @@ func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
 		s.bus.Publish(Notice{Audience: peers, Presence: &p})
 	}
 	return nil
-}
-
-// withoutBlocked leaves out whom a user blocks: they learn nothing of its coming,
-// going and typing. It writes into the slice.
-func (s *Service) withoutBlocked(ctx context.Context, user UserID, people []UserID) ([]UserID, error) {
-	if len(people) == 0 {
-		return nil, nil
-	}
-	blocks, err := s.store.Blocks(ctx, user)
-	if err != nil {
-		return nil, Unavailable("list the blocks", err)
-	}
-	return slices.DeleteFunc(people, func(u UserID) bool {
-		return slices.ContainsFunc(blocks, func(b Block) bool { return b.Blocked == u })
-	}), nil
 }

@@ -16,7 +16,7 @@ func TestReactionsInOrder(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob", "carol")
 	m := w.send("alice", id, "who comes?")
-	w.heard.take()
+	w.heard.drain()
 	one := w.clock.advance(time.Second)
 	w.react("bob", m, "👍")
 	e, audience := w.heard.event(t)
@@ -47,7 +47,7 @@ func TestReactionsRepeatedAndTakenBack(t *testing.T) {
 	w.react("bob", m, "👍")
 	w.react("bob", m, "🎉")
 	first := w.message("bob", m).Message.Reactions[0].By[0].At
-	w.heard.take()
+	w.heard.drain()
 	w.clock.advance(time.Second)
 	same(t, "repeating answers with the message", reactions(w.react("bob", m, "👍")), "👍 bob, 🎉 bob")
 	w.unreact("alice", m, "👍") // who has given none
@@ -82,7 +82,7 @@ func TestReactionsAreAtMost64Different(t *testing.T) {
 	for i := range 64 {
 		w.react([]chat.UserID{"alice", "bob"}[i%2], m, emoji(i))
 	}
-	w.heard.take()
+	w.heard.drain()
 	for _, by := range []chat.UserID{"alice", "bob"} {
 		_, err := w.React(t.Context(), as(by), m.ID, "one more")
 		refused(t, err, chat.CodeTooManyReactions)
@@ -105,7 +105,7 @@ func TestEmoji(t *testing.T) {
 	id := w.newGroup("alice")
 	m := w.send("alice", id, "hello")
 	created := w.log(id)[0]
-	w.heard.take()
+	w.heard.drain()
 	for name, c := range map[string]struct {
 		emoji string
 		good  bool
@@ -145,7 +145,7 @@ func TestEmoji(t *testing.T) {
 			must(t, err)
 			same(t, "reaction", e.Message.Reactions[0].Emoji, c.emoji)
 			w.unreact("alice", m, c.emoji)
-			same(t, "told", len(w.heard.take()), 2)
+			same(t, "told", len(w.heard.drain()), 2)
 		})
 	}
 	for name, c := range map[string]struct {
@@ -174,7 +174,7 @@ func TestReactionsOfThoseWhoJoinLaterAndLeave(t *testing.T) {
 	w.react("bob", old, "👍")
 	w.add("alice", id, "carol")
 	m := w.send("alice", id, "new")
-	w.heard.take()
+	w.heard.drain()
 
 	_, err := w.React(t.Context(), as("carol"), old.ID, "👍")
 	refused(t, err, chat.CodeMessageNotFound)
@@ -184,8 +184,7 @@ func TestReactionsOfThoseWhoJoinLaterAndLeave(t *testing.T) {
 	_, audience := w.heard.event(t)
 	sameList(t, "audience", audience, "alice", "bob", "carol")
 
-	// What happens to a message from before is nothing to who joined since, whatever
-	// it would show.
+	// Who joined later is not told of changes to older messages, whatever they show.
 	w.edit("alice", old, "still old")
 	w.react("alice", old, "🎉")
 	w.pin("bob", old)

@@ -11,8 +11,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// flakyReads is a store whose read fails once a number of reads went well. What
-// writes no log and no mark counts as a read.
+// flakyReads is a store of which one read fails, after a number of reads that succeed. A
+// call that writes neither a log nor a mark counts as a read.
 type flakyReads struct {
 	chat.Store
 	good atomic.Int64
@@ -201,7 +201,7 @@ func TestAnyReadFails(t *testing.T) {
 			m := w.send("alice", id, "hello")
 			w.upload(on("alice", "phone"), upload(1, 20))
 			w.upload(on("alice", "tablet"), upload(1, 20))
-			w.heard.take()
+			w.heard.drain()
 			for good := int64(0); ; good++ {
 				flaky := &flakyReads{Store: w.store}
 				flaky.good.Store(good)
@@ -259,19 +259,19 @@ var usesOfMessages = map[string]func(w *world, s *chat.Service, id chat.ThreadID
 	},
 	"Pins of a 1:1": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
 		id := w.pairWithAll()
-		w.heard.take()
+		w.heard.drain()
 		_, err := s.Pins(w.tb.Context(), as("bob"), id)
 		return err
 	},
 	"Thread whose last message is hidden": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
 		id := w.pairWithAll()
-		w.heard.take()
+		w.heard.drain()
 		_, err := s.Thread(w.tb.Context(), as("bob"), id)
 		return err
 	},
 	"Threads of which one's last message is hidden": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
 		w.pairWithAll()
-		w.heard.take()
+		w.heard.drain()
 		_, err := s.Threads(w.tb.Context(), as("bob"), chat.PageRequest{})
 		return err
 	},
@@ -324,7 +324,7 @@ var usesOfMessages = map[string]func(w *world, s *chat.Service, id chat.ThreadID
 	"a retry that redelivers": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
 		w.pairWithAll()
 		w.unblock("bob", "alice")
-		w.heard.take()
+		w.heard.drain()
 		_, err := s.Send(w.tb.Context(), as("alice"), w.again)
 		return err
 	},
@@ -333,7 +333,7 @@ var usesOfMessages = map[string]func(w *world, s *chat.Service, id chat.ThreadID
 		_, err := w.Send(w.tb.Context(), as("alice"), req)
 		must(w.tb, err)
 		w.clock.advance(24 * time.Hour) // in which the key is still known
-		w.heard.take()
+		w.heard.drain()
 		_, err = s.Send(w.tb.Context(), as("alice"), req)
 		w.clock.advance(-24 * time.Hour)
 		return err
@@ -356,18 +356,18 @@ func (w *world) pairWithAll() chat.ThreadID {
 	return v.ID
 }
 
-// What was deleted when a read failed stays deleted, and is not told again.
+// A message that was deleted when a read failed stays deleted, and nobody is told again.
 func TestExpiryWhoseReceiptsCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	m := w.sendFor("alice", w.newPair("alice", "bob"), "short", time.Second)
 	w.clock.advance(time.Second)
-	w.heard.take()
+	w.heard.drain()
 	flaky := &flakyReads{Store: w.store}
 	flaky.good.Store(3) // what is due, the thread, the message; then the recipients
 	s := chat.New(chat.Config{Store: flaky, Bus: w.bus, Now: w.clock.Now})
 	defer s.Close(t.Context())
 	unavailable(t, s.ExpireDue(t.Context()), errDisk)
-	sameList(t, "told", told(w.heard.take()), "3 del of 2")
+	sameList(t, "told", told(w.heard.drain()), "3 del of 2")
 	must(t, s.ExpireDue(t.Context()))
 	w.heard.nothing(t)
 	same(t, "state", w.state(m, "bob").Reason, chat.FailedExpired)

@@ -50,7 +50,7 @@ func TestMarkRead(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob", "carol")
 	sent := w.sendMany("alice", id, 3)
-	w.heard.take()
+	w.heard.drain()
 	at := w.clock.advance(time.Minute)
 
 	w.read("bob", sent[1])
@@ -82,7 +82,7 @@ func TestMarkReadRefusals(t *testing.T) {
 	id, other := w.newGroup("alice"), w.newGroup("alice", "bob")
 	m, elsewhere := w.send("alice", id, "early"), w.sendMany("alice", other, 9)[8]
 	w.add("alice", id, "bob") // to whom a seq as high as that of elsewhere would be visible
-	w.heard.take()
+	w.heard.drain()
 	for name, c := range map[string]struct {
 		by   chat.Caller
 		in   chat.ThreadID
@@ -108,7 +108,7 @@ func TestReceiptThatCannotBeStored(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
 	m := w.send("alice", id, "hello")
-	w.heard.take()
+	w.heard.drain()
 	fault := markFault(func(func() (chat.Mark, bool, error)) (chat.Mark, bool, error) { return chat.Mark{}, false, errDisk })
 	w.store.onPutMark.Store(&fault)
 	unavailable(t, w.MarkRead(t.Context(), as("bob"), id, m.ID), errDisk)
@@ -187,9 +187,8 @@ func TestRecipientsAreThoseOfTheMomentOfSending(t *testing.T) {
 	same(t, "dave", got["dave"].State, chat.StateRead)
 }
 
-// What came while a recipient was in, and was never acknowledged, is not
-// delivered by what the recipient acknowledges after coming back: it cannot see
-// the old message any more.
+// A message that a recipient did not acknowledge in the stint it was sent in is not
+// delivered by an acknowledgement of a later stint, in which the recipient cannot see it.
 func TestReJoiningDeliversNothingOld(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
@@ -203,9 +202,9 @@ func TestReJoiningDeliversNothingOld(t *testing.T) {
 	same(t, "the one missed", w.receipts(missed)["bob"], chat.RecipientReceipt{User: "bob", State: chat.StateSent})
 }
 
-// Each message counts what its recipient received in the stay it was sent in, and
-// nothing of a later one.
-func TestReceiptsOverSeveralStays(t *testing.T) {
+// The receipts of a message count the recipient's marks of the stint it was sent in, and
+// none of a later one.
+func TestReceiptsOverSeveralStints(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob", "carol")
 	var received, missed, away []chat.Event

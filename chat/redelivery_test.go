@@ -21,7 +21,7 @@ func (w *world) hide(id chat.ThreadID, text string) (chat.SendRequest, chat.Even
 func TestRetryWhileStillBlockedChangesNothing(t *testing.T) {
 	w, id, _ := blocked(t)
 	req, m := w.hide(id, "hidden")
-	w.heard.take()
+	w.heard.drain()
 	other := w.request(id, "another body")
 	other.ClientSeq = req.ClientSeq
 	for _, retry := range []struct {
@@ -53,7 +53,7 @@ func TestRetryAfterUnblockingDelivers(t *testing.T) {
 	w.read("bob", news)
 	sameList(t, "unblocking alone shows nothing", w.history("bob", id), "news", "before the block")
 	w.clock.advance(time.Minute)
-	w.heard.take()
+	w.heard.drain()
 
 	again := w.resend("alice", req, chat.Replayed)
 	same(t, "it keeps its id", again.ID, m.ID)
@@ -64,7 +64,7 @@ func TestRetryAfterUnblockingDelivers(t *testing.T) {
 	same(t, "by", e.By, chat.UserID("alice"))
 	same(t, "its content as it is now", string(e.Message.Ciphertext), "hidden, edited")
 	sameList(t, "audience", audience, "alice", "bob")
-	same(t, "bob is told", e.VisibleTo("bob"), true)
+	same(t, "bob is told", e.VisibleTo("bob", 0), true)
 
 	sent := chat.RecipientReceipt{User: "bob", State: chat.StateSent}
 	same(t, "what bob received before says nothing of it", w.state(m, "bob"), sent)
@@ -78,7 +78,7 @@ func TestRetryAfterUnblockingDelivers(t *testing.T) {
 	w.acknowledge("bob", news)
 	same(t, "an ack below it", w.state(m, "bob"), sent)
 	at := w.clock.advance(time.Second)
-	w.heard.take()
+	w.heard.drain()
 	must(t, w.Acknowledge(t.Context(), "bob", "phone", chat.Ack{
 		Thread: id, From: 7, Seq: 7, Message: m.ID, Senders: []chat.AckedSender{{User: "alice", Message: m.ID, Seq: 7}},
 	}))
@@ -94,7 +94,7 @@ func TestRetryAfterUnblockingDelivers(t *testing.T) {
 	same(t, "read up to does not go back", w.view("alice", id).Views[1].ReadUpTo, news.ID)
 	same(t, "the newer one is unread", w.view("bob", id).Unread, 1)
 
-	w.heard.take()
+	w.heard.drain()
 	w.resend("alice", req, chat.Replayed) // which is a retry like any other now
 	e, _ = w.heard.event(t)
 	same(t, "told", brief(e), "3 msg")
@@ -107,7 +107,7 @@ func TestRetryByClientSeqDeliversToo(t *testing.T) {
 	w.unblock("bob", "alice")
 	other := w.request(id, "another body")
 	other.ClientSeq = req.ClientSeq
-	w.heard.take()
+	w.heard.drain()
 	e := w.resend("alice", other, chat.Retried)
 	same(t, "id", e.ID, m.ID)
 	told, _ := w.heard.event(t)
@@ -126,7 +126,7 @@ func TestKeyReusedForABlockedMessageDeliversNothing(t *testing.T) {
 	w, id, _ := blocked(t)
 	req, _ := w.hide(id, "hidden")
 	w.unblock("bob", "alice")
-	w.heard.take()
+	w.heard.drain()
 	req.Ciphertext = []byte("another body")
 	_, err := w.Send(t.Context(), as("alice"), req)
 	refused(t, err, chat.CodeIdempotencyKeyReused)
@@ -141,7 +141,7 @@ func TestRetryAfterADayDeliversNothing(t *testing.T) {
 	late.ClientSeq = lateReq.ClientSeq
 	w.unblock("bob", "alice")
 	w.clock.advance(24 * time.Hour)
-	w.heard.take()
+	w.heard.drain()
 	w.resend("alice", early, chat.Replayed)
 	e, _ := w.heard.event(t)
 	same(t, "at the end of the day", brief(e), "5 redelivery of 3")
@@ -162,7 +162,7 @@ func TestRedeliveryOfWhatIsDeletedOrBlockedAgain(t *testing.T) {
 	req, m := w.hide(id, "hidden")
 	w.erase("alice", erased)
 	w.unblock("bob", "alice")
-	w.heard.take()
+	w.heard.drain()
 	tombstone(t, "the retry", w.resend("alice", erasedReq, chat.Replayed), chat.DeletedBySender)
 	w.heard.failure(t) // it did not reach bob, and never will
 	sameList(t, "bob's history", w.history("bob", id), "before the block")
@@ -174,7 +174,7 @@ func TestRedeliveryOfWhatIsDeletedOrBlockedAgain(t *testing.T) {
 	w.edit("alice", m, "seen")
 	events := w.events("bob", id)
 	same(t, "bob's newest event", brief(events[len(events)-1]), "7 edit of 4")
-	w.heard.take()
+	w.heard.drain()
 	w.resend("alice", req, chat.Replayed)
 	e, _ := w.heard.event(t)
 	same(t, "told: the message, and no failure", brief(e), "4 msg")
@@ -194,9 +194,9 @@ func TestRedeliveredMessageExpires(t *testing.T) {
 	w.resend("alice", req, chat.Replayed)
 	news := w.send("alice", id, "news") // 5
 	w.clock.advance(time.Hour)
-	w.heard.take()
+	w.heard.drain()
 	w.expireDue()
-	notices := w.heard.take()
+	notices := w.heard.drain()
 	sameList(t, "told", told(notices), "6 del of 3")
 	same(t, "notices", len(notices), 2)
 	same(t, "now it failed for another reason", notices[1].Failure.Reason, chat.FailedExpired)

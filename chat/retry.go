@@ -1,10 +1,13 @@
 package chat
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
-// sentBefore answers a retry (contract 3.1). It fans out again, which heals a
-// crash between commit and fan-out of the first try, and tries delivery again
-// where a block had stopped it.
+// sentBefore answers a retry (contract 3.1). It publishes the message again, in case
+// the first try crashed between commit and publishing. If a block had kept the message
+// from its recipient, it tries to deliver it now.
 func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
 	if _, old := dup.Existing.Retry(); dup.By == ByIdempotencyKey && old != hash { // which covers the thread
 		return SendResult{}, keyReused()
@@ -34,7 +37,7 @@ func (s *Service) failedFor(ctx context.Context, m Event) (bool, error) {
 		return true, nil
 	}
 	if m.Message.Deleted != DeletedByExpiry {
-		return false, nil // the one other reason to fail
+		return false, nil // expiry is the only other reason to fail
 	}
 	receipts, err := s.receiptsOf(ctx, m)
 	if err != nil {
@@ -48,7 +51,7 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 	if result.Outcome == ClientSeqTaken {
 		result.Outcome = Retried
 	}
-	done, err := s.aboutMessage(ctx, result.Event.Thread, result.Event.ID, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+	done, err := s.changeAnyMessage(ctx, result.Event.Thread, result.Event.ID, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
 		if m.Message.HiddenFrom == "" || m.AsOf(s.now()).Message.Deleted != "" {
 			return nil, nil // another retry was faster, or there is nothing to deliver
 		}
@@ -69,4 +72,19 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 	}
 	result.Event = done.message.AsOf(s.now())
 	return result, nil
+}
+
+// unlessSentBefore gives the refusal of a message, unless the message was sent before,
+// when there was no reason to refuse it. Then it gives the *DuplicateError, so that the
+// retry is answered as one (contract 3.1).
+func (s *Service) unlessSentBefore(ctx context.Context, e Event, refusal error) error {
+	err := s.store.SentBefore(ctx, e)
+	var dup *DuplicateError
+	switch {
+	case err == nil:
+		return refusal
+	case errors.As(err, &dup):
+		return dup
+	}
+	return Unavailable("look up whether it was sent before", err)
 }

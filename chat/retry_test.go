@@ -16,7 +16,7 @@ func TestRetryGivesTheSameMessage(t *testing.T) {
 	req.TTL = time.Hour
 	first, err := w.Send(t.Context(), as("alice"), req)
 	must(t, err)
-	w.heard.take()
+	w.heard.drain()
 
 	w.clock.advance(time.Hour - time.Millisecond)
 	tablet := as("alice")
@@ -64,7 +64,7 @@ func TestKeysBelongToTheirUser(t *testing.T) {
 func TestRetriesAtOnceMakeOneMessage(t *testing.T) {
 	w := newWorldOf(t, setup{dir: t.TempDir()})
 	id := w.newPair("alice", "bob")
-	w.heard.take()
+	w.heard.drain()
 	req := w.request(id, "once")
 	const racers = 64
 	results := make([]chat.SendResult, racers)
@@ -128,7 +128,7 @@ func TestKeyReusedForAnythingElse(t *testing.T) {
 	original.ReplyTo, original.TTL = m1.ID, time.Hour
 	_, err := w.Send(t.Context(), as("alice"), original)
 	must(t, err)
-	w.heard.take()
+	w.heard.drain()
 	for name, change := range map[string]func(*chat.SendRequest){
 		"ciphertext":     func(r *chat.SendRequest) { r.Ciphertext = []byte("the Original") },
 		"client_seq":     func(r *chat.SendRequest) { r.ClientSeq += 1000 },
@@ -199,7 +199,7 @@ func TestClientSeqTakenGivesTheExistingMessage(t *testing.T) {
 	first, err := w.Send(t.Context(), as("alice"), w.request(id, "first"))
 	must(t, err)
 	taken := first.Event.Message.ClientSeq
-	w.heard.take()
+	w.heard.drain()
 
 	send := func(by chat.Caller, thread chat.ThreadID, text string) chat.SendResult {
 		t.Helper()
@@ -230,7 +230,7 @@ func TestRetryOfOneWhoHasLeftIsRefused(t *testing.T) {
 	_, err := w.Send(t.Context(), as("bob"), req)
 	must(t, err)
 	w.remove("bob", id, "bob")
-	w.heard.take()
+	w.heard.drain()
 	_, err = w.Send(t.Context(), as("bob"), req)
 	refused(t, err, chat.CodeNotAParticipant)
 	w.heard.nothing(t)

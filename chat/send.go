@@ -23,7 +23,7 @@ type SendRequest struct {
 	TTL              time.Duration // zero is for ever
 }
 
-// SendOutcome is how a send ended well.
+// SendOutcome says in which of several ways a send succeeded.
 type SendOutcome int
 
 // The outcomes of contract 3.1.
@@ -31,8 +31,8 @@ const (
 	Sent           SendOutcome = iota // the message is new
 	Replayed                          // the same key and values were sent before
 	ClientSeqTaken                    // another key sent this client_seq before
-	Retried                           // as that, but it had FAILED for who blocks the sender
-	Gone                              // either of these, but it expired before delivery: a tombstone
+	Retried                           // as ClientSeqTaken, but a block had kept it from its recipient
+	Gone                              // sent before, but it expired before delivery: a tombstone
 )
 
 // SendResult is the message as it is stored, new or found.
@@ -41,9 +41,9 @@ type SendResult struct {
 	Outcome SendOutcome
 }
 
-// Send stores a message and hands it to fan-out (contract 3.1). Retries are
-// recognised by the idempotency key, and by client_seq after that is forgotten;
-// a retry fans out again, which heals a crash between commit and fan-out.
+// Send stores a message and publishes it (contract 3.1). A retry is recognised by its
+// idempotency key, or by its client_seq once the key is forgotten. It stores nothing and
+// publishes the message again, in case the first try crashed before it did.
 func (s *Service) Send(ctx context.Context, c Caller, req SendRequest) (SendResult, error) {
 	sending, err := s.BeginSend(ctx, c, req)
 	if err != nil {
@@ -57,12 +57,12 @@ type Sending struct {
 	svc    *Service
 	caller Caller
 	hash   [32]byte
-	op     *appendOp
+	op     *operation
 }
 
-// BeginSend is the first half of [Service.Send]: it refuses what it can, and puts
-// the message into its thread's line. Messages of one thread are stored in the order
-// in which they were begun. Nothing is told before [Sending.Result].
+// BeginSend is the first half of [Service.Send]: it checks the request and puts the
+// message into its thread's append queue. Messages of one thread are stored in the order
+// in which they were begun. Whether the message was stored, [Sending.Result] tells.
 func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Sending, error) {
 	if req.ContentType == "" {
 		req.ContentType = Text
@@ -70,18 +70,18 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 	if err := s.checkSend(c, req); err != nil {
 		return nil, err
 	}
-	named, err := s.lookUpNamed(ctx, req)
+	refs, err := s.loadReferences(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	p := &Sending{svc: s, caller: c, hash: req.hash()}
-	p.op = &appendOp{bytes: len(req.Ciphertext), ttl: req.TTL, rule: func(ctx context.Context, t Thread) ([]Event, error) {
+	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
 		if !in && req.ContentType != System {
 			return nil, notAParticipant()
 		}
 		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
-		if err := named.refuse(req, c, me.JoinedSeq); err != nil {
+		if err := refs.check(req, me); err != nil {
 			return nil, s.unlessSentBefore(ctx, e, err)
 		}
 		var err error
@@ -90,7 +90,7 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 		}
 		return []Event{e}, nil
 	}}
-	s.logs.enqueue(req.Thread, p.op)
+	s.queues.enqueue(req.Thread, p.op)
 	return p, nil
 }
 
@@ -108,28 +108,7 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 	return SendResult{Event: events[0], Outcome: Sent}, nil
 }
 
-// blockedBy is who of a 1:1 does not want to hear from the caller, "" if nobody. A
-// service is no part of it and speaks to both, whom no block of one stops.
-func (s *Service) blockedBy(ctx context.Context, c Caller, t Thread) (UserID, error) {
-	if _, in := t.Participant(c.User); t.Type != OneToOne || !in {
-		return "", nil
-	}
-	for _, p := range t.Participants {
-		if p.User == c.User {
-			continue
-		}
-		blocked, err := s.store.HasBlocked(ctx, p.User, c.User)
-		if err != nil {
-			return "", Unavailable("look up the block", err)
-		}
-		if blocked {
-			return p.User, nil
-		}
-	}
-	return "", nil
-}
-
-// tellBlocked tells the sender that a message does not reach who blocks it.
+// tellBlocked tells the sender of a message that is hidden from its recipient so.
 func (s *Service) tellBlocked(m Event) {
 	if m.Message.HiddenFrom != "" {
 		s.tellFailed(m, FailedBlocked, m.Message.HiddenFrom)
@@ -141,7 +120,7 @@ func (s *Service) tellFailed(m Event, why FailureReason, users ...UserID) {
 	s.bus.Publish(Notice{Audience: []UserID{m.By}, Failure: f})
 }
 
-// checkSend refuses what no state of anything could make right.
+// checkSend makes the checks that need no state: scope, values, rate.
 func (s *Service) checkSend(c Caller, req SendRequest) error {
 	scope := ScopeWrite
 	if req.ContentType == System {
@@ -153,10 +132,48 @@ func (s *Service) checkSend(c Caller, req SendRequest) error {
 	if err := req.validate(s.limits); err != nil {
 		return err
 	}
-	if req.ContentType == System { // jobs speak for the service, which knows its own pace
+	if req.ContentType == System { // a service sets its own rate
 		return nil
 	}
-	return s.sends.take(string(c.User), s.now())
+	return s.sends.spend(string(c.User), s.now())
+}
+
+// references are what a send refers to besides its thread, as it is when the send
+// begins. They are loaded before the operation is queued, so that no other operation
+// waits for that.
+type references struct {
+	replied Event // the message replied to; the zero Event is none
+	denied  bool  // whether operators deny the attachment
+}
+
+func (s *Service) loadReferences(ctx context.Context, req SendRequest) (refs references, err error) {
+	if !req.ReplyTo.IsZero() {
+		refs.replied, err = s.store.Message(ctx, req.ReplyTo)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return refs, Unavailable("look up the message replied to", err)
+		}
+	}
+	if req.AttachmentSHA256 != "" {
+		if refs.denied, err = s.store.AttachmentDenied(ctx, req.AttachmentSHA256); err != nil {
+			return refs, Unavailable("look up the attachment", err)
+		}
+	}
+	return refs, nil
+}
+
+// check refuses a reply to something that is not a message of the thread or that the
+// sender does not see, and an attachment that operators deny.
+func (refs references) check(req SendRequest, by Participant) error {
+	if !req.ReplyTo.IsZero() {
+		m := refs.replied
+		if m.Message == nil || m.Thread != req.Thread || !by.Sees(m) {
+			return Invalid("reply_to_msg_id", "is no message of this thread")
+		}
+	}
+	if refs.denied {
+		return Refuse(CodeAttachmentBlocked, "attachments with this attachment_sha256 are not accepted")
+	}
+	return nil
 }
 
 func (r SendRequest) validate(l Limits) error {
@@ -181,14 +198,6 @@ func (r SendRequest) validate(l Limits) error {
 		return ciphertextTooLarge()
 	}
 	return nil
-}
-
-const contentTypeRule = "is none of text, image_ref, video_ref, audio_ref, file_ref, system"
-
-var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System}
-
-func (t ContentType) isRef() bool {
-	return t == ImageRef || t == VideoRef || t == AudioRef || t == FileRef
 }
 
 func validIdempotencyKey(key string) bool {
@@ -238,8 +247,4 @@ func (r SendRequest) message(hash [32]byte) *Message {
 		AttachmentID: r.AttachmentID, AttachmentSHA256: r.AttachmentSHA256, ReplyTo: r.ReplyTo,
 		IdempotencyKey: r.IdempotencyKey, BodyHash: hash,
 	}
-}
-
-func notAParticipant() error {
-	return Refuse(CodeNotAParticipant, "you are not a participant of this thread")
 }

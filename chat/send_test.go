@@ -17,7 +17,7 @@ func TestSendStoresAllOfIt(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
 	first := w.send("bob", id, "look at this")
-	w.heard.take()
+	w.heard.drain()
 	at := w.clock.advance(time.Minute)
 
 	req := chat.SendRequest{
@@ -120,7 +120,7 @@ func TestSendBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := w.view("alice", id).Head.Seq
-			w.heard.take()
+			w.heard.drain()
 			req := w.request(id, "good")
 			c.change(&req)
 			res, err := w.Send(t.Context(), as("alice"), req)
@@ -158,7 +158,7 @@ func TestWhoMaySend(t *testing.T) {
 	w := newWorld(t)
 	id, group := w.newPair("alice", "bob"), w.newGroup("alice", "bob")
 	w.remove("bob", group, "bob")
-	w.heard.take()
+	w.heard.drain()
 	send := func(by chat.Caller, thread chat.ThreadID) error {
 		_, err := w.Send(t.Context(), by, w.request(thread, "hi"))
 		return err
@@ -188,7 +188,7 @@ func TestSystemMessages(t *testing.T) {
 	refused(t, err, chat.CodeThreadNotFound)
 	_, err = w.Send(t.Context(), with("shop", chat.ScopeSystem), w.request(id, "as if a person"))
 	refused(t, err, chat.CodeMissingScope)
-	w.heard.take()
+	w.heard.drain()
 
 	res, err := system(with("shop", chat.ScopeSystem), id)
 	must(t, err)

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -17,9 +18,9 @@ type Config struct {
 	Online func(ctx context.Context, user UserID) (bool, error)
 }
 
-// Service holds the use cases. Each checks the caller's scope and standing,
-// then the request, and gives an *Error that says what was wrong. What it
-// returned successfully is durable.
+// Service holds the use cases. Each checks the caller's scope, then that the caller
+// is in the thread, then the request. Whatever it refuses, or fails to do, is an *Error
+// that says what was wrong. What it returned successfully is durable.
 type Service struct {
 	store  Store
 	bus    Bus
@@ -27,24 +28,22 @@ type Service struct {
 	limits Limits
 	now    func() time.Time
 	online func(ctx context.Context, user UserID) (bool, error)
-	logs   *appenders
-	memory *memory
+	queues *appendQueues
+	cache  *threadCache
 
 	reports reportIDs
 
-	unsubscribe func() // memory from the bus
+	unsubscribe func() // the cache from the bus
 
-	sends         *rates   // by user
-	prekeyFetches *windows // by caller
-	prekeyDrains  *windows // by caller and target
-	typings       *rates   // by user and thread
+	sends           *rateLimits // by user
+	prekeyFetches   *spanLimits // by caller
+	prekeyFetchesOf *spanLimits // by caller and target
+	typings         *rateLimits // by user and thread
 }
 
 // New makes a Service.
 func New(cfg Config) *Service {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -54,21 +53,21 @@ func New(cfg Config) *Service {
 	l := cfg.Limits.orDefaults()
 	s := &Service{
 		store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
-		sends:         newRates(l.SendRate, l.SendBurst),
-		prekeyFetches: newWindows(l.PrekeyFetches, time.Minute),
-		prekeyDrains:  newWindows(l.PrekeyFetchesOf, 10*time.Minute),
-		typings:       newRates(1/TypingInterval.Seconds(), 1),
+		sends:           newRateLimits(l.SendRate, l.SendBurst),
+		prekeyFetches:   newSpanLimits(l.PrekeyFetches, time.Minute),
+		prekeyFetchesOf: newSpanLimits(l.PrekeyFetchesOf, 10*time.Minute),
+		typings:         newRateLimits(1/TypingInterval.Seconds(), 1),
 	}
-	s.logs = newAppenders(s)
-	s.memory = newMemory(s.store, s.now)
-	s.unsubscribe = s.bus.Subscribe(s.memory)
+	s.queues = newAppendQueues(s)
+	s.cache = newThreadCache(s.store, s.now)
+	s.unsubscribe = s.bus.Subscribe(s.cache)
 	return s
 }
 
 // Close waits for the appends that are under way, as long as ctx allows. No call
 // may be made after it.
 func (s *Service) Close(ctx context.Context) {
-	s.logs.close(ctx)
+	s.queues.close(ctx)
 	s.unsubscribe()
 }
 
@@ -93,3 +92,5 @@ func (c Caller) need(s Scope) error {
 	}
 	return nil
 }
+
+func (s *Service) markTime() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

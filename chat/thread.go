@@ -23,9 +23,9 @@ const (
 	Member Role = "member"
 )
 
-// Thread is the present state of one thread: what replaying its log yields.
-// Threads are values: a change makes a new one and never writes into a
-// Participants slice that somebody else may hold.
+// Thread is the present state of one thread: its log, folded by [Thread.Apply]. Threads
+// are values: a change makes a new one, and never writes into slices that somebody else
+// may hold.
 type Thread struct {
 	ID        ThreadID
 	Type      ThreadType
@@ -47,39 +47,29 @@ type Pin struct {
 	At      time.Time
 }
 
-// Participant is one present member of a thread.
+// Participant is a user who is in a thread now.
 type Participant struct {
 	User      UserID
 	Role      Role
-	JoinedSeq Seq // the event it joined with; it sees the log from there on
+	JoinedSeq Seq // the event it joined with; see [Participant.Sees]
 	JoinedAt  time.Time
 }
 
-// Head is the end of a thread's log.
+// Head is where a thread's log ends, and the newest message in it.
 type Head struct {
 	Seq            Seq
 	ID             EventID   // of the newest event
 	LastMessage    MessageID // zero while there is none
 	LastMessageSeq Seq
-	// LastHiddenFrom is who does not see that message; "" is nobody. LastShown is the
-	// last one that this person sees: zero if there is none, or nobody.
+	// LastHiddenFrom is the user who does not see that message; "" is nobody. LastShown
+	// is the newest message that this user sees; zero is none.
 	LastHiddenFrom UserID
 	LastShown      Target
 }
 
-// For is the head as a participant sees it: if the last message is hidden from it,
-// the last one before that is not.
-func (h Head) For(user UserID) Head {
-	if h.LastHiddenFrom != "" && h.LastHiddenFrom == user {
-		h.LastMessage, h.LastMessageSeq = h.LastShown.ID, h.LastShown.Seq
-		h.LastHiddenFrom, h.LastShown = "", Target{}
-	}
-	return h
-}
-
-// withMessage moves the head over a message. Of a 1:1 only the sender of a hidden
-// message sees it, so one that was hidden from somebody else is shown to who does
-// not see this one.
+// withMessage moves the head over a message. A message is hidden in 1:1s only, and only
+// from one of the two. So if the last message was hidden from the other one, the user who
+// does not see this one sees that.
 func (h Head) withMessage(e Event) Head {
 	switch e.Message.HiddenFrom {
 	case "":
@@ -92,7 +82,7 @@ func (h Head) withMessage(e Event) Head {
 	return h
 }
 
-// withRedelivery moves the head over a message that is hidden no more.
+// withRedelivery moves the head over a redelivery, whose target is hidden no more.
 func (h Head) withRedelivery(e Event) Head {
 	switch {
 	case e.Target.ID == h.LastMessage:
@@ -204,9 +194,9 @@ func (t Thread) pinsWithout(id MessageID) []Pin {
 	return slices.DeleteFunc(slices.Clone(t.Pins), func(p Pin) bool { return p.Message == id })
 }
 
-// successor is who becomes admin when leaving goes: the longest-standing of the
-// others, ties in the order of the creating request. None if an admin stays or
-// nobody does.
+// successor is the participant who becomes admin when leaving goes: the first of the
+// others to have joined, in the order of the creating request if they joined together.
+// There is none if an admin stays, or if nobody stays.
 func (t Thread) successor(leaving UserID) (UserID, bool) {
 	var heir UserID
 	for _, p := range t.Participants {
@@ -221,21 +211,24 @@ func (t Thread) successor(leaving UserID) (UserID, bool) {
 	return heir, heir != ""
 }
 
-// Stint is one stay of a user in a thread.
+// Stint is the time of a user in a thread, from the event it joined with to the event it
+// left with. Who comes back begins another one.
 type Stint struct {
 	User      UserID
 	JoinedSeq Seq
 	LeftSeq   Seq // of the removal that ended it; zero while it lasts
 }
 
-// UserThread is one line of a user's list of threads: since when it is in, or
-// until when it was, and how far the thread's log has grown.
+// Covers reports whether the user was in the thread when event seq was appended.
+func (s Stint) Covers(seq Seq) bool {
+	return s.JoinedSeq <= seq && (s.LeftSeq == 0 || seq < s.LeftSeq)
+}
+
+// UserThread is one line of a user's list of threads: the user's last stint in the
+// thread, and where the thread's log ends.
 type UserThread struct {
 	Thread    ThreadID
 	JoinedSeq Seq // of the last joining
 	LeftSeq   Seq // of the removal that ended it; zero while it is in
 	Head      Head
 }
-
-// Sees reports whether the user may see the event number s.
-func (u UserThread) Sees(s Seq) bool { return s >= u.JoinedSeq && u.LeftSeq == 0 }

@@ -124,19 +124,19 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-func TestSees(t *testing.T) {
-	in, out := UserThread{JoinedSeq: 5}, UserThread{JoinedSeq: 5, LeftSeq: 9}
-	for seq, want := range map[Seq]bool{0: false, 4: false, 5: true, 6: true, 100: true} {
-		if in.Sees(seq) != want {
-			t.Errorf("who is in since 5 sees %d: %v", seq, !want)
+func TestStintCovers(t *testing.T) {
+	lasting, ended := Stint{JoinedSeq: 5}, Stint{JoinedSeq: 5, LeftSeq: 9}
+	for seq, want := range map[Seq]bool{0: false, 4: false, 5: true, 6: true, 8: true, 9: true, 100: true} {
+		if lasting.Covers(seq) != want {
+			t.Errorf("a stint since 5 covers %d: %v", seq, !want)
 		}
-		if out.Sees(seq) {
-			t.Errorf("who has left sees %d", seq)
+		if want = want && seq < 9; ended.Covers(seq) != want {
+			t.Errorf("a stint from 5 until 9 covers %d: %v", seq, !want)
 		}
 	}
 }
 
-func TestIdleLinesAreForgotten(t *testing.T) {
+func TestIdleQueuesAreForgotten(t *testing.T) {
 	sh := &appendShard{queues: make(map[ThreadID]*appendQueue)}
 	busy := ThreadID{15: 1}
 	sh.queues[busy] = &appendQueue{id: busy, running: true}
@@ -145,10 +145,10 @@ func TestIdleLinesAreForgotten(t *testing.T) {
 		id := ThreadID{byte(i), byte(i >> 8)}
 		sh.queues[id] = &appendQueue{id: id}
 		if len(sh.queues) > maxIdleQueues {
-			t.Fatalf("%d lines are remembered", len(sh.queues))
+			t.Fatalf("%d queues are kept", len(sh.queues))
 		}
 	}
 	if sh.queues[busy] == nil {
-		t.Error("a line with somebody in it was forgotten")
+		t.Error("a queue with a leader was forgotten")
 	}
 }

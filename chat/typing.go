@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// TypingInterval is how often at most a user's typing in one thread is forwarded;
-// what comes faster is dropped (contract 4.4).
+// TypingInterval is the least time between two notices of a user's typing in one thread.
+// What comes sooner is dropped (contract 4.4).
 const TypingInterval = 3 * time.Second
 
-// Typing tells the other participants that the caller is writing something, but for
-// those whom it blocks. Nothing of it is stored.
+// Typing tells the other participants that the caller is writing something, except those
+// whom it blocks. Nothing of it is stored.
 func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err
@@ -21,7 +21,7 @@ func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
 		return nil
 	}
-	participants, err := s.memory.participants(ctx, id)
+	participants, err := s.cache.participants(ctx, id)
 	if err != nil {
 		return Unavailable("load the thread", err)
 	}

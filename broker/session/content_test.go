@@ -299,7 +299,7 @@ func TestItemIsHiddenFromWhomTheEventIs(t *testing.T) {
 					Reaction: &chat.ReactionChange{}, Change: &chat.ThreadChange{Event: chat.Pinned},
 				}
 				for _, user := range []chat.UserID{"alice", "bob"} {
-					if got := newItem(e).hiddenFrom(user); got == e.VisibleTo(user) {
+					if got := newItem(e).hiddenFrom(user); got == e.VisibleTo(user, 0) {
 						t.Errorf("%s hidden from %q, its message from %q: hidden from %s is %v", kind, from, inMessage, user, got)
 					}
 				}
@@ -308,7 +308,7 @@ func TestItemIsHiddenFromWhomTheEventIs(t *testing.T) {
 	}
 	for _, target := range []chat.Seq{0, 3, 4} {
 		e := chat.Event{Seq: 5, Kind: chat.KindDelete, Target: chat.Target{Seq: target}}
-		if got := newItem(e).about >= 4; got != e.VisibleSince(4) {
+		if got := newItem(e).about >= 4; got != e.VisibleTo("", 4) {
 			t.Errorf("an event about %d is shown to who joined with 4: %v", target, got)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package local is the bus of a single node. Publish calls every handler itself,
-// one after the other: notices arrive in the order they were published, none is
+// Package local is the bus of a single node. Publish calls every handler itself, one
+// after the other. So notices arrive in the order in which they were published, none is
 // lost, and there is no goroutine and no queue.
 package local
 
@@ -83,14 +83,14 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// subscription is one handler and how many publishers are in it. It is no
-// RWMutex: a handler that publishes comes back in, and a stop that waits must
-// not hold that up.
+// subscription is one handler and the number of its calls under way. A RWMutex would
+// not do for them: a handler that publishes is called again from within itself, which a
+// waiting stop must not hold up.
 type subscription struct {
 	handler chat.BusHandler
 
 	mu      sync.Mutex
-	idle    sync.Cond // running became zero
+	idle    sync.Cond // signals that running is zero
 	running int
 	stopped bool
 }

@@ -1,6 +1,6 @@
-// Package workers keeps goroutines for short work that comes often. A new goroutine
-// has a small stack, which a commit or a packet has grown and copied several times
-// over before it is done; one that is kept has it already.
+// Package workers keeps goroutines for short work that comes often. The small stack of a
+// new goroutine is grown and copied several times in the course of a commit or a packet;
+// that of a kept goroutine is large enough already.
 package workers
 
 import (
@@ -8,11 +8,11 @@ import (
 	"sync/atomic"
 )
 
-// Pool runs functions, each on a goroutine, of which it keeps some for the next ones.
-// Nothing waits for a free one: there are as many as are needed.
+// Pool runs each function on a goroutine, and keeps some idle goroutines for the next
+// functions. No function waits for a free goroutine: if none is idle, Pool starts one.
 type Pool struct {
 	keep   int32
-	idle   atomic.Int32 // kept ones, and those about to be
+	idle   atomic.Int32 // goroutines that wait for a function, or are about to
 	jobs   chan func()
 	closed chan struct{}
 	once   sync.Once
@@ -23,7 +23,7 @@ func New(keep int) *Pool {
 	return &Pool{keep: int32(keep), jobs: make(chan func()), closed: make(chan struct{})}
 }
 
-// Go runs f, as the go statement does; also after Close.
+// Go runs f, as the go statement does. It does so after Close too.
 func (p *Pool) Go(f func()) {
 	select {
 	case p.jobs <- f:
@@ -32,7 +32,7 @@ func (p *Pool) Go(f func()) {
 	}
 }
 
-// Close ends the idle goroutines, and lets the others end with their work.
+// Close ends the idle goroutines. The others end when their functions return.
 func (p *Pool) Close() { p.once.Do(func() { close(p.closed) }) }
 
 func (p *Pool) work(f func()) {

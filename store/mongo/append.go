@@ -21,7 +21,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	if len(events) == 0 {
 		return 0, nil
 	}
-	if err := checkRun(head, events); err != nil {
+	if err := chat.CheckRun(head, events, checkNames); err != nil {
 		return 0, err
 	}
 	thread := events[0].Thread
@@ -50,19 +50,6 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	return n, refused
 }
 
-// checkRun refuses what cannot be appended to any log: it is a mistake of the caller.
-func checkRun(head chat.Head, events []chat.Event) error {
-	for i, e := range events {
-		if e.Thread != events[0].Thread || e.Seq != head.Seq+1+chat.Seq(i) {
-			return fmt.Errorf("event %d of %s does not follow %d of %s", e.Seq, e.Thread, head.Seq+chat.Seq(i), events[0].Thread)
-		}
-		if err := checkNames(e); err != nil {
-			return fmt.Errorf("event %s: %w", e.ID, err)
-		}
-	}
-	return nil
-}
-
 // checkNames refuses users that cannot be part of an _id.
 func checkNames(e chat.Event) error {
 	c := e.Change
@@ -73,7 +60,7 @@ func checkNames(e chat.Event) error {
 	for _, m := range c.Members {
 		errs = append(errs, checkName(m.User))
 	}
-	return errors.Join(errs...)
+	return wrap("event "+e.ID.String(), errors.Join(errs...))
 }
 
 // headAt is the head the log had when its end was seq. It fails if the log never

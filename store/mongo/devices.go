@@ -26,7 +26,7 @@ func deviceKey(user chat.UserID, device chat.DeviceID) string {
 	return string(user) + "/" + string(device)
 }
 
-// Position implements [chat.DeviceStore].
+// Position implements [chat.PositionStore].
 func (s *Store) Position(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Position, bool, error) {
 	doc, found, err := findOne[positionDoc](ctx, s.positions, d("_id", deviceKey(user, device)))
 	if err != nil || !found {
@@ -39,7 +39,7 @@ func (s *Store) Position(ctx context.Context, user chat.UserID, device chat.Devi
 	return p, true, nil
 }
 
-// PutPosition implements [chat.DeviceStore].
+// PutPosition implements [chat.PositionStore].
 func (s *Store) PutPosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) error {
 	if err := checkName(string(user), string(device)); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *Store) PutPosition(ctx context.Context, user chat.UserID, device chat.D
 	return wrap(fmt.Sprintf("store the position of %s/%s", user, device), err)
 }
 
-// LastSeen implements [chat.DeviceStore].
+// LastSeen implements [chat.LastSeenStore].
 func (s *Store) LastSeen(ctx context.Context, user chat.UserID) (time.Time, error) {
 	doc, found, err := findOne[struct {
 		At time.Time `bson:"at"`
@@ -66,7 +66,7 @@ func (s *Store) LastSeen(ctx context.Context, user chat.UserID) (time.Time, erro
 	return doc.At.UTC(), nil
 }
 
-// PutLastSeen implements [chat.DeviceStore].
+// PutLastSeen implements [chat.LastSeenStore].
 func (s *Store) PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error {
 	err := onceMore(func() error {
 		_, err := s.lastSeen.UpdateByID(ctx, user, d("$max", d("at", at)), options.UpdateOne().SetUpsert(true))

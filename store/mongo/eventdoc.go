@@ -220,8 +220,8 @@ func (doc *stintsDoc) asOf(seq chat.Seq) (stintDoc, bool) {
 // at is the stint that covers seq.
 func (doc *stintsDoc) at(seq chat.Seq) (chat.Stint, bool) {
 	for _, s := range append(doc.Earlier, stintDoc{Joined: doc.Joined, Left: doc.Left}) {
-		if s.Joined <= seq && (s.Left == 0 || seq < s.Left) {
-			return chat.Stint{User: doc.User, JoinedSeq: s.Joined, LeftSeq: s.Left}, true
+		if st := (chat.Stint{User: doc.User, JoinedSeq: s.Joined, LeftSeq: s.Left}); st.Covers(seq) {
+			return st, true
 		}
 	}
 	return chat.Stint{}, false

@@ -123,7 +123,7 @@ func (s *Store) targets(ctx context.Context, thread chat.ThreadID, ids []chat.Me
 	return found, nil
 }
 
-// Messages implements [chat.LogStore].
+// Messages implements [chat.MessageStore].
 func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.MessageRange) ([]chat.Event, error) {
 	if r.Count <= 0 {
 		return nil, nil
@@ -159,7 +159,7 @@ func (s *Store) events(ctx context.Context, filter bson.D, opts options.Lister[o
 	return events, nil
 }
 
-// Message implements [chat.LogStore].
+// Message implements [chat.MessageStore].
 func (s *Store) Message(ctx context.Context, id chat.MessageID) (chat.Event, error) {
 	doc, found, err := findOne[eventDoc](ctx, s.log, d("_id", id, "kind", chat.KindMessage))
 	switch {
@@ -185,7 +185,7 @@ func (s *Store) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID
 	return head.Seq + 1, err
 }
 
-// CountUnread implements [chat.LogStore]. It looks at every event after the given
+// CountUnread implements [chat.MessageStore]. It looks at every event after the given
 // one until it has counted to max.
 func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, max int) (int, error) {
 	if max <= 0 {
@@ -197,7 +197,7 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	return int(n), wrap("count the unread messages of thread "+thread.String(), err)
 }
 
-// Expired implements [chat.LogStore].
+// Expired implements [chat.MessageStore].
 func (s *Store) Expired(ctx context.Context, now time.Time, count int) ([]chat.Event, error) {
 	if count <= 0 {
 		return nil, nil

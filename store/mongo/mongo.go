@@ -21,6 +21,7 @@
 package mongo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,14 +100,10 @@ func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 }
 
 func (o Options) orDefaults() Options {
-	if o.IdempotencyWindow == 0 {
-		o.IdempotencyWindow = chat.DefaultLimits.IdempotencyWindow
-	}
+	o.IdempotencyWindow = cmp.Or(o.IdempotencyWindow, chat.DefaultLimits.IdempotencyWindow)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
 }

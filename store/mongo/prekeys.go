@@ -88,25 +88,25 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 	if err := checkName(string(user), string(device)); err != nil {
 		return chat.PrekeyDevice{}, err
 	}
-	doc := newPrekeyDeviceDoc(user, device, u)
+	doc := newPrekeyDeviceDoc(user, u.Stored(device, 0))
 	end, err := s.keyTurns.take(ctx, doc.ID)
 	if err != nil {
 		return chat.PrekeyDevice{}, err
 	}
 	defer end()
-	stored, err := s.putPrekeys(ctx, user, doc, u.OneTime)
+	stored, err := s.putPrekeys(ctx, user, doc, u)
 	if errors.Is(err, chat.ErrTooManyDevices) || errors.Is(err, chat.ErrTooManyPrekeys) {
 		return chat.PrekeyDevice{}, err
 	}
 	return stored, wrap("store the prekeys of "+doc.ID, err)
 }
 
-func newPrekeyDeviceDoc(user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) prekeyDeviceDoc {
+func newPrekeyDeviceDoc(user chat.UserID, p chat.PrekeyDevice) prekeyDeviceDoc {
 	doc := prekeyDeviceDoc{
-		ID: deviceKey(user, device), Device: device, Identity: u.Identity, Signed: newSignedKeyDoc(u.Signed), Updated: u.At,
+		ID: deviceKey(user, p.Device), Device: p.Device, Identity: p.Identity, Signed: newSignedKeyDoc(p.Signed), Updated: p.UpdatedAt,
 	}
-	if u.LastResort != nil {
-		last := newSignedKeyDoc(*u.LastResort)
+	if p.LastResort != nil {
+		last := newSignedKeyDoc(*p.LastResort)
 		doc.LastResort = &last
 	}
 	return doc
@@ -130,8 +130,8 @@ func (doc prekeyDeviceDoc) device(oneTime int) chat.PrekeyDevice {
 }
 
 // putPrekeys counts first and stores then: the one-time keys, and last the rest.
-func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, doc prekeyDeviceDoc, oneTime []chat.Prekey) (chat.PrekeyDevice, error) {
-	added, replaced, err := s.sortOneTime(ctx, doc.ID, oneTime)
+func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, doc prekeyDeviceDoc, u chat.PrekeyUpload) (chat.PrekeyDevice, error) {
+	ids, err := s.oneTimeStates(ctx, doc.ID, u.OneTime)
 	if err != nil {
 		return chat.PrekeyDevice{}, err
 	}
@@ -139,13 +139,14 @@ func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, doc prekeyDevi
 	if err != nil {
 		return chat.PrekeyDevice{}, err
 	}
-	if left+len(added) > chat.MaxOneTimePrekeys {
-		return chat.PrekeyDevice{}, chat.ErrTooManyPrekeys
+	added, replaced, err := u.Admit(left, ids)
+	if err != nil {
+		return chat.PrekeyDevice{}, err
 	}
 	if err := s.admitDevice(ctx, user, doc.Device); err != nil {
 		return chat.PrekeyDevice{}, err
 	}
-	if err := s.putOneTime(ctx, added, replaced); err != nil {
+	if err := s.putOneTime(ctx, doc.ID, added, replaced); err != nil {
 		return chat.PrekeyDevice{}, err
 	}
 	err = onceMore(func() error {
@@ -179,43 +180,34 @@ func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.D
 	return nil
 }
 
-// sortOneTime tells which keys are new and which replace one that is not taken.
-func (s *Store) sortOneTime(ctx context.Context, owner string, keys []chat.Prekey) (added, replaced []oneTimeDoc, err error) {
+// oneTimeStates are those of the keys' ids.
+func (s *Store) oneTimeStates(ctx context.Context, owner string, keys []chat.Prekey) (map[uint32]chat.PrekeyState, error) {
 	if len(keys) == 0 {
-		return nil, nil, nil
+		return nil, nil
 	}
 	ids := make([]string, len(keys))
 	for i, k := range keys {
 		ids[i] = oneTimeID(owner, k.ID)
 	}
-	stored, err := findAll[oneTimeDoc](ctx, s.oneTime, d("_id", d("$in", ids)))
-	if err != nil {
-		return nil, nil, err
-	}
-	taken := make(map[string]bool, len(stored))
-	for _, doc := range stored {
-		taken[doc.ID] = doc.Taken
-	}
-	for i, k := range keys {
-		doc := oneTimeDoc{ID: ids[i], Owner: owner, Key: int64(k.ID), Public: k.Public}
-		switch gone, there := taken[doc.ID]; {
-		case !there:
-			added = append(added, doc)
-		case !gone:
-			replaced = append(replaced, doc)
+	docs, err := findAll[oneTimeDoc](ctx, s.oneTime, d("_id", d("$in", ids)))
+	states := make(map[uint32]chat.PrekeyState, len(docs))
+	for _, doc := range docs {
+		states[uint32(doc.Key)] = chat.PrekeyStored
+		if doc.Taken {
+			states[uint32(doc.Key)] = chat.PrekeyTaken
 		}
 	}
-	return added, replaced, nil
+	return states, err
 }
 
 func oneTimeID(owner string, key uint32) string { return fmt.Sprintf("%s/%010d", owner, key) }
 
 // putOneTime stores keys. One to be replaced may be taken in between: then nobody
 // will see what is stored with its id.
-func (s *Store) putOneTime(ctx context.Context, added, replaced []oneTimeDoc) error {
+func (s *Store) putOneTime(ctx context.Context, owner string, added, replaced []chat.Prekey) error {
 	writes := make([]mongo.WriteModel, len(replaced))
-	for i, doc := range replaced {
-		writes[i] = mongo.NewUpdateOneModel().SetFilter(d("_id", doc.ID)).SetUpdate(d("$set", d("public", doc.Public)))
+	for i, k := range replaced {
+		writes[i] = mongo.NewUpdateOneModel().SetFilter(d("_id", oneTimeID(owner, k.ID))).SetUpdate(d("$set", d("public", k.Public)))
 	}
 	if len(writes) > 0 {
 		if _, err := s.oneTime.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {
@@ -225,7 +217,11 @@ func (s *Store) putOneTime(ctx context.Context, added, replaced []oneTimeDoc) er
 	if len(added) == 0 {
 		return nil
 	}
-	_, err := s.oneTime.InsertMany(ctx, added, options.InsertMany().SetOrdered(false))
+	docs := make([]oneTimeDoc, len(added))
+	for i, k := range added {
+		docs[i] = oneTimeDoc{ID: oneTimeID(owner, k.ID), Owner: owner, Key: int64(k.ID), Public: k.Public}
+	}
+	_, err := s.oneTime.InsertMany(ctx, docs, options.InsertMany().SetOrdered(false))
 	return unlessDuplicate(err)
 }
 

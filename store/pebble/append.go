@@ -17,7 +17,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	if len(events) == 0 {
 		return 0, nil
 	}
-	if err := checkRun(head, events); err != nil {
+	if err := chat.CheckRun(head, events, checkStorable); err != nil {
 		return 0, err
 	}
 	thread := events[0].Thread
@@ -52,19 +52,6 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 		return 0, err
 	}
 	return n, refused
-}
-
-// checkRun refuses what cannot be appended to any log: it is a mistake of the caller.
-func checkRun(head chat.Head, events []chat.Event) error {
-	for i, e := range events {
-		if e.Thread != events[0].Thread || e.Seq != head.Seq+1+chat.Seq(i) {
-			return fmt.Errorf("event %d of %s does not follow %d of %s", e.Seq, e.Thread, head.Seq+chat.Seq(i), events[0].Thread)
-		}
-		if err := checkStorable(e); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // appendNames are the locks of an append. A client_seq belongs to one thread and

@@ -8,7 +8,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Expired implements [chat.LogStore]. It reads an index that has one key for each
+// Expired implements [chat.MessageStore]. It reads an index that has one key for each
 // message that will expire, in the order of that, until it is deleted.
 func (s *Store) Expired(ctx context.Context, now time.Time, count int) ([]chat.Event, error) {
 	v, err := s.state.view()

@@ -49,7 +49,7 @@ func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through
 	return events, err
 }
 
-// Messages implements [chat.LogStore].
+// Messages implements [chat.MessageStore].
 func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.MessageRange) ([]chat.Event, error) {
 	v, err := s.state.view()
 	if err != nil {
@@ -80,7 +80,7 @@ func (p messagePeek) hidden(u chat.UserID) bool {
 	return len(p.hiddenFrom) > 0 && string(p.hiddenFrom) == string(u)
 }
 
-// Message implements [chat.LogStore].
+// Message implements [chat.MessageStore].
 func (s *Store) Message(_ context.Context, id chat.MessageID) (chat.Event, error) {
 	v, err := s.state.view()
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Store) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID
 	return head.Seq + 1, err
 }
 
-// CountUnread implements [chat.LogStore]. It looks at every event after the
+// CountUnread implements [chat.MessageStore]. It looks at every event after the
 // given one until it has counted to max, without decoding them.
 func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, max int) (int, error) {
 	v, err := s.state.view()

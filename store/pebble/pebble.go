@@ -14,6 +14,7 @@
 package pebble
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -110,17 +111,11 @@ func (o Options) orDefaults() Options {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
-	if o.IdempotencyWindow == 0 {
-		o.IdempotencyWindow = chat.DefaultLimits.IdempotencyWindow
-	}
+	o.IdempotencyWindow = cmp.Or(o.IdempotencyWindow, chat.DefaultLimits.IdempotencyWindow)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.CacheBytes = cmp.Or(o.CacheBytes, 32<<20)
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = 32 << 20
 	}
 	return o
 }

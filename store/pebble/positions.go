@@ -14,7 +14,7 @@ import (
 // What stands in this file is not synced: it may be lost in a crash, and is read
 // past the view, so that who stored it reads it at once.
 
-// Position implements [chat.DeviceStore].
+// Position implements [chat.PositionStore].
 func (s *Store) Position(_ context.Context, user chat.UserID, device chat.DeviceID) (chat.Position, bool, error) {
 	p, found, err := lookupUnsynced(s, positionKey(user, device), decodePosition)
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *Store) Position(_ context.Context, user chat.UserID, device chat.Device
 	return p, found, nil
 }
 
-// PutPosition implements [chat.DeviceStore].
+// PutPosition implements [chat.PositionStore].
 func (s *Store) PutPosition(_ context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) error {
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (s *Store) PutPosition(_ context.Context, user chat.UserID, device chat.Dev
 	return s.putUnsynced(positionKey(user, device), encodePosition(p))
 }
 
-// LastSeen implements [chat.DeviceStore].
+// LastSeen implements [chat.LastSeenStore].
 func (s *Store) LastSeen(_ context.Context, user chat.UserID) (time.Time, error) {
 	at, found, err := lookupUnsynced(s, lastSeenKey(user), decodeTime)
 	if err != nil || !found {
@@ -40,7 +40,7 @@ func (s *Store) LastSeen(_ context.Context, user chat.UserID) (time.Time, error)
 	return at, nil
 }
 
-// PutLastSeen implements [chat.DeviceStore].
+// PutLastSeen implements [chat.LastSeenStore].
 func (s *Store) PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error {
 	key := lastSeenKey(user)
 	unlock, err := s.locks.lock(ctx, string(key))

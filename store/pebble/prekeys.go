@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -32,14 +33,11 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 		return chat.PrekeyDevice{}, fmt.Errorf("put the prekeys of %s/%s: %w", user, device, err)
 	}
 	b := s.db.NewBatch()
-	left, err := v.addOneTimeKeys(b, user, device, u.OneTime)
-	if err == nil && left > chat.MaxOneTimePrekeys {
-		err = chat.ErrTooManyPrekeys
-	}
+	left, err := v.addOneTimeKeys(b, user, device, u)
 	if err != nil {
 		return chat.PrekeyDevice{}, errors.Join(fmt.Errorf("put the prekeys of %s/%s: %w", user, device, err), b.Close())
 	}
-	stored := encodePrekeys(chat.PrekeyDevice{Identity: u.Identity, Signed: u.Signed, LastResort: u.LastResort, UpdatedAt: u.At})
+	stored := encodePrekeys(u.Stored(device, left))
 	_ = b.Set(deviceKey(prefixPrekeys, user, device), stored, nil) // a batch fails only once it is committed
 	_ = b.Set(deviceKey(prefixOneTimeLeft, user, device), encodeCount(left), nil)
 	if err := s.state.commit(ctx, b); err != nil {
@@ -66,34 +64,35 @@ func (v *view) roomForDevice(ctx context.Context, user chat.UserID, device chat.
 	return err
 }
 
-// addOneTimeKeys puts the keys that were not given away before into a batch and
-// says how many the device has then.
-func (v *view) addOneTimeKeys(b *pebble.Batch, user chat.UserID, device chat.DeviceID, keys []chat.Prekey) (left int, err error) {
+// addOneTimeKeys puts an upload's one-time keys into a batch and says how many the
+// device has then.
+func (v *view) addOneTimeKeys(b *pebble.Batch, user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) (left int, err error) {
 	left, err = v.oneTimeLeft(user, device)
 	if err != nil {
 		return 0, err
 	}
-	added := make(map[uint32]bool, len(keys))
-	for _, k := range keys {
-		given, err := v.has(oneTimeKey(prefixGiven, user, device, k.ID))
-		if err != nil {
+	ids := make(map[uint32]chat.PrekeyState, len(u.OneTime))
+	for _, k := range u.OneTime {
+		if ids[k.ID], err = v.oneTimeState(user, device, k.ID); err != nil {
 			return 0, err
 		}
-		if given {
-			continue
-		}
-		key := oneTimeKey(prefixOneTime, user, device, k.ID)
-		stored, err := v.has(key)
-		if err != nil {
-			return 0, err
-		}
-		if !stored && !added[k.ID] {
-			left++
-		}
-		added[k.ID] = true
-		_ = b.Set(key, k.Public, nil) // a batch fails only once it is committed
 	}
-	return left, nil
+	added, replaced, err := u.Admit(left, ids)
+	for _, k := range slices.Concat(added, replaced) {
+		_ = b.Set(oneTimeKey(prefixOneTime, user, device, k.ID), k.Public, nil) // a batch fails only once it is committed
+	}
+	return left + len(added), err
+}
+
+// oneTimeState is what is known of the id of a one-time key.
+func (v *view) oneTimeState(user chat.UserID, device chat.DeviceID, id uint32) (chat.PrekeyState, error) {
+	if taken, err := v.has(oneTimeKey(prefixGiven, user, device, id)); taken || err != nil {
+		return chat.PrekeyTaken, err
+	}
+	if stored, err := v.has(oneTimeKey(prefixOneTime, user, device, id)); stored || err != nil {
+		return chat.PrekeyStored, err
+	}
+	return chat.PrekeyUnknown, nil
 }
 
 // oneTimeLeft is how many one-time keys a device has.

@@ -203,8 +203,8 @@ func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq ch
 			return false, err
 		}
 		left, err := decodeSeq(value)
-		if err == nil && joined <= seq && (left == 0 || seq < left) {
-			stints = append(stints, chat.Stint{User: user, JoinedSeq: joined, LeftSeq: left})
+		if st := (chat.Stint{User: user, JoinedSeq: joined, LeftSeq: left}); err == nil && st.Covers(seq) {
+			stints = append(stints, st)
 		}
 		return true, err
 	})

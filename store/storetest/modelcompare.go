@@ -91,7 +91,7 @@ func (m *model) comparePage(rt *rapid.T) {
 		r.Viewer = anyUser(rt, "viewer")
 	}
 	want := slices.DeleteFunc(messagesOf(folded(m.logs[id])), func(e chat.Event) bool {
-		return e.Seq <= r.After || r.Before > 0 && e.Seq >= r.Before || !e.VisibleTo(r.Viewer) && r.Viewer != ""
+		return e.Seq <= r.After || r.Before > 0 && e.Seq >= r.Before || !e.VisibleTo(r.Viewer, 0) && r.Viewer != ""
 	})
 	if r.NewestFirst {
 		slices.Reverse(want)
@@ -197,7 +197,7 @@ func (m *model) compareUnread(rt *rapid.T) {
 		after := m.anySeq(rt, id, "after")
 		want := 0
 		for _, e := range messagesOf(folded(m.logs[id])) {
-			if e.Seq > after && e.By != user && e.VisibleTo(user) && e.Message.Deleted == "" && !e.Message.ExpiredAt(now) {
+			if e.Seq > after && e.By != user && e.VisibleTo(user, 0) && e.Message.Deleted == "" && !e.Message.ExpiredAt(now) {
 				want++
 			}
 		}

@@ -6,19 +6,28 @@ import (
 	"time"
 )
 
-// Store is the durable truth. Package store/storetest is its contract in
-// executable form; every implementation passes it whole.
+// Store is the durable truth, made of one small port for each thing that it keeps. Who
+// needs little of it takes those parts, not the whole. Package store/storetest is the
+// contract in executable form; every implementation passes it whole.
 //
-// For every method: a nil error of a write means that it is on stable storage
-// (unless said otherwise), a reader never sees what is not yet there, and any
-// error that is not one of those named here means "unavailable": the outcome of
-// a write is then unknown and the caller may repeat it. Values handed in belong
-// to the store only until it returns; values handed out belong to the caller.
+// For every method of every part:
+//
+//   - Durability: a nil error of a write means that it is on stable storage, unless its
+//     comment says otherwise. No read shows what is not there yet.
+//   - Errors: those that a comment names are final and may be wrapped. Any other error
+//     means "unavailable": the outcome of a write is then unknown, and the caller may
+//     repeat it.
+//   - Ownership: values handed in belong to the store only until it returns. Values
+//     handed out belong to the caller.
+//   - Order: a list is in no particular order, unless its comment names one.
+//   - Methods may be called at the same time.
 type Store interface {
 	ThreadStore
 	LogStore
+	MessageStore
 	ReceiptStore
-	DeviceStore
+	PositionStore
+	LastSeenStore
 	PrekeyStore
 	BlockStore
 	ModerationStore
@@ -39,23 +48,23 @@ type ThreadStore interface {
 	CreateThread(ctx context.Context, created Event) error
 	// Thread gives a thread's present state, or ErrNotFound.
 	Thread(ctx context.Context, id ThreadID) (Thread, error)
-	// UserThreads lists every thread the user is or was in, in no particular
-	// order, at the cost of one pass over the threads' heads.
+	// UserThreads lists every thread the user is or was in, at the cost of one pass
+	// over the threads' heads.
 	UserThreads(ctx context.Context, user UserID) ([]UserThread, error)
-	// UserThread is one line of UserThreads, or ErrNotFound if the user never was in.
+	// UserThread is one line of UserThreads, or ErrNotFound if the user never was in
+	// the thread.
 	UserThread(ctx context.Context, user UserID, thread ThreadID) (UserThread, error)
-	// Peers lists everybody who is in a thread with the user now, each once, in no
-	// particular order. Threads of more than most participants do not count; a most
-	// of zero is no bound.
+	// Peers lists everybody who is in a thread with the user now, each once. Threads of
+	// more than most participants do not count; a most of zero is no bound.
 	Peers(ctx context.Context, user UserID, most int) ([]UserID, error)
 	// ParticipantsAt lists who was in the thread when event seq was appended, each
-	// with the stint that covers seq, in no particular order.
+	// with the stint that covers seq.
 	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]Stint, error)
 }
 
-// LogStore keeps each thread's log. Message events are given as they are now: with
-// all that later events did to them ([Message.Apply]), which the store does
-// together with appending those events.
+// LogStore keeps each thread's log. It gives message events as they are now: with all
+// that later events did to them ([Message.Apply]), from the moment on at which those
+// events are in the log.
 type LogStore interface {
 	// Append adds events to one thread's log, in order, from head.Seq+1 on; head
 	// is the head the caller made them for. It commits a prefix of them and
@@ -66,33 +75,38 @@ type LogStore interface {
 	// Append stored, and no two events of one Append change the same one.
 	Append(ctx context.Context, head Head, events []Event) (n int, err error)
 	// SentBefore is the *DuplicateError for which Append would refuse a message, or
-	// nil. It looks at nothing of e but who sends it where, its key and client_seq.
+	// nil. Of e it uses the thread, the sender's user and device, the idempotency key
+	// and the client_seq.
 	SentBefore(ctx context.Context, e Event) error
 	// Events lists the events with after < seq ≤ through, oldest first, at most
 	// limit.Count of them and, once past the first, at most limit.Bytes of
 	// ciphertext. Edits and redeliveries come with their target as it is now.
 	Events(ctx context.Context, thread ThreadID, after, through Seq, limit Limit) ([]Event, error)
-	// Messages lists the messages of a range.
-	Messages(ctx context.Context, thread ThreadID, r MessageRange) ([]Event, error)
-	// Message finds a message by its id in whatever thread it is, or ErrNotFound.
-	Message(ctx context.Context, id MessageID) (Event, error)
 	// SeqAt is the seq of the first event whose id is at or above id, or the
-	// head's seq + 1 if there is none: it turns a position in time into one in
-	// the log.
+	// head's seq + 1 if there is none. With [EventIDAt] it finds the first event at or
+	// after a time.
 	SeqAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error)
+}
+
+// MessageStore reads the messages in the logs, as they are now.
+type MessageStore interface {
+	// Messages lists the messages of a range, in the range's order.
+	Messages(ctx context.Context, thread ThreadID, r MessageRange) ([]Event, error)
+	// Message finds a message by its id, whatever thread it is in, or ErrNotFound.
+	Message(ctx context.Context, id MessageID) (Event, error)
 	// CountUnread counts, up to max, the messages after the given seq that others
 	// than user sent, that are not hidden from user, and that are neither deleted
 	// nor expired at now.
 	CountUnread(ctx context.Context, thread ThreadID, user UserID, after Seq, now time.Time, max int) (int, error)
-	// Expired lists messages of all threads that are not deleted though their
-	// time was up at now: the longest expired first, at most count.
+	// Expired lists messages of all threads that have expired at now and are not
+	// deleted: those that expired first come first, at most count.
 	Expired(ctx context.Context, now time.Time, count int) ([]Event, error)
 }
 
-// MessageRange says which of a thread's messages to list.
+// MessageRange says which of a thread's messages to list: oldest first, or newest first.
 type MessageRange struct {
 	After, Before Seq    // After < seq < Before; a Before of zero is "to the end"
-	Viewer        UserID // what is hidden from it is left out; "" sees all
+	Viewer        UserID // messages hidden from this user are left out; "" is nobody
 	NewestFirst   bool
 	Count         int // at most
 }
@@ -104,12 +118,13 @@ type Limit struct {
 }
 
 // ReceiptStore keeps receipts as marks: one write each, whatever the thread's size.
-// A mark's Thread need not be that of a thread: marks of a message that was read on
-// its own stand under the message's id.
+// A mark's Thread need not be the id of a thread: the marks of a message that was read
+// on its own have the message's id there.
 type ReceiptStore interface {
 	// PutMark appends a mark if it is above the user's present one of that kind;
-	// otherwise it writes nothing. prev is the one before; moved tells whether m
-	// was stored. If prev's Message is newer than m's, m is stored with that one.
+	// otherwise it writes nothing. prev is the one that was present before; moved
+	// reports whether m was stored. If prev's Message is newer than m's, m is stored
+	// with that one.
 	PutMark(ctx context.Context, m Mark) (prev Mark, moved bool, err error)
 	// Marks gives the present marks of the given users, in their order.
 	Marks(ctx context.Context, thread ThreadID, users []UserID) ([]Marks, error)
@@ -118,59 +133,64 @@ type ReceiptStore interface {
 	MarksAt(ctx context.Context, thread ThreadID, seq Seq, users []UserID) ([]Marks, error)
 }
 
-// DeviceStore keeps how far each device has acknowledged.
-type DeviceStore interface {
+// PositionStore keeps how far each device has acknowledged.
+type PositionStore interface {
 	// Position gives a device's stored position; found is false at its first
 	// connect ever.
 	Position(ctx context.Context, user UserID, device DeviceID) (p Position, found bool, err error)
 	// PutPosition stores a device's position. It need not be durable when it
 	// returns: losing it repeats frames and loses none.
 	PutPosition(ctx context.Context, user UserID, device DeviceID, p Position) error
-	// LastSeen is when the user was last connected, or the zero time.
+}
+
+// LastSeenStore keeps when users were last connected.
+type LastSeenStore interface {
+	// LastSeen is when the user was last connected; the zero time is never.
 	LastSeen(ctx context.Context, user UserID) (time.Time, error)
-	// PutLastSeen stores that, if it is later than what is stored. It need not be
-	// durable when it returns.
+	// PutLastSeen stores a time that is later than the stored one; any other changes
+	// nothing. It need not be durable when it returns.
 	PutLastSeen(ctx context.Context, user UserID, at time.Time) error
 }
 
-// Position is how far a device has acknowledged (contract 4.2). For a thread in
-// Cursors that is exact: everything up to the cursor, nothing above. For any
-// other thread: everything older than Time less one overlap window.
+// Position says which events a device has acknowledged (contract 4.2). Of a thread in
+// Cursors these are the events up to the cursor, and none above. Of any other thread
+// they are those older than Time less one overlap window.
 type Position struct {
 	Time    EventID
 	Cursors map[ThreadID]Seq
 }
 
-// PrekeyStore keeps the public keys with which others begin an encrypted
-// conversation with a device (contract 3.4).
+// PrekeyStore keeps the public keys with which others begin an encrypted conversation
+// with a device (contract 3.4). [PrekeyUpload.Admit] and [PrekeyUpload.Stored] decide
+// what an upload changes; the store makes that atomic.
 type PrekeyStore interface {
-	// PutPrekeys stores a device's upload. Its one-time keys join those stored: one
-	// of the same id is replaced, one whose id was ever taken is ignored; all else
-	// of the device is replaced. It gives the device as it is then. If the user
-	// would have more than MaxPrekeyDevices devices it stores nothing and returns
-	// ErrTooManyDevices; with more than MaxOneTimePrekeys keys, ErrTooManyPrekeys.
+	// PutPrekeys stores a device's upload and gives the device as it is then. If the
+	// user would have more than MaxPrekeyDevices devices, it stores nothing and returns
+	// ErrTooManyDevices; if the device would have more than MaxOneTimePrekeys one-time
+	// keys, ErrTooManyPrekeys.
 	PutPrekeys(ctx context.Context, user UserID, device DeviceID, u PrekeyUpload) (PrekeyDevice, error)
 	// PrekeyDevices lists the user's devices that have keys, in order of their ids.
 	PrekeyDevices(ctx context.Context, user UserID) ([]PrekeyDevice, error)
-	// TakeOneTimePrekey takes one of a device's one-time keys away, the lowest id
-	// first, or is ErrNotFound. Whatever happens, no key is ever given twice; left
-	// is how many the device has after it, or -1 if that cannot be said now.
+	// TakeOneTimePrekey removes and gives the one of a device's one-time keys with the
+	// lowest id, or is ErrNotFound. Whatever happens, no key is ever given twice. left
+	// is how many the device has then, or -1 if the store cannot tell now.
 	TakeOneTimePrekey(ctx context.Context, user UserID, device DeviceID) (key Prekey, left int, err error)
 }
 
-// BlockStore keeps who does not want to hear from whom.
+// BlockStore keeps which users block which others.
 type BlockStore interface {
-	// PutBlock stores a block; one that is there keeps its time.
+	// PutBlock stores a block. If the user blocks the other one already, the stored
+	// block stays as it is.
 	PutBlock(ctx context.Context, b Block) error
 	// DeleteBlock removes a block, if it is there.
 	DeleteBlock(ctx context.Context, user, blocked UserID) error
-	// Blocks lists whom a user blocks, in no particular order.
+	// Blocks lists whom a user blocks.
 	Blocks(ctx context.Context, user UserID) ([]Block, error)
 	// HasBlocked reports whether user blocks other.
 	HasBlocked(ctx context.Context, user, other UserID) (bool, error)
 }
 
-// ModerationStore keeps what users report and what attachments operators deny.
+// ModerationStore keeps what users report, and which attachments operators deny.
 type ModerationStore interface {
 	// PutReport stores a report; storing it again changes nothing.
 	PutReport(ctx context.Context, r Report) error
@@ -193,14 +213,15 @@ var (
 	ErrTooManyPrekeys = errors.New("the device has too many one-time keys")
 )
 
-// PairExistsError tells which thread two people already share.
+// PairExistsError says that two people have a 1:1 already, and which.
 type PairExistsError struct{ Thread ThreadID }
 
 func (e *PairExistsError) Error() string {
 	return "a 1:1 thread of this pair exists: " + e.Thread.String()
 }
 
-// DuplicateError tells that a message was sent, or a thread created, before.
+// DuplicateError says that a message was sent, or a thread created, before. Existing is
+// the event that did.
 type DuplicateError struct {
 	By       DuplicateOf
 	Existing Event
@@ -209,8 +230,8 @@ type DuplicateError struct {
 // DuplicateOf names the key that recognised a duplicate.
 type DuplicateOf string
 
-// The two ways contract 3.1 recognises a message sent before. A key that matches
-// both is reported as ByIdempotencyKey.
+// The two keys of contract 3.1. A message that has both in common with an earlier one
+// is reported as ByIdempotencyKey.
 const (
 	ByIdempotencyKey DuplicateOf = "idempotency_key"
 	ByClientSeq      DuplicateOf = "client_seq"
@@ -218,80 +239,4 @@ const (
 
 func (e *DuplicateError) Error() string {
 	return "sent before (same " + string(e.By) + ") as " + e.Existing.ID.String()
-}
-
-// Bus carries hints between those who change threads and the live sessions of
-// every node. It may lose any of them: the log is the truth, and a subscriber
-// that learns of a loss resynchronises from the store.
-type Bus interface {
-	// Publish hands a notice to every subscriber. It returns without waiting for
-	// any of them to act on it; notices of one publisher about one thread arrive
-	// in order. The notice and all it points to are shared and never written again.
-	Publish(n Notice)
-	// Subscribe registers a handler until stop is called. After stop returned the
-	// handler is not called again.
-	Subscribe(h BusHandler) (stop func())
-	// Ping reports whether hints travel now.
-	Ping(ctx context.Context) error
-	// Close ends all subscriptions.
-	Close() error
-}
-
-// BusHandler receives notices. Its methods must not block: they run on the
-// publisher's time.
-type BusHandler interface {
-	// HandleNotice takes one notice.
-	HandleNotice(n Notice)
-	// HandleLoss says that notices may have been lost.
-	HandleLoss()
-}
-
-// Notice is one hint: exactly one of the members behind Audience is set.
-type Notice struct {
-	// Audience are the users it concerns: the thread's participants, and for a
-	// membership change the one added or removed.
-	Audience   []UserID
-	Event      *Event
-	Receipt    *Receipt
-	Failure    *Failure
-	PrekeysLow *PrekeysLow
-	Typing     *Typing
-	Presence   *Presence
-}
-
-// Failure tells a message's sender, the only one of the audience, that it does
-// not reach some recipients (contract 4.1, frame `failed`).
-type Failure struct {
-	Thread  ThreadID
-	Message MessageID
-	Reason  FailureReason
-	Users   []UserID // the recipients
-}
-
-// PrekeysLow tells one device of the only user in the audience that few of its
-// one-time keys are left (contract 3.4, frame `prekeys_low`).
-type PrekeysLow struct {
-	Device DeviceID
-	Left   int
-}
-
-// Typing tells the others of a thread that a user is writing something (contract 4.4).
-type Typing struct {
-	Thread ThreadID
-	User   UserID
-}
-
-// Receipt tells that a participant's mark moved.
-type Receipt struct {
-	Mark
-	Device DeviceID // the device it was done on: a reader's other devices are told
-	// Senders are those whose messages the mark newly covers, for Delivered: each
-	// is told of its newest one.
-	Senders []SenderMark
-}
-
-// SenderMark is the newest message of one sender that a receipt covers.
-type SenderMark struct {
-	User    UserID
-	Message MessageID
 }

@@ -13,8 +13,9 @@ type PageRequest struct {
 	Size   int    // 0 takes DefaultPageSize
 }
 
-// A cursor is opaque to clients: URL-safe base64 of a kind byte, so that a
-// cursor of one listing is refused by another, and that listing's position.
+// cursorKind is the first byte of a page cursor, so that the cursor of one listing is
+// refused by another. The listing's position follows. To clients a page cursor is
+// opaque: URL-safe base64.
 type cursorKind byte
 
 const (
@@ -26,19 +27,19 @@ const (
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
-// encodeCursor makes a cursor of a position. It ends in a checksum over whose
-// listing it is too, so that another's refuses it, and any when it is altered. It
-// keeps no secret: what it holds the client was told.
+// encodeCursor makes a page cursor of a position. It ends in a checksum that also
+// covers whose listing it is of. So a cursor that was altered, or that is of another
+// user or thread, is refused. It keeps no secret: the client was told what it holds.
 func encodeCursor(kind cursorKind, position, of []byte) string {
 	b := append([]byte{byte(kind)}, position...)
 	sum := crc32.Update(crc32.ChecksumIEEE(b), crc32.IEEETable, of)
 	return cursorEncoding.EncodeToString(binary.BigEndian.AppendUint32(b, sum))
 }
 
-// decodeCursor gives the position, of so many bytes, that a cursor was made of.
+// decodeCursor gives the position, of so many bytes, that a page cursor was made of.
 func decodeCursor(kind cursorKind, cursor string, size int, of []byte) ([]byte, error) {
 	b, err := cursorEncoding.DecodeString(cursor)
-	// The decoder skips line breaks, which no cursor of ours has.
+	// The comparison also refuses line breaks, which the decoder would skip.
 	if err != nil || len(b) != 1+size+4 || encodeCursor(kind, b[1:1+size], of) != cursor {
 		return nil, errForeignCursor()
 	}
@@ -101,13 +102,13 @@ func decodeReportCursor(user UserID, cursor string) (ReportID, error) {
 	return ReportID(b), nil
 }
 
-// isCursor reports whether a cursor says that it is of that kind.
+// isCursor reports whether a page cursor says that it is of the given kind.
 func isCursor(kind cursorKind, cursor string) bool {
 	b, err := cursorEncoding.DecodeString(cursor)
 	return err == nil && len(b) > 0 && b[0] == byte(kind)
 }
 
-// pageSize settles how many items a page holds.
+// pageSize is how many items a page holds.
 func (s *Service) pageSize(p PageRequest) (int, error) {
 	switch {
 	case p.Size == 0:

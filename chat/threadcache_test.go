@@ -8,37 +8,37 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// What an acknowledgement remembers of a thread must not outlive a change of it.
+// What an acknowledgement finds in the cache must not outlive a change of its thread.
 
-func TestAcknowledgeKnowsWhoHasLeftAndCome(t *testing.T) {
+func TestAcknowledgeSeesWhoHasLeftAndCome(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob", "carol")
 	a, b := w.send("alice", id, "a"), w.send("bob", id, "b")
-	w.acknowledge("carol", a, b) // from here on it is remembered who is in the group
+	w.acknowledge("carol", a, b) // from here on the cache has who is in the group
 	b2 := w.send("bob", id, "b2")
 	w.remove("alice", id, "bob")
 	a2 := w.send("alice", id, "a2")
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("carol", a, b, b2, a2)
 	_, audience := w.heard.receipt(t)
 	sameList(t, "audience without bob", audience, "alice")
 
 	w.add("alice", id, "bob")
 	b = w.send("bob", id, "again")
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("carol", b)
 	_, audience = w.heard.receipt(t)
 	sameList(t, "audience with bob", audience, "bob")
 }
 
-func TestAcknowledgeKnowsWhatWasReadSince(t *testing.T) {
+func TestAcknowledgeSeesWhatWasReadSince(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
 	m1 := w.send("alice", id, "one")
-	w.acknowledge("bob", m1) // from here on it is remembered that nothing is read
+	w.acknowledge("bob", m1) // from here on the cache has that nothing is read
 	m2 := w.send("alice", id, "two")
 	w.read("bob", m2)
-	w.heard.take()
+	w.heard.drain()
 	w.acknowledge("bob", m1, m2)
 	w.heard.nothing(t)
 }
@@ -69,7 +69,7 @@ func TestAcknowledgeAsksTheStoreOnce(t *testing.T) {
 	same(t, "reads after five", asked.reads, 6)
 }
 
-// asked counts what is asked about who is in a thread, and has read what.
+// asked is a store that counts how often it is asked for a thread or for marks.
 type asked struct {
 	chat.Store
 

@@ -15,7 +15,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// fold gives a message as all that was published about it leaves it.
+// fold gives a message with all that was published about it folded in.
 func fold(m chat.Event, notices []chat.Notice) chat.Message {
 	var about []chat.Event
 	for _, n := range notices {
@@ -31,7 +31,7 @@ func fold(m chat.Event, notices []chat.Notice) chat.Message {
 	return now
 }
 
-// Whatever many do to one message at once, on two nodes, it ends as its log says.
+// Many change one message at once on two nodes: it ends as its log says.
 func TestManyChangeOneMessageAtOnce(t *testing.T) {
 	for _, deleting := range []bool{false, true} {
 		t.Run(fmt.Sprintf("deleting: %v", deleting), func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestManyChangeOneMessageAtOnce(t *testing.T) {
 			m, other := w.send("alice", id, "hello"), w.send("alice", id, "another")
 			second := chat.New(chat.Config{Store: w.store, Bus: w.bus, Now: w.clock.Now})
 			defer second.Close(t.Context())
-			w.heard.take()
+			w.heard.drain()
 			var wg sync.WaitGroup
 			for i := range 32 {
 				node := []*chat.Service{w.Service, second}[i%2]
@@ -57,7 +57,7 @@ func TestManyChangeOneMessageAtOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			log, notices := w.soundLog(id), w.heard.take()
+			log, notices := w.soundLog(id), w.heard.drain()
 			same(t, "every event was told once", len(notices), len(log)-3)
 			for _, m := range []chat.Event{m, other} {
 				if got, want := *w.message("alice", m).Message, fold(m, notices); !reflect.DeepEqual(got, want) {
@@ -69,20 +69,21 @@ func TestManyChangeOneMessageAtOnce(t *testing.T) {
 	}
 }
 
-// oneChange does one of several things to a message, by chance.
+// oneChange does one of several things to a message, by chance. With deleting, the last
+// of the 256 changes deletes it, if no earlier one did.
 func oneChange(t *testing.T, s *chat.Service, user chat.UserID, m chat.Event, n int, deleting bool) error {
 	emoji := strconv.Itoa(n % 5)
 	switch chance := rand.IntN(100); {
+	case deleting && (n == 255 || chance == 99):
+		return s.Delete(t.Context(), as("alice"), m.ID)
 	case chance < 40:
 		_, err := s.React(t.Context(), as(user), m.ID, emoji)
 		return err
 	case chance < 70:
 		return s.Unreact(t.Context(), as(user), m.ID, emoji)
-	case chance < 99 && (!deleting || n < 255):
+	case chance < 99:
 		_, err := s.Edit(t.Context(), as("alice"), m.ID, chat.EditRequest{Ciphertext: []byte(strconv.Itoa(n))})
 		return err
-	case deleting:
-		return s.Delete(t.Context(), as("alice"), m.ID)
 	}
 	return nil
 }
@@ -155,7 +156,7 @@ func (c calls) erase(m chat.Event) func() error {
 	return func() error { return c.w.Delete(context.Background(), as("alice"), m.ID) }
 }
 
-func TestTwoWishesAboutOneMessageShareNoBatch(t *testing.T) {
+func TestTwoOperationsOnOneMessageShareNoBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		id := w.newGroup("alice", "bob")
@@ -191,12 +192,12 @@ func TestTwoWishesAboutOneMessageShareNoBatch(t *testing.T) {
 	})
 }
 
-func TestReadThatFailsInARuleHarmsNoOther(t *testing.T) {
+func TestReadThatFailsInAnOperationHarmsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		id := w.newPair("alice", "bob")
 		m := w.sendMany("alice", id, 3)
-		w.heard.take()
+		w.heard.drain()
 		h, do := w.hold(), calls{w}
 		answers := inOrder(do.send(id), do.edit(m[0]), do.edit(m[1]), do.send(id), do.send(id), do.react(m[2]))
 		fault := func(of chat.MessageID) error {
@@ -222,7 +223,7 @@ func TestReadThatFailsInARuleHarmsNoOther(t *testing.T) {
 				must(t, err)
 			}
 		}
-		sameList(t, "told", told(w.heard.take()), "5 msg", "6 edit of 2", "7 msg", "8 reaction of 4")
+		sameList(t, "told", told(w.heard.drain()), "5 msg", "6 edit of 2", "7 msg", "8 reaction of 4")
 		w.store.onMessage.Store(nil)
 		w.store.onBlocked.Store(nil)
 		same(t, "the message that could not be read", string(w.message("bob", m[1]).Message.Ciphertext), "message 2")
@@ -246,19 +247,19 @@ func TestChangeOfAMessageFails(t *testing.T) {
 		t.Run(name+" before it is stored", func(t *testing.T) {
 			w := newWorld(t)
 			m := w.send("alice", w.newGroup("alice", "bob"), "hello")
-			w.heard.take()
+			w.heard.drain()
 			heal := w.store.failAppends(func(context.Context, []chat.Event, appendCall) (int, error) { return 0, errDisk })
 			unavailable(t, use.call(calls{w}, m)(), errDisk)
 			w.heard.nothing(t)
 			heal()
 			must(t, use.call(calls{w}, m)())
-			sameList(t, "told", told(w.heard.take()), fmt.Sprintf("3 %s of 2", use.event))
+			sameList(t, "told", told(w.heard.drain()), fmt.Sprintf("3 %s of 2", use.event))
 			w.soundLog(m.Thread)
 		})
 		t.Run(name+" after it is stored", func(t *testing.T) {
 			w := newWorld(t)
 			m := w.send("alice", w.newGroup("alice", "bob"), "hello")
-			w.heard.take()
+			w.heard.drain()
 			heal := w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 				_, err := commit(ctx, events)
 				return 0, errors.Join(err, errDisk)
@@ -271,20 +272,20 @@ func TestChangeOfAMessageFails(t *testing.T) {
 			if use.repeat {
 				want = append(want, "4 edit of 2")
 			}
-			sameList(t, "told", told(w.heard.take()), want...)
+			sameList(t, "told", told(w.heard.drain()), want...)
 			same(t, "events", len(w.soundLog(m.Thread)), 2+len(want))
 		})
 	}
 }
 
-// A rule that lost the race for its seq decides anew, on the message as the
+// An operation that lost the race for its seq decides anew, on the message as the
 // winner left it.
-func TestRuleThatLostTheRaceDecidesAnew(t *testing.T) {
+func TestOperationThatLostTheRaceDecidesAnew(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
 	m := w.send("alice", id, "hello")
 	other := w.anotherNode(t, w.clock.Now)
-	w.heard.take()
+	w.heard.drain()
 	var heal func()
 	heal = w.store.failAppends(func(ctx context.Context, events []chat.Event, commit appendCall) (int, error) {
 		heal()
@@ -318,8 +319,8 @@ func TestRuleThatLostTheRaceDecidesAnew(t *testing.T) {
 	refused(t, err, chat.CodeNotAParticipant)
 }
 
-// The window is that of the moment of deciding, not of asking.
-func TestWishThatWaitsPastTheWindow(t *testing.T) {
+// The edit window must be open when the operation decides, not only when it is queued.
+func TestOperationThatWaitsPastTheEditWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		id := w.newGroup("alice")

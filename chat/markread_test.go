@@ -7,7 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Reading a redelivered message is no reading of what is newer than it.
+// Who reads a redelivered message has not read the messages that are newer than it.
 func TestReadingARedeliveredMessageLeavesNewerOnesUnread(t *testing.T) {
 	w, id, seen := blocked(t)
 	req, old := w.hide(id, "hidden")
@@ -15,7 +15,7 @@ func TestReadingARedeliveredMessageLeavesNewerOnesUnread(t *testing.T) {
 	news := w.send("alice", id, "news")
 	w.resend("alice", req, chat.Replayed)
 	w.acknowledge("bob", seen, news)
-	w.heard.take()
+	w.heard.drain()
 	at := w.clock.advance(time.Second)
 	w.read("bob", old)
 	rc, audience := w.heard.receipt(t)
@@ -37,7 +37,7 @@ func TestReadingARedeliveredMessageLeavesNewerOnesUnread(t *testing.T) {
 	same(t, "the old one was read before", w.state(old, "bob").ReadAt, at)
 }
 
-// What lies between and has been read, or is one's own, holds nothing up.
+// Messages in between that were read, or that are the reader's own, do not hold its mark down.
 func TestReadingARedeliveredMessageReachesItPastWhatIsRead(t *testing.T) {
 	w, id, _ := blocked(t)
 	req, old := w.hide(id, "hidden")
@@ -53,8 +53,8 @@ func TestReadingARedeliveredMessageReachesItPastWhatIsRead(t *testing.T) {
 	same(t, "by the mark of the thread", marks[0].Read.Seq, again.Message.RedeliveredSeq)
 }
 
-// Two that were redelivered are read one by one, in either order, though one
-// lies far below what was read.
+// Two redelivered messages are read one by one, in either order, though one of them lies
+// far below the read mark.
 func TestRedeliveredMessagesAreReadOneByOne(t *testing.T) {
 	for _, newerFirst := range []bool{true, false} {
 		w, id, _ := blocked(t)

@@ -19,13 +19,13 @@ func (w *world) marksOf(viewer, user chat.UserID, thread chat.ThreadID) [2]chat.
 	return [2]chat.MessageID{}
 }
 
-// Whom a message is hidden from does not learn its id by what its sender has read.
+// A user from whom a message is hidden does not learn its id from the marks of its sender.
 func TestMarksNameNoHiddenMessage(t *testing.T) {
 	w := newWorld(t)
 	id := w.newPair("alice", "bob")
 	w.block("bob", "alice")
 	early := w.send("alice", id, "hidden")
-	w.heard.take()
+	w.heard.drain()
 	w.read("alice", early)
 	_, audience := w.heard.receipt(t)
 	sameList(t, "told", audience, "alice")
@@ -54,7 +54,7 @@ func TestMarksNameNoMessageFromBeforeJoining(t *testing.T) {
 		w.add("alice", id, "carol")
 		same(t, "carol sees of bob's", w.marksOf("carol", "bob", id), [2]chat.MessageID{})
 		same(t, "alice sees of bob's", w.marksOf("alice", "bob", id)[1], old.ID)
-		w.heard.take()
+		w.heard.drain()
 		w.read("alice", old)
 		_, audience := w.heard.receipt(t)
 		sameList(t, "told", audience, "alice", "bob")

@@ -16,7 +16,7 @@ func TestARetryFindsTheMessageThoughItsAttachmentIsDeniedMeanwhile(t *testing.T)
 	first, err := w.Send(t.Context(), as("alice"), req)
 	must(t, err)
 	must(t, w.DenyAttachment(t.Context(), operator, sha))
-	w.heard.take()
+	w.heard.drain()
 	again := w.resend("alice", req, chat.Replayed)
 	same(t, "id", again.ID, first.Event.ID)
 	same(t, "told again", w.heard.one(t).Event.ID, first.Event.ID)
@@ -52,8 +52,8 @@ func TestARetryFindsTheReplyThoughItsSenderJoinedAgain(t *testing.T) {
 	invalid(t, err, "reply_to_msg_id")
 }
 
-// Who is not in a thread learns nothing of what its message names.
-func TestStandingIsLookedAtBeforeWhatAMessageNames(t *testing.T) {
+// A sender who is not in the thread is told that, and nothing of what its message refers to.
+func TestParticipationIsCheckedBeforeWhatAMessageRefersTo(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice")
 	must(t, w.DenyAttachment(t.Context(), operator, sha))

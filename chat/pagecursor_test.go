@@ -48,7 +48,7 @@ func aPosition() *rapid.Generator[threadPosition] {
 	})
 }
 
-// Any byte of a cursor that is another makes it a bad one.
+// A cursor of which any byte was altered is refused.
 func TestAlteredCursorsAreRefused(t *testing.T) {
 	cursors := map[string]func(string) error{
 		encodeSeqCursor(cursorHistory, aThread, 7): func(c string) error { _, err := decodeSeqCursor(cursorHistory, aThread, c); return err },
@@ -90,8 +90,8 @@ func TestThreadPositionsAreTotallyOrdered(t *testing.T) {
 	})
 }
 
-// Whatever a client sends as a cursor, it is refused, or it is exactly what this
-// listing would have given for the place it means.
+// Whatever a client sends as a cursor is refused, unless it is exactly what this listing
+// gives for that position.
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{
 		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", encodeSeqCursor(cursorHistory, aThread, 0), encodeSeqCursor(cursorSince, aThread, 1<<64-1),

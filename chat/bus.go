@@ -1,0 +1,80 @@
+package chat
+
+import "context"
+
+// Bus carries notices from the services that change threads to the sessions of every
+// node. A notice is a hint, and the bus may lose it: the log is the truth, and a
+// subscriber that learns of a loss reads from the store what it may have missed.
+type Bus interface {
+	// Publish hands a notice to every subscriber. It returns without waiting for
+	// any of them to act on it; notices of one publisher about one thread arrive
+	// in order. The notice and all it points to are shared and never written again.
+	Publish(n Notice)
+	// Subscribe registers a handler until stop is called. After stop returned the
+	// handler is not called again.
+	Subscribe(h BusHandler) (stop func())
+	// Ping fails if the bus cannot carry notices now.
+	Ping(ctx context.Context) error
+	// Close ends all subscriptions.
+	Close() error
+}
+
+// BusHandler receives notices. Its methods must not block: they run on the
+// publisher's time.
+type BusHandler interface {
+	// HandleNotice takes one notice.
+	HandleNotice(n Notice)
+	// HandleLoss says that notices may have been lost.
+	HandleLoss()
+}
+
+// Notice is what goes over the bus. Exactly one of the fields behind Audience is set.
+type Notice struct {
+	// Audience lists the users to be told. For an event these are the thread's
+	// participants and, if it removed one, that user. Who of them sees the event is
+	// decided where it is delivered; see [Visibility].
+	Audience   []UserID
+	Event      *Event
+	Receipt    *Receipt
+	Failure    *Failure
+	PrekeysLow *PrekeysLow
+	Typing     *Typing
+	Presence   *Presence
+}
+
+// Failure tells a message's sender, who is all of the audience, that the message does
+// not reach some recipients (contract 4.1, frame `failed`).
+type Failure struct {
+	Thread  ThreadID
+	Message MessageID
+	Reason  FailureReason
+	Users   []UserID // the recipients
+}
+
+// PrekeysLow tells one device that few of its one-time keys are left (contract 3.4,
+// frame `prekeys_low`). Its user is all of the audience.
+type PrekeysLow struct {
+	Device DeviceID
+	Left   int
+}
+
+// Typing tells the others of a thread that a user is writing something (contract 4.4).
+type Typing struct {
+	Thread ThreadID
+	User   UserID
+}
+
+// Receipt says that a participant's mark moved.
+type Receipt struct {
+	Mark
+	Device DeviceID // the device it was done on: the user's other devices are told too
+	// Senders are set for a Delivered mark: those whose messages it newly covers, each
+	// with its newest one.
+	Senders []SenderMark
+}
+
+// SenderMark is the newest message of one sender that a receipt covers.
+type SenderMark struct {
+	User    UserID
+	Message MessageID
+}

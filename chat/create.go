@@ -1,0 +1,128 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"unicode/utf8"
+)
+
+// CreateThread asks for a new thread. The caller is always a participant.
+type CreateThread struct {
+	Type         ThreadType
+	Participants []UserID // duplicates are merged
+	Title        string   // at most 256 characters; "" is none
+
+	// IdempotencyKey recognises a retry, as for a send; "" is none.
+	IdempotencyKey string
+}
+
+// CreateOutcome says in which of several ways a creation succeeded.
+type CreateOutcome int
+
+// The outcomes of contract 3.
+const (
+	Created       CreateOutcome = iota // the thread is new
+	Recreated                          // the same key and values created it before
+	AlreadyExists                      // these two people have a 1:1 already
+)
+
+// CreateThread makes a thread. For a 1:1 of two people who have one it gives that one,
+// and for a retry the thread that the first try made (contract 3).
+func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) (v ThreadView, outcome CreateOutcome, err error) {
+	if err := c.need(ScopeWrite); err != nil {
+		return ThreadView{}, 0, err
+	}
+	change, err := s.creation(c, req)
+	if err != nil {
+		return ThreadView{}, 0, err
+	}
+	e := Event{Seq: 1, ID: nextEventID(EventID{}, s.now()), Kind: KindThread, By: c.User, Device: c.Device, Change: change}
+	if e.Thread, err = newThreadID(e.At()); err != nil {
+		return ThreadView{}, 0, Unavailable("mint a thread id", err)
+	}
+	var pair *PairExistsError
+	var dup *DuplicateError
+	switch err := s.store.CreateThread(ctx, e); {
+	case errors.As(err, &pair):
+		v, err := s.viewWithParticipants(ctx, c.User, pair.Thread)
+		return v, AlreadyExists, err
+	case errors.As(err, &dup):
+		v, err := s.createdBefore(ctx, c, *change, dup.Existing)
+		return v, Recreated, err
+	case err != nil:
+		return ThreadView{}, 0, Unavailable("store the thread", err)
+	}
+	t := Thread{}.Apply(e)
+	s.bus.Publish(Notice{Audience: t.Users(), Event: &e})
+	v = ThreadView{Thread: t, Views: make([]ParticipantView, len(t.Participants))}
+	for i, p := range t.Participants {
+		v.Views[i].Participant = p
+	}
+	return v, Created, nil
+}
+
+// createdBefore gives the thread that an earlier try made, and publishes its creation
+// again, in case that try crashed before it did.
+func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChange, created Event) (ThreadView, error) {
+	if _, hash := created.Retry(); hash != change.BodyHash {
+		return ThreadView{}, keyReused()
+	}
+	v, err := s.viewWithParticipants(ctx, c.User, created.Thread)
+	if err == nil {
+		s.bus.Publish(Notice{Audience: v.Users(), Event: &created})
+	}
+	return v, err
+}
+
+// creation checks a request and turns it into the first event's change.
+func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
+	var users []UserID // in the order of the request; see [Thread.successor]
+	if !slices.Contains(req.Participants, c.User) {
+		users = append(users, c.User)
+	}
+	for _, u := range req.Participants {
+		if _, err := ParseUserID(string(u)); err != nil {
+			return nil, Invalid("participants", "has a bad user id: it "+nameRule)
+		}
+		if !slices.Contains(users, u) {
+			if len(users) == s.limits.Participants {
+				return nil, Invalid("participants", "are more than a group may have")
+			}
+			users = append(users, u)
+		}
+	}
+	change := &ThreadChange{Event: ThreadCreated, Type: req.Type, Title: req.Title}
+	switch {
+	case req.Type != OneToOne && req.Type != Group:
+		return nil, Invalid("type", "must be 1_TO_1 or GROUP")
+	case req.Type == OneToOne && len(users) != 2:
+		return nil, Invalid("participants", "of a 1:1 must be exactly two people")
+	case utf8.RuneCountInString(req.Title) > MaxTitleChars:
+		return nil, Invalid("title", "is longer than 256 characters")
+	}
+	if req.IdempotencyKey != "" {
+		if !validIdempotencyKey(req.IdempotencyKey) {
+			return nil, Invalid("Idempotency-Key", "must be 1 to 64 visible ASCII characters")
+		}
+		change.IdempotencyKey, change.BodyHash = req.IdempotencyKey, creationHash(req, users)
+	}
+	for _, u := range users {
+		role := Member
+		if u == c.User && req.Type == Group {
+			role = Admin
+		}
+		change.Members = append(change.Members, InitialMember{u, role})
+	}
+	return change, nil
+}
+
+// creationHash covers every value of the request but the key. Its first part tells it
+// from the hash of a send.
+func creationHash(req CreateThread, users []UserID) [32]byte {
+	parts := [][]byte{[]byte("thread"), []byte(req.Type), []byte(req.Title)}
+	for _, u := range users {
+		parts = append(parts, []byte(u))
+	}
+	return hashOf(parts...)
+}

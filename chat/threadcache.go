@@ -1,0 +1,174 @@
+package chat
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// threadCache keeps the participants of active threads, and their read marks, so that
+// an acknowledgement need not load them from the store. The bus tells it what has
+// changed, and it forgets that; when notices were lost, it forgets everything. A notice
+// may also be lost unnoticed, and an append of unknown outcome publishes none: so no
+// entry is used for longer than a few seconds.
+type threadCache struct {
+	store interface { // of which it loads
+		Thread(ctx context.Context, id ThreadID) (Thread, error)
+		Marks(ctx context.Context, thread ThreadID, users []UserID) ([]Marks, error)
+	}
+	now    func() time.Time
+	shards [16]threadCacheShard
+}
+
+type threadCacheShard struct {
+	mu      sync.Mutex
+	threads *simplelru.LRU[ThreadID, *cachedThread]
+	people  int // in all threads, as cachedThread.people counts them
+	// changes counts what was forgotten. What was loaded from the store before such a
+	// moment may be out of date, and is not kept.
+	changes uint64
+}
+
+// cachedThread is what is kept of one thread.
+type cachedThread struct {
+	since        time.Time
+	participants []Participant  // nil: not loaded
+	read         map[UserID]Seq // the read marks that were loaded
+}
+
+func (c *cachedThread) people() int { return len(c.participants) + len(c.read) }
+
+// Bounds of the cache: for how long an entry is used, and how many threads and people
+// each shard keeps, which are 4,096 and 131,072 in all.
+const (
+	cachedFor     = 5 * time.Second
+	cachedThreads = 256
+	cachedPeople  = 8192
+)
+
+func newThreadCache(store Store, now func() time.Time) *threadCache {
+	c := &threadCache{store: store, now: now}
+	for i := range c.shards {
+		sh := &c.shards[i]
+		evicted := func(_ ThreadID, r *cachedThread) { sh.people -= r.people() }
+		sh.threads, _ = simplelru.NewLRU(cachedThreads, evicted) // only fails for a size below 1
+	}
+	return c
+}
+
+func (c *threadCache) shard(id ThreadID) *threadCacheShard {
+	return &c.shards[binary.BigEndian.Uint16(id[14:])%uint16(len(c.shards))]
+}
+
+// participants are the thread's present ones. The slice is shared: nobody writes into
+// it. The error is the store's.
+func (c *threadCache) participants(ctx context.Context, id ThreadID) ([]Participant, error) {
+	sh := c.shard(id)
+	var known []Participant
+	changes := sh.look(id, c.now(), func(r *cachedThread) { known = r.participants })
+	if known != nil {
+		return known, nil
+	}
+	t, err := c.store.Thread(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	sh.keep(id, c.now(), changes, func(r *cachedThread) { r.participants = t.Participants })
+	return t.Participants, nil
+}
+
+// readMark is the seq up to which a user has read a thread. The error is the store's.
+func (c *threadCache) readMark(ctx context.Context, id ThreadID, user UserID) (Seq, error) {
+	sh := c.shard(id)
+	var read Seq
+	var known bool
+	changes := sh.look(id, c.now(), func(r *cachedThread) { read, known = r.read[user] })
+	if known {
+		return read, nil
+	}
+	marks, err := c.store.Marks(ctx, id, []UserID{user})
+	if err != nil {
+		return 0, err
+	}
+	read = marks[0].Read.Seq
+	sh.keep(id, c.now(), changes, func(r *cachedThread) {
+		if r.read == nil {
+			r.read = make(map[UserID]Seq)
+		}
+		r.read[user] = read
+	})
+	return read, nil
+}
+
+// look calls see with what is kept of a thread, if there is anything. It gives the
+// count of changes at that moment, for keep.
+func (sh *threadCacheShard) look(id ThreadID, now time.Time, see func(*cachedThread)) (changes uint64) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if r, known := sh.threads.Get(id); known {
+		if now.Sub(r.since) < cachedFor {
+			see(r)
+		} else {
+			sh.threads.Remove(id)
+		}
+	}
+	return sh.changes
+}
+
+// keep has note write down what was loaded from the store, unless something was
+// forgotten since the given count of changes.
+func (sh *threadCacheShard) keep(id ThreadID, now time.Time, changes uint64, note func(*cachedThread)) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.changes != changes {
+		return
+	}
+	r, known := sh.threads.Get(id)
+	if !known {
+		r = &cachedThread{since: now}
+		sh.threads.Add(id, r)
+	}
+	sh.people -= r.people()
+	note(r)
+	sh.people += r.people()
+	for sh.people > cachedPeople && sh.threads.Len() > 1 {
+		sh.threads.RemoveOldest()
+	}
+}
+
+// HandleNotice implements [BusHandler].
+func (c *threadCache) HandleNotice(n Notice) {
+	switch {
+	case n.Event != nil && n.Event.Kind == KindThread:
+		c.forget(n.Event.Thread, func(r *cachedThread) { r.participants = nil })
+	case n.Receipt != nil && n.Receipt.Kind == Read:
+		c.forget(n.Receipt.Thread, func(r *cachedThread) { delete(r.read, n.Receipt.User) })
+	}
+}
+
+// HandleLoss implements [BusHandler].
+func (c *threadCache) HandleLoss() {
+	for i := range c.shards {
+		sh := &c.shards[i]
+		sh.mu.Lock()
+		sh.changes++
+		sh.threads.Purge()
+		sh.mu.Unlock()
+	}
+}
+
+// forget drops something of a thread.
+func (c *threadCache) forget(id ThreadID, drop func(*cachedThread)) {
+	sh := c.shard(id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.changes++
+	if r, known := sh.threads.Peek(id); known {
+		sh.people -= r.people()
+		drop(r)
+		sh.people += r.people()
+	}
+}
