@@ -21,7 +21,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 		return 0, err
 	}
 	thread := events[0].Thread
-	unlock, err := s.locks.lock(ctx, appendNames(thread, events)...)
+	unlock, err := s.locks.Lock(ctx, appendNames(thread, events)...)
 	if err != nil {
 		return 0, err
 	}

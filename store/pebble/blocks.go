@@ -89,7 +89,7 @@ func (s *Store) deleteKey(ctx context.Context, key []byte) error {
 
 // writeIf commits one write to a key, provided that the key is there, or is not.
 func (s *Store) writeIf(ctx context.Context, key []byte, there bool, write func(*pebble.Batch) error) error {
-	unlock, err := s.locks.lock(ctx, string(key))
+	unlock, err := s.locks.Lock(ctx, string(key))
 	if err != nil {
 		return err
 	}

@@ -291,11 +291,7 @@ func waitUntilPebbleShows(t *testing.T, s *Store, key []byte) {
 func waitUntilTwoWant(t *testing.T, s *Store, name string) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
-		s.locks.mu.Lock()
-		k := s.locks.held[name]
-		both := k != nil && k.refs >= 2
-		s.locks.mu.Unlock()
-		if both {
+		if s.locks.Wanted(name) >= 2 {
 			return
 		}
 	}

@@ -4,12 +4,14 @@
 //
 // How it is built, file by file: keys.go is the layout on disk, values.go and the
 // codecs what stands under the keys; durable.go is the one way to the database, in
-// which readers only see what is synced; locks.go orders writes that could
-// contradict each other; known.go spares looks for what is not there; overlay.go has events change messages; the rest are the
+// which readers only see what is synced; known.go spares looks for what is not there; overlay.go has events change messages; the rest are the
 // port's methods.
 //
-// A write takes its locks, then a view, decides, builds one batch, and commits
-// it. So each write is atomic, and all writers of a moment share one sync.
+// A write locks the names that decide it (its thread, its idempotency keys, its pair
+// of people), and holds them until its commit is durable: of two writes that want the
+// same thing, the later one sees what the earlier one did. Under its locks it takes a
+// view, decides, builds one batch, and commits it. So each write is atomic, and all
+// writers of a moment share one sync.
 // Times are kept to the millisecond.
 package pebble
 
@@ -30,6 +32,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/keylock"
 )
 
 // formatVersion is the layout of keys and values that this build writes. Raise
@@ -55,7 +58,7 @@ type Store struct {
 	db     *pebble.DB
 	lock   io.Closer // of the directory
 	state  *durable
-	locks  keyLocks
+	locks  keylock.Locks
 	known  *known
 	window time.Duration
 	now    func() time.Time

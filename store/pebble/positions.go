@@ -43,7 +43,7 @@ func (s *Store) LastSeen(_ context.Context, user chat.UserID) (time.Time, error)
 // PutLastSeen implements [chat.DeviceStore].
 func (s *Store) PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error {
 	key := lastSeenKey(user)
-	unlock, err := s.locks.lock(ctx, string(key))
+	unlock, err := s.locks.Lock(ctx, string(key))
 	if err != nil {
 		return err
 	}

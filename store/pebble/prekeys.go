@@ -18,7 +18,7 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 		return chat.PrekeyDevice{}, err
 	}
 	// The user's lock decides how many devices it has, the device's how many keys.
-	unlock, err := s.locks.lock(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)))
+	unlock, err := s.locks.Lock(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)))
 	if err != nil {
 		return chat.PrekeyDevice{}, err
 	}
@@ -134,7 +134,7 @@ func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device 
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
 		return chat.Prekey{}, 0, err
 	}
-	unlock, err := s.locks.lock(ctx, string(deviceKey(prefixPrekeys, user, device)))
+	unlock, err := s.locks.Lock(ctx, string(deviceKey(prefixPrekeys, user, device)))
 	if err != nil {
 		return chat.Prekey{}, 0, err
 	}

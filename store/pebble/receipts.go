@@ -20,7 +20,7 @@ func (s *Store) PutMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved
 	if err := checkName(m.User); err != nil {
 		return chat.Mark{}, false, err
 	}
-	unlock, err := s.locks.lock(ctx, string(marksPrefix(m.Thread, m.Kind, m.User)))
+	unlock, err := s.locks.Lock(ctx, string(marksPrefix(m.Thread, m.Kind, m.User)))
 	if err != nil {
 		return chat.Mark{}, false, err
 	}

@@ -24,7 +24,7 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	if name := idempotencyName(created); name != "" {
 		names = append(names, name)
 	}
-	unlock, err := s.locks.lock(ctx, names...)
+	unlock, err := s.locks.Lock(ctx, names...)
 	if err != nil {
 		return err
 	}
