@@ -10,12 +10,13 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// readers is how many reads one call sends at once.
-const readers = 16
+// readsAtOnce is how many reads one call sends at once.
+const readsAtOnce = 16
 
 // UserThreads implements [chat.ThreadStore]: one read of the user's stints, with
 // each thread's head by one seek in its log. Threads whose changes are not known
@@ -186,37 +187,18 @@ func (s *Store) probeJoins(ctx context.Context) error {
 func (s *Store) readHeads(ctx context.Context, docs []stintsDoc) (map[chat.ThreadID]headState, error) {
 	var mu sync.Mutex
 	heads := make(map[chat.ThreadID]headState, len(docs))
-	err := eachAtOnce(ctx, docs, func(ctx context.Context, doc stintsDoc) error {
-		head, found, err := s.head(ctx, doc.Thread)
-		if found {
-			mu.Lock()
-			defer mu.Unlock()
-			heads[doc.Thread] = head
-		}
-		return err
-	})
-	return heads, err
-}
-
-// eachAtOnce calls do for every item, some at once, until one fails.
-func eachAtOnce[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan T)
-	var working sync.WaitGroup
-	for range min(readers, len(items)) {
-		working.Go(func() {
-			for item := range next {
-				if err := do(ctx, item); err != nil {
-					cancel(err)
-				}
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(readsAtOnce)
+	for _, doc := range docs {
+		reads.Go(func() error {
+			head, found, err := s.head(ctx, doc.Thread)
+			if found {
+				mu.Lock()
+				defer mu.Unlock()
+				heads[doc.Thread] = head
 			}
+			return err
 		})
 	}
-	for _, item := range items {
-		next <- item
-	}
-	close(next)
-	working.Wait()
-	return context.Cause(ctx)
+	return heads, reads.Wait()
 }

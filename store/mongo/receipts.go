@@ -8,6 +8,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -258,12 +259,17 @@ func (s *Store) oldMarksAt(ctx context.Context, thread chat.ThreadID, seq chat.S
 
 // seekOldMarks finds marks in old runs one by one, several at once.
 func (s *Store) seekOldMarks(ctx context.Context, seq chat.Seq, wanted []markOf) error {
-	return eachAtOnce(ctx, wanted, func(ctx context.Context, w markOf) error {
-		from := d("_id", d("$gte", oldMarksID(w.id, seq), "$lt", w.id+"0")) // 0 comes after /
-		run, found, err := findOne[oldMarksDoc](ctx, s.oldMarks, from, options.FindOne().SetSort(d("_id", 1)))
-		if found {
-			*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)
-		}
-		return err
-	})
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(readsAtOnce)
+	for _, w := range wanted {
+		reads.Go(func() error {
+			from := d("_id", d("$gte", oldMarksID(w.id, seq), "$lt", w.id+"0")) // 0 comes after /
+			run, found, err := findOne[oldMarksDoc](ctx, s.oldMarks, from, options.FindOne().SetSort(d("_id", 1)))
+			if found {
+				*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)
+			}
+			return err
+		})
+	}
+	return reads.Wait()
 }
