@@ -37,6 +37,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/keylock"
 )
 
 // formatVersion is the shape of the documents that this build writes. Raise it
@@ -69,11 +70,15 @@ type Store struct {
 	blocks, reports, deniedHashes *mongo.Collection
 	meta                          *mongo.Collection
 	known                         *known
-	keyTurns                      turns
-	joins                         bool // the server can look up heads together with a user's threads
-	window                        time.Duration
-	now                           func() time.Time
-	logger                        *slog.Logger
+	// prekeyWriters are the devices, each as user/device, whose prekeys a call of this
+	// node writes now: one at a time. What decides which one-time prekey goes to whom is
+	// the database. On this lock rest only the number of them that is said to be left, and
+	// its bound: uploads of one device on two nodes at the same time may exceed it together.
+	prekeyWriters keylock.Locks
+	joins         bool // the server can look up heads together with a user's threads
+	window        time.Duration
+	now           func() time.Time
+	logger        *slog.Logger
 }
 
 var _ chat.Store = (*Store)(nil)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -48,52 +47,17 @@ type oneTimeDoc struct {
 	Public []byte `bson:"public,omitempty"`
 }
 
-// turns lets one writer of a device's keys through at a time on this node. Which
-// keys are given does not rest on it, only how many are said to be left, and the
-// bound on them: uploads of one device on two nodes at once may together exceed it.
-type turns struct {
-	mu    sync.Mutex
-	taken map[string]chan struct{} // closed at the end of the turn
-}
-
-func (u *turns) take(ctx context.Context, device string) (end func(), err error) {
-	for {
-		u.mu.Lock()
-		other, busy := u.taken[device]
-		if !busy {
-			if u.taken == nil {
-				u.taken = make(map[string]chan struct{})
-			}
-			done := make(chan struct{})
-			u.taken[device] = done
-			u.mu.Unlock()
-			return func() {
-				u.mu.Lock()
-				defer u.mu.Unlock()
-				delete(u.taken, device)
-				close(done)
-			}, nil
-		}
-		u.mu.Unlock()
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
 // PutPrekeys implements [chat.PrekeyStore].
 func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) (chat.PrekeyDevice, error) {
 	if err := checkName(string(user), string(device)); err != nil {
 		return chat.PrekeyDevice{}, err
 	}
 	doc := newPrekeyDeviceDoc(user, u.Stored(device, 0))
-	end, err := s.keyTurns.take(ctx, doc.ID)
+	unlock, err := s.prekeyWriters.Lock(ctx, doc.ID)
 	if err != nil {
 		return chat.PrekeyDevice{}, err
 	}
-	defer end()
+	defer unlock()
 	stored, err := s.putPrekeys(ctx, user, doc, u)
 	if errors.Is(err, chat.ErrTooManyDevices) || errors.Is(err, chat.ErrTooManyPrekeys) {
 		return chat.PrekeyDevice{}, err
@@ -251,11 +215,11 @@ func (s *Store) PrekeyDevices(ctx context.Context, user chat.UserID) ([]chat.Pre
 // TakeOneTimePrekey implements [chat.PrekeyStore].
 func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Prekey, int, error) {
 	owner := deviceKey(user, device)
-	end, err := s.keyTurns.take(ctx, owner)
+	unlock, err := s.prekeyWriters.Lock(ctx, owner)
 	if err != nil {
 		return chat.Prekey{}, 0, err
 	}
-	defer end()
+	defer unlock()
 	var doc oneTimeDoc
 	lowest := options.FindOneAndUpdate().SetSort(d("owner", 1, "taken", 1, "key", 1))
 	err = s.oneTime.FindOneAndUpdate(ctx, d("owner", owner, "taken", false), d("$set", d("taken", true), "$unset", d("public", "")), lowest).Decode(&doc)
