@@ -46,7 +46,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 		}
 		refused = s.asItIsNow(ctx, refused)
 	}
-	s.known.sawHead(thread, heads[n-1])
+	s.cache.addHead(thread, heads[n-1])
 	return n, refused
 }
 
@@ -66,7 +66,7 @@ func checkNames(e chat.Event) error {
 // headAt is the head the log had when its end was seq. It fails if the log never
 // was that long.
 func (s *Store) headAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) (headState, error) {
-	if h, found := s.known.head(thread, seq); found {
+	if h, found := s.cache.head(thread, seq); found {
 		return h, nil
 	}
 	last, found, err := s.head(ctx, thread)
@@ -94,7 +94,7 @@ func (s *Store) head(ctx context.Context, thread chat.ThreadID) (headState, bool
 		return headState{}, false, wrap("read the head of thread "+thread.String(), err)
 	}
 	h := doc.head()
-	s.known.sawHead(thread, h)
+	s.cache.addHead(thread, h)
 	return h, true, nil
 }
 

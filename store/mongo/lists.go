@@ -25,14 +25,14 @@ func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 	if err := checkName(user); err != nil {
 		return nil, err
 	}
-	began := s.known.now()
+	began := s.cache.moment()
 	docs, heads, err := s.stintsWithHeads(ctx, user)
 	if err != nil {
 		return nil, fmt.Errorf("read the threads of %s: %w", user, err)
 	}
 	unsure := make(map[chat.ThreadID]chat.Seq)
 	for thread, head := range heads {
-		if !s.known.settledBefore(thread, head.changed, began) {
+		if !s.cache.isSettledSince(thread, head.changed, began) {
 			unsure[thread] = head.changed
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Store) settleAll(ctx context.Context, threads map[chat.ThreadID]chat.Se
 		return err
 	}
 	for _, doc := range docs {
-		s.known.sawSettled(doc.ID, doc.Applied)
+		s.cache.addSettled(doc.ID, doc.Applied)
 	}
 	for _, id := range ids {
 		if _, err := s.settle(ctx, id, threads[id]); err != nil {

@@ -5,7 +5,7 @@
 //
 // How it is built, file by file: documents.go is what is stored, indexes.go where
 // and under which indexes; append.go adds to a log, duplicates.go says why an
-// event was refused, settle.go does what follows from events; known.go remembers
+// event was refused, settle.go does what follows from events; threadcache.go remembers
 // what makes reads needless; the rest are the port's methods.
 //
 // The log is the truth. A send is one insert into it, and the unique indexes of
@@ -69,7 +69,7 @@ type Store struct {
 	prekeyUsers, prekeys, oneTime *mongo.Collection
 	blocks, reports, deniedHashes *mongo.Collection
 	meta                          *mongo.Collection
-	known                         *known
+	cache                         *threadCache
 	// prekeyWriters are the devices, each as user/device, whose prekeys a call of this
 	// node writes now: one at a time. What decides which one-time prekey goes to whom is
 	// the database. On this lock rest only the number of them that is said to be left, and
@@ -125,7 +125,7 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		prekeyUsers: db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), deniedHashes: db.Collection("denied_attachments"),
 		meta:  db.Collection("meta"),
-		known: newKnown(), window: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
+		cache: newThreadCache(), window: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
 	}
 }
 

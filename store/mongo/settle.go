@@ -32,7 +32,7 @@ func (s *Store) follow(ctx context.Context, thread chat.ThreadID, changed chat.S
 		}
 		events = append(events, e)
 	}
-	if s.known.isSettled(thread, changed) && !slices.ContainsFunc(events, changesThread) {
+	if s.cache.isSettled(thread, changed) && !slices.ContainsFunc(events, changesThread) {
 		_, err := s.apply(ctx, thread, chat.Thread{}, changed, events)
 		return err
 	}
@@ -60,7 +60,7 @@ func changesThread(e chat.Event) bool { return e.Kind == chat.KindThread || e.Ki
 // settle sees to it that the changes of a thread up to seq are done. It reports
 // whether there was something to do.
 func (s *Store) settle(ctx context.Context, thread chat.ThreadID, seq chat.Seq) (bool, error) {
-	if s.known.isSettled(thread, seq) {
+	if s.cache.isSettled(thread, seq) {
 		return false, nil
 	}
 	t, applied, err := s.storedThread(ctx, thread)
@@ -78,7 +78,7 @@ func (s *Store) storedThread(ctx context.Context, id chat.ThreadID) (chat.Thread
 	if err != nil || !found {
 		return chat.Thread{}, 0, wrap("read thread "+id.String(), err)
 	}
-	s.known.sawSettled(id, doc.Applied)
+	s.cache.addSettled(id, doc.Applied)
 	return doc.thread(), doc.Applied, nil
 }
 
@@ -127,7 +127,7 @@ func (s *Store) apply(ctx context.Context, id chat.ThreadID, t chat.Thread, appl
 	if err := s.putThread(ctx, t, id, applied, last, touched); err != nil {
 		return t, fmt.Errorf("store thread %s: %w", id, err)
 	}
-	s.known.sawSettled(id, last)
+	s.cache.addSettled(id, last)
 	return t, nil
 }
 

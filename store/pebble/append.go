@@ -41,7 +41,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	case stored.Seq != head.Seq:
 		return 0, chat.ErrStaleHead
 	}
-	w := newLogWriter(v, s.db, s.known, stored)
+	w := s.newLogWriter(v, stored)
 	w.locked = true
 	defer w.discard()
 	n, refused := w.addUntilRefused(ctx, events, s.recalled())
@@ -96,9 +96,9 @@ func (s *Store) commitLog(ctx context.Context, thread chat.ThreadID, w *logWrite
 // logWriter gathers the events of one thread, and all that follows from them,
 // into one batch.
 type logWriter struct {
+	store  *Store
 	view   *view
 	batch  *pebble.Batch
-	known  *known
 	locked bool // the thread is, and was before the view was taken
 	// head is a thread of which only the Head is meant: Thread.Apply alone says
 	// how that moves.
@@ -115,8 +115,8 @@ type logWriter struct {
 	changed map[chat.Seq]chat.Event
 }
 
-func newLogWriter(v *view, db *pebble.DB, k *known, head headRecord) *logWriter {
-	return &logWriter{view: v, batch: db.NewBatch(), known: k, head: chat.Thread{Head: head.Head}, pinned: head.pinned}
+func (s *Store) newLogWriter(v *view, head headRecord) *logWriter {
+	return &logWriter{store: s, view: v, batch: s.db.NewBatch(), head: chat.Thread{Head: head.Head}, pinned: head.pinned}
 }
 
 // take hands the batch over to the caller.
@@ -179,7 +179,7 @@ func (w *logWriter) addMessage(e chat.Event) {
 
 // counts takes note of a client_seq in the batch.
 func (w *logWriter) counts(c client, n int64) {
-	w.known.usesClientSeq(c, n)
+	w.store.clientSeqs.raise(c, n)
 	if w.gathered == nil {
 		return
 	}
@@ -192,7 +192,7 @@ func (w *logWriter) counts(c client, n int64) {
 // addRetry lets a retry of the request that made the event be recognised.
 func (w *logWriter) addRetry(e chat.Event) {
 	if key, _ := e.Retry(); key != "" {
-		w.known.usesDay(dayOf(e.At()))
+		w.store.usesDay(dayOf(e.At()))
 		w.set(idempotencyKey(dayOf(e.At()), e.By, key), encodePlace(place{e.Thread, e.Seq}))
 		w.remember(idempotencyName(e), e)
 	}

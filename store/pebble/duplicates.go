@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"context"
+	"encoding/binary"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
@@ -24,7 +25,7 @@ func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
 		return err
 	}
 	defer v.release()
-	w := newLogWriter(v, s.db, s.known, headRecord{})
+	w := s.newLogWriter(v, headRecord{})
 	defer w.discard()
 	return w.duplicate(ctx, e, s.recalled())
 }
@@ -61,7 +62,7 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 	}
 	key, _ := e.Retry()
 	// Days are signed here: the loop runs past day 0.
-	for d := min(int64(dayOf(recalled.to)), w.known.newestDay.Load()); d >= int64(dayOf(recalled.from)); d-- {
+	for d := min(int64(dayOf(recalled.to)), w.store.newestDay.Load()); d >= int64(dayOf(recalled.from)); d-- {
 		at, found, err := lookup(w.view, idempotencyKey(day(d), e.By, key), decodePlace)
 		if err != nil {
 			return chat.Event{}, false, err
@@ -77,8 +78,6 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 	return chat.Event{}, false, nil
 }
 
-func clientOf(e chat.Event) client { return client{e.Thread, e.By, e.Device} }
-
 func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.Event, bool, error) {
 	key := clientSeqKey(e.Thread, e.By, e.Device, e.Message.ClientSeq)
 	if existing, found := w.gathered[string(key)]; found {
@@ -89,7 +88,7 @@ func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.E
 		if !counted {
 			gathered = -1
 		}
-		highest, err := w.known.highestClientSeq(ctx, w.view, clientOf(e), gathered)
+		highest, err := w.store.clientSeqs.get(ctx, w.view, clientOf(e), gathered)
 		if err != nil || e.Message.ClientSeq > highest {
 			return chat.Event{}, false, err
 		}
@@ -108,6 +107,31 @@ func (w *logWriter) found(existing chat.Event, found bool, err error) (chat.Even
 		return copied(w.asChanged(existing))
 	}
 	return existing, found, err
+}
+
+// readNewestDay finds the newest day of the idempotency keys in a store that is opened;
+// without any it is -1.
+func (s *Store) readNewestDay() error {
+	v, err := s.state.view()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	s.newestDay.Store(-1)
+	return v.scan(context.Background(), within([]byte{prefixIdempotency}), true, func(key, _ []byte) (bool, error) {
+		s.newestDay.Store(int64(binary.BigEndian.Uint32(key[1:])))
+		return false, nil
+	})
+}
+
+// usesDay is called before an idempotency key of that day is written.
+func (s *Store) usesDay(d day) {
+	for {
+		newest := s.newestDay.Load()
+		if int64(d) <= newest || s.newestDay.CompareAndSwap(newest, int64(d)) {
+			return
+		}
+	}
 }
 
 // remember lets later events of the batch be recognised as duplicates of e.

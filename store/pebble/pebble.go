@@ -4,7 +4,8 @@
 //
 // How it is built, file by file: keys.go is the layout on disk, values.go and the
 // codecs what stands under the keys; durable.go is the one way to the database, in
-// which readers only see what is synced; known.go spares looks for what is not there; overlay.go has events change messages; the rest are the
+// which readers only see what is synced; clientseqcache.go and blockercache.go spare
+// looks for what is not there; overlay.go has events change messages; the rest are the
 // port's methods.
 //
 // A write locks the names that decide it (its thread, its idempotency keys, its pair
@@ -25,6 +26,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -55,14 +57,18 @@ type Options struct {
 
 // Store implements [chat.Store].
 type Store struct {
-	db     *pebble.DB
-	lock   io.Closer // of the directory
-	state  *durable
-	locks  keylock.Locks
-	known  *known
-	window time.Duration
-	now    func() time.Time
-	log    *slog.Logger
+	db         *pebble.DB
+	lock       io.Closer // of the directory
+	state      *durable
+	locks      keylock.Locks
+	clientSeqs *clientSeqCache
+	blockers   *blockerCache
+	// newestDay is at or above the days of all idempotency keys, and -1 if there are
+	// none. A send need not look for its key on later days.
+	newestDay atomic.Int64
+	window    time.Duration
+	now       func() time.Time
+	log       *slog.Logger
 
 	stopSweeping context.CancelFunc
 	sweeping     sync.WaitGroup
@@ -87,10 +93,11 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
 	s := &Store{
-		db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs), known: newKnown(),
+		db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs),
+		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
 		window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
 	}
-	if err := s.lookAround(); err != nil {
+	if err := s.readNewestDay(); err != nil {
 		s.state.close()
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
@@ -98,16 +105,6 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s.stopSweeping = stop
 	s.sweeping.Go(func() { s.sweepEvery(ctx, sweepInterval) })
 	return s, nil
-}
-
-// lookAround reads what is to be known before the first call.
-func (s *Store) lookAround() error {
-	v, err := s.state.view()
-	if err != nil {
-		return err
-	}
-	defer v.release()
-	return s.known.begin(v)
 }
 
 func (o Options) orDefaults() Options {

@@ -38,7 +38,7 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	if exists, err := v.sameCreation(created); err != nil || exists {
 		return err
 	}
-	w := newLogWriter(v, s.db, s.known, headRecord{})
+	w := s.newLogWriter(v, headRecord{})
 	defer w.discard()
 	before, found, err := w.sentWithKey(created, s.recalled())
 	if err != nil {
