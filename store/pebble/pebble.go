@@ -2,10 +2,10 @@
 // beside it. It keeps the promises of [chat.Store] on github.com/cockroachdb/pebble,
 // a log-structured key-value store.
 //
-// How it is built, file by file: keys.go is the layout on disk, values.go and the
-// codecs what stands under the keys; durable.go is the one way to the database, in
+// How it is built, file by file: keys.go is the layout on disk, recordcodec.go and the
+// codecs what stands under the keys; groupcommit.go is the one way to the database, in
 // which readers only see what is synced; clientseqcache.go and blockercache.go spare
-// looks for what is not there; overlay.go has events change messages; the rest are the
+// looks for what is not there; fold.go has events change messages; the rest are the
 // port's methods.
 //
 // A write locks the names that decide it (its thread, its idempotency keys, its pair

@@ -284,7 +284,7 @@ func waitUntilPebbleShows(t *testing.T, s *Store, key []byte) {
 			}
 		}
 	}
-	t.Fatal("pebble does not show what is not synced any more: durable.go can be simpler")
+	t.Fatal("pebble does not show what is not synced any more: groupcommit.go can be simpler")
 }
 
 // waitUntilTwoWant waits until one operation holds a name and another waits for it.
