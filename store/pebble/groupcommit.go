@@ -44,47 +44,11 @@ type commit struct {
 // maxGroup bounds how many batches share one sync.
 const maxGroup = 1024
 
-// view is a consistent state of the database, all of it durable. Every call of
-// the store holds one from its first look until it is done, which is also what
-// Close waits for.
-type view struct {
-	snap *pebble.Snapshot
-	of   *durable
-	refs int // guarded by of.mu; one is that of being current
-}
-
 func newDurable(db *pebble.DB, log *slog.Logger, costs *costs) *durable {
 	d := &durable{db: db, log: log, costs: costs, queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
 	d.current = &view{snap: db.NewSnapshot(), of: d, refs: 1}
 	go d.run()
 	return d
-}
-
-// view gives the present durable state. It must be released.
-func (d *durable) view() (*view, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, errClosed
-	}
-	d.views.Add(1)
-	d.current.refs++
-	return d.current, nil
-}
-
-func (v *view) release() {
-	v.unref()
-	v.of.views.Done()
-}
-
-func (v *view) unref() {
-	v.of.mu.Lock()
-	v.refs--
-	last := v.refs == 0
-	v.of.mu.Unlock()
-	if last {
-		_ = v.snap.Close() // always nil
-	}
 }
 
 // commit makes a batch durable and visible; the batch is used up. It cannot be
@@ -191,66 +155,4 @@ func (d *durable) close() {
 	close(d.queue)
 	<-d.ended
 	d.current.unref()
-}
-
-// lookup reads one key of a view; found is false if it is not there.
-func lookup[T any](v *view, key []byte, decode func([]byte) (T, error)) (value T, found bool, err error) {
-	v.of.costs.get()
-	return lookupIn(v.snap, key, decode)
-}
-
-func lookupIn[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (value T, found bool, err error) {
-	raw, closer, err := r.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return value, false, nil
-	}
-	if err != nil {
-		return value, false, fmt.Errorf("read key %x: %w", key, err)
-	}
-	value, err = decode(raw)
-	if err = errors.Join(err, closer.Close()); err != nil {
-		return value, false, fmt.Errorf("read key %x: %w", key, err)
-	}
-	return value, true, nil
-}
-
-// iterator goes over the keys of a range. It must be closed.
-func (v *view) iterator(ctx context.Context, r keyRange) (*pebble.Iterator, error) {
-	v.of.costs.open()
-	return v.snap.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: r.lower, UpperBound: r.upper})
-}
-
-// scanPatience is after how many keys a scan looks whether somebody still waits.
-const scanPatience = 256
-
-// scan calls visit with the keys of a range and their values, in order or in
-// reverse, until it returns false. Both slices are only lent.
-func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(key, value []byte) (more bool, err error)) (err error) {
-	it, err := v.iterator(ctx, r)
-	if err != nil {
-		return fmt.Errorf("scan from %x: %w", r.lower, err)
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	first, next := it.First, it.Next
-	if reverse {
-		first, next = it.Last, it.Prev
-	}
-	for ok, steps := first(), 0; ok; ok, steps = next(), steps+1 {
-		if steps%scanPatience == scanPatience-1 && ctx.Err() != nil {
-			return fmt.Errorf("scan from %x: %w", r.lower, context.Cause(ctx))
-		}
-		v.of.costs.step()
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return fmt.Errorf("read key %x: %w", it.Key(), err)
-		}
-		more, err := visit(it.Key(), value)
-		if err != nil {
-			return fmt.Errorf("read key %x: %w", it.Key(), err)
-		}
-		if !more {
-			return nil
-		}
-	}
-	return it.Error()
 }

@@ -41,9 +41,6 @@ import (
 // it when an older build could not read the store any more.
 const formatVersion = 3
 
-// sweepInterval is how often old idempotency keys are dropped.
-const sweepInterval = time.Hour
-
 // Options of a store. The zero value is good.
 type Options struct {
 	FS                vfs.FS           // the disk if nil

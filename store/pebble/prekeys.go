@@ -101,12 +101,6 @@ func (v *view) oneTimeLeft(user chat.UserID, device chat.DeviceID) (int, error) 
 	return left, err
 }
 
-// has reports whether a key is there.
-func (v *view) has(key []byte) (bool, error) {
-	_, found, err := lookup(v, key, func([]byte) (struct{}, error) { return struct{}{}, nil })
-	return found, err
-}
-
 // PrekeyDevices implements [chat.PrekeyStore].
 func (s *Store) PrekeyDevices(ctx context.Context, user chat.UserID) ([]chat.PrekeyDevice, error) {
 	v, err := s.state.view()
