@@ -109,6 +109,17 @@ func (doc *eventDoc) event() (chat.Event, error) {
 	return e, nil
 }
 
+func eventsOf(docs []eventDoc) ([]chat.Event, error) {
+	events := make([]chat.Event, len(docs))
+	for i := range docs {
+		var err error
+		if events[i], err = docs[i].event(); err != nil {
+			return nil, err
+		}
+	}
+	return events, nil
+}
+
 func (doc *eventDoc) retry() (key string, hash [32]byte) {
 	copy(hash[:], doc.Hash)
 	if len(doc.Key) > 0 && doc.Key[0] == ' ' {

@@ -150,13 +150,7 @@ func (s *Store) events(ctx context.Context, filter bson.D, opts options.Lister[o
 	if err != nil {
 		return nil, err
 	}
-	events := make([]chat.Event, len(docs))
-	for i := range docs {
-		if events[i], err = docs[i].event(); err != nil {
-			return nil, err
-		}
-	}
-	return events, nil
+	return eventsOf(docs)
 }
 
 // Message implements [chat.LogStore].

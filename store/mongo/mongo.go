@@ -21,7 +21,6 @@
 package mongo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +37,7 @@ import (
 
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/internal/keylock"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // formatVersion is the shape of the documents that this build writes. Raise it
@@ -88,7 +88,7 @@ var _ chat.Store = (*Store)(nil)
 // that a newer build has written, and one whose indexes are not as they must be.
 // The context bounds the opening, not the store's life. No error tells a password.
 func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
-	opts = opts.orDefaults()
+	base.Defaults(&opts.IdempotencyWindow, &opts.Now, &opts.Log)
 	target, err := parseTarget(uri)
 	if err != nil {
 		return nil, err
@@ -102,15 +102,6 @@ func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 		return nil, errors.Join(target.failed(err), s.Close())
 	}
 	return s, nil
-}
-
-func (o Options) orDefaults() Options {
-	o.IdempotencyWindow = cmp.Or(o.IdempotencyWindow, chat.DefaultLimits.IdempotencyWindow)
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	return o
 }
 
 func newStore(client *mongo.Client, database string, opts Options) *Store {
@@ -158,16 +149,7 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	if err := s.meta.FindOne(ctx, d("_id", "format")).Decode(&format); err != nil {
 		return fmt.Errorf("read the format version: %w", err)
 	}
-	switch {
-	case format.Version <= 0:
-		return errors.New("the format version is unreadable")
-	case format.Version > formatVersion:
-		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", format.Version, formatVersion)
-	case format.Version < formatVersion:
-		return fmt.Errorf("it has format %d and this build knows only %d: it was written by a build before the first release and is of no use to this one",
-			format.Version, formatVersion)
-	}
-	return nil
+	return base.CheckFormat(format.Version, formatVersion)
 }
 
 // Ping reports whether the server that takes writes answers.

@@ -90,11 +90,9 @@ func (s *Store) rollForward(ctx context.Context, id chat.ThreadID, t chat.Thread
 	if err != nil {
 		return t, fmt.Errorf("read the changes of thread %s: %w", id, err)
 	}
-	events := make([]chat.Event, len(docs))
-	for i := range docs {
-		if events[i], err = docs[i].event(); err != nil {
-			return t, err
-		}
+	events, err := eventsOf(docs)
+	if err != nil {
+		return t, err
 	}
 	if n := len(events); n == 0 || events[n-1].Seq != seq { // of a server that is behind the one asked before
 		return t, fmt.Errorf("read the changes of thread %s: event %d is missing", id, seq)

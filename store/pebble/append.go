@@ -21,16 +21,11 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 		return 0, err
 	}
 	thread := events[0].Thread
-	unlock, err := s.locks.Lock(ctx, appendNames(thread, events)...)
+	v, done, err := s.locked(ctx, appendNames(thread, events)...)
 	if err != nil {
 		return 0, err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return 0, err
-	}
-	defer v.release()
+	defer done()
 
 	stored, err := v.head(thread)
 	switch {

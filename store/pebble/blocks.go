@@ -89,16 +89,11 @@ func (s *Store) deleteKey(ctx context.Context, key []byte) error {
 
 // writeIf commits one write to a key, provided that the key is there, or is not.
 func (s *Store) writeIf(ctx context.Context, key []byte, there bool, write func(*pebble.Batch) error) error {
-	unlock, err := s.locks.Lock(ctx, string(key))
+	v, done, err := s.locked(ctx, string(key))
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return err
-	}
-	defer v.release()
+	defer done()
 	found, err := v.has(key)
 	if err != nil || found != there {
 		return err

@@ -25,6 +25,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ import (
 
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/internal/keylock"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // formatVersion is the layout of keys and values that this build writes. Raise
@@ -108,12 +110,8 @@ func (o Options) orDefaults() Options {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
-	o.IdempotencyWindow = cmp.Or(o.IdempotencyWindow, chat.DefaultLimits.IdempotencyWindow)
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.CacheBytes = cmp.Or(o.CacheBytes, 32<<20)
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	base.Defaults(&o.IdempotencyWindow, &o.Now, &o.Log)
 	return o
 }
 
@@ -176,17 +174,10 @@ func checkFormat(db *pebble.DB) error {
 	if err := closer.Close(); err != nil {
 		return fmt.Errorf("read the format version: %w", err)
 	}
-	if n <= 0 || version == 0 {
-		return errors.New("the format version is unreadable")
+	if n <= 0 || version > math.MaxInt64 {
+		version = 0 // which is no format
 	}
-	if version > formatVersion {
-		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", version, formatVersion)
-	}
-	if version < formatVersion {
-		return fmt.Errorf("it has format %d and this build knows only %d: it was written by a build before the first release and is of no use to this one",
-			version, formatVersion)
-	}
-	return nil
+	return base.CheckFormat(int64(version), formatVersion)
 }
 
 // Ping reports whether the store takes reads and writes.

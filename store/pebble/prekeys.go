@@ -18,16 +18,11 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 		return chat.PrekeyDevice{}, err
 	}
 	// The user's lock decides how many devices it has, the device's how many keys.
-	unlock, err := s.locks.Lock(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)))
+	v, done, err := s.locked(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)))
 	if err != nil {
 		return chat.PrekeyDevice{}, err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return chat.PrekeyDevice{}, err
-	}
-	defer v.release()
+	defer done()
 
 	if err := v.roomForDevice(ctx, user, device); err != nil {
 		return chat.PrekeyDevice{}, fmt.Errorf("put the prekeys of %s/%s: %w", user, device, err)
@@ -128,16 +123,11 @@ func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device 
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
 		return chat.Prekey{}, 0, err
 	}
-	unlock, err := s.locks.Lock(ctx, string(deviceKey(prefixPrekeys, user, device)))
+	v, done, err := s.locked(ctx, string(deviceKey(prefixPrekeys, user, device)))
 	if err != nil {
 		return chat.Prekey{}, 0, err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return chat.Prekey{}, 0, err
-	}
-	defer v.release()
+	defer done()
 
 	key, found, err := v.firstOneTimeKey(ctx, user, device)
 	if err != nil {

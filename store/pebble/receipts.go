@@ -20,16 +20,11 @@ func (s *Store) PutMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved
 	if err := checkName(m.User); err != nil {
 		return chat.Mark{}, false, err
 	}
-	unlock, err := s.locks.Lock(ctx, string(marksPrefix(m.Thread, m.Kind, m.User)))
+	v, done, err := s.locked(ctx, string(marksPrefix(m.Thread, m.Kind, m.User)))
 	if err != nil {
 		return chat.Mark{}, false, err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return chat.Mark{}, false, err
-	}
-	defer v.release()
+	defer done()
 
 	marks, err := v.marks(ctx, m.Thread, m.Kind)
 	if err != nil {

@@ -24,16 +24,11 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	if name := idempotencyName(created); name != "" {
 		names = append(names, name)
 	}
-	unlock, err := s.locks.Lock(ctx, names...)
+	v, done, err := s.locked(ctx, names...)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return err
-	}
-	defer v.release()
+	defer done()
 
 	if exists, err := v.sameCreation(created); err != nil || exists {
 		return err

@@ -34,6 +34,21 @@ func (v *view) release() {
 	v.of.views.Done()
 }
 
+// locked gives the present durable state once it holds the named locks, which decide
+// what the caller is about to write. done gives both back.
+func (s *Store) locked(ctx context.Context, names ...string) (v *view, done func(), err error) {
+	unlock, err := s.locks.Lock(ctx, names...)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err = s.state.view()
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return v, func() { v.release(); unlock() }, nil
+}
+
 func (v *view) unref() {
 	v.of.mu.Lock()
 	v.refs--
