@@ -134,7 +134,7 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	}
 	filter := d("thread", thread, "seq", between, "kind", chat.KindMessage)
 	if r.Viewer != "" {
-		filter = append(filter, bson.E{Key: "hidden", Value: d("$ne", r.Viewer)})
+		filter = append(filter, visibleTo(r.Viewer))
 	}
 	order := 1
 	if r.NewestFirst {
@@ -143,6 +143,10 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	events, err := s.events(ctx, filter, options.Find().SetSort(d("seq", order)).SetLimit(int64(r.Count)).SetHint(byThreadSeq))
 	return events, wrap("read the messages of thread "+thread.String(), err)
 }
+
+// visibleTo is [chat.Visibility.To] as a condition of a query for messages that were
+// sent since the user joined.
+func visibleTo(user chat.UserID) bson.E { return bson.E{Key: "hidden", Value: d("$ne", user)} }
 
 // events decodes all messages that a query finds.
 func (s *Store) events(ctx context.Context, filter bson.D, opts options.Lister[options.FindOptions]) ([]chat.Event, error) {
@@ -185,8 +189,8 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	if max <= 0 {
 		return 0, nil
 	}
-	unread := d("thread", thread, "seq", d("$gt", bound(after)), "kind", chat.KindMessage, "by", d("$ne", user),
-		"hidden", d("$ne", user), "deleted", nil, "due", d("$not", d("$lte", now)))
+	unread := append(d("thread", thread, "seq", d("$gt", bound(after)), "kind", chat.KindMessage, "by", d("$ne", user),
+		"deleted", nil, "due", d("$not", d("$lte", now))), visibleTo(user))
 	n, err := s.log.CountDocuments(ctx, unread, options.Count().SetLimit(int64(max)).SetHint(byThreadSeq))
 	return int(n), wrap("count the unread messages of thread "+thread.String(), err)
 }
