@@ -1,23 +1,42 @@
 // Package mongo is the store for several nodes: a MongoDB replica set of version
 // 6 or later that all of them share. It keeps the promises of [chat.Store] without
-// transactions. Every operation is one write of one document, which decides, and
-// writes that follow from it, which whoever finds them undone repeats.
+// transactions: of every operation, one write of one document decides. Writes that
+// follow from it are repeated by whoever finds them undone. Times are kept to the
+// millisecond.
 //
-// How it is built, file by file: documents.go is what is stored, indexes.go where
-// and under which indexes; append.go adds to a log, duplicates.go says why an
-// event was refused, settle.go does what follows from events; threadcache.go remembers
-// what makes reads needless; the rest are the port's methods.
+// Read in this order: documents.go (what is stored), indexes.go (which query uses
+// which index), append.go (adding to a log), duplicates.go (why an event was refused),
+// settle.go (the follow-up writes of an inserted event), onetoone.go (the thread of a
+// pair of people), receipts.go (runs of marks). convert.go and bson.go turn documents
+// into values of the domain and back; threadcache.go spares reads; every other file
+// implements a part of the port.
 //
-// The log is the truth. A send is one insert into it, and the unique indexes of
-// the log decide every race: thread and seq, the idempotency key, the client_seq.
-// All else about a thread follows from its log and can be made anew from it.
-// Nobody observes an event before what it changes is changed: whoever reads a
-// head, or an event, first sees to it (settle.go). So what a crash left half done
-// is done by the next one who could notice.
+// Which write decides:
+//
+//	an event        insert into log               by unique indexes: the seq in the thread,
+//	                                              the idempotency key, the client_seq
+//	  settled by    its target in log             if overlay is below the event's seq
+//	                stints of who came and went   if they are not moved yet
+//	                its thread in threads         if applied is below the event's seq; last
+//	a 1:1's pair    insert into pairs             by _id, the two users; then the insert into log
+//	a mark          findAndModify of marks        if the mark before is below it and the run has room
+//	a prekey taken  findAndModify of              from taken = false to true
+//	                one_time_prekeys
+//	a device with   update of prekey_users        if it is listed, or the list has room
+//	  prekeys
+//	a block, a      insert into blocks, reports,  by _id
+//	  report, …     denied_attachments
+//	last seen       update of last_seen           by maximum
+//	a position      replace in positions          the last writer's stands
+//
+// The log is the truth: all else about a thread follows from its log and can be made
+// anew from it. No reader is given an event, or a head, before the changes up to there
+// are settled: the reader settles what it finds undone. So what a crash left half done
+// is completed by the next reader or writer that comes across it.
 //
 // Writes are acknowledged by a majority and their journals, reads see what a
-// majority has; positions and last-seen times, which need not be durable, are
-// what the primary has. Times are kept to the millisecond.
+// majority has. Positions and last-seen times, which need not be durable, are
+// what the primary has.
 package mongo
 
 import (

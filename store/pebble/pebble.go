@@ -1,19 +1,29 @@
 // Package pebble is the embedded store: one directory, one process, no server
 // beside it. It keeps the promises of [chat.Store] on github.com/cockroachdb/pebble,
-// a log-structured key-value store.
+// a log-structured key-value store. Times are kept to the millisecond.
 //
-// How it is built, file by file: keys.go is the layout on disk, recordcodec.go and the
-// codecs what stands under the keys; groupcommit.go is the one way to the database, in
-// which readers only see what is synced; clientseqcache.go and blockercache.go spare
-// looks for what is not there; fold.go has events change messages; the rest are the
-// port's methods.
+// Read in this order: keys.go (the layout on disk, one line a kind of key), view.go
+// (what readers see), groupcommit.go (how a batch becomes durable), append.go (an
+// append from its locks to its batch), fold.go (how an edit, a deletion or a reaction
+// rewrites its message), duplicates.go (how a retry is recognised). decoder.go,
+// recordcodec.go, eventcodec.go and messagecodec.go say what stands under the keys;
+// clientseqcache.go and blockercache.go spare a send its reads; every other file
+// implements a part of the port.
 //
-// A write locks the names that decide it (its thread, its idempotency keys, its pair
-// of people), and holds them until its commit is durable: of two writes that want the
-// same thing, the later one sees what the earlier one did. Under its locks it takes a
-// view, decides, builds one batch, and commits it. So each write is atomic, and all
-// writers of a moment share one sync.
-// Times are kept to the millisecond.
+// The way of a write:
+//
+//	Append ─► locks: the thread, the idempotency keys        held until the answer
+//	            │
+//	          view: a snapshot of what is durable            reads see this and nothing newer
+//	            │   what is read there decides
+//	          batch: all keys of the write, or none
+//	            │
+//	          queue ─► the committing goroutine: writes all batches that wait,
+//	                   syncs once, takes the next view, then answers each writer
+//
+// So each write is atomic, all writers of a moment share one sync, and of two writes
+// that want the same thing (a seq, a key, a pair of people) the later one sees what
+// the earlier one did.
 package pebble
 
 import (
