@@ -1,5 +1,5 @@
 // Package store opens the store that a URL names. It is the only package that
-// knows all of them; what a store promises is [chat.Store].
+// knows every implementation; [chat.Store] says what each of them promises.
 package store
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/parleyhq/parley/store/pebble"
 )
 
-// Options are what every store takes. The zero value is good.
+// Options are those that every store takes. The zero value is good.
 type Options struct {
 	IdempotencyWindow time.Duration    // that of chat.DefaultLimits if 0
 	Now               func() time.Time // time.Now if nil

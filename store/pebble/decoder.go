@@ -13,11 +13,12 @@ import (
 // their length, times as milliseconds. The bigger ones begin with a version, so
 // that their layout can change without rewriting a store.
 
-// errShort says that a value ended before it should have.
+// errShort is the error of a value that ends too early.
 var errShort = errors.New("truncated value")
 
-// decoder takes a value apart. It works on a string, so that the strings it
-// hands out are slices of one copy; the first error sticks.
+// decoder reads the fields of a value one after another. It works on a string, so that
+// the strings it hands out are slices of one copy. After an error every read gives the
+// zero value, and end gives the first error.
 type decoder struct {
 	rest string
 	err  error
@@ -25,7 +26,7 @@ type decoder struct {
 
 func decode(value []byte) *decoder { return &decoder{rest: string(value)} }
 
-// end is the error of the whole decoding.
+// end gives the first error; bytes that are left over are one.
 func (d *decoder) end() error {
 	if d.err == nil && d.rest != "" {
 		d.err = fmt.Errorf("%d bytes too many", len(d.rest))
@@ -33,22 +34,22 @@ func (d *decoder) end() error {
 	return d.err
 }
 
-func (d *decoder) take(n uint64) string {
+func (d *decoder) next(n uint64) string {
 	if d.err == nil && n > uint64(len(d.rest)) {
 		d.err = errShort
 	}
 	if d.err != nil {
 		return ""
 	}
-	taken := d.rest[:n]
+	next := d.rest[:n]
 	d.rest = d.rest[n:]
-	return taken
+	return next
 }
 
 func (d *decoder) uvarint() uint64 {
 	var x uint64
 	for i := range binary.MaxVarintLen64 {
-		b := d.take(1)
+		b := d.next(1)
 		if d.err != nil {
 			return 0
 		}
@@ -70,15 +71,15 @@ func (d *decoder) varint() int64 {
 }
 
 func (d *decoder) seq() chat.Seq { return chat.Seq(d.uvarint()) }
-func (d *decoder) str() string   { return d.take(d.uvarint()) }
+func (d *decoder) str() string   { return d.next(d.uvarint()) }
 
 func (d *decoder) id() (id [16]byte) {
-	copy(id[:], d.take(16))
+	copy(id[:], d.next(16))
 	return id
 }
 
 func (d *decoder) byte() byte {
-	if b := d.take(1); b != "" {
+	if b := d.next(1); b != "" {
 		return b[0]
 	}
 	return 0

@@ -8,11 +8,11 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// timespan is both ends included.
+// timespan is the time from one moment to another, both included.
 type timespan struct{ from, to time.Time }
 
-// recalled is the time whose idempotency keys are recognised. It ends a day
-// ahead, for a message whose id was minted by a clock ahead of this one.
+// recalled is the time span of the messages whose idempotency keys are recognised. It
+// reaches a day into the future: another clock that is ahead may have minted the id.
 func (s *Store) recalled() timespan {
 	now := s.now()
 	return timespan{from: now.Add(-s.window), to: now.Add(24 * time.Hour)}
@@ -31,7 +31,7 @@ func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
 }
 
 // duplicate is a *DuplicateError if the message was sent before: with its
-// idempotency key in the given time, or with its client_seq ever.
+// idempotency key in the given time span, or with its client_seq at any time.
 func (w *logWriter) duplicate(ctx context.Context, e chat.Event, recalled timespan) error {
 	existing, found, err := w.sentWithKey(e, recalled)
 	if err != nil {
@@ -50,8 +50,8 @@ func (w *logWriter) duplicate(ctx context.Context, e chat.Event, recalled timesp
 	return nil
 }
 
-// sentWithKey finds the event of e's idempotency key in the batch, else under the
-// days of the given time.
+// sentWithKey finds the event that was sent with e's idempotency key: in the batch, or
+// stored, in the given time span.
 func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bool, error) {
 	name := idempotencyName(e)
 	if name == "" {
@@ -61,7 +61,7 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 		return copied(existing)
 	}
 	key, _ := e.Retry()
-	// Days are signed here: the loop runs past day 0.
+	// The loop may count down past day 0, so days are signed here.
 	for d := min(int64(dayOf(recalled.to)), w.store.newestDay.Load()); d >= int64(dayOf(recalled.from)); d-- {
 		at, found, err := lookup(w.view, idempotencyKey(day(d), e.By, key), decodePlace)
 		if err != nil {
@@ -83,7 +83,7 @@ func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.E
 	if existing, found := w.gathered[string(key)]; found {
 		return copied(existing)
 	}
-	if w.locked { // a client counts up, mostly
+	if w.locked { // most clients count up: nothing is stored under a higher number
 		gathered, counted := w.counted[clientOf(e)]
 		if !counted {
 			gathered = -1
@@ -100,8 +100,8 @@ func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.E
 	return w.found(w.view.event(place{e.Thread, seq}))
 }
 
-// found is what was sent before as it will be after the batch, of which all that
-// precedes the duplicate is stored.
+// found is a stored event as the batch leaves it: the events before the duplicate are
+// stored.
 func (w *logWriter) found(existing chat.Event, found bool, err error) (chat.Event, bool, error) {
 	if _, changed := w.changed[existing.Seq]; changed && found && err == nil {
 		return copied(w.asChanged(existing))
@@ -109,8 +109,7 @@ func (w *logWriter) found(existing chat.Event, found bool, err error) (chat.Even
 	return existing, found, err
 }
 
-// readNewestDay finds the newest day of the idempotency keys in a store that is opened;
-// without any it is -1.
+// readNewestDay sets newestDay when the store is opened.
 func (s *Store) readNewestDay() error {
 	v, err := s.state.view()
 	if err != nil {
@@ -134,15 +133,15 @@ func (s *Store) usesDay(d day) {
 	}
 }
 
-// remember lets later events of the batch be recognised as duplicates of e.
-func (w *logWriter) remember(name string, e chat.Event) {
+// noteGathered lets later events of the batch be recognised as duplicates of e.
+func (w *logWriter) noteGathered(name string, e chat.Event) {
 	if w.gathered != nil {
 		w.gathered[name] = e
 	}
 }
 
-// copied is an event as it would come back from disk: what the caller handed in
-// stays the caller's.
+// copied is an event as it would be read from disk: it shares no memory with the
+// event that the caller handed in.
 func copied(e chat.Event) (chat.Event, bool, error) {
 	value, err := encodeEvent(e)
 	if err != nil {

@@ -13,14 +13,13 @@ import (
 // errClosed is what calls after Close get.
 var errClosed = errors.New("the store is closed")
 
-// durable is the database as seen through its stable storage.
+// durable shows readers the part of the database that is on stable storage.
 //
-// Pebble shows a synced commit to readers before its log is synced, so reading
-// the database could tell of what a crash then takes back. Therefore one
-// goroutine commits: it takes all batches that wait, writes them, syncs the log
-// once, takes a snapshot, makes that the one readers read, and only then
-// answers the writers. Readers see the state of the last finished sync: at once,
-// whole, and without waiting for the next.
+// Pebble itself shows a commit to readers before it is synced, so a reader could learn
+// of a message that a crash then takes back. Therefore one goroutine commits all
+// batches: it drains the queue, writes the batches, syncs the log once, takes a
+// snapshot, makes it the one that readers read, and only then answers the writers.
+// Readers see the state of the last finished sync and never wait for the next one.
 type durable struct {
 	db    *pebble.DB
 	log   *slog.Logger
@@ -51,9 +50,9 @@ func newDurable(db *pebble.DB, log *slog.Logger, costs *costs) *durable {
 	return d
 }
 
-// commit makes a batch durable and visible; the batch is used up. It cannot be
-// cancelled once it is on its way: its locks must outlive it. The caller holds a
-// view.
+// commit makes a batch durable and visible, and closes it. Once the batch is in the
+// queue, ctx does not stop it; the caller keeps its locks until commit returns. The
+// caller holds a view.
 func (d *durable) commit(ctx context.Context, b *pebble.Batch) error {
 	if err := ctx.Err(); err != nil {
 		_ = b.Close()
@@ -69,7 +68,7 @@ func (d *durable) commit(ctx context.Context, b *pebble.Batch) error {
 	return <-c.done
 }
 
-// failed is the failure after which nothing is written any more.
+// failed is the error of the first commit that failed, after which none is tried; or nil.
 func (d *durable) failed() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -102,8 +101,8 @@ func (d *durable) commitGroup(group []*commit) {
 	}
 }
 
-// write applies the batches and syncs the log behind the last of them. The log
-// is one file after another in order: synced there, it is synced before.
+// write applies the batches and syncs the log after the last of them. The log is
+// written in order, so that sync covers the batches before it, too.
 func (d *durable) write(group []*commit) error {
 	last := len(group) - 1
 	for _, c := range group[:last] {
@@ -111,7 +110,7 @@ func (d *durable) write(group []*commit) error {
 			return fmt.Errorf("write to the log: %w", err)
 		}
 	}
-	// Not Apply with Sync: if the sync failed, that would end the process.
+	// Apply with Sync would end the process if the sync failed.
 	if err := d.db.ApplyNoSyncWait(group[last].batch, pebble.Sync); err != nil {
 		return fmt.Errorf("write to the log: %w", err)
 	}
@@ -121,10 +120,10 @@ func (d *durable) write(group []*commit) error {
 	return nil
 }
 
-// publish shows readers what is durable now and returns the view they had. After
-// a failed sync nobody knows what is on the disk, and asking again does not
-// tell (a second fsync may succeed without having written): readers keep what
-// they have, and nothing is written until a restart has read the log.
+// publish makes what is durable now the view of readers, and returns the one before.
+// After a failed sync it is unknown what is on the disk, and a second sync does not
+// tell: it may succeed without having written anything. Then readers keep their view,
+// and nothing is written until a restart has read the log.
 func (d *durable) publish(failure error) (old *view) {
 	if failure != nil {
 		d.mu.Lock()
@@ -142,7 +141,7 @@ func (d *durable) publish(failure error) (old *view) {
 	return old
 }
 
-// close waits for all calls under way. Later ones get errClosed.
+// close waits for all calls under way. Calls after it get errClosed.
 func (d *durable) close() {
 	d.mu.Lock()
 	already := d.closed

@@ -85,7 +85,7 @@ type Store struct {
 
 var _ chat.Store = (*Store)(nil)
 
-// Open opens the store in a directory and makes both if they are not there. It
+// Open opens the store in a directory, and makes both if they do not exist. It
 // refuses a directory that is in use, and one whose format this build does not
 // know.
 func Open(dir string, opts Options) (_ *Store, err error) {
@@ -125,33 +125,34 @@ func (o Options) orDefaults() Options {
 	return o
 }
 
-// memTableBytes is the size of a memtable. 64 KB messages fill the default of 4 MB in
-// a blink; each flush costs a manifest sync and a file in L0.
+// memTableBytes is the size of a memtable. Messages of 64 KB would fill Pebble's default
+// of 4 MB every few milliseconds, and each flush costs a sync of the manifest and a file
+// in L0.
 const memTableBytes = 16 << 20
 
-// tuned are Pebble's settings where ours differ from its defaults.
+// tuned gives the settings of Pebble that differ from its defaults.
 func tuned(o Options, lock *pebble.Lock) *pebble.Options {
 	p := &pebble.Options{
 		FS:   o.FS,
 		Lock: lock,
-		// Pebble takes the memtables out of it, the one that is written and the one
-		// that is flushed or kept for reuse: without them nothing would be left for
-		// blocks, and each read were one of a file.
+		// Pebble reserves two memtables in the cache: the one that is written, and the
+		// one that is flushed or kept for reuse. Without room for them nothing would be
+		// left for blocks, and each read would go to a file.
 		CacheSize: o.CacheBytes + 2*memTableBytes,
 		Logger:    logger{o.Log},
-		// Named, not FormatNewest: going up is a decision, since there is no way back.
+		// A named version, not FormatNewest: there is no way back to an older one.
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MemTableSize:       memTableBytes,
-		// Dropped idempotency days and overwritten heads give their room back even
-		// while the store is quiet.
+		// A range deletion is flushed after this time also in a quiet store, so that the
+		// idempotency keys it drops, and overwritten heads, give their room back.
 		FlushDelayDeleteRange: 10 * time.Second,
 		// A burst may let L0 grow further than Pebble's default of 12 before
 		// writers are held up; reads go through the filters.
 		L0StopWritesThreshold: 24,
 	}
 	for i := range p.Levels {
-		// Most lookups of a send are for keys that are not there (its idempotency key on
-		// two days): the filters answer these without reading a block.
+		// Most lookups of a send are for keys that do not exist (its idempotency key on
+		// two days): the filters answer them without reading a block.
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return p
@@ -171,7 +172,7 @@ func lockDirectory(disk vfs.FS, dir string) (*pebble.Lock, error) {
 	return lock, nil
 }
 
-// checkFormat refuses a store of another format and marks a new one with ours.
+// checkFormat refuses a store of another format and writes the format into a new one.
 func checkFormat(db *pebble.DB) error {
 	raw, closer, err := db.Get(formatKey())
 	if errors.Is(err, pebble.ErrNotFound) {

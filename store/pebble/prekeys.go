@@ -43,7 +43,8 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 	return p, err
 }
 
-// roomForDevice refuses one device too many.
+// roomForDevice is ErrTooManyDevices if the user has the most devices that it may have,
+// and this one is not among them.
 func (v *view) roomForDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) error {
 	others := 0
 	key := deviceKey(prefixPrekeys, user, device)
@@ -81,7 +82,7 @@ func (v *view) addOneTimeKeys(b *pebble.Batch, user chat.UserID, device chat.Dev
 
 // oneTimeState is what is known of the id of a one-time key.
 func (v *view) oneTimeState(user chat.UserID, device chat.DeviceID, id uint32) (chat.PrekeyState, error) {
-	if taken, err := v.has(oneTimeKey(prefixGiven, user, device, id)); taken || err != nil {
+	if taken, err := v.has(oneTimeKey(prefixTaken, user, device, id)); taken || err != nil {
 		return chat.PrekeyTaken, err
 	}
 	if stored, err := v.has(oneTimeKey(prefixOneTime, user, device, id)); stored || err != nil {
@@ -143,7 +144,7 @@ func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device 
 	left--
 	b := s.db.NewBatch() // it fails only once it is committed
 	_ = b.Delete(oneTimeKey(prefixOneTime, user, device, key.ID), nil)
-	_ = b.Set(oneTimeKey(prefixGiven, user, device, key.ID), nil, nil)
+	_ = b.Set(oneTimeKey(prefixTaken, user, device, key.ID), nil, nil)
 	_ = b.Set(deviceKey(prefixOneTimeLeft, user, device), encodeCount(left), nil)
 	if err := s.state.commit(ctx, b); err != nil {
 		return chat.Prekey{}, 0, fmt.Errorf("take a prekey of %s/%s: %w", user, device, err)

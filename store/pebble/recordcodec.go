@@ -51,8 +51,8 @@ func decodeThreadID(value []byte) (chat.ThreadID, error) {
 	return t, d.end()
 }
 
-// headRecord is a head as it is stored: beside it stands whether the thread has
-// pins, so that a deletion need not load a thread that has none.
+// headRecord is a head as it is stored, and whether the thread has pins: a deletion
+// need not load a thread without pins.
 type headRecord struct {
 	chat.Head
 	pinned bool
@@ -77,7 +77,7 @@ func decodeHead(value []byte) (headRecord, error) {
 	return h, d.end()
 }
 
-// membership is the value of a user's line: its last stint in a thread.
+// membership is a user's last stint in a thread; left is 0 while it lasts.
 type membership struct{ joined, left chat.Seq }
 
 func encodeMembership(m membership) []byte {
@@ -90,7 +90,7 @@ func decodeMembership(value []byte) (membership, error) {
 	return m, d.end()
 }
 
-// encodeMark packs what of a mark its key does not hold.
+// encodeMark packs the fields of a mark that are not in its key.
 func encodeMark(m chat.Mark) []byte { return appendTime(m.Message[:], m.At) }
 
 func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
@@ -101,8 +101,8 @@ func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
 
 const threadVersion = 2
 
-// encodeThread packs a thread without its id, which is in the key, and its
-// head, which has a key of its own: it moves with every message.
+// encodeThread packs a thread without its id, which is in the key, and without its
+// head, which has a key of its own because it moves with every message.
 func encodeThread(t chat.Thread) []byte {
 	b := append(make([]byte, 0, 64+32*len(t.Participants)), threadVersion)
 	b = appendStr(appendStr(b, t.Type), t.Title)
@@ -168,8 +168,8 @@ func decodePosition(value []byte) (chat.Position, error) {
 
 const prekeysVersion = 1
 
-// encodePrekeys packs a device's keys but for the one-time ones, which have keys
-// of their own, as has their number: it moves with every taking.
+// encodePrekeys packs a device's prekeys without the one-time ones and their number,
+// which have keys of their own: the number changes whenever one is taken.
 func encodePrekeys(p chat.PrekeyDevice) []byte {
 	b := appendTime([]byte{prekeysVersion}, p.UpdatedAt)
 	b = appendSignedPrekey(appendStr(b, p.Identity), p.Signed)

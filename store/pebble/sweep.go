@@ -8,7 +8,8 @@ import (
 // sweepInterval is how often old idempotency keys are dropped.
 const sweepInterval = time.Hour
 
-// sweepEvery drops old idempotency keys now and at every interval until ctx ends.
+// sweepEvery drops old idempotency keys at once and then at every interval, until ctx
+// ends.
 func (s *Store) sweepEvery(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -32,7 +33,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	}
 	defer v.release()
 	old := idempotencyDaysBefore(dayOf(s.recalled().from))
-	// A range deletion is only worth its tombstone if there is something to delete.
+	// A range deletion leaves a tombstone: none is written if there is nothing to delete.
 	empty := true
 	err = v.scan(ctx, old, false, func(_, _ []byte) (bool, error) {
 		empty = false

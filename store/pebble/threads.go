@@ -71,8 +71,8 @@ func pairOf(created chat.Event) ([]byte, error) {
 	return pairKey(c.Members[0].User, c.Members[1].User), nil
 }
 
-// sameCreation reports whether the thread exists already by this very event. It
-// fails if it exists by another.
+// sameCreation reports whether the thread exists and was created by this event. It
+// fails if another event created it.
 func (v *view) sameCreation(created chat.Event) (bool, error) {
 	first, found, err := v.event(place{created.Thread, 1})
 	if err != nil || !found {
@@ -183,8 +183,8 @@ func (v *view) userThread(thread chat.ThreadID, value []byte) (chat.UserThread, 
 	return chat.UserThread{Thread: thread, JoinedSeq: m.joined, LeftSeq: m.left, Head: head.Head}, err
 }
 
-// ParticipantsAt implements [chat.ThreadStore]. It reads every stint of the
-// thread, which are as many as there ever were joinings.
+// ParticipantsAt implements [chat.ThreadStore]. It reads every stint of the thread, one
+// for each time that somebody joined.
 func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) ([]chat.Stint, error) {
 	v, err := s.state.view()
 	if err != nil {

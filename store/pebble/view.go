@@ -9,15 +9,15 @@ import (
 )
 
 // view is a consistent state of the database, all of it durable. Every call of
-// the store holds one from its first look until it is done, which is also what
-// Close waits for.
+// the store holds one from its first read until it returns. Close waits until none is
+// held.
 type view struct {
 	snap *pebble.Snapshot
 	of   *durable
-	refs int // guarded by of.mu; one is that of being current
+	refs int // guarded by of.mu: one for each call that holds it, one while it is current
 }
 
-// view gives the present durable state. It must be released.
+// view gives the present durable state. The caller releases it.
 func (d *durable) view() (*view, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -34,8 +34,9 @@ func (v *view) release() {
 	v.of.views.Done()
 }
 
-// locked gives the present durable state once it holds the named locks, which decide
-// what the caller is about to write. done gives both back.
+// locked waits for the named locks and then takes a view: what the caller reads in it
+// stays true until done, which gives both back. The names are all that decide the
+// caller's write: its thread, its idempotency keys, its pair of people.
 func (s *Store) locked(ctx context.Context, names ...string) (v *view, done func(), err error) {
 	unlock, err := s.locks.Lock(ctx, names...)
 	if err != nil {
@@ -86,11 +87,11 @@ func (v *view) iterator(ctx context.Context, r keyRange) (*pebble.Iterator, erro
 	return v.snap.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: r.lower, UpperBound: r.upper})
 }
 
-// scanPatience is after how many keys a scan looks whether somebody still waits.
+// scanPatience is after how many keys a scan checks again whether its context has ended.
 const scanPatience = 256
 
 // scan calls visit with the keys of a range and their values, in order or in
-// reverse, until it returns false. Both slices are only lent.
+// reverse, until it returns false. Both slices are valid only during the call.
 func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(key, value []byte) (more bool, err error)) (err error) {
 	it, err := v.iterator(ctx, r)
 	if err != nil {
