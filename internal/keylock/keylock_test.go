@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-func mustLock(t *testing.T, l *Locks, ctx context.Context, names ...string) (unlock func()) {
+func mustLock(ctx context.Context, t *testing.T, l *Locks, names ...string) (unlock func()) {
 	t.Helper()
 	unlock, err := l.Lock(ctx, names...)
 	if err != nil {
@@ -20,13 +20,13 @@ func mustLock(t *testing.T, l *Locks, ctx context.Context, names ...string) (unl
 func TestOneHoldsAName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l Locks
-		unlock := mustLock(t, &l, t.Context(), "b", "a", "b")
-		mustLock(t, &l, t.Context(), "c")() // other names are free
+		unlock := mustLock(t.Context(), t, &l, "b", "a", "b")
+		mustLock(t.Context(), t, &l, "c")() // other names are free
 
 		second := make(chan struct{})
 		go func() {
 			defer close(second)
-			mustLock(t, &l, context.Background(), "a", "b")()
+			mustLock(context.Background(), t, &l, "a", "b")()
 		}()
 		synctest.Wait()
 		select {
@@ -48,14 +48,14 @@ func TestOneHoldsAName(t *testing.T) {
 // Who gives up waiting holds none of the names it asked for.
 func TestWaitingEndsWithItsContext(t *testing.T) {
 	var l Locks
-	unlock := mustLock(t, &l, t.Context(), "b")
+	unlock := mustLock(t.Context(), t, &l, "b")
 	tired := errors.New("tired")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(tired)
 	if _, err := l.Lock(ctx, "a", "b"); !errors.Is(err, tired) {
 		t.Errorf("Lock of a held name: %v, want %v", err, tired)
 	}
-	mustLock(t, &l, t.Context(), "a")() // what was locked on the way is free again
+	mustLock(t.Context(), t, &l, "a")() // what was locked on the way is free again
 	unlock()
 	if len(l.names) != 0 {
 		t.Errorf("%d names are kept that nobody wants", len(l.names))

@@ -63,8 +63,8 @@ import (
 // when an older build could not read them any more.
 const formatVersion = 2
 
-// closeTimeout bounds how long Close waits for what is under way: of a server that
-// does not answer, nothing is to be hoped for.
+// closeTimeout bounds how long Close waits for the calls under way, for a server that
+// does not answer.
 const closeTimeout = time.Second
 
 // Options of a store. The zero value is good.
@@ -73,8 +73,8 @@ type Options struct {
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
 
-	dialer  options.ContextDialer // of tests that cut connections; the network's if nil
-	monitor *event.CommandMonitor // of tests that count commands
+	dialer  options.ContextDialer // for tests that cut connections; the network's if nil
+	monitor *event.CommandMonitor // for tests that count commands
 }
 
 // Store implements [chat.Store].
@@ -93,11 +93,11 @@ type Store struct {
 	// node writes now: one at a time. What decides which one-time prekey goes to whom is
 	// the database. On this lock rest only the number of them that is said to be left, and
 	// its bound: uploads of one device on two nodes at the same time may exceed it together.
-	prekeyWriters keylock.Locks
-	joins         bool // the server can look up heads together with a user's threads
-	window        time.Duration
-	now           func() time.Time
-	logger        *slog.Logger
+	prekeyWriters     keylock.Locks
+	joins             bool // the server can look up heads together with a user's threads
+	idempotencyWindow time.Duration
+	now               func() time.Time
+	logger            *slog.Logger
 }
 
 var _ chat.Store = (*Store)(nil)
@@ -135,11 +135,12 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		prekeyUsers: db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), deniedHashes: db.Collection("denied_attachments"),
 		meta:  db.Collection("meta"),
-		cache: newThreadCache(), window: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
+		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
 	}
 }
 
-// prepare checks that the server answers and that the database is one of ours.
+// prepare checks that the server answers and that the database is a store of this
+// format, and makes what is missing in it.
 func (s *Store) prepare(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
@@ -153,7 +154,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	return s.probeJoins(ctx)
 }
 
-// checkFormat refuses a database of another format and marks a new one with ours.
+// checkFormat refuses a database of another format and writes the format into a new one.
 func (s *Store) checkFormat(ctx context.Context) error {
 	_, err := s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion)))
 	if err == nil {
@@ -192,8 +193,9 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// causally gives a context in which a read sees what made a write before it fail:
-// others may have written that a moment ago, and a majority not have it yet.
+// causally gives a context in which a read sees the document that made an earlier write
+// of the same context fail as a duplicate. Otherwise the read might miss it: it may have
+// been inserted a moment ago, and not have reached a majority yet.
 func (s *Store) causally(ctx context.Context) (causal context.Context, end func(), err error) {
 	if mongo.SessionFromContext(ctx) != nil {
 		return ctx, func() {}, nil
@@ -227,7 +229,8 @@ func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D, opt
 	return doc, err == nil, err
 }
 
-// checkName refuses ids that would make another id's key.
+// checkName refuses ids with a character that would make an _id ambiguous. The domain
+// lets no such id through.
 func checkName[T ~string](names ...T) error {
 	for _, name := range names {
 		for i := range len(name) {

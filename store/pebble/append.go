@@ -96,7 +96,7 @@ type logWriter struct {
 	store  *Store
 	view   *view
 	batch  *pebble.Batch
-	locked bool // the caller holds the thread's lock, and has since before it took the view
+	locked bool // the caller holds the thread's lock, and has since before the view
 	// head is a thread of which only the Head is used: Thread.Apply says how that moves.
 	head   chat.Thread
 	pinned bool // whether the thread has pins

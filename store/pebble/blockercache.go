@@ -14,7 +14,7 @@ const cachedBlockers = 1 << 15
 
 // blockerCache says of users whether they block anybody, so that a send to somebody
 // who blocks nobody need not look for a block. It is true for "maybe": a user who has
-// taken the last block back may stay.
+// deleted the last block may stay in it.
 type blockerCache struct {
 	mu       sync.Mutex
 	blockers *simplelru.LRU[chat.UserID, bool]

@@ -39,7 +39,7 @@ func newClientSeqCache() *clientSeqCache {
 
 // get is a number that no client_seq of c exceeds, neither those stored in v nor
 // gathered, the highest in the batch that is being made; -1 for none. The caller holds
-// the thread's lock, and has since before it took the view.
+// the thread's lock, and has since before v.
 func (k *clientSeqCache) get(ctx context.Context, v *view, c client, gathered int64) (int64, error) {
 	k.mu.Lock()
 	highest, found := k.highest.Get(c)

@@ -15,7 +15,7 @@ type timespan struct{ from, to time.Time }
 // reaches a day into the future: another clock that is ahead may have minted the id.
 func (s *Store) recalled() timespan {
 	now := s.now()
-	return timespan{from: now.Add(-s.window), to: now.Add(24 * time.Hour)}
+	return timespan{from: now.Add(-s.idempotencyWindow), to: now.Add(24 * time.Hour)}
 }
 
 // SentBefore implements [chat.LogStore].

@@ -49,7 +49,7 @@ func (w *logWriter) asChanged(stored chat.Event) chat.Event {
 // willExpire reports whether a message has a key in the index of expiry.
 func willExpire(m *chat.Message) bool { return m.Deleted == "" && !m.ExpiresAt.IsZero() }
 
-// unpin applies a deletion to the thread if it takes away a pin.
+// unpin applies a deletion to the thread if it removes a pin.
 func (w *logWriter) unpin(deletion chat.Event) error {
 	if !w.pinned {
 		return nil

@@ -17,8 +17,8 @@ var errClosed = errors.New("the store is closed")
 //
 // Pebble itself shows a commit to readers before it is synced, so a reader could learn
 // of a message that a crash then takes back. Therefore one goroutine commits all
-// batches: it drains the queue, writes the batches, syncs the log once, takes a
-// snapshot, makes it the one that readers read, and only then answers the writers.
+// batches: it drains the queue, writes the batches, syncs the log once, makes a
+// snapshot, gives that to readers, and only then answers the writers.
 // Readers see the state of the last finished sync and never wait for the next one.
 type durable struct {
 	db    *pebble.DB

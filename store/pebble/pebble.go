@@ -19,7 +19,7 @@
 //	          batch: all keys of the write, or none
 //	            │
 //	          queue ─► the committing goroutine: writes all batches that wait,
-//	                   syncs once, takes the next view, then answers each writer
+//	                   syncs once, makes the next view, then answers each writer
 //
 // So each write is atomic, all writers of a moment share one sync, and of two writes
 // that want the same thing (a seq, a key, a pair of people) the later one sees what
@@ -74,10 +74,10 @@ type Store struct {
 	blockers   *blockerCache
 	// newestDay is at or above the days of all idempotency keys, and -1 if there are
 	// none. A send need not look for its key on later days.
-	newestDay atomic.Int64
-	window    time.Duration
-	now       func() time.Time
-	log       *slog.Logger
+	newestDay         atomic.Int64
+	idempotencyWindow time.Duration
+	now               func() time.Time
+	log               *slog.Logger
 
 	stopSweeping context.CancelFunc
 	sweeping     sync.WaitGroup
@@ -104,7 +104,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s := &Store{
 		db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs),
 		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
-		window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
+		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
 	}
 	if err := s.readNewestDay(); err != nil {
 		s.state.close()

@@ -25,7 +25,7 @@ func (s *Store) sweepEvery(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// sweep drops the idempotency keys of the days that lie wholly outside the window.
+// sweep drops the idempotency keys of the days that lie wholly before the idempotency window.
 func (s *Store) sweep(ctx context.Context) error {
 	v, err := s.state.view()
 	if err != nil {

@@ -137,7 +137,7 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 	}
 	defer v.release()
 	var peers []chat.UserID
-	known := map[chat.UserID]bool{user: true}
+	listed := map[chat.UserID]bool{user: true}
 	err = v.scan(ctx, within(userThreadsPrefix(user)), false, func(key, value []byte) (bool, error) {
 		m, err := decodeMembership(value)
 		if err != nil || m.left != 0 {
@@ -148,8 +148,8 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 			return true, err
 		}
 		for _, p := range t.Participants {
-			if !known[p.User] {
-				known[p.User] = true
+			if !listed[p.User] {
+				listed[p.User] = true
 				peers = append(peers, p.User)
 			}
 		}

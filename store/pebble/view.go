@@ -34,7 +34,7 @@ func (v *view) release() {
 	v.of.views.Done()
 }
 
-// locked waits for the named locks and then takes a view: what the caller reads in it
+// locked waits for the named locks and then gives a view: what the caller reads in it
 // stays true until done, which gives both back. The names are all that decide the
 // caller's write: its thread, its idempotency keys, its pair of people.
 func (s *Store) locked(ctx context.Context, names ...string) (v *view, done func(), err error) {
