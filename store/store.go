@@ -1,5 +1,5 @@
 // Package store opens the store that a URL names. It is the only package that
-// knows all of them; what a store promises is [chat.Store].
+// knows every implementation; [chat.Store] says what each of them promises.
 package store
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/parleyhq/parley/store/pebble"
 )
 
-// Options are what every store takes. The zero value is good.
+// Options are those that every store takes. The zero value is good.
 type Options struct {
 	IdempotencyWindow time.Duration    // that of chat.DefaultLimits if 0
 	Now               func() time.Time // time.Now if nil
@@ -39,30 +39,22 @@ func Open(ctx context.Context, url string, opts Options) (chat.Store, error) {
 	}
 	switch scheme {
 	case "pebble":
-		return openPebble(rest, opts)
+		if rest == "" {
+			return nil, errors.New("store URL pebble: names no directory")
+		}
+		return opened(pebble.Open(rest, pebble.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log}))
 	case "mongodb", "mongodb+srv":
-		return openMongo(ctx, url, opts)
+		return opened(mongo.Open(ctx, url, mongo.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log}))
 	default:
 		// Not the whole URL: one of another scheme may hold a password.
 		return nil, fmt.Errorf("store URL has the unknown scheme %q: pebble:DIR and mongodb://… are known", scheme)
 	}
 }
 
-func openPebble(dir string, opts Options) (chat.Store, error) {
-	if dir == "" {
-		return nil, errors.New("store URL pebble: names no directory")
-	}
-	s, err := pebble.Open(dir, pebble.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log})
+// opened keeps a nil *Store, which in an interface would not be nil, from the caller.
+func opened[S chat.Store](s S, err error) (chat.Store, error) {
 	if err != nil {
-		return nil, err // not s: a nil *Store in an interface is not nil
-	}
-	return s, nil
-}
-
-func openMongo(ctx context.Context, uri string, opts Options) (chat.Store, error) {
-	s, err := mongo.Open(ctx, uri, mongo.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log})
-	if err != nil {
-		return nil, err // not s, as above
+		return nil, err
 	}
 	return s, nil
 }

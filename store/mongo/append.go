@@ -11,8 +11,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// insertBatch is how many events one command inserts: what the service appends at
-// once at most.
+// insertBatch is how many events one command inserts: the most that the service appends
+// at once.
 const insertBatch = 100
 
 // Append implements [chat.LogStore]. A thread that was never created is
@@ -41,12 +41,12 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 		return 0, refused
 	}
 	if last := heads[n-1]; last.changed > head.Seq {
-		if err := s.follow(ctx, thread, prev.changed, docs[:n]); err != nil {
-			return 0, fmt.Errorf("do what follows from an append to thread %s: %w", thread, err)
+		if err := s.settleInserted(ctx, thread, prev.changed, docs[:n]); err != nil {
+			return 0, fmt.Errorf("settle an append to thread %s: %w", thread, err)
 		}
 		refused = s.asItIsNow(ctx, refused)
 	}
-	s.known.sawHead(thread, heads[n-1])
+	s.cache.addHead(thread, heads[n-1])
 	return n, refused
 }
 
@@ -66,7 +66,7 @@ func checkNames(e chat.Event) error {
 // headAt is the head the log had when its end was seq. It fails if the log never
 // was that long.
 func (s *Store) headAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) (headState, error) {
-	if h, found := s.known.head(thread, seq); found {
+	if h, found := s.cache.head(thread, seq); found {
 		return h, nil
 	}
 	last, found, err := s.head(ctx, thread)
@@ -83,10 +83,10 @@ func (s *Store) headAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) 
 	return last, nil
 }
 
-// headFields are what of an event says where a log ends.
+// headFields are the fields of an event's document that make a head.
 var headFields = d("thread", 1, "seq", 1, "kind", 1, "hidden", 1, "last", 1, "changed", 1)
 
-// head is the end of a thread's log; not found if it has none.
+// head reads the head of a thread's log; found is false if the thread has no log.
 func (s *Store) head(ctx context.Context, thread chat.ThreadID) (headState, bool, error) {
 	newest := options.FindOne().SetSort(d("seq", -1)).SetProjection(headFields).SetHint(byThreadSeq)
 	doc, found, err := findOne[eventDoc](ctx, s.log, d("thread", thread), newest)
@@ -94,12 +94,12 @@ func (s *Store) head(ctx context.Context, thread chat.ThreadID) (headState, bool
 		return headState{}, false, wrap("read the head of thread "+thread.String(), err)
 	}
 	h := doc.head()
-	s.known.sawHead(thread, h)
+	s.cache.addHead(thread, h)
 	return h, true, nil
 }
 
-// insert adds a run of events to a log, in order. It gives how many it added, and
-// why it did not add the next one.
+// insert adds a run of events to a log, in order. It gives how many it added, and the
+// error for which it did not add the next one.
 func (s *Store) insert(ctx context.Context, docs []eventDoc) (n int, err error) {
 	ctx, end, err := s.causally(ctx)
 	if err != nil {
@@ -142,8 +142,9 @@ func insertRun(ctx context.Context, log *mongo.Collection, docs []eventDoc) (n i
 	return 0, false, err
 }
 
-// isDuplicate reports whether a write failed for a unique index and nothing else.
-// With a write concern error beside it, what was written before may be lost yet.
+// isDuplicate reports whether a write failed for a unique index and for nothing else. If
+// it failed for the write concern, too, what it wrote before the duplicate may be lost
+// yet.
 func isDuplicate(err error) bool {
 	if !mongo.IsDuplicateKeyError(err) {
 		return false
@@ -166,7 +167,7 @@ func unlessDuplicate(err error) error {
 	return err
 }
 
-// wrap says what was being done when err happened, if it did.
+// wrap says in err what was being done; a nil err stays nil.
 func wrap(doing string, err error) error {
 	if err == nil {
 		return nil

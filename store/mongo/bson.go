@@ -20,8 +20,8 @@ func d(pairs ...any) bson.D {
 	return doc
 }
 
-// newRegistry stores ids in the form a person meets them in: thread ids as UUIDs
-// and ULIDs as their 26 characters, which sort like the ids. A zero ULID is "".
+// newRegistry stores ids in the form in which the API shows them: thread ids as UUIDs,
+// ULIDs as their 26 characters, which sort like the ids. A zero ULID is "".
 func newRegistry() *bson.Registry {
 	r := bson.NewRegistry()
 	uuidType, ulidType := reflect.TypeFor[chat.ThreadID](), reflect.TypeFor[ulid.ULID]()

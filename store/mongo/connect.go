@@ -18,18 +18,20 @@ import (
 // defaultDatabase is used when the connection string names none.
 const defaultDatabase = "parley"
 
-// selectionTimeout is how long a call looks for a server to send to, unless the
-// connection string or the call's context says otherwise.
+// selectionTimeout is how long a call waits for a server that it can be sent to, unless
+// the connection string or the call's context says otherwise.
 const selectionTimeout = 8 * time.Second
 
-// target is what of a connection string may be told.
+// target holds the parts of a connection string that error texts show, and the secrets
+// that they must not show.
 type target struct {
 	hosts    string
 	database string
-	secrets  []string // what may not
+	secrets  []string
 }
 
-// parseTarget reads a connection string. It is no URL: it may name several hosts.
+// parseTarget reads a connection string. It may name several hosts, so it is not always
+// a URL.
 func parseTarget(uri string) (target, error) {
 	scheme, rest, found := strings.Cut(uri, "://")
 	if !found || scheme != "mongodb" && scheme != "mongodb+srv" {
@@ -57,10 +59,10 @@ func parseTarget(uri string) (target, error) {
 	return t, nil
 }
 
-// failed says in one line, and without secrets, that opening failed.
+// failed is the error of an opening that failed, in one line and without secrets.
 func (t target) failed(err error) error { return &openError{t, err} }
 
-// openError keeps what errors.Is finds and rewrites what is read.
+// openError wraps an error and rewrites its text.
 type openError struct {
 	target target
 	cause  error
@@ -76,8 +78,8 @@ func (e *openError) Error() string {
 	return fmt.Sprintf("open the store in database %s of MongoDB at %s: %s", e.target.database, e.target.hosts, text)
 }
 
-// connect makes a client. What durability rests on is set here, whatever the
-// connection string says; the rest is the string's.
+// connect makes a client. The settings that durability depends on are fixed; the
+// connection string decides the others.
 func connect(ctx context.Context, uri string, opts Options) (*mongo.Client, error) {
 	type result struct {
 		client *mongo.Client

@@ -6,8 +6,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// eventDoc is one event of a thread's log. Whatever a unique index needs is
-// always there and never changed; of the rest, what is empty is left out.
+// eventDoc is one event of a thread's log. The fields of a unique index are always there
+// and never changed. Of the other fields, empty ones are left out.
 type eventDoc struct {
 	ID     chat.EventID   `bson:"_id"`
 	Thread chat.ThreadID  `bson:"thread"`
@@ -16,18 +16,18 @@ type eventDoc struct {
 	By     chat.UserID    `bson:"by"`
 	Device chat.DeviceID  `bson:"device"`
 
-	// Key is the idempotency key, and Gen how often the sender has used it in an
-	// earlier window. An event without a key has one that no request can have.
+	// Key is the idempotency key, and Gen in how many earlier idempotency windows the
+	// sender has used it. An event without a key has a Key that no request can have.
 	Key string `bson:"key"`
 	Gen int64  `bson:"gen"`
-	// ClientSeq is a message's client_seq; the own id of any other event.
+	// ClientSeq is a message's client_seq, and the event's own id in any other event.
 	ClientSeq any    `bson:"client_seq"`
 	Hash      []byte `bson:"hash,omitempty"` // of the request that the key is for
 
-	// Last is the last message up to here; not of a message, which is that itself,
-	// unless it is hidden. Changed is
-	// the newest event up to here that is no message: that many changes a reader
-	// of the thread must find done (see settle.go).
+	// Last is the thread's last message up to this event. It is left out in a message
+	// that is hidden from nobody, as that is the last message itself.
+	// Changed is the seq of the newest change up to this event: the changes up to there
+	// are settled before a reader is given the event (settle.go).
 	Last    *lastDoc `bson:"last,omitempty"`
 	Changed chat.Seq `bson:"changed"`
 
@@ -40,7 +40,7 @@ type eventDoc struct {
 	Change   *changeDoc        `bson:"change,omitempty"`
 }
 
-// lastDoc is the last message of a log up to some event.
+// lastDoc is the last message of a log up to an event.
 type lastDoc struct {
 	ID     chat.MessageID `bson:"id"`
 	Seq    chat.Seq       `bson:"seq"`
@@ -53,8 +53,8 @@ type targetDoc struct {
 	Seq chat.Seq       `bson:"seq"`
 }
 
-// messageDoc is what a message has beyond its event. In an edit it is the new
-// content, until that is in the message.
+// messageDoc holds the fields that only a message has. In an edit it holds the new
+// content, until the edit is folded into its message.
 type messageDoc struct {
 	Body       []byte           `bson:"body,omitempty"`
 	Type       chat.ContentType `bson:"type,omitempty"`
@@ -68,7 +68,7 @@ type messageDoc struct {
 	Deleted     chat.DeleteReason `bson:"deleted,omitempty"`
 	Reactions   []reactionDoc     `bson:"reactions,omitempty"`
 	Redelivered chat.Seq          `bson:"redelivered,omitempty"`
-	// Overlay is the newest event that is folded into the message.
+	// Overlay is the seq of the newest event that is folded into the message.
 	Overlay chat.Seq `bson:"overlay,omitempty"`
 }
 
@@ -101,8 +101,7 @@ type initialMember struct {
 	Role chat.Role   `bson:"role"`
 }
 
-// threadDoc is a thread without its head, as the log's changes up to Applied
-// left it.
+// threadDoc is a thread without its head, as the changes up to Applied left it.
 type threadDoc struct {
 	ID      chat.ThreadID   `bson:"_id"`
 	Type    chat.ThreadType `bson:"type"`
@@ -128,7 +127,8 @@ type pinDoc struct {
 	At  time.Time      `bson:"at"`
 }
 
-// stintsDoc is when one user was in one thread: the last time, and before.
+// stintsDoc holds the stints of one user in one thread: the last one in Joined and Left,
+// and those before it, oldest first, in Earlier.
 type stintsDoc struct {
 	ID      string        `bson:"_id"` // user/thread
 	User    chat.UserID   `bson:"user"`
@@ -143,7 +143,8 @@ type stintDoc struct {
 	Left   chat.Seq `bson:"left"`
 }
 
-// pairDoc gives a pair of people to a thread, with the event that creates it.
+// pairDoc says which thread is the 1:1 of two users, and holds the event that creates
+// it.
 type pairDoc struct {
 	ID      string        `bson:"_id"` // the two users in order: ann/bob
 	Thread  chat.ThreadID `bson:"thread"`

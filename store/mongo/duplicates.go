@@ -10,16 +10,16 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// nextGen finds out for which of its unique keys an event was refused, as the
-// server need not tell which, and gives that refusal. An idempotency key that was
-// used in an earlier window is none: the event may be inserted with a higher Gen.
+// nextGen finds out for which unique index an event was refused, which not every server
+// tells, and gives the error for it. An idempotency key that was used in an earlier
+// idempotency window is no error: the event may be inserted with the Gen that it gives.
 func (s *Store) nextGen(ctx context.Context, doc eventDoc) (int64, error) {
 	place := options.FindOne().SetProjection(d("_id", 1)).SetHint(byThreadSeq)
-	_, taken, err := findOne[eventDoc](ctx, s.log, d("thread", doc.Thread, "seq", doc.Seq), place)
+	_, stale, err := findOne[eventDoc](ctx, s.log, d("thread", doc.Thread, "seq", doc.Seq), place)
 	if err != nil {
 		return 0, fmt.Errorf("find out why event %s was refused: %w", doc.ID, err)
 	}
-	if taken {
+	if stale {
 		return 0, chat.ErrStaleHead
 	}
 	holder, used, err := s.sentBefore(ctx, doc)
@@ -38,8 +38,8 @@ func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
 	return err
 }
 
-// sentBefore is a *DuplicateError if the event was sent before. If it was not, it
-// gives the event that used its key last, in an earlier window.
+// sentBefore is a *DuplicateError if the event was sent before. Otherwise it gives the
+// event that used its idempotency key last, in an earlier idempotency window.
 func (s *Store) sentBefore(ctx context.Context, doc eventDoc) (holder eventDoc, used bool, err error) {
 	holder, used, err = s.keyHolder(ctx, doc.By, doc.Key)
 	if err != nil {
@@ -64,8 +64,8 @@ func duplicateOf(doc eventDoc, by chat.DuplicateOf) error {
 	return &chat.DuplicateError{By: by, Existing: existing}
 }
 
-// asItIsNow reads again what a refused message is a duplicate of: what was stored
-// before the refusal may have changed it.
+// asItIsNow reads the original of a duplicate again: the events of the same append that
+// were stored before the duplicate may have changed it.
 func (s *Store) asItIsNow(ctx context.Context, refused error) error {
 	dup, ok := errors.AsType[*chat.DuplicateError](refused)
 	if !ok || dup.Existing.Kind != chat.KindMessage {
@@ -78,12 +78,12 @@ func (s *Store) asItIsNow(ctx context.Context, refused error) error {
 	return &chat.DuplicateError{By: dup.By, Existing: now}
 }
 
-// keyHolder is the event that used a sender's key last.
+// keyHolder finds the event for which a sender used an idempotency key last.
 func (s *Store) keyHolder(ctx context.Context, by chat.UserID, key string) (eventDoc, bool, error) {
 	return findOne[eventDoc](ctx, s.log, d("by", by, "key", key), options.FindOne().SetSort(d("gen", -1)).SetHint(bySenderKey))
 }
 
-// recalls reports whether an event's idempotency key still counts.
+// recalls reports whether an event is recent enough for its idempotency key to count.
 func (s *Store) recalls(doc eventDoc) bool {
-	return !chat.Event{ID: doc.ID}.At().Before(s.now().Add(-s.window))
+	return !chat.Event{ID: doc.ID}.At().Before(s.now().Add(-s.idempotencyWindow))
 }

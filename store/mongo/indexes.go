@@ -10,19 +10,19 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// What is read how. Every query is served by the index named here; those on _id
-// need no other.
+// The collections, the queries on each, and the index that serves each query. Queries on
+// _id need no other index.
 //
 //	collection          query                                            index
 //	log                 a message, or targets, by id                     _id
 //	                    head; pages of events and of messages; unread;   thread_seq
-//	                    changes not done yet
+//	                    changes not settled yet
 //	                    place of an event that may be taken              thread_seq (unique)
 //	                    first event at or above an id                    thread_id
 //	                    newest use of a sender's idempotency key         sender_key (unique)
 //	                    a device's message by client_seq                 client_seq (unique)
 //	                    messages whose time is up                        due (sparse)
-//	threads             a thread; up to where some are done, and members   _id
+//	threads             a thread; applied and participants of several    _id
 //	stints              a user in a thread; threads of a user            _id (user/thread; a range)
 //	                    who was in a thread                              thread
 //	pairs               the 1:1 of two people                            _id (user/user)
@@ -46,8 +46,7 @@ import (
 // two name that, and its other unique indexes begin with it. MongoDB allows it only
 // without the unique sender_key, as idempotency keys hold across threads.
 
-// Names of the indexes that queries ask for by name: which one serves a query is
-// no decision of the server's.
+// Names of the indexes that queries ask for, so that the server does not choose another.
 const (
 	byThreadSeq = "thread_seq"
 	byThreadID  = "thread_id"
@@ -57,7 +56,7 @@ const (
 	byThreadTo  = "thread_to"
 )
 
-// index is an index that queries or promises rest on.
+// index is one that queries, or promises of uniqueness, depend on.
 type index struct {
 	name   string
 	keys   []string
@@ -97,8 +96,8 @@ func (i index) document() bson.D {
 	return keys
 }
 
-// ensureIndexes makes what indexes are missing and checks that all are as wanted:
-// a server may take one of the same name for the same.
+// ensureIndexes makes the indexes that are missing and checks all of them: a server may
+// accept one of the same name that is different.
 func (s *Store) ensureIndexes(ctx context.Context) error {
 	for name, wanted := range wantedIndexes {
 		view := s.db.Collection(name).Indexes()
@@ -138,8 +137,8 @@ func listIndexes(ctx context.Context, view mongo.IndexView) (map[string]mongo.In
 	return found, err
 }
 
-// check compares what a promise rests on. That an index is not sparse only makes
-// it larger.
+// check compares an index with the one that is wanted, but for whether it is sparse:
+// one that is not is only larger.
 func (i index) check(spec mongo.IndexSpecification) error {
 	if spec.Name == "" {
 		return errors.New("it was made and is not there")

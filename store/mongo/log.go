@@ -11,8 +11,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Events implements [chat.LogStore]. Before it gives an event that changes
-// something, that is changed.
+// Events implements [chat.LogStore]. It settles the changes among the events before it
+// gives them; if there were any to settle, it reads the events again.
 func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error) {
 	if limit.Count <= 0 || bound(after) >= bound(through) {
 		return nil, nil
@@ -32,12 +32,12 @@ func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through
 	}
 }
 
-// eventDocs reads a run of the log up to a limit, which the content of targets may
-// exceed yet.
+// eventDocs reads a run of the log up to a limit. The content of targets is not counted
+// yet, and may exceed it.
 func (s *Store) eventDocs(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]eventDoc, error) {
 	run := d("thread", thread, "seq", d("$gt", bound(after), "$lte", bound(through)))
-	// A typical message is smaller than what is reckoned here: one batch has all of
-	// a page, and little is read in vain where messages are large.
+	// A batch is sized as if each message had 1 KB. Typical ones are smaller, so that one
+	// batch holds a page; of larger ones not much more is read than is used.
 	batch := int32(min(max(limit.Bytes>>10, 1), limit.Count, 1000))
 	opts := options.Find().SetSort(d("seq", 1)).SetLimit(int64(limit.Count)).SetBatchSize(batch).SetHint(byThreadSeq)
 	cursor, err := s.log.Find(ctx, run, opts)
@@ -62,8 +62,8 @@ func (s *Store) eventDocs(ctx context.Context, thread chat.ThreadID, after, thro
 	return docs, cursor.Err()
 }
 
-// withTargets makes events of documents, edits and redeliveries with their
-// targets as they are now, as many as the bytes allow.
+// withTargets makes events of documents, as many as the bytes allow. Edits and
+// redeliveries come with their targets as these are now.
 func (s *Store) withTargets(ctx context.Context, thread chat.ThreadID, docs []eventDoc, bytes int) ([]chat.Event, error) {
 	var wanted []chat.MessageID
 	for i := range docs {
@@ -100,7 +100,7 @@ func showsTarget(doc *eventDoc) bool {
 	return doc.Kind == chat.KindEdit || doc.Kind == chat.KindRedelivery
 }
 
-// targets finds messages by their ids, every one of them.
+// targets finds messages by their ids. It fails if one is missing.
 func (s *Store) targets(ctx context.Context, thread chat.ThreadID, ids []chat.MessageID) (map[chat.MessageID]chat.Event, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -134,7 +134,7 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	}
 	filter := d("thread", thread, "seq", between, "kind", chat.KindMessage)
 	if r.Viewer != "" {
-		filter = append(filter, bson.E{Key: "hidden", Value: d("$ne", r.Viewer)})
+		filter = append(filter, visibleTo(r.Viewer))
 	}
 	order := 1
 	if r.NewestFirst {
@@ -144,19 +144,17 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	return events, wrap("read the messages of thread "+thread.String(), err)
 }
 
+// visibleTo is [chat.Visibility.To] as a condition of a query for messages that were
+// sent since the user joined.
+func visibleTo(user chat.UserID) bson.E { return bson.E{Key: "hidden", Value: d("$ne", user)} }
+
 // events decodes all messages that a query finds.
 func (s *Store) events(ctx context.Context, filter bson.D, opts options.Lister[options.FindOptions]) ([]chat.Event, error) {
 	docs, err := findAll[eventDoc](ctx, s.log, filter, opts)
 	if err != nil {
 		return nil, err
 	}
-	events := make([]chat.Event, len(docs))
-	for i := range docs {
-		if events[i], err = docs[i].event(); err != nil {
-			return nil, err
-		}
-	}
-	return events, nil
+	return eventsOf(docs)
 }
 
 // Message implements [chat.MessageStore].
@@ -191,8 +189,8 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	if max <= 0 {
 		return 0, nil
 	}
-	unread := d("thread", thread, "seq", d("$gt", bound(after)), "kind", chat.KindMessage, "by", d("$ne", user),
-		"hidden", d("$ne", user), "deleted", nil, "due", d("$not", d("$lte", now)))
+	unread := append(d("thread", thread, "seq", d("$gt", bound(after)), "kind", chat.KindMessage, "by", d("$ne", user),
+		"deleted", nil, "due", d("$not", d("$lte", now))), visibleTo(user))
 	n, err := s.log.CountDocuments(ctx, unread, options.Count().SetLimit(int64(max)).SetHint(byThreadSeq))
 	return int(n), wrap("count the unread messages of thread "+thread.String(), err)
 }

@@ -1,27 +1,45 @@
 // Package mongo is the store for several nodes: a MongoDB replica set of version
 // 6 or later that all of them share. It keeps the promises of [chat.Store] without
-// transactions. Every operation is one write of one document, which decides, and
-// writes that follow from it, which whoever finds them undone repeats.
+// transactions: of every operation, one write of one document decides. Writes that
+// follow from it are repeated by whoever finds them undone. Times are kept to the
+// millisecond.
 //
-// How it is built, file by file: documents.go is what is stored, indexes.go where
-// and under which indexes; append.go adds to a log, duplicates.go says why an
-// event was refused, settle.go does what follows from events; known.go remembers
-// what makes reads needless; the rest are the port's methods.
+// Read in this order: documents.go (what is stored), indexes.go (which query uses
+// which index), append.go (adding to a log), duplicates.go (why an event was refused),
+// settle.go (the follow-up writes of an inserted event), onetoone.go (the thread of a
+// pair of people), receipts.go (runs of marks). convert.go and bson.go turn documents
+// into values of the domain and back; threadcache.go spares reads; every other file
+// implements a part of the port.
 //
-// The log is the truth. A send is one insert into it, and the unique indexes of
-// the log decide every race: thread and seq, the idempotency key, the client_seq.
-// All else about a thread follows from its log and can be made anew from it.
-// Nobody observes an event before what it changes is changed: whoever reads a
-// head, or an event, first sees to it (settle.go). So what a crash left half done
-// is done by the next one who could notice.
+// Which write decides:
+//
+//	an event        insert into log               by unique indexes: the seq in the thread,
+//	                                              the idempotency key, the client_seq
+//	  settled by    its target in log             if overlay is below the event's seq
+//	                stints of who came and went   if they are not moved yet
+//	                its thread in threads         if applied is below the event's seq; last
+//	a 1:1's pair    insert into pairs             by _id, the two users; then the insert into log
+//	a mark          findAndModify of marks        if the mark before is below it and the run has room
+//	a prekey taken  findAndModify of              from taken = false to true
+//	                one_time_prekeys
+//	a device with   update of prekey_users        if it is listed, or the list has room
+//	  prekeys
+//	a block, a      insert into blocks, reports,  by _id
+//	  report, …     denied_attachments
+//	last seen       update of last_seen           by maximum
+//	a position      replace in positions          the last writer's stands
+//
+// The log is the truth: all else about a thread follows from its log and can be made
+// anew from it. No reader is given an event, or a head, before the changes up to there
+// are settled: the reader settles what it finds undone. So what a crash left half done
+// is completed by the next reader or writer that comes across it.
 //
 // Writes are acknowledged by a majority and their journals, reads see what a
-// majority has; positions and last-seen times, which need not be durable, are
-// what the primary has. Times are kept to the millisecond.
+// majority has. Positions and last-seen times, which need not be durable, are
+// what the primary has.
 package mongo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,14 +55,16 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/keylock"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // formatVersion is the shape of the documents that this build writes. Raise it
 // when an older build could not read them any more.
 const formatVersion = 2
 
-// closeTimeout bounds how long Close waits for what is under way: of a server that
-// does not answer, nothing is to be hoped for.
+// closeTimeout bounds how long Close waits for the calls under way, for a server that
+// does not answer.
 const closeTimeout = time.Second
 
 // Options of a store. The zero value is good.
@@ -53,8 +73,8 @@ type Options struct {
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
 
-	dialer  options.ContextDialer // of tests that cut connections; the network's if nil
-	monitor *event.CommandMonitor // of tests that count commands
+	dialer  options.ContextDialer // for tests that cut connections; the network's if nil
+	monitor *event.CommandMonitor // for tests that count commands
 }
 
 // Store implements [chat.Store].
@@ -68,12 +88,16 @@ type Store struct {
 	prekeyUsers, prekeys, oneTime *mongo.Collection
 	blocks, reports, deniedHashes *mongo.Collection
 	meta                          *mongo.Collection
-	known                         *known
-	keyTurns                      turns
-	joins                         bool // the server can look up heads together with a user's threads
-	window                        time.Duration
-	now                           func() time.Time
-	logger                        *slog.Logger
+	cache                         *threadCache
+	// prekeyWriters are the devices, each as user/device, whose prekeys a call of this
+	// node writes now: one at a time. What decides which one-time prekey goes to whom is
+	// the database. On this lock rest only the number of them that is said to be left, and
+	// its bound: uploads of one device on two nodes at the same time may exceed it together.
+	prekeyWriters     keylock.Locks
+	joins             bool // the server can look up heads together with a user's threads
+	idempotencyWindow time.Duration
+	now               func() time.Time
+	logger            *slog.Logger
 }
 
 var _ chat.Store = (*Store)(nil)
@@ -83,7 +107,7 @@ var _ chat.Store = (*Store)(nil)
 // that a newer build has written, and one whose indexes are not as they must be.
 // The context bounds the opening, not the store's life. No error tells a password.
 func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
-	opts = opts.orDefaults()
+	base.Defaults(&opts.IdempotencyWindow, &opts.Now, &opts.Log)
 	target, err := parseTarget(uri)
 	if err != nil {
 		return nil, err
@@ -99,15 +123,6 @@ func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-func (o Options) orDefaults() Options {
-	o.IdempotencyWindow = cmp.Or(o.IdempotencyWindow, chat.DefaultLimits.IdempotencyWindow)
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	return o
-}
-
 func newStore(client *mongo.Client, database string, opts Options) *Store {
 	db := client.Database(database)
 	quick := options.Collection().SetWriteConcern(&writeconcern.WriteConcern{W: 1}).SetReadConcern(readconcern.Local())
@@ -120,11 +135,12 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		prekeyUsers: db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), deniedHashes: db.Collection("denied_attachments"),
 		meta:  db.Collection("meta"),
-		known: newKnown(), window: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
+		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
 	}
 }
 
-// prepare checks that the server answers and that the database is one of ours.
+// prepare checks that the server answers and that the database is a store of this
+// format, and makes what is missing in it.
 func (s *Store) prepare(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
@@ -138,7 +154,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	return s.probeJoins(ctx)
 }
 
-// checkFormat refuses a database of another format and marks a new one with ours.
+// checkFormat refuses a database of another format and writes the format into a new one.
 func (s *Store) checkFormat(ctx context.Context) error {
 	_, err := s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion)))
 	if err == nil {
@@ -153,16 +169,7 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	if err := s.meta.FindOne(ctx, d("_id", "format")).Decode(&format); err != nil {
 		return fmt.Errorf("read the format version: %w", err)
 	}
-	switch {
-	case format.Version <= 0:
-		return errors.New("the format version is unreadable")
-	case format.Version > formatVersion:
-		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", format.Version, formatVersion)
-	case format.Version < formatVersion:
-		return fmt.Errorf("it has format %d and this build knows only %d: it was written by a build before the first release and is of no use to this one",
-			format.Version, formatVersion)
-	}
-	return nil
+	return base.CheckFormat(format.Version, formatVersion)
 }
 
 // Ping reports whether the server that takes writes answers.
@@ -186,8 +193,9 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// causally gives a context in which a read sees what made a write before it fail:
-// others may have written that a moment ago, and a majority not have it yet.
+// causally gives a context in which a read sees the document that made an earlier write
+// of the same context fail as a duplicate. Otherwise the read might miss it: it may have
+// been inserted a moment ago, and not have reached a majority yet.
 func (s *Store) causally(ctx context.Context) (causal context.Context, end func(), err error) {
 	if mongo.SessionFromContext(ctx) != nil {
 		return ctx, func() {}, nil
@@ -221,7 +229,8 @@ func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D, opt
 	return doc, err == nil, err
 }
 
-// checkName refuses ids that would make another id's key.
+// checkName refuses ids with a character that would make an _id ambiguous. The domain
+// lets no such id through.
 func checkName[T ~string](names ...T) error {
 	for _, name := range names {
 		for i := range len(name) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -16,10 +15,11 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// A device's prekeys are one document, but for its one-time keys, which have one
-// each. One that is taken stays as its id alone, so that it is never taken again.
+// A device's prekeys are one document, except its one-time prekeys, which are one
+// document each. The document of a one-time prekey that was taken stays, without the key,
+// so that its id is never used again.
 
-// prekeyUserDoc is which devices of a user may have keys.
+// prekeyUserDoc lists the devices of a user that may have prekeys.
 type prekeyUserDoc struct {
 	User    chat.UserID     `bson:"_id"`
 	Devices []chat.DeviceID `bson:"devices"`
@@ -48,52 +48,17 @@ type oneTimeDoc struct {
 	Public []byte `bson:"public,omitempty"`
 }
 
-// turns lets one writer of a device's keys through at a time on this node. Which
-// keys are given does not rest on it, only how many are said to be left, and the
-// bound on them: uploads of one device on two nodes at once may together exceed it.
-type turns struct {
-	mu    sync.Mutex
-	taken map[string]chan struct{} // closed at the end of the turn
-}
-
-func (u *turns) take(ctx context.Context, device string) (end func(), err error) {
-	for {
-		u.mu.Lock()
-		other, busy := u.taken[device]
-		if !busy {
-			if u.taken == nil {
-				u.taken = make(map[string]chan struct{})
-			}
-			done := make(chan struct{})
-			u.taken[device] = done
-			u.mu.Unlock()
-			return func() {
-				u.mu.Lock()
-				defer u.mu.Unlock()
-				delete(u.taken, device)
-				close(done)
-			}, nil
-		}
-		u.mu.Unlock()
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
 // PutPrekeys implements [chat.PrekeyStore].
 func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) (chat.PrekeyDevice, error) {
 	if err := checkName(string(user), string(device)); err != nil {
 		return chat.PrekeyDevice{}, err
 	}
 	doc := newPrekeyDeviceDoc(user, u.Stored(device, 0))
-	end, err := s.keyTurns.take(ctx, doc.ID)
+	unlock, err := s.prekeyWriters.Lock(ctx, doc.ID)
 	if err != nil {
 		return chat.PrekeyDevice{}, err
 	}
-	defer end()
+	defer unlock()
 	stored, err := s.putPrekeys(ctx, user, doc, u)
 	if errors.Is(err, chat.ErrTooManyDevices) || errors.Is(err, chat.ErrTooManyPrekeys) {
 		return chat.PrekeyDevice{}, err
@@ -129,7 +94,7 @@ func (doc prekeyDeviceDoc) device(oneTime int) chat.PrekeyDevice {
 	return p
 }
 
-// putPrekeys counts first and stores then: the one-time keys, and last the rest.
+// putPrekeys checks the bounds, then stores the one-time prekeys, and the rest last.
 func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, doc prekeyDeviceDoc, u chat.PrekeyUpload) (chat.PrekeyDevice, error) {
 	ids, err := s.oneTimeStates(ctx, doc.ID, u.OneTime)
 	if err != nil {
@@ -162,7 +127,7 @@ func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, doc prekeyDevi
 	return doc.device(left), nil
 }
 
-// admitDevice notes that a device has keys, if the user may have keys of one more.
+// admitDevice adds a device to the user's list, or is ErrTooManyDevices.
 func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) error {
 	_, err := s.prekeyUsers.InsertOne(ctx, prekeyUserDoc{User: user, Devices: []chat.DeviceID{device}})
 	if err == nil || !isDuplicate(err) {
@@ -180,7 +145,7 @@ func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.D
 	return nil
 }
 
-// oneTimeStates are those of the keys' ids.
+// oneTimeStates reads the states of the ids of one-time prekeys.
 func (s *Store) oneTimeStates(ctx context.Context, owner string, keys []chat.Prekey) (map[uint32]chat.PrekeyState, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -202,8 +167,8 @@ func (s *Store) oneTimeStates(ctx context.Context, owner string, keys []chat.Pre
 
 func oneTimeID(owner string, key uint32) string { return fmt.Sprintf("%s/%010d", owner, key) }
 
-// putOneTime stores keys. One to be replaced may be taken in between: then nobody
-// will see what is stored with its id.
+// putOneTime stores one-time prekeys. If one that is replaced is taken at the same time,
+// the new key is stored and never given.
 func (s *Store) putOneTime(ctx context.Context, owner string, added, replaced []chat.Prekey) error {
 	writes := make([]mongo.WriteModel, len(replaced))
 	for i, k := range replaced {
@@ -251,11 +216,11 @@ func (s *Store) PrekeyDevices(ctx context.Context, user chat.UserID) ([]chat.Pre
 // TakeOneTimePrekey implements [chat.PrekeyStore].
 func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Prekey, int, error) {
 	owner := deviceKey(user, device)
-	end, err := s.keyTurns.take(ctx, owner)
+	unlock, err := s.prekeyWriters.Lock(ctx, owner)
 	if err != nil {
 		return chat.Prekey{}, 0, err
 	}
-	defer end()
+	defer unlock()
 	var doc oneTimeDoc
 	lowest := options.FindOneAndUpdate().SetSort(d("owner", 1, "taken", 1, "key", 1))
 	err = s.oneTime.FindOneAndUpdate(ctx, d("owner", owner, "taken", false), d("$set", d("taken", true), "$unset", d("public", "")), lowest).Decode(&doc)
@@ -267,7 +232,7 @@ func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device 
 	}
 	left, err := s.countOneTime(ctx, owner)
 	if err != nil { // the key is taken, and would be lost with an error
-		s.logger.Warn("not known how many one-time prekeys are left", "device", owner, "error", err)
+		s.logger.Warn("the one-time prekeys that are left could not be counted", "device", owner, "error", err)
 		left = -1
 	}
 	return chat.Prekey{ID: uint32(doc.Key), Public: doc.Public}, left, nil

@@ -8,17 +8,22 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// A user's marks of one kind in one thread are a document with the present mark
-// and the run of marks since the last full one. A mark is one write of it, which
-// decides all races. Once the run is full it is copied to the old marks, where it
-// stays, and a new one begins.
+// The marks of a user of one kind in one thread are a document in marks: the present
+// mark, and a run of the marks before it. A new mark is one write of that document, which
+// decides all races. A full run is copied to a document of its own in old_marks, which
+// never changes, and a new run begins:
+//
+//	old_marks    [64 marks] [64 marks] [64 marks]            full runs, found by their last seq
+//	marks                                         [7 marks]  the present run, which ends with
+//	                                                         the present mark
 
-// runLength is how many marks a run has: few enough that writing one more stays
-// cheap, many enough that old ones are found in few documents.
+// runLength is how many marks a full run has: few, so that adding a mark stays cheap, and
+// enough that old marks are found in few documents.
 const runLength = 64
 
 // marksDoc is the present mark and the run that ends with it.
@@ -29,14 +34,14 @@ type marksDoc struct {
 	At      time.Time      `bson:"at"`
 
 	Run []markDoc `bson:"run"`
-	N   int64     `bson:"n"` // marks in the run
-	// Before the run are the old marks: they end with this seq and message.
+	N   int64     `bson:"n"` // how many marks the run has
+	// OldSeq and OldMessage are the seq and message of the last mark before the run.
 	OldSeq     chat.Seq       `bson:"old_seq"`
 	OldMessage chat.MessageID `bson:"old_message"`
 }
 
-// markDoc is a mark as it was handed in. Its message is the newest of the run so
-// far, which need not be its own.
+// markDoc is a mark as it was handed in. A reader gives it the newest message of the run
+// up to it (firstAt), which need not be its own.
 type markDoc struct {
 	Seq     chat.Seq       `bson:"s"`
 	Message chat.MessageID `bson:"m"`
@@ -111,11 +116,11 @@ func (s *Store) putMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved
 	}
 }
 
-// endRun moves a full run to the old marks. It may be repeated: a full run does
-// not change.
+// endRun copies a full run to old_marks and begins an empty one. It may be repeated, as a
+// full run does not change.
 func (s *Store) endRun(ctx context.Context, thread chat.ThreadID, doc marksDoc) error {
 	if doc.N < runLength {
-		return nil // the mark before it has come in between
+		return nil // the run has room: another mark was added between the write and the read
 	}
 	_, err := s.oldMarks.InsertOne(ctx, oldMarksDoc{
 		ID: oldMarksID(doc.ID, doc.Seq), Thread: thread, Owner: doc.ID, To: doc.Seq, Run: doc.Run, OldMessage: doc.OldMessage,
@@ -128,7 +133,7 @@ func (s *Store) endRun(ctx context.Context, thread chat.ThreadID, doc marksDoc) 
 	return err
 }
 
-// present is the present mark of whose mark m is.
+// present is the present mark of m's user and kind, zero if there is none.
 func (doc *marksDoc) present(m chat.Mark) chat.Mark {
 	if doc.Seq == 0 {
 		return chat.Mark{}
@@ -151,14 +156,15 @@ func firstAt(run []markDoc, newest chat.MessageID, seq chat.Seq, m chat.Mark) ch
 	return chat.Mark{}
 }
 
-// markOf is where a mark of a user and kind goes among the answers.
+// markOf is one mark to look for, and where to put it in the answer.
 type markOf struct {
-	id   string // of the present marks
+	id   string // of the document in marks
 	mark chat.Mark
 	to   *chat.Mark
 }
 
-// newMarks are the answers for users, all unset, and where each mark goes.
+// newMarks makes the answer for users, without any marks, and the list of the marks to
+// look for.
 func newMarks(thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, []markOf) {
 	found := make([]chat.Marks, len(users))
 	wanted := make([]markOf, 0, 2*len(users))
@@ -171,7 +177,7 @@ func newMarks(thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, []markOf
 	return found, wanted
 }
 
-// presentMarks reads the documents of present marks, by their ids.
+// presentMarks reads the documents in marks, by their ids.
 func (s *Store) presentMarks(ctx context.Context, wanted []markOf, opts ...options.Lister[options.FindOptions]) (map[string]marksDoc, error) {
 	if len(wanted) == 0 {
 		return nil, nil
@@ -205,9 +211,9 @@ func (s *Store) Marks(ctx context.Context, thread chat.ThreadID, users []chat.Us
 	return found, nil
 }
 
-// MarksAt implements [chat.ReceiptStore]. The present runs answer for new
-// messages, one read of the runs that end soon after seq for most of the rest, and
-// one seek each for who left no mark for long.
+// MarksAt implements [chat.ReceiptStore]. For a new message the answer is in the present
+// runs; for an older one, one read of the full runs that end soon after seq finds most
+// marks. For each user who left no mark for long after seq it takes one seek.
 func (s *Store) MarksAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq, users []chat.UserID) ([]chat.Marks, error) {
 	found, wanted := newMarks(thread, users)
 	docs, err := s.presentMarks(ctx, wanted)
@@ -229,7 +235,7 @@ func (s *Store) MarksAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq,
 	return found, nil
 }
 
-// oldMarksAt finds marks that are in some old run.
+// oldMarksAt finds marks that are in full runs.
 func (s *Store) oldMarksAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq, wanted []markOf) error {
 	if len(wanted) == 0 {
 		return nil
@@ -256,14 +262,19 @@ func (s *Store) oldMarksAt(ctx context.Context, thread chat.ThreadID, seq chat.S
 	return s.seekOldMarks(ctx, seq, far)
 }
 
-// seekOldMarks finds marks in old runs one by one, several at once.
+// seekOldMarks finds marks in full runs by one seek each, several at the same time.
 func (s *Store) seekOldMarks(ctx context.Context, seq chat.Seq, wanted []markOf) error {
-	return eachAtOnce(ctx, wanted, func(ctx context.Context, w markOf) error {
-		from := d("_id", d("$gte", oldMarksID(w.id, seq), "$lt", w.id+"0")) // 0 comes after /
-		run, found, err := findOne[oldMarksDoc](ctx, s.oldMarks, from, options.FindOne().SetSort(d("_id", 1)))
-		if found {
-			*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)
-		}
-		return err
-	})
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(readsAtOnce)
+	for _, w := range wanted {
+		reads.Go(func() error {
+			from := d("_id", d("$gte", oldMarksID(w.id, seq), "$lt", w.id+"0")) // 0 comes after /
+			run, found, err := findOne[oldMarksDoc](ctx, s.oldMarks, from, options.FindOne().SetSort(d("_id", 1)))
+			if found {
+				*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)
+			}
+			return err
+		})
+	}
+	return reads.Wait()
 }

@@ -12,15 +12,21 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// What follows from an event that is no message: its target's document, the
-// stints of who came and went, the thread's document, in this order and that of
-// the log. The thread's Applied is raised last and says that all up to there is
-// done. Each step may be repeated, also by several at once: it is worked out from
-// the log alone, and its condition is that it, or a later one, has not happened.
+// A change is an event that is no message. To settle it is to make the writes that
+// follow from its insert, in this order:
+//
+//	its target's document        the event is folded into the message
+//	the stints' documents        of the users who joined or left
+//	the thread's document        title, participants, pins; applied is raised to the seq
+//
+// Changes are settled in the order of the log. A thread's Applied is raised last and
+// says that all changes up to there are settled. Each write may be repeated, also by
+// several nodes at the same time: it is worked out from the log alone, and its
+// condition is that neither it nor a later one has happened.
 
-// follow does what follows from events just inserted. changed is the newest
-// change before them.
-func (s *Store) follow(ctx context.Context, thread chat.ThreadID, changed chat.Seq, docs []eventDoc) error {
+// settleInserted settles the changes among documents just inserted. changed is the seq
+// of the newest change before them.
+func (s *Store) settleInserted(ctx context.Context, thread chat.ThreadID, changed chat.Seq, docs []eventDoc) error {
 	var events []chat.Event
 	for i := range docs {
 		if docs[i].Kind == chat.KindMessage {
@@ -32,7 +38,7 @@ func (s *Store) follow(ctx context.Context, thread chat.ThreadID, changed chat.S
 		}
 		events = append(events, e)
 	}
-	if s.known.isSettled(thread, changed) && !slices.ContainsFunc(events, changesThread) {
+	if s.cache.isSettled(thread, changed) && !slices.ContainsFunc(events, changesThread) {
 		_, err := s.apply(ctx, thread, chat.Thread{}, changed, events)
 		return err
 	}
@@ -40,27 +46,27 @@ func (s *Store) follow(ctx context.Context, thread chat.ThreadID, changed chat.S
 	if err != nil {
 		return err
 	}
-	if applied < changed { // somebody did not come to the end
+	if applied < changed { // the changes before these are not settled yet
 		if t, err = s.rollForward(ctx, thread, t, applied, changed); err != nil {
 			return err
 		}
 		applied = changed
 	}
-	for len(events) > 0 && events[0].Seq <= applied { // somebody has read these already
+	for len(events) > 0 && events[0].Seq <= applied { // a reader has settled these meanwhile
 		events = events[1:]
 	}
 	_, err = s.apply(ctx, thread, t, applied, events)
 	return err
 }
 
-// changesThread reports whether an event may change more than a message. A deletion
-// takes the pin away, too.
+// changesThread reports whether an event may change the thread's document. A deletion
+// may remove the message's pin.
 func changesThread(e chat.Event) bool { return e.Kind == chat.KindThread || e.Kind == chat.KindDelete }
 
-// settle sees to it that the changes of a thread up to seq are done. It reports
-// whether there was something to do.
-func (s *Store) settle(ctx context.Context, thread chat.ThreadID, seq chat.Seq) (bool, error) {
-	if s.known.isSettled(thread, seq) {
+// settle settles the changes of a thread up to the one at seq, if they are not settled.
+// wrote tells whether any was not.
+func (s *Store) settle(ctx context.Context, thread chat.ThreadID, seq chat.Seq) (wrote bool, err error) {
+	if s.cache.isSettled(thread, seq) {
 		return false, nil
 	}
 	t, applied, err := s.storedThread(ctx, thread)
@@ -71,38 +77,36 @@ func (s *Store) settle(ctx context.Context, thread chat.ThreadID, seq chat.Seq) 
 	return true, err
 }
 
-// storedThread is a thread as its document has it, and up to where that is; the
-// zero thread if there is none.
+// storedThread reads a thread's document: the thread, and the seq up to which its
+// changes are applied. Without a document both are zero.
 func (s *Store) storedThread(ctx context.Context, id chat.ThreadID) (chat.Thread, chat.Seq, error) {
 	doc, found, err := findOne[threadDoc](ctx, s.threads, d("_id", id))
 	if err != nil || !found {
 		return chat.Thread{}, 0, wrap("read thread "+id.String(), err)
 	}
-	s.known.sawSettled(id, doc.Applied)
+	s.cache.addSettled(id, doc.Applied)
 	return doc.thread(), doc.Applied, nil
 }
 
-// rollForward does what follows from the changes after applied, up to the one at
-// seq, and gives the thread they lead to.
+// rollForward settles the changes after applied, up to the one at seq, and gives the
+// thread they lead to.
 func (s *Store) rollForward(ctx context.Context, id chat.ThreadID, t chat.Thread, applied, seq chat.Seq) (chat.Thread, error) {
 	changes := d("thread", id, "seq", d("$gt", bound(applied), "$lte", bound(seq)), "kind", d("$ne", chat.KindMessage))
 	docs, err := findAll[eventDoc](ctx, s.log, changes, options.Find().SetSort(d("seq", 1)).SetHint(byThreadSeq))
 	if err != nil {
 		return t, fmt.Errorf("read the changes of thread %s: %w", id, err)
 	}
-	events := make([]chat.Event, len(docs))
-	for i := range docs {
-		if events[i], err = docs[i].event(); err != nil {
-			return t, err
-		}
+	events, err := eventsOf(docs)
+	if err != nil {
+		return t, err
 	}
-	if n := len(events); n == 0 || events[n-1].Seq != seq { // of a server that is behind the one asked before
+	if n := len(events); n == 0 || events[n-1].Seq != seq { // this server is behind the one that gave the head
 		return t, fmt.Errorf("read the changes of thread %s: event %d is missing", id, seq)
 	}
 	return s.apply(ctx, id, t, applied, events)
 }
 
-// apply does what follows from events, which are all changes after applied.
+// apply settles events, which are all changes of the thread t after applied.
 func (s *Store) apply(ctx context.Context, id chat.ThreadID, t chat.Thread, applied chat.Seq, events []chat.Event) (chat.Thread, error) {
 	if len(events) == 0 {
 		return t, nil
@@ -110,14 +114,14 @@ func (s *Store) apply(ctx context.Context, id chat.ThreadID, t chat.Thread, appl
 	touched := false
 	for _, e := range events {
 		if e.ChangesMessage() {
-			if err := s.overlay(ctx, e); err != nil {
-				return t, fmt.Errorf("apply event %s to message %s: %w", e.ID, e.Target.ID, err)
+			if err := s.fold(ctx, e); err != nil {
+				return t, fmt.Errorf("fold event %s into message %s: %w", e.ID, e.Target.ID, err)
 			}
 		}
 		next := t.Apply(e)
 		if e.Kind == chat.KindThread {
 			if err := s.moveStints(ctx, id, t, next); err != nil {
-				return t, fmt.Errorf("note who came and went with event %s: %w", e.ID, err)
+				return t, fmt.Errorf("move the stints by event %s: %w", e.ID, err)
 			}
 		}
 		touched = touched || e.Kind == chat.KindThread || len(next.Pins) != len(t.Pins)
@@ -127,12 +131,12 @@ func (s *Store) apply(ctx context.Context, id chat.ThreadID, t chat.Thread, appl
 	if err := s.putThread(ctx, t, id, applied, last, touched); err != nil {
 		return t, fmt.Errorf("store thread %s: %w", id, err)
 	}
-	s.known.sawSettled(id, last)
+	s.cache.addSettled(id, last)
 	return t, nil
 }
 
-// overlay folds an event into the document of its target.
-func (s *Store) overlay(ctx context.Context, e chat.Event) error {
+// fold folds an event into the document of its target.
+func (s *Store) fold(ctx context.Context, e chat.Event) error {
 	doc, found, err := findOne[eventDoc](ctx, s.log, d("_id", e.Target.ID, "thread", e.Thread))
 	if err != nil {
 		return err
@@ -143,21 +147,21 @@ func (s *Store) overlay(ctx context.Context, e chat.Event) error {
 			return err
 		}
 		after := before.Message.Apply(e)
-		set, unset := newMessageDoc(after).overlaid(e.Seq, after.HiddenFrom)
+		set, unset := newMessageDoc(after).folded(e.Seq, after.HiddenFrom)
 		older := d("_id", e.Target.ID, "thread", e.Thread, "overlay", d("$not", d("$gte", bound(e.Seq))))
 		if _, err := s.log.UpdateOne(ctx, older, d("$set", set, "$unset", unset)); err != nil {
 			return err
 		}
 	}
-	if e.Kind == chat.KindEdit { // a log keeps each content once, so that it can be erased
+	if e.Kind == chat.KindEdit { // its content is in the message now, and must be erasable there
 		_, err = s.log.UpdateByID(ctx, e.ID, d("$unset", d("body", "", "type", "")))
 	}
 	return err
 }
 
-// overlaid is what is set in a message's document, and what is taken away, when
-// the event seq is folded into it. Only what events can change is named.
-func (doc messageDoc) overlaid(seq chat.Seq, hidden chat.UserID) (set, unset bson.D) {
+// folded gives the fields to set and to remove in a message's document when the event
+// with that seq is folded into it: all fields that events can change.
+func (doc messageDoc) folded(seq chat.Seq, hidden chat.UserID) (set, unset bson.D) {
 	set = d("overlay", bound(seq))
 	put := func(name string, value any, empty bool) {
 		if empty {
@@ -179,8 +183,8 @@ func (doc messageDoc) overlaid(seq chat.Seq, hidden chat.UserID) (set, unset bso
 	return set, unset
 }
 
-// moveStints writes down who left and who joined from one state of a thread to
-// the next.
+// moveStints ends the stints of the users who left, and begins those of the users who
+// joined, from one state of a thread to the next.
 func (s *Store) moveStints(ctx context.Context, id chat.ThreadID, before, after chat.Thread) error {
 	for _, p := range before.Participants {
 		if _, stays := after.Participant(p.User); stays {
@@ -200,7 +204,7 @@ func (s *Store) moveStints(ctx context.Context, id chat.ThreadID, before, after 
 	return s.putJoined(ctx, joined)
 }
 
-// putJoined writes down who joined, some of them not for the first time.
+// putJoined begins stints. Some of the users may have been in the thread before.
 func (s *Store) putJoined(ctx context.Context, joined []stintsDoc) error {
 	for len(joined) > 0 {
 		batch := joined[:min(len(joined), insertBatch)]
@@ -221,7 +225,7 @@ func (s *Store) putJoined(ctx context.Context, joined []stintsDoc) error {
 	return nil
 }
 
-// rejoin begins another stint of somebody who was in before.
+// rejoin begins a stint of a user who may have been in the thread before.
 func (s *Store) rejoin(ctx context.Context, doc stintsDoc) error {
 	old, found, err := findOne[stintsDoc](ctx, s.stints, d("_id", doc.ID))
 	if err != nil {
@@ -242,8 +246,8 @@ func (s *Store) rejoin(ctx context.Context, doc stintsDoc) error {
 	return err
 }
 
-// putThread stores a thread as the changes up to last left it, unless somebody
-// has come further. If none of them touched it, only that is stored.
+// putThread stores a thread as the changes up to last left it, unless later ones are
+// applied already. If none of them touched the thread, only applied is raised.
 func (s *Store) putThread(ctx context.Context, t chat.Thread, id chat.ThreadID, applied, last chat.Seq, touched bool) error {
 	doc := newThreadDoc(t, last)
 	if applied == 0 {

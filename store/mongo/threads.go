@@ -32,12 +32,12 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 		return wrap(doing, err)
 	}
 	if _, err := s.settle(ctx, created.Thread, created.Seq); err != nil {
-		return fmt.Errorf("do what follows from the creation of thread %s: %w", created.Thread, err)
+		return fmt.Errorf("settle the creation of thread %s: %w", created.Thread, err)
 	}
 	return nil
 }
 
-// beginGroup begins a log.
+// beginGroup inserts the first event of a group's log.
 func (s *Store) beginGroup(ctx context.Context, doc eventDoc) error {
 	_, err := s.insert(ctx, []eventDoc{doc})
 	if !errors.Is(err, chat.ErrStaleHead) {
@@ -97,14 +97,15 @@ func (s *Store) UserThread(ctx context.Context, user chat.UserID, thread chat.Th
 	return line, nil
 }
 
-// line is the user's line when the log ended with head. What was read of the
-// stints may be newer.
+// line is the user's line when the log ended with head. The stints may have been read
+// after it, and hold later joinings and leavings.
 func (doc *stintsDoc) line(head chat.Head) (chat.UserThread, bool) {
 	last, was := doc.asOf(head.Seq)
 	return chat.UserThread{Thread: doc.Thread, JoinedSeq: last.Joined, LeftSeq: last.Left, Head: head}, was
 }
 
-// ParticipantsAt implements [chat.ThreadStore]. It reads all who ever were in.
+// ParticipantsAt implements [chat.ThreadStore]. It reads the stints of all users who ever
+// were in the thread.
 func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) ([]chat.Stint, error) {
 	head, found, err := s.head(ctx, thread)
 	if err != nil || !found {

@@ -12,7 +12,7 @@ import (
 
 // Append implements [chat.LogStore]. A thread that was never created is
 // ErrNotFound. A context that ends while the commit is on its way does not stop
-// it: what was sent to the disk cannot be called back.
+// it: the batch may be on the disk already.
 func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event) (int, error) {
 	if len(events) == 0 {
 		return 0, nil
@@ -21,16 +21,11 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 		return 0, err
 	}
 	thread := events[0].Thread
-	unlock, err := s.locks.lock(ctx, appendNames(thread, events)...)
+	v, done, err := s.locked(ctx, appendNames(thread, events)...)
 	if err != nil {
 		return 0, err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return 0, err
-	}
-	defer v.release()
+	defer done()
 
 	stored, err := v.head(thread)
 	switch {
@@ -41,7 +36,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	case stored.Seq != head.Seq:
 		return 0, chat.ErrStaleHead
 	}
-	w := newLogWriter(v, s.db, s.known, stored)
+	w := s.newLogWriter(v, stored)
 	w.locked = true
 	defer w.discard()
 	n, refused := w.addUntilRefused(ctx, events, s.recalled())
@@ -54,8 +49,8 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	return n, refused
 }
 
-// appendNames are the locks of an append. A client_seq belongs to one thread and
-// is covered by the thread's.
+// appendNames are the locks of an append: its thread and its idempotency keys. A
+// client_seq belongs to one thread and is covered by the thread's lock.
 func appendNames(thread chat.ThreadID, events []chat.Event) []string {
 	names := append(make([]string, 0, 1+len(events)), string(threadKey(thread)))
 	for _, e := range events {
@@ -66,7 +61,7 @@ func appendNames(thread chat.ThreadID, events []chat.Event) []string {
 	return names
 }
 
-// addUntilRefused gathers events up to the first one refused.
+// addUntilRefused adds events to the batch up to the first one that is refused.
 func (w *logWriter) addUntilRefused(ctx context.Context, events []chat.Event, recalled timespan) (n int, refused error) {
 	if len(events) > 1 {
 		w.gathered = make(map[string]chat.Event)
@@ -84,61 +79,55 @@ func (w *logWriter) addUntilRefused(ctx context.Context, events []chat.Event, re
 	return len(events), nil
 }
 
-// commitLog commits what a logWriter has gathered, with the head it leads to.
+// commitLog commits a logWriter's batch with the head that its last event leads to.
 func (s *Store) commitLog(ctx context.Context, thread chat.ThreadID, w *logWriter) error {
 	w.set(headKey(thread), encodeHead(headRecord{w.head.Head, w.pinned}))
-	if err := s.state.commit(ctx, w.take()); err != nil {
+	b := w.batch
+	w.batch = nil // commit closes it
+	if err := s.state.commit(ctx, b); err != nil {
 		return fmt.Errorf("append to thread %s: %w", thread, err)
 	}
 	return nil
 }
 
-// logWriter gathers the events of one thread, and all that follows from them,
-// into one batch.
+// logWriter makes one batch of events of one thread: the events, their indexes, and what
+// they change in messages, the thread and its stints.
 type logWriter struct {
+	store  *Store
 	view   *view
 	batch  *pebble.Batch
-	known  *known
-	locked bool // the thread is, and was before the view was taken
-	// head is a thread of which only the Head is meant: Thread.Apply alone says
-	// how that moves.
+	locked bool // the caller holds the thread's lock, and has since before the view
+	// head is a thread of which only the Head is used: Thread.Apply says how that moves.
 	head   chat.Thread
 	pinned bool // whether the thread has pins
-	// thread is the thread after the last change gathered; nil until there is one.
+	// thread is the thread after the batch's last change of it; nil while there is none.
 	thread *chat.Thread
-	// gathered finds the messages in the batch by what recognises them; nil if
-	// no other event follows.
+	// gathered are the batch's events by idempotency key and by client_seq, so that a
+	// later event can be recognised as their duplicate; nil if no later event follows.
 	gathered map[string]chat.Event
-	// counted is the highest client_seq in the batch of each client in it.
+	// counted is the highest client_seq in the batch, by client.
 	counted map[client]int64
-	// changed are the stored messages that the batch rewrites, as they are then.
+	// changed are the stored messages that the batch rewrites, as it leaves them.
 	changed map[chat.Seq]chat.Event
 }
 
-func newLogWriter(v *view, db *pebble.DB, k *known, head headRecord) *logWriter {
-	return &logWriter{view: v, batch: db.NewBatch(), known: k, head: chat.Thread{Head: head.Head}, pinned: head.pinned}
+func (s *Store) newLogWriter(v *view, head headRecord) *logWriter {
+	return &logWriter{store: s, view: v, batch: s.db.NewBatch(), head: chat.Thread{Head: head.Head}, pinned: head.pinned}
 }
 
-// take hands the batch over to the caller.
-func (w *logWriter) take() *pebble.Batch {
-	b := w.batch
-	w.batch = nil
-	return b
-}
-
-// discard gives back a batch that was not taken.
+// discard closes a batch that was not committed.
 func (w *logWriter) discard() {
 	if w.batch != nil {
 		_ = w.batch.Close()
 	}
 }
 
-// set and unset cannot fail: a batch only does once it has been committed.
+// set and unset cannot fail: a batch fails only when it is committed.
 func (w *logWriter) set(key, value []byte) { _ = w.batch.Set(key, value, nil) }
 
 func (w *logWriter) unset(key []byte) { _ = w.batch.Delete(key, nil) }
 
-// add gathers the next event. If it fails, it has gathered nothing.
+// add adds the next event to the batch. If it fails, the batch is as it was.
 func (w *logWriter) add(e chat.Event) error {
 	if err := checkNames(e); err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
@@ -153,12 +142,12 @@ func (w *logWriter) add(e chat.Event) error {
 	case chat.KindThread:
 		err = w.addChange(e)
 	default:
-		err = w.addOverlay(e)
+		err = w.addFold(e)
 	}
 	if err != nil {
 		return err
 	}
-	w.addRetry(e)
+	w.addIdempotencyKey(e)
 	w.head = w.head.Apply(e)
 	w.set(eventKey(e.Thread, e.Seq), value)
 	w.set(eventIDKey(e.Thread, e.ID), encodeSeq(e.Seq))
@@ -169,17 +158,17 @@ func (w *logWriter) addMessage(e chat.Event) {
 	at, m := encodePlace(place{e.Thread, e.Seq}), e.Message
 	w.set(messageKey(e.ID), at)
 	key := clientSeqKey(e.Thread, e.By, e.Device, m.ClientSeq)
-	w.counts(clientOf(e), m.ClientSeq)
+	w.noteClientSeq(clientOf(e), m.ClientSeq)
 	w.set(key, encodeSeq(e.Seq))
-	w.remember(string(key), e)
+	w.noteGathered(string(key), e)
 	if !m.ExpiresAt.IsZero() {
 		w.set(expiryKey(m.ExpiresAt, place{e.Thread, e.Seq}), nil)
 	}
 }
 
-// counts takes note of a client_seq in the batch.
-func (w *logWriter) counts(c client, n int64) {
-	w.known.usesClientSeq(c, n)
+// noteClientSeq keeps the highest client_seq of a client in the batch.
+func (w *logWriter) noteClientSeq(c client, n int64) {
+	w.store.clientSeqs.raise(c, n)
 	if w.gathered == nil {
 		return
 	}
@@ -189,17 +178,18 @@ func (w *logWriter) counts(c client, n int64) {
 	w.counted[c] = max(w.counted[c], n)
 }
 
-// addRetry lets a retry of the request that made the event be recognised.
-func (w *logWriter) addRetry(e chat.Event) {
+// addIdempotencyKey stores the key of the request that made the event, by which a retry
+// is recognised.
+func (w *logWriter) addIdempotencyKey(e chat.Event) {
 	if key, _ := e.Retry(); key != "" {
-		w.known.usesDay(dayOf(e.At()))
+		w.store.usesDay(dayOf(e.At()))
 		w.set(idempotencyKey(dayOf(e.At()), e.By, key), encodePlace(place{e.Thread, e.Seq}))
-		w.remember(idempotencyName(e), e)
+		w.noteGathered(idempotencyName(e), e)
 	}
 }
 
-// addChange rolls the thread forward and writes what of it and of its people's
-// lists is different then.
+// addChange applies a change of the thread, and writes the thread and the stints that
+// begin or end with it.
 func (w *logWriter) addChange(e chat.Event) error {
 	before, err := w.loadThread(e.Thread)
 	if err != nil {
@@ -220,7 +210,7 @@ func (w *logWriter) addChange(e chat.Event) error {
 	return nil
 }
 
-// loadThread is the thread after what is gathered.
+// loadThread is the thread as the batch leaves it so far.
 func (w *logWriter) loadThread(id chat.ThreadID) (chat.Thread, error) {
 	if w.thread != nil {
 		return *w.thread, nil

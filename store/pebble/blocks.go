@@ -15,9 +15,9 @@ func (s *Store) PutBlock(ctx context.Context, b chat.Block) error {
 	if err := errors.Join(checkName(b.User), checkName(b.Blocked)); err != nil {
 		return err
 	}
-	s.known.blocked(b.User)
+	s.blockers.blocked(b.User)
 	err := s.putOnce(ctx, blockKey(b.User, b.Blocked), encodeTime(b.At))
-	s.known.blocked(b.User) // whatever became of it
+	s.blockers.blocked(b.User) // whatever became of it
 	if err != nil {
 		return fmt.Errorf("put a block of %s: %w", b.User, err)
 	}
@@ -54,7 +54,7 @@ func (s *Store) Blocks(ctx context.Context, user chat.UserID) ([]chat.Block, err
 
 // HasBlocked implements [chat.BlockStore].
 func (s *Store) HasBlocked(ctx context.Context, user, other chat.UserID) (bool, error) {
-	may, known, saw := s.known.mayBlock(user)
+	may, known, add := s.blockers.get(user)
 	v, err := s.state.view()
 	if err != nil {
 		return false, err
@@ -69,7 +69,7 @@ func (s *Store) HasBlocked(ctx context.Context, user, other chat.UserID) (bool, 
 		if err != nil {
 			return false, err
 		}
-		saw(may)
+		add(may)
 	}
 	if !may {
 		return false, nil
@@ -89,16 +89,11 @@ func (s *Store) deleteKey(ctx context.Context, key []byte) error {
 
 // writeIf commits one write to a key, provided that the key is there, or is not.
 func (s *Store) writeIf(ctx context.Context, key []byte, there bool, write func(*pebble.Batch) error) error {
-	unlock, err := s.locks.lock(ctx, string(key))
+	v, done, err := s.locked(ctx, string(key))
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return err
-	}
-	defer v.release()
+	defer done()
 	found, err := v.has(key)
 	if err != nil || found != there {
 		return err

@@ -6,8 +6,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// costs counts what calls ask of the database, for the test that holds them to
-// it. A nil *costs, as outside of tests, counts nothing.
+// costs counts the reads and writes that calls make in the database, for the test of
+// what each call may cost. A nil *costs, as outside of tests, counts nothing.
 type costs struct {
 	commits  atomic.Int64 // synced batches
 	unsynced atomic.Int64 // writes that wait for no sync

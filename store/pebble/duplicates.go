@@ -2,19 +2,20 @@ package pebble
 
 import (
 	"context"
+	"encoding/binary"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// timespan is both ends included.
+// timespan is the time from one moment to another, both included.
 type timespan struct{ from, to time.Time }
 
-// recalled is the time whose idempotency keys are recognised. It ends a day
-// ahead, for a message whose id was minted by a clock ahead of this one.
+// recalled is the time span of the messages whose idempotency keys are recognised. It
+// reaches a day into the future: another clock that is ahead may have minted the id.
 func (s *Store) recalled() timespan {
 	now := s.now()
-	return timespan{from: now.Add(-s.window), to: now.Add(24 * time.Hour)}
+	return timespan{from: now.Add(-s.idempotencyWindow), to: now.Add(24 * time.Hour)}
 }
 
 // SentBefore implements [chat.LogStore].
@@ -24,13 +25,13 @@ func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
 		return err
 	}
 	defer v.release()
-	w := newLogWriter(v, s.db, s.known, headRecord{})
+	w := s.newLogWriter(v, headRecord{})
 	defer w.discard()
 	return w.duplicate(ctx, e, s.recalled())
 }
 
 // duplicate is a *DuplicateError if the message was sent before: with its
-// idempotency key in the given time, or with its client_seq ever.
+// idempotency key in the given time span, or with its client_seq at any time.
 func (w *logWriter) duplicate(ctx context.Context, e chat.Event, recalled timespan) error {
 	existing, found, err := w.sentWithKey(e, recalled)
 	if err != nil {
@@ -49,8 +50,8 @@ func (w *logWriter) duplicate(ctx context.Context, e chat.Event, recalled timesp
 	return nil
 }
 
-// sentWithKey finds the event of e's idempotency key in the batch, else under the
-// days of the given time.
+// sentWithKey finds the event that was sent with e's idempotency key: in the batch, or
+// stored, in the given time span.
 func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bool, error) {
 	name := idempotencyName(e)
 	if name == "" {
@@ -60,8 +61,8 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 		return copied(existing)
 	}
 	key, _ := e.Retry()
-	// Days are signed here: the loop runs past day 0.
-	for d := min(int64(dayOf(recalled.to)), w.known.newestDay.Load()); d >= int64(dayOf(recalled.from)); d-- {
+	// The loop may count down past day 0, so days are signed here.
+	for d := min(int64(dayOf(recalled.to)), w.store.newestDay.Load()); d >= int64(dayOf(recalled.from)); d-- {
 		at, found, err := lookup(w.view, idempotencyKey(day(d), e.By, key), decodePlace)
 		if err != nil {
 			return chat.Event{}, false, err
@@ -77,19 +78,17 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 	return chat.Event{}, false, nil
 }
 
-func clientOf(e chat.Event) client { return client{e.Thread, e.By, e.Device} }
-
 func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.Event, bool, error) {
 	key := clientSeqKey(e.Thread, e.By, e.Device, e.Message.ClientSeq)
 	if existing, found := w.gathered[string(key)]; found {
 		return copied(existing)
 	}
-	if w.locked { // a client counts up, mostly
+	if w.locked { // most clients count up: nothing is stored under a higher number
 		gathered, counted := w.counted[clientOf(e)]
 		if !counted {
 			gathered = -1
 		}
-		highest, err := w.known.highestClientSeq(ctx, w.view, clientOf(e), gathered)
+		highest, err := w.store.clientSeqs.get(ctx, w.view, clientOf(e), gathered)
 		if err != nil || e.Message.ClientSeq > highest {
 			return chat.Event{}, false, err
 		}
@@ -101,8 +100,8 @@ func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.E
 	return w.found(w.view.event(place{e.Thread, seq}))
 }
 
-// found is what was sent before as it will be after the batch, of which all that
-// precedes the duplicate is stored.
+// found is a stored event as the batch leaves it: the events before the duplicate are
+// stored.
 func (w *logWriter) found(existing chat.Event, found bool, err error) (chat.Event, bool, error) {
 	if _, changed := w.changed[existing.Seq]; changed && found && err == nil {
 		return copied(w.asChanged(existing))
@@ -110,15 +109,39 @@ func (w *logWriter) found(existing chat.Event, found bool, err error) (chat.Even
 	return existing, found, err
 }
 
-// remember lets later events of the batch be recognised as duplicates of e.
-func (w *logWriter) remember(name string, e chat.Event) {
+// readNewestDay sets newestDay when the store is opened.
+func (s *Store) readNewestDay() error {
+	v, err := s.state.view()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	s.newestDay.Store(-1)
+	return v.scan(context.Background(), within([]byte{prefixIdempotency}), true, func(key, _ []byte) (bool, error) {
+		s.newestDay.Store(int64(binary.BigEndian.Uint32(key[1:])))
+		return false, nil
+	})
+}
+
+// usesDay is called before an idempotency key of that day is written.
+func (s *Store) usesDay(d day) {
+	for {
+		newest := s.newestDay.Load()
+		if int64(d) <= newest || s.newestDay.CompareAndSwap(newest, int64(d)) {
+			return
+		}
+	}
+}
+
+// noteGathered lets later events of the batch be recognised as duplicates of e.
+func (w *logWriter) noteGathered(name string, e chat.Event) {
 	if w.gathered != nil {
 		w.gathered[name] = e
 	}
 }
 
-// copied is an event as it would come back from disk: what the caller handed in
-// stays the caller's.
+// copied is an event as it would be read from disk: it shares no memory with the
+// event that the caller handed in.
 func copied(e chat.Event) (chat.Event, bool, error) {
 	value, err := encodeEvent(e)
 	if err != nil {
@@ -126,44 +149,4 @@ func copied(e chat.Event) (chat.Event, bool, error) {
 	}
 	e, err = decodeEvent(place{e.Thread, e.Seq}, value)
 	return e, err == nil, err
-}
-
-// sweepEvery drops old idempotency keys now and at every interval until ctx ends.
-func (s *Store) sweepEvery(ctx context.Context, interval time.Duration) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("old idempotency keys could not be dropped, the next sweep tries again", "error", err)
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// sweep drops the idempotency keys of the days that lie wholly outside the window.
-func (s *Store) sweep(ctx context.Context) error {
-	v, err := s.state.view()
-	if err != nil {
-		return err
-	}
-	defer v.release()
-	old := idempotencyDaysBefore(dayOf(s.recalled().from))
-	// A range deletion is only worth its tombstone if there is something to delete.
-	empty := true
-	err = v.scan(ctx, old, false, func(_, _ []byte) (bool, error) {
-		empty = false
-		return false, nil
-	})
-	if err != nil || empty {
-		return err
-	}
-	b := s.db.NewBatch()
-	if err := b.DeleteRange(old.lower, old.upper, nil); err != nil {
-		return err
-	}
-	return s.state.commit(ctx, b)
 }

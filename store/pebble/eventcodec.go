@@ -14,13 +14,14 @@ import (
 //
 //	version1 kind1 flags1 ciphertextLen4 [expires] by [hiddenFrom] id16 device [target] <body> <ciphertext>
 //
-// What decides whether somebody counts or sees a message stands first, so that it
-// is read without decoding the rest; the ciphertext stands last and its length at
-// a fixed place, so that all else is decoded without touching it. Thread and seq
-// are in the key.
+// The fields that decide whether a message is shown or counted come first, so that they
+// can be read without decoding the rest. The ciphertext comes last and its length at a
+// fixed place, so that the rest can be decoded without touching the ciphertext. Thread
+// and seq are in the key.
 //
-// A message's record is what it is now: the events about it rewrite it. An edit
-// and a redelivery, which show it too, hold no content of their own.
+// The record of a message is its present state: later events about it rewrite it
+// (fold.go). An edit and a redelivery hold no content of their own; readers show that
+// of the message.
 const (
 	eventVersion = 2
 	eventPrelude = 7 // version, kind, flags, length of the ciphertext
@@ -45,8 +46,8 @@ var diskKinds = map[chat.EventKind]byte{
 	chat.KindRedelivery: diskRedelivery,
 }
 
-// Which of the optional parts are there. An event that is no message has only the
-// first two.
+// The flags tell which optional fields a record has. Only a message can have others
+// than the first two.
 const (
 	hasTarget = 1 << iota
 	isHidden  // from somebody
@@ -59,7 +60,8 @@ const (
 	commonFlags = hasTarget | isHidden
 )
 
-// errParts says that a value is whole and makes no sense.
+// errParts is the error of a value whose fields can all be read but contradict each
+// other.
 var errParts = errors.New("parts that do not fit together")
 
 // checkStorable refuses an event that lacks what its kind is about.
@@ -131,8 +133,8 @@ func appendBody(b []byte, e chat.Event, flags byte) []byte {
 	}
 }
 
-// decodeEvent makes the event of a key and its value, an edit or a redelivery
-// without its target's content. Nothing in it points into value.
+// decodeEvent makes an event of a key and its value. An edit or a redelivery comes
+// without the content of its target. Nothing in the event points into value.
 func decodeEvent(at place, value []byte) (chat.Event, error) {
 	start, err := eventStart(value)
 	if err != nil {
@@ -191,7 +193,34 @@ func (d *decoder) body(e *chat.Event, start eventPeek) {
 	}
 }
 
-// eventPeek is what the first bytes of an event tell.
+func appendChange(b []byte, c *chat.ThreadChange) []byte {
+	b = appendStr(appendStr(b, c.Event), c.Type)
+	b = appendStr(appendStr(appendStr(b, c.User), c.Role), c.Title)
+	b = binary.AppendUvarint(b, uint64(len(c.Members)))
+	for _, m := range c.Members {
+		b = appendStr(appendStr(b, m.User), m.Role)
+	}
+	return append(appendStr(b, c.IdempotencyKey), c.BodyHash[:]...)
+}
+
+func (d *decoder) change() *chat.ThreadChange {
+	c := &chat.ThreadChange{
+		Event: chat.ChangeEvent(d.str()), Type: chat.ThreadType(d.str()),
+		User: chat.UserID(d.str()), Role: chat.Role(d.str()), Title: d.str(),
+	}
+	n := d.count()
+	if n > 0 {
+		c.Members = make([]chat.InitialMember, 0, n)
+	}
+	for range n {
+		c.Members = append(c.Members, chat.InitialMember{User: chat.UserID(d.str()), Role: chat.Role(d.str())})
+	}
+	c.IdempotencyKey = d.str()
+	copy(c.BodyHash[:], d.next(uint64(len(c.BodyHash))))
+	return c
+}
+
+// eventPeek is the prelude of an event's record.
 type eventPeek struct {
 	kind, flags byte
 	ciphertext  int    // its length
@@ -217,16 +246,16 @@ func eventStart(value []byte) (eventPeek, error) {
 	return p, nil
 }
 
-// messagePeek is what decides whether a message is shown to somebody or counted;
-// the names point into its value.
+// messagePeek holds the fields that decide whether a message is shown or counted. The
+// names point into the value.
 type messagePeek struct {
 	by, hiddenFrom []byte // nobody if empty
 	deleted        bool
 	expiresAt      int64 // milliseconds
 }
 
-// peekMessage looks at a message without decoding it; message is false for any
-// other event.
+// peekMessage reads the first fields of a message without decoding the rest; message is
+// false for any other event.
 func peekMessage(value []byte) (p messagePeek, message bool, err error) {
 	start, err := eventStart(value)
 	if err != nil || start.kind != diskMessage {

@@ -8,8 +8,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Expired implements [chat.MessageStore]. It reads an index that has one key for each
-// message that will expire, in the order of that, until it is deleted.
+// Expired implements [chat.MessageStore]. It reads an index, in the order of expiry, that
+// has a key for each message that expires and is not deleted yet.
 func (s *Store) Expired(ctx context.Context, now time.Time, count int) ([]chat.Event, error) {
 	v, err := s.state.view()
 	if err != nil {

@@ -33,14 +33,14 @@ import (
 //	k <user>0 <device>                       prekeys of a device but for the one-time ones
 //	n <user>0 <device>                       number of the device's one-time prekeys
 //	o <user>0 <device>0 <id4>                one-time prekey
-//	g <user>0 <device>0 <id4>                id of a one-time prekey that was given away
+//	g <user>0 <device>0 <id4>                id of a one-time prekey that was taken
 //	b <user>0 <blocked>                      block: time
 //	R <ulid>                                 report
 //	a <sha256>                               denied attachment
 //
-// The day of an idempotency key is the UTC day of its message's id: old keys go
-// a day at a time, by one range deletion. Before the epoch no message expires:
-// its milliseconds are unsigned.
+// The day of an idempotency key is the UTC day of its message's id: the old keys of many
+// days are dropped by one range deletion. A time of expiry is unsigned: one before the
+// epoch is stored as the epoch.
 const (
 	prefixFormat      = 'v'
 	prefixEvent       = 'e'
@@ -60,7 +60,7 @@ const (
 	prefixPrekeys     = 'k'
 	prefixOneTimeLeft = 'n'
 	prefixOneTime     = 'o'
-	prefixGiven       = 'g'
+	prefixTaken       = 'g'
 	prefixBlock       = 'b'
 	prefixReport      = 'R'
 	prefixDenied      = 'a'
@@ -83,7 +83,7 @@ func within(prefix []byte) keyRange {
 			return keyRange{prefix, upper[:i+1]}
 		}
 	}
-	return keyRange{lower: prefix} // all 0xff: to the end; no prefix of ours is
+	return keyRange{lower: prefix} // a prefix of 0xff alone, which no key has: to the end
 }
 
 func formatKey() []byte { return []byte{prefixFormat} }
@@ -194,8 +194,8 @@ func deviceKey(prefix byte, u chat.UserID, d chat.DeviceID) []byte {
 	return append(devicesPrefix(prefix, u), d...)
 }
 
-// oneTimePrefix begins the keys of a device's one-time prekeys, or of the ids of
-// those it gave away.
+// oneTimePrefix begins the keys of a device's one-time prekeys, or of the ids of those
+// that were taken.
 func oneTimePrefix(prefix byte, u chat.UserID, d chat.DeviceID) []byte {
 	return append(deviceKey(prefix, u, d), 0)
 }
@@ -244,8 +244,8 @@ func idempotencyDaysBefore(d day) keyRange {
 	}
 }
 
-// checkName refuses an id that would make a key ambiguous. The domain lets none
-// through; a store that trusted it blindly would mix up two users' data.
+// checkName refuses an id that would make a key ambiguous. The domain lets no such id
+// through, and the store checks again: one would mix up the data of two users.
 func checkName[T ~string](name T) error {
 	if strings.IndexByte(string(name), 0) >= 0 {
 		return fmt.Errorf("the id %q holds a zero byte", name)

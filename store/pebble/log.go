@@ -65,7 +65,7 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	var messages []chat.Event
 	err = v.scan(ctx, eventsBetween(thread, r.After, r.Before), r.NewestFirst, func(key, value []byte) (bool, error) {
 		peek, isMessage, err := peekMessage(value)
-		if err != nil || !isMessage || peek.hidden(r.Viewer) {
+		if err != nil || !isMessage || !peek.visibleTo(r.Viewer) {
 			return true, err
 		}
 		e, err := decodeEvent(place{thread, seqOf(key)}, value)
@@ -75,9 +75,10 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	return messages, err
 }
 
-// hidden reports whether the message is hidden from a user.
-func (p messagePeek) hidden(u chat.UserID) bool {
-	return len(p.hiddenFrom) > 0 && string(p.hiddenFrom) == string(u)
+// visibleTo reports whether the message is visible to a user who was in the thread
+// when it was sent.
+func (p messagePeek) visibleTo(u chat.UserID) bool {
+	return chat.Visibility{HiddenFrom: chat.UserID(p.hiddenFrom)}.To(u, 0)
 }
 
 // Message implements [chat.MessageStore].
@@ -141,7 +142,7 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	n, at := 0, now.UnixMilli()
 	err = v.scan(ctx, eventsBetween(thread, after, lastSeq), false, func(_, value []byte) (bool, error) {
 		m, isMessage, err := peekMessage(value)
-		if isMessage && !m.deleted && m.expiresAt > at && string(m.by) != string(user) && !m.hidden(user) {
+		if isMessage && !m.deleted && m.expiresAt > at && string(m.by) != string(user) && m.visibleTo(user) {
 			n++
 		}
 		return n < max, err

@@ -10,7 +10,7 @@ import (
 // neverExpires is the expiry of a message that has none.
 const neverExpires = math.MaxInt64
 
-// messageFlags are the flags of a message, but for those any event may have.
+// messageFlags are the flags that only a message can have.
 func messageFlags(m *chat.Message) (flags byte) {
 	if !m.ExpiresAt.IsZero() {
 		flags |= hasExpiresAt
@@ -30,7 +30,8 @@ func messageFlags(m *chat.Message) (flags byte) {
 	return flags
 }
 
-// appendMessage packs what of a message does not stand before or behind it.
+// appendMessage packs the fields of a message that are neither in front, where they can
+// be peeked at, nor its ciphertext.
 func appendMessage(b []byte, m *chat.Message, flags byte) []byte {
 	b = appendStr(b, m.ContentType)
 	b = binary.AppendVarint(b, m.ClientSeq)
@@ -49,7 +50,7 @@ func appendMessage(b []byte, m *chat.Message, flags byte) []byte {
 
 func (d *decoder) message(flags byte) *chat.Message {
 	m := &chat.Message{ContentType: chat.ContentType(d.str()), ClientSeq: d.varint(), IdempotencyKey: d.str()}
-	copy(m.BodyHash[:], d.take(uint64(len(m.BodyHash))))
+	copy(m.BodyHash[:], d.next(uint64(len(m.BodyHash))))
 	if flags&hasReplyTo != 0 {
 		m.ReplyTo = d.id()
 	}
@@ -60,12 +61,13 @@ func (d *decoder) message(flags byte) *chat.Message {
 		d.history(m)
 	}
 	if d.err == nil && (flags&isDeleted != 0) != (m.Deleted != "") {
-		d.err = errParts // or a message would be counted and shown as different things
+		d.err = errParts // the flag decides whether it is counted, the reason how it is shown
 	}
 	return m
 }
 
-// appendHistory packs what later events did to a message. Most have none.
+// appendHistory packs what later events have changed in a message. Few messages have a
+// history.
 func appendHistory(b []byte, m *chat.Message) []byte {
 	b = binary.AppendUvarint(appendStr(b, m.Deleted), uint64(m.RedeliveredSeq))
 	b = appendBool(b, !m.EditedAt.IsZero())

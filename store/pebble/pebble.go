@@ -1,16 +1,29 @@
 // Package pebble is the embedded store: one directory, one process, no server
 // beside it. It keeps the promises of [chat.Store] on github.com/cockroachdb/pebble,
-// a log-structured key-value store.
+// a log-structured key-value store. Times are kept to the millisecond.
 //
-// How it is built, file by file: keys.go is the layout on disk, values.go and the
-// codecs what stands under the keys; durable.go is the one way to the database, in
-// which readers only see what is synced; locks.go orders writes that could
-// contradict each other; known.go spares looks for what is not there; overlay.go has events change messages; the rest are the
-// port's methods.
+// Read in this order: keys.go (the layout on disk, one line a kind of key), view.go
+// (what readers see), groupcommit.go (how a batch becomes durable), append.go (an
+// append from its locks to its batch), fold.go (how an edit, a deletion or a reaction
+// rewrites its message), duplicates.go (how a retry is recognised). decoder.go,
+// recordcodec.go, eventcodec.go and messagecodec.go say what stands under the keys;
+// clientseqcache.go and blockercache.go spare a send its reads; every other file
+// implements a part of the port.
 //
-// A write takes its locks, then a view, decides, builds one batch, and commits
-// it. So each write is atomic, and all writers of a moment share one sync.
-// Times are kept to the millisecond.
+// The way of a write:
+//
+//	Append ─► locks: the thread, the idempotency keys        held until the answer
+//	            │
+//	          view: a snapshot of what is durable            reads see this and nothing newer
+//	            │   what is read there decides
+//	          batch: all keys of the write, or none
+//	            │
+//	          queue ─► the committing goroutine: writes all batches that wait,
+//	                   syncs once, makes the next view, then answers each writer
+//
+// So each write is atomic, all writers of a moment share one sync, and of two writes
+// that want the same thing (a seq, a key, a pair of people) the later one sees what
+// the earlier one did.
 package pebble
 
 import (
@@ -22,7 +35,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -30,14 +45,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/keylock"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // formatVersion is the layout of keys and values that this build writes. Raise
 // it when an older build could not read the store any more.
 const formatVersion = 3
-
-// sweepInterval is how often old idempotency keys are dropped.
-const sweepInterval = time.Hour
 
 // Options of a store. The zero value is good.
 type Options struct {
@@ -52,14 +66,18 @@ type Options struct {
 
 // Store implements [chat.Store].
 type Store struct {
-	db     *pebble.DB
-	lock   io.Closer // of the directory
-	state  *durable
-	locks  keyLocks
-	known  *known
-	window time.Duration
-	now    func() time.Time
-	log    *slog.Logger
+	db         *pebble.DB
+	lock       io.Closer // of the directory
+	state      *durable
+	locks      keylock.Locks
+	clientSeqs *clientSeqCache
+	blockers   *blockerCache
+	// newestDay is at or above the days of all idempotency keys, and -1 if there are
+	// none. A send need not look for its key on later days.
+	newestDay         atomic.Int64
+	idempotencyWindow time.Duration
+	now               func() time.Time
+	log               *slog.Logger
 
 	stopSweeping context.CancelFunc
 	sweeping     sync.WaitGroup
@@ -67,7 +85,7 @@ type Store struct {
 
 var _ chat.Store = (*Store)(nil)
 
-// Open opens the store in a directory and makes both if they are not there. It
+// Open opens the store in a directory, and makes both if they do not exist. It
 // refuses a directory that is in use, and one whose format this build does not
 // know.
 func Open(dir string, opts Options) (_ *Store, err error) {
@@ -84,10 +102,11 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
 	s := &Store{
-		db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs), known: newKnown(),
-		window: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
+		db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs),
+		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
+		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
 	}
-	if err := s.lookAround(); err != nil {
+	if err := s.readNewestDay(); err != nil {
 		s.state.close()
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
@@ -97,56 +116,43 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// lookAround reads what is to be known before the first call.
-func (s *Store) lookAround() error {
-	v, err := s.state.view()
-	if err != nil {
-		return err
-	}
-	defer v.release()
-	return s.known.begin(v)
-}
-
 func (o Options) orDefaults() Options {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
-	o.IdempotencyWindow = cmp.Or(o.IdempotencyWindow, chat.DefaultLimits.IdempotencyWindow)
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.CacheBytes = cmp.Or(o.CacheBytes, 32<<20)
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	base.Defaults(&o.IdempotencyWindow, &o.Now, &o.Log)
 	return o
 }
 
-// memTableBytes is the size of a memtable. 64 KB messages fill the default of 4 MB in
-// a blink; each flush costs a manifest sync and a file in L0.
+// memTableBytes is the size of a memtable. Messages of 64 KB would fill Pebble's default
+// of 4 MB every few milliseconds, and each flush costs a sync of the manifest and a file
+// in L0.
 const memTableBytes = 16 << 20
 
-// tuned are Pebble's settings where ours differ from its defaults.
+// tuned gives the settings of Pebble that differ from its defaults.
 func tuned(o Options, lock *pebble.Lock) *pebble.Options {
 	p := &pebble.Options{
 		FS:   o.FS,
 		Lock: lock,
-		// Pebble takes the memtables out of it, the one that is written and the one
-		// that is flushed or kept for reuse: without them nothing would be left for
-		// blocks, and each read were one of a file.
+		// Pebble reserves two memtables in the cache: the one that is written, and the
+		// one that is flushed or kept for reuse. Without room for them nothing would be
+		// left for blocks, and each read would go to a file.
 		CacheSize: o.CacheBytes + 2*memTableBytes,
 		Logger:    logger{o.Log},
-		// Named, not FormatNewest: going up is a decision, since there is no way back.
+		// A named version, not FormatNewest: there is no way back to an older one.
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MemTableSize:       memTableBytes,
-		// Dropped idempotency days and overwritten heads give their room back even
-		// while the store is quiet.
+		// A range deletion is flushed after this time also in a quiet store, so that the
+		// idempotency keys it drops, and overwritten heads, give their room back.
 		FlushDelayDeleteRange: 10 * time.Second,
 		// A burst may let L0 grow further than Pebble's default of 12 before
 		// writers are held up; reads go through the filters.
 		L0StopWritesThreshold: 24,
 	}
 	for i := range p.Levels {
-		// Most lookups of a send are for keys that are not there (its idempotency key on
-		// two days): the filters answer these without reading a block.
+		// Most lookups of a send are for keys that do not exist (its idempotency key on
+		// two days): the filters answer them without reading a block.
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return p
@@ -166,7 +172,7 @@ func lockDirectory(disk vfs.FS, dir string) (*pebble.Lock, error) {
 	return lock, nil
 }
 
-// checkFormat refuses a store of another format and marks a new one with ours.
+// checkFormat refuses a store of another format and writes the format into a new one.
 func checkFormat(db *pebble.DB) error {
 	raw, closer, err := db.Get(formatKey())
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -179,17 +185,10 @@ func checkFormat(db *pebble.DB) error {
 	if err := closer.Close(); err != nil {
 		return fmt.Errorf("read the format version: %w", err)
 	}
-	if n <= 0 || version == 0 {
-		return errors.New("the format version is unreadable")
+	if n <= 0 || version > math.MaxInt64 {
+		version = 0 // which is no format
 	}
-	if version > formatVersion {
-		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", version, formatVersion)
-	}
-	if version < formatVersion {
-		return fmt.Errorf("it has format %d and this build knows only %d: it was written by a build before the first release and is of no use to this one",
-			version, formatVersion)
-	}
-	return nil
+	return base.CheckFormat(int64(version), formatVersion)
 }
 
 // Ping reports whether the store takes reads and writes.

@@ -124,43 +124,12 @@ func TestKeysThatWouldBeAmbiguousAreRefused(t *testing.T) {
 	}
 }
 
-func TestKeyLocks(t *testing.T) {
-	var l keyLocks
-	lock := func(ctx context.Context, names ...string) func() {
-		unlock, err := l.lock(ctx, names...)
-		if err != nil {
-			t.Fatalf("lock(%q): %v", names, err)
-		}
-		return unlock
-	}
-	first := lock(t.Context(), "b", "a", "b")
-	lock(t.Context(), "c")() // others are free
-
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := l.lock(ended, "0", "a"); err == nil {
-		t.Error("a held name was locked again")
-	}
-	lock(t.Context(), "0")() // what it had taken is free again
-
-	got := make(chan struct{})
-	go func() {
-		defer close(got)
-		lock(context.Background(), "a", "b")()
-	}()
-	first()
-	<-got
-	if len(l.held) != 0 {
-		t.Errorf("%d names are remembered that nobody wants", len(l.held))
-	}
-}
-
 // What only one may decide at a time waits for whoever does.
 func TestDecisionsTakeTheirLocks(t *testing.T) {
 	s := open(t, Options{FS: vfs.NewMem()})
 	waits := func(name string, key []byte, write func(context.Context) error) {
 		t.Helper()
-		unlock, err := s.locks.lock(t.Context(), string(key))
+		unlock, err := s.locks.Lock(t.Context(), string(key))
 		if err != nil {
 			t.Fatal(err)
 		}

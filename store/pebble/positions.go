@@ -11,8 +11,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// What stands in this file is not synced: it may be lost in a crash, and is read
-// past the view, so that who stored it reads it at once.
+// Positions and last-seen times are written without a sync and may be lost in a crash.
+// They are read from the database itself, not from the view of what is durable, so that
+// a device that stored its position reads it at once.
 
 // Position implements [chat.PositionStore].
 func (s *Store) Position(_ context.Context, user chat.UserID, device chat.DeviceID) (chat.Position, bool, error) {
@@ -43,7 +44,7 @@ func (s *Store) LastSeen(_ context.Context, user chat.UserID) (time.Time, error)
 // PutLastSeen implements [chat.LastSeenStore].
 func (s *Store) PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error {
 	key := lastSeenKey(user)
-	unlock, err := s.locks.lock(ctx, string(key))
+	unlock, err := s.locks.Lock(ctx, string(key))
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (s *Store) PutLastSeen(ctx context.Context, user chat.UserID, at time.Time)
 	return s.putUnsynced(key, encodeTime(at))
 }
 
-// lookupUnsynced reads one key as it was last written, durable or not.
+// lookupUnsynced reads the value last written to a key, durable or not.
 func lookupUnsynced[T any](s *Store, key []byte, decode func([]byte) (T, error)) (value T, found bool, err error) {
 	v, err := s.state.view() // for Close to wait for
 	if err != nil {

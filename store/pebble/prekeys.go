@@ -18,16 +18,11 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 		return chat.PrekeyDevice{}, err
 	}
 	// The user's lock decides how many devices it has, the device's how many keys.
-	unlock, err := s.locks.lock(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)))
+	v, done, err := s.locked(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)))
 	if err != nil {
 		return chat.PrekeyDevice{}, err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return chat.PrekeyDevice{}, err
-	}
-	defer v.release()
+	defer done()
 
 	if err := v.roomForDevice(ctx, user, device); err != nil {
 		return chat.PrekeyDevice{}, fmt.Errorf("put the prekeys of %s/%s: %w", user, device, err)
@@ -48,7 +43,8 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 	return p, err
 }
 
-// roomForDevice refuses one device too many.
+// roomForDevice is ErrTooManyDevices if the user has the most devices that it may have,
+// and this one is not among them.
 func (v *view) roomForDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) error {
 	others := 0
 	key := deviceKey(prefixPrekeys, user, device)
@@ -86,7 +82,7 @@ func (v *view) addOneTimeKeys(b *pebble.Batch, user chat.UserID, device chat.Dev
 
 // oneTimeState is what is known of the id of a one-time key.
 func (v *view) oneTimeState(user chat.UserID, device chat.DeviceID, id uint32) (chat.PrekeyState, error) {
-	if taken, err := v.has(oneTimeKey(prefixGiven, user, device, id)); taken || err != nil {
+	if taken, err := v.has(oneTimeKey(prefixTaken, user, device, id)); taken || err != nil {
 		return chat.PrekeyTaken, err
 	}
 	if stored, err := v.has(oneTimeKey(prefixOneTime, user, device, id)); stored || err != nil {
@@ -99,12 +95,6 @@ func (v *view) oneTimeState(user chat.UserID, device chat.DeviceID, id uint32) (
 func (v *view) oneTimeLeft(user chat.UserID, device chat.DeviceID) (int, error) {
 	left, _, err := lookup(v, deviceKey(prefixOneTimeLeft, user, device), decodeCount)
 	return left, err
-}
-
-// has reports whether a key is there.
-func (v *view) has(key []byte) (bool, error) {
-	_, found, err := lookup(v, key, func([]byte) (struct{}, error) { return struct{}{}, nil })
-	return found, err
 }
 
 // PrekeyDevices implements [chat.PrekeyStore].
@@ -134,16 +124,11 @@ func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device 
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
 		return chat.Prekey{}, 0, err
 	}
-	unlock, err := s.locks.lock(ctx, string(deviceKey(prefixPrekeys, user, device)))
+	v, done, err := s.locked(ctx, string(deviceKey(prefixPrekeys, user, device)))
 	if err != nil {
 		return chat.Prekey{}, 0, err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return chat.Prekey{}, 0, err
-	}
-	defer v.release()
+	defer done()
 
 	key, found, err := v.firstOneTimeKey(ctx, user, device)
 	if err != nil {
@@ -159,7 +144,7 @@ func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device 
 	left--
 	b := s.db.NewBatch() // it fails only once it is committed
 	_ = b.Delete(oneTimeKey(prefixOneTime, user, device, key.ID), nil)
-	_ = b.Set(oneTimeKey(prefixGiven, user, device, key.ID), nil, nil)
+	_ = b.Set(oneTimeKey(prefixTaken, user, device, key.ID), nil, nil)
 	_ = b.Set(deviceKey(prefixOneTimeLeft, user, device), encodeCount(left), nil)
 	if err := s.state.commit(ctx, b); err != nil {
 		return chat.Prekey{}, 0, fmt.Errorf("take a prekey of %s/%s: %w", user, device, err)

@@ -20,16 +20,11 @@ func (s *Store) PutMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved
 	if err := checkName(m.User); err != nil {
 		return chat.Mark{}, false, err
 	}
-	unlock, err := s.locks.lock(ctx, string(marksPrefix(m.Thread, m.Kind, m.User)))
+	v, done, err := s.locked(ctx, string(marksPrefix(m.Thread, m.Kind, m.User)))
 	if err != nil {
 		return chat.Mark{}, false, err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return chat.Mark{}, false, err
-	}
-	defer v.release()
+	defer done()
 
 	marks, err := v.marks(ctx, m.Thread, m.Kind)
 	if err != nil {
@@ -64,8 +59,8 @@ func (s *Store) MarksAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq,
 	})
 }
 
-// marks finds one mark of each kind for each user. It goes through the users in
-// the order of their keys, which makes each seek short, and answers in theirs.
+// marks finds one mark of each kind for each user and gives them in the order of users.
+// It seeks in the order of the keys, which makes each seek short.
 func (s *Store) marks(ctx context.Context, thread chat.ThreadID, users []chat.UserID, find func(*marksReader, chat.UserID) (chat.Mark, error)) (found []chat.Marks, err error) {
 	v, err := s.state.view()
 	if err != nil {
@@ -111,7 +106,7 @@ type marksReader struct {
 	kind   chat.MarkKind
 }
 
-// marks opens a reader; its iterator must be closed.
+// marks opens a reader. The caller closes its iterator.
 func (v *view) marks(ctx context.Context, thread chat.ThreadID, kind chat.MarkKind) (*marksReader, error) {
 	it, err := v.iterator(ctx, within(append(threadPrefix(prefixMark, thread), markKinds[kind])))
 	if err != nil {
@@ -132,7 +127,7 @@ func (r *marksReader) firstAt(u chat.UserID, seq chat.Seq) (chat.Mark, error) {
 	return r.at(u, of, r.it.SeekGE(appendSeq(of, seq)))
 }
 
-// at is the mark the iterator stands on, if it is one of the user's.
+// at is the mark at the iterator's position, if that is one of the user's.
 func (r *marksReader) at(u chat.UserID, of []byte, valid bool) (chat.Mark, error) {
 	r.costs.step()
 	key := r.it.Key

@@ -24,21 +24,16 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	if name := idempotencyName(created); name != "" {
 		names = append(names, name)
 	}
-	unlock, err := s.locks.lock(ctx, names...)
+	v, done, err := s.locked(ctx, names...)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	v, err := s.state.view()
-	if err != nil {
-		return err
-	}
-	defer v.release()
+	defer done()
 
 	if exists, err := v.sameCreation(created); err != nil || exists {
 		return err
 	}
-	w := newLogWriter(v, s.db, s.known, headRecord{})
+	w := s.newLogWriter(v, headRecord{})
 	defer w.discard()
 	before, found, err := w.sentWithKey(created, s.recalled())
 	if err != nil {
@@ -76,8 +71,8 @@ func pairOf(created chat.Event) ([]byte, error) {
 	return pairKey(c.Members[0].User, c.Members[1].User), nil
 }
 
-// sameCreation reports whether the thread exists already by this very event. It
-// fails if it exists by another.
+// sameCreation reports whether the thread exists and was created by this event. It
+// fails if another event created it.
 func (v *view) sameCreation(created chat.Event) (bool, error) {
 	first, found, err := v.event(place{created.Thread, 1})
 	if err != nil || !found {
@@ -142,7 +137,7 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 	}
 	defer v.release()
 	var peers []chat.UserID
-	known := map[chat.UserID]bool{user: true}
+	listed := map[chat.UserID]bool{user: true}
 	err = v.scan(ctx, within(userThreadsPrefix(user)), false, func(key, value []byte) (bool, error) {
 		m, err := decodeMembership(value)
 		if err != nil || m.left != 0 {
@@ -153,8 +148,8 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 			return true, err
 		}
 		for _, p := range t.Participants {
-			if !known[p.User] {
-				known[p.User] = true
+			if !listed[p.User] {
+				listed[p.User] = true
 				peers = append(peers, p.User)
 			}
 		}
@@ -188,8 +183,8 @@ func (v *view) userThread(thread chat.ThreadID, value []byte) (chat.UserThread, 
 	return chat.UserThread{Thread: thread, JoinedSeq: m.joined, LeftSeq: m.left, Head: head.Head}, err
 }
 
-// ParticipantsAt implements [chat.ThreadStore]. It reads every stint of the
-// thread, which are as many as there ever were joinings.
+// ParticipantsAt implements [chat.ThreadStore]. It reads every stint of the thread, one
+// for each time that somebody joined.
 func (s *Store) ParticipantsAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) ([]chat.Stint, error) {
 	v, err := s.state.view()
 	if err != nil {

@@ -10,34 +10,36 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// readers is how many reads one call sends at once.
-const readers = 16
+// readsAtOnce is how many reads one call sends at once.
+const readsAtOnce = 16
 
-// UserThreads implements [chat.ThreadStore]: one read of the user's stints, with
-// each thread's head by one seek in its log. Threads whose changes are not known
-// to have been done before are looked at, and the stints read again after that.
+// UserThreads implements [chat.ThreadStore]. It reads the user's stints, and each
+// thread's head by one seek in its log. Unless the cache knew before that read that a
+// thread's changes are settled, the stints may have been read too early: the thread is
+// settled and the stints are read once more.
 func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserThread, error) {
 	if err := checkName(user); err != nil {
 		return nil, err
 	}
-	began := s.known.now()
+	began := s.cache.moment()
 	docs, heads, err := s.stintsWithHeads(ctx, user)
 	if err != nil {
 		return nil, fmt.Errorf("read the threads of %s: %w", user, err)
 	}
-	unsure := make(map[chat.ThreadID]chat.Seq)
+	unsettled := make(map[chat.ThreadID]chat.Seq)
 	for thread, head := range heads {
-		if !s.known.settledBefore(thread, head.changed, began) {
-			unsure[thread] = head.changed
+		if !s.cache.isSettledSince(thread, head.changed, began) {
+			unsettled[thread] = head.changed
 		}
 	}
-	if len(unsure) > 0 {
-		if err := s.settleAll(ctx, unsure); err != nil {
-			return nil, fmt.Errorf("bring the threads of %s up to date: %w", user, err)
+	if len(unsettled) > 0 {
+		if err := s.settleAll(ctx, unsettled); err != nil {
+			return nil, fmt.Errorf("settle the threads of %s: %w", user, err)
 		}
 		if docs, err = s.stintsOf(ctx, user); err != nil {
 			return nil, fmt.Errorf("read the threads of %s: %w", user, err)
@@ -45,7 +47,7 @@ func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 	}
 	lines := make([]chat.UserThread, 0, len(docs))
 	for i := range docs {
-		head, found := heads[docs[i].Thread] // not of a thread joined meanwhile
+		head, found := heads[docs[i].Thread] // it is not for a thread joined meanwhile
 		if line, was := docs[i].line(head.Head); found && was {
 			lines = append(lines, line)
 		}
@@ -62,8 +64,8 @@ func (s *Store) stintsOf(ctx context.Context, user chat.UserID) ([]stintsDoc, er
 	return findAll[stintsDoc](ctx, s.stints, prefixed(string(user)))
 }
 
-// Peers implements [chat.ThreadStore]: UserThreads, and one read of the members of
-// those the user is in.
+// Peers implements [chat.ThreadStore]. It reads what UserThreads reads, and the
+// participants of the threads that the user is in.
 func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.UserID, error) {
 	lines, err := s.UserThreads(ctx, user)
 	if err != nil {
@@ -76,7 +78,7 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 		}
 	}
 	var peers []chat.UserID
-	known := map[chat.UserID]bool{user: true}
+	listed := map[chat.UserID]bool{user: true}
 	for ids := range slices.Chunk(in, threadsAtOnce) {
 		docs, err := findAll[threadDoc](ctx, s.threads, d("_id", d("$in", ids)), options.Find().SetProjection(d("members.user", 1)))
 		if err != nil {
@@ -87,8 +89,8 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 				continue
 			}
 			for _, m := range doc.Members {
-				if !known[m.User] {
-					known[m.User] = true
+				if !listed[m.User] {
+					listed[m.User] = true
 					peers = append(peers, m.User)
 				}
 			}
@@ -97,10 +99,10 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 	return peers, nil
 }
 
-// threadsAtOnce is how many threads are asked for in one read.
+// threadsAtOnce is how many threads one read asks for.
 const threadsAtOnce = 500
 
-// settleAll sees to it that the changes of threads are done, each up to a seq.
+// settleAll settles the changes of threads, each up to the given seq.
 func (s *Store) settleAll(ctx context.Context, threads map[chat.ThreadID]chat.Seq) error {
 	ids := make([]chat.ThreadID, 0, len(threads))
 	for id := range threads {
@@ -111,7 +113,7 @@ func (s *Store) settleAll(ctx context.Context, threads map[chat.ThreadID]chat.Se
 		return err
 	}
 	for _, doc := range docs {
-		s.known.sawSettled(doc.ID, doc.Applied)
+		s.cache.addSettled(doc.ID, doc.Applied)
 	}
 	for _, id := range ids {
 		if _, err := s.settle(ctx, id, threads[id]); err != nil {
@@ -143,7 +145,7 @@ func headsJoin(user chat.UserID) bson.A {
 	}
 }
 
-// joinHeads lets the server put them together: one seek in the log for each thread.
+// joinHeads has the server join stints and heads: one seek in the log for each thread.
 func (s *Store) joinHeads(ctx context.Context, user chat.UserID) ([]stintsDoc, map[chat.ThreadID]headState, error) {
 	cursor, err := s.stints.Aggregate(ctx, headsJoin(user))
 	if err != nil {
@@ -167,7 +169,7 @@ func (s *Store) joinHeads(ctx context.Context, user chat.UserID) ([]stintsDoc, m
 	return docs, heads, nil
 }
 
-// probeJoins finds out whether the server can.
+// probeJoins finds out whether the server can join stints and heads.
 func (s *Store) probeJoins(ctx context.Context) error {
 	cursor, err := s.stints.Aggregate(ctx, headsJoin("-"))
 	var refused mongo.CommandError
@@ -186,37 +188,18 @@ func (s *Store) probeJoins(ctx context.Context) error {
 func (s *Store) readHeads(ctx context.Context, docs []stintsDoc) (map[chat.ThreadID]headState, error) {
 	var mu sync.Mutex
 	heads := make(map[chat.ThreadID]headState, len(docs))
-	err := eachAtOnce(ctx, docs, func(ctx context.Context, doc stintsDoc) error {
-		head, found, err := s.head(ctx, doc.Thread)
-		if found {
-			mu.Lock()
-			defer mu.Unlock()
-			heads[doc.Thread] = head
-		}
-		return err
-	})
-	return heads, err
-}
-
-// eachAtOnce calls do for every item, some at once, until one fails.
-func eachAtOnce[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan T)
-	var working sync.WaitGroup
-	for range min(readers, len(items)) {
-		working.Go(func() {
-			for item := range next {
-				if err := do(ctx, item); err != nil {
-					cancel(err)
-				}
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(readsAtOnce)
+	for _, doc := range docs {
+		reads.Go(func() error {
+			head, found, err := s.head(ctx, doc.Thread)
+			if found {
+				mu.Lock()
+				defer mu.Unlock()
+				heads[doc.Thread] = head
 			}
+			return err
 		})
 	}
-	for _, item := range items {
-		next <- item
-	}
-	close(next)
-	working.Wait()
-	return context.Cause(ctx)
+	return heads, reads.Wait()
 }

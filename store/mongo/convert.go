@@ -10,7 +10,7 @@ import (
 func newEventDoc(e chat.Event, prev headState) eventDoc {
 	doc := eventDoc{
 		ID: e.ID, Thread: e.Thread, Seq: e.Seq, Kind: e.Kind, By: e.By, Device: e.Device,
-		Key: " " + e.ID.String(), ClientSeq: e.ID.String(), // keys of requests have no space
+		Key: " " + e.ID.String(), ClientSeq: e.ID.String(), // no request's key has a space
 		Hidden: e.HiddenFrom, Reason: e.Reason, Changed: prev.next(e).changed,
 	}
 	if key, hash := e.Retry(); key != "" {
@@ -71,8 +71,9 @@ func newChangeDoc(c *chat.ThreadChange) *changeDoc {
 	return doc
 }
 
-// event is the event of a document. An edit has its new content as Message, which
-// is all that applying it needs; a reader replaces that by the whole target.
+// event makes an event of its document. An edit that is not folded yet has its new
+// content as Message, which is all that folding it needs; a reader replaces that by the
+// whole target.
 func (doc *eventDoc) event() (chat.Event, error) {
 	e := chat.Event{
 		Thread: doc.Thread, Seq: doc.Seq, ID: doc.ID, Kind: doc.Kind, By: doc.By, Device: doc.Device, Reason: doc.Reason,
@@ -109,6 +110,17 @@ func (doc *eventDoc) event() (chat.Event, error) {
 	return e, nil
 }
 
+func eventsOf(docs []eventDoc) ([]chat.Event, error) {
+	events := make([]chat.Event, len(docs))
+	for i := range docs {
+		var err error
+		if events[i], err = docs[i].event(); err != nil {
+			return nil, err
+		}
+	}
+	return events, nil
+}
+
 func (doc *eventDoc) retry() (key string, hash [32]byte) {
 	copy(hash[:], doc.Hash)
 	if len(doc.Key) > 0 && doc.Key[0] == ' ' {
@@ -140,16 +152,16 @@ func (doc *changeDoc) change() *chat.ThreadChange {
 	return c
 }
 
-// headState is the end of a log with the newest event up to there that is no
-// message.
+// headState is a head and the seq of the log's newest change, the event that a reader
+// of the head must find settled.
 type headState struct {
 	chat.Head
 	changed chat.Seq
 }
 
-// next is the head that an event leads to.
+// next is the head after an event.
 func (h headState) next(e chat.Event) headState {
-	h.Head = chat.Thread{Head: h.Head}.Apply(e).Head // the only place that says how a head moves
+	h.Head = chat.Thread{Head: h.Head}.Apply(e).Head // which alone says how a head moves
 	if e.Kind != chat.KindMessage {
 		h.changed = e.Seq
 	}
@@ -201,8 +213,8 @@ func (doc *threadDoc) thread() chat.Thread {
 	return t
 }
 
-// asOf is the stint that was the last one when the log ended at seq. It is not
-// found if the user had not been in by then.
+// asOf is the user's last stint when the log ended at seq. It is not found if the user
+// had not joined by then.
 func (doc *stintsDoc) asOf(seq chat.Seq) (stintDoc, bool) {
 	last := stintDoc{Joined: doc.Joined, Left: doc.Left}
 	for i := len(doc.Earlier); last.Joined > seq; {
@@ -217,7 +229,7 @@ func (doc *stintsDoc) asOf(seq chat.Seq) (stintDoc, bool) {
 	return last, true
 }
 
-// at is the stint that covers seq.
+// at is the stint that covers seq, if one does.
 func (doc *stintsDoc) at(seq chat.Seq) (chat.Stint, bool) {
 	for _, s := range append(doc.Earlier, stintDoc{Joined: doc.Joined, Left: doc.Left}) {
 		if st := (chat.Stint{User: doc.User, JoinedSeq: s.Joined, LeftSeq: s.Left}); st.Covers(seq) {

@@ -7,16 +7,17 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// A 1:1 first takes its pair of people, with a document that has the creation in
-// it, and then begins its log. Between the two, and after a crash between them,
-// whoever wants the same pair begins that log for it.
+// A 1:1 is created by two inserts. The first claims the pair of users, with a document
+// that holds the event of the creation; the second inserts that event into the log.
+// Another creation for the same pair that comes between the two, or after a crash
+// between them, makes the second insert on behalf of the first.
 //
-// The creation may be refused then, by an idempotency key that the creator has
-// used meanwhile. That is decided by the unique index alone, with the Gen that was
-// chosen before the pair was taken: so it is for ever, all agree on it, and the
-// pair may be given back.
+// The second insert may be refused, if the creator has used the same idempotency key for
+// another event meanwhile. The unique index decides that by the Gen that was chosen
+// before the pair was claimed. So every attempt at this insert gets the same answer for
+// ever, and the claim may be deleted.
 
-// beginPair begins the log of a 1:1.
+// beginPair claims the pair of a 1:1 and inserts the first event of its log.
 func (s *Store) beginPair(ctx context.Context, doc eventDoc) error {
 	id, err := pairID(doc.Change)
 	if err != nil {
@@ -33,7 +34,7 @@ func (s *Store) beginPair(ctx context.Context, doc eventDoc) error {
 		if err := s.chooseGen(ctx, &doc); err != nil {
 			return err
 		}
-		holder, err := s.takePair(ctx, pairDoc{ID: id, Thread: doc.Thread, Created: doc})
+		holder, err := s.claimPair(ctx, pairDoc{ID: id, Thread: doc.Thread, Created: doc})
 		if err != nil {
 			return err
 		}
@@ -61,15 +62,14 @@ func pairID(c *changeDoc) (string, error) {
 	return string(min(a, b)) + "/" + string(max(a, b)), nil
 }
 
-// begun reports whether the thread's log has begun: with this very event, or with
-// another.
+// begun reports whether the thread's log has a first event: this one, or another.
 func (s *Store) begun(ctx context.Context, doc eventDoc) (same, other bool, err error) {
 	first, found, err := findOne[eventDoc](ctx, s.log, d("thread", doc.Thread, "seq", doc.Seq))
 	return found && first.ID == doc.ID, found && first.ID != doc.ID, err
 }
 
-// chooseGen numbers the use of the creation's idempotency key. It fails if the key
-// still counts.
+// chooseGen sets the Gen of the creation's idempotency key. It is a *DuplicateError if the
+// key was used within the idempotency window.
 func (s *Store) chooseGen(ctx context.Context, doc *eventDoc) error {
 	if key, _ := doc.retry(); key == "" {
 		return nil
@@ -85,8 +85,9 @@ func (s *Store) chooseGen(ctx context.Context, doc *eventDoc) error {
 	return nil
 }
 
-// takePair takes a pair of people for a thread, and gives who has it.
-func (s *Store) takePair(ctx context.Context, wanted pairDoc) (pairDoc, error) {
+// claimPair claims a pair of users for a thread, unless another thread has it, and gives
+// the document of the thread that has it.
+func (s *Store) claimPair(ctx context.Context, wanted pairDoc) (pairDoc, error) {
 	for {
 		_, err := s.pairs.InsertOne(ctx, wanted)
 		if err == nil {
@@ -99,14 +100,14 @@ func (s *Store) takePair(ctx context.Context, wanted pairDoc) (pairDoc, error) {
 		if err != nil || found {
 			return holder, err
 		}
-		if ctx.Err() != nil { // it was given back in between
+		if ctx.Err() != nil { // the claim was deleted between the insert and the read
 			return pairDoc{}, context.Cause(ctx)
 		}
 	}
 }
 
-// beginFor begins the log of the thread that has a pair, if it has not begun. If
-// that is refused it gives the pair back.
+// beginFor inserts the first event of the thread that has claimed a pair, unless it is
+// there. If the insert is refused, it deletes the claim.
 func (s *Store) beginFor(ctx context.Context, p pairDoc) (stored bool, err error) {
 	if same, _, err := s.begun(ctx, p.Created); err != nil || same {
 		return same, err

@@ -284,18 +284,14 @@ func waitUntilPebbleShows(t *testing.T, s *Store, key []byte) {
 			}
 		}
 	}
-	t.Fatal("pebble does not show what is not synced any more: durable.go can be simpler")
+	t.Fatal("pebble does not show what is not synced any more: groupcommit.go can be simpler")
 }
 
 // waitUntilTwoWant waits until one operation holds a name and another waits for it.
 func waitUntilTwoWant(t *testing.T, s *Store, name string) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
-		s.locks.mu.Lock()
-		k := s.locks.held[name]
-		both := k != nil && k.refs >= 2
-		s.locks.mu.Unlock()
-		if both {
+		if s.locks.Wanted(name) >= 2 {
 			return
 		}
 	}

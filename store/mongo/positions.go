@@ -75,8 +75,8 @@ func (s *Store) PutLastSeen(ctx context.Context, user chat.UserID, at time.Time)
 	return wrap(fmt.Sprintf("store when %s was last seen", user), err)
 }
 
-// onceMore repeats an upsert that lost a race to insert: the second time the
-// document is there.
+// onceMore repeats an upsert that lost a race to insert the document: the second time
+// it finds the other's and updates it.
 func onceMore(upsert func() error) error {
 	err := upsert()
 	if isDuplicate(err) {

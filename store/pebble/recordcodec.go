@@ -10,132 +10,6 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Values are packed by hand: integers as uvarints, strings and lists behind
-// their length, times as milliseconds. The bigger ones begin with a version, so
-// that their layout can change without rewriting a store.
-
-// errShort says that a value ended before it should have.
-var errShort = errors.New("truncated value")
-
-// decoder takes a value apart. It works on a string, so that the strings it
-// hands out are slices of one copy; the first error sticks.
-type decoder struct {
-	rest string
-	err  error
-}
-
-func decode(value []byte) *decoder { return &decoder{rest: string(value)} }
-
-// end is the error of the whole decoding.
-func (d *decoder) end() error {
-	if d.err == nil && d.rest != "" {
-		d.err = fmt.Errorf("%d bytes too many", len(d.rest))
-	}
-	return d.err
-}
-
-func (d *decoder) take(n uint64) string {
-	if d.err == nil && n > uint64(len(d.rest)) {
-		d.err = errShort
-	}
-	if d.err != nil {
-		return ""
-	}
-	taken := d.rest[:n]
-	d.rest = d.rest[n:]
-	return taken
-}
-
-func (d *decoder) uvarint() uint64 {
-	var x uint64
-	for i := range binary.MaxVarintLen64 {
-		b := d.take(1)
-		if d.err != nil {
-			return 0
-		}
-		if i == binary.MaxVarintLen64-1 && b[0] > 1 {
-			break
-		}
-		x |= uint64(b[0]&0x7f) << (7 * i)
-		if b[0] < 0x80 {
-			return x
-		}
-	}
-	d.err = errors.New("a number exceeds 64 bits")
-	return 0
-}
-
-func (d *decoder) varint() int64 {
-	u := d.uvarint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
-func (d *decoder) seq() chat.Seq { return chat.Seq(d.uvarint()) }
-func (d *decoder) str() string   { return d.take(d.uvarint()) }
-
-func (d *decoder) id() (id [16]byte) {
-	copy(id[:], d.take(16))
-	return id
-}
-
-func (d *decoder) byte() byte {
-	if b := d.take(1); b != "" {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) bool() bool {
-	b := d.byte()
-	if b > 1 && d.err == nil {
-		d.err = fmt.Errorf("%d is no truth value", b)
-	}
-	return b == 1
-}
-
-func (d *decoder) bytes() []byte { return []byte(d.str()) }
-
-func (d *decoder) target() chat.Target { return chat.Target{ID: d.id(), Seq: d.seq()} }
-
-// time reads what appendTime wrote.
-func (d *decoder) time() time.Time { return time.UnixMilli(d.varint()).UTC() }
-
-// count reads the length of a list whose items take at least one byte each, so
-// that a corrupt length cannot make a huge allocation.
-func (d *decoder) count() int {
-	n := d.uvarint()
-	if d.err == nil && n > uint64(len(d.rest)) {
-		d.err = errShort
-	}
-	if d.err != nil {
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) version(want byte) {
-	if v := d.byte(); d.err == nil && v != want {
-		d.err = fmt.Errorf("encoding version %d, this build knows %d", v, want)
-	}
-}
-
-func appendStr[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-func appendBool(b []byte, yes bool) []byte {
-	if yes {
-		return append(b, 1)
-	}
-	return append(b, 0)
-}
-
-func appendTarget(b []byte, t chat.Target) []byte {
-	return binary.AppendUvarint(append(b, t.ID[:]...), uint64(t.Seq))
-}
-
-func appendTime(b []byte, t time.Time) []byte { return binary.AppendVarint(b, t.UnixMilli()) }
-
 // place is where in which log an event stands.
 type place struct {
 	thread chat.ThreadID
@@ -177,8 +51,8 @@ func decodeThreadID(value []byte) (chat.ThreadID, error) {
 	return t, d.end()
 }
 
-// headRecord is a head as it is stored: beside it stands whether the thread has
-// pins, so that a deletion need not load a thread that has none.
+// headRecord is a head as it is stored, and whether the thread has pins: a deletion
+// need not load a thread without pins.
 type headRecord struct {
 	chat.Head
 	pinned bool
@@ -203,7 +77,7 @@ func decodeHead(value []byte) (headRecord, error) {
 	return h, d.end()
 }
 
-// membership is the value of a user's line: its last stint in a thread.
+// membership is a user's last stint in a thread; left is 0 while it lasts.
 type membership struct{ joined, left chat.Seq }
 
 func encodeMembership(m membership) []byte {
@@ -216,7 +90,7 @@ func decodeMembership(value []byte) (membership, error) {
 	return m, d.end()
 }
 
-// encodeMark packs what of a mark its key does not hold.
+// encodeMark packs the fields of a mark that are not in its key.
 func encodeMark(m chat.Mark) []byte { return appendTime(m.Message[:], m.At) }
 
 func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
@@ -227,8 +101,8 @@ func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
 
 const threadVersion = 2
 
-// encodeThread packs a thread without its id, which is in the key, and its
-// head, which has a key of its own: it moves with every message.
+// encodeThread packs a thread without its id, which is in the key, and without its
+// head, which has a key of its own because it moves with every message.
 func encodeThread(t chat.Thread) []byte {
 	b := append(make([]byte, 0, 64+32*len(t.Participants)), threadVersion)
 	b = appendStr(appendStr(b, t.Type), t.Title)
@@ -294,8 +168,8 @@ func decodePosition(value []byte) (chat.Position, error) {
 
 const prekeysVersion = 1
 
-// encodePrekeys packs a device's keys but for the one-time ones, which have keys
-// of their own, as has their number: it moves with every taking.
+// encodePrekeys packs a device's prekeys without the one-time ones and their number,
+// which have keys of their own: the number changes whenever one is taken.
 func encodePrekeys(p chat.PrekeyDevice) []byte {
 	b := appendTime([]byte{prekeysVersion}, p.UpdatedAt)
 	b = appendSignedPrekey(appendStr(b, p.Identity), p.Signed)

@@ -27,7 +27,7 @@ func TestClientSeqsAreTakenOnce(t *testing.T) {
 		for step := range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 9).Draw(rt, "what") {
 			case 0:
-				s.known.clientSeqs.Purge()
+				s.clientSeqs.highest.Purge()
 			case 1:
 				if err := s.Close(); err != nil {
 					rt.Fatal(err)
@@ -66,39 +66,10 @@ func openFor(rt *rapid.T, fs vfs.FS, now func() time.Time) *Store {
 	return s
 }
 
-// A key of tomorrow, by a clock ahead, is found again: at once, after a restart, and
-// in a store that has had no other since.
-func TestKeysOfTomorrowAreFound(t *testing.T) {
-	fs := vfs.NewMem()
-	options := Options{FS: fs, Now: func() time.Time { return testTime.Add(-20 * time.Hour) }}
-	s, err := Open("db", options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
-	mustAppend(t, s, messageOf(1, 2, "key"))
-	for _, when := range []string{"at once", "after a restart"} {
-		again := messageOf(1, 3, "key")
-		again.Device = "another"
-		_, err := s.Append(t.Context(), chat.Head{Seq: 2}, []chat.Event{again})
-		if duplicate, _ := errors.AsType[*chat.DuplicateError](err); duplicate == nil || duplicate.By != chat.ByIdempotencyKey || duplicate.Existing.Seq != 2 {
-			t.Errorf("%s: %v, want that the key is known", when, err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if when == "at once" {
-			if s, err = Open("db", options); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
 // A client that is forgotten while a batch is made is known by what the batch has.
 func TestABatchIsKnownThoughItsClientsAreForgotten(t *testing.T) {
 	s := open(t, Options{FS: vfs.NewMem(), Now: func() time.Time { return testTime }})
-	s.known.clientSeqs.Resize(1)
+	s.clientSeqs.highest.Resize(1)
 	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
 	var batch []chat.Event
 	for i, from := range []struct {
@@ -116,25 +87,4 @@ func TestABatchIsKnownThoughItsClientsAreForgotten(t *testing.T) {
 	if duplicate, _ := errors.AsType[*chat.DuplicateError](err); duplicate == nil || duplicate.Existing.Seq != 2 {
 		t.Errorf("a client_seq used again: %v", err)
 	}
-}
-
-// What was read before a block says nothing after it.
-func TestABlockEndsWhatIsKnown(t *testing.T) {
-	k := newKnown()
-	want := func(when string, may, known bool) {
-		t.Helper()
-		if m, kn, _ := k.mayBlock("ann"); m != may || kn != known {
-			t.Errorf("%s: may block: %v, known: %v; want %v, %v", when, m, kn, may, known)
-		}
-	}
-	want("at first", true, false)
-	_, _, saw := k.mayBlock("ann")
-	k.blocked("ann")
-	saw(false)
-	want("seen before the block", true, false)
-	_, _, saw = k.mayBlock("ann")
-	saw(false)
-	want("seen after it", false, true)
-	k.blocked("ann")
-	want("after another", true, true)
 }

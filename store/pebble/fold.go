@@ -6,10 +6,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// addOverlay rewrites the message that an event is about as it is after it.
-// [chat.Message.Apply] alone says what that is. If it fails, it has gathered
-// nothing.
-func (w *logWriter) addOverlay(e chat.Event) error {
+// addFold folds an event into the message that it is about: the message's record is
+// rewritten as [chat.Message.Apply] says. If it fails, the batch is as it was.
+func (w *logWriter) addFold(e chat.Event) error {
 	before, err := w.view.target(e)
 	if err != nil {
 		return err
@@ -39,7 +38,7 @@ func (w *logWriter) addOverlay(e chat.Event) error {
 	return nil
 }
 
-// asChanged is a stored event as it will be after the batch.
+// asChanged is a stored event as the batch leaves it.
 func (w *logWriter) asChanged(stored chat.Event) chat.Event {
 	if now, changed := w.changed[stored.Seq]; changed && now.ID == stored.ID {
 		return now
@@ -47,10 +46,10 @@ func (w *logWriter) asChanged(stored chat.Event) chat.Event {
 	return stored
 }
 
-// willExpire says which messages have a key in the index of expiry.
+// willExpire reports whether a message has a key in the index of expiry.
 func willExpire(m *chat.Message) bool { return m.Deleted == "" && !m.ExpiresAt.IsZero() }
 
-// unpin rolls the thread over a deletion, if it has pins that could go with it.
+// unpin applies a deletion to the thread if it removes a pin.
 func (w *logWriter) unpin(deletion chat.Event) error {
 	if !w.pinned {
 		return nil

@@ -1,0 +1,157 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// errClosed is what calls after Close get.
+var errClosed = errors.New("the store is closed")
+
+// durable shows readers the part of the database that is on stable storage.
+//
+// Pebble itself shows a commit to readers before it is synced, so a reader could learn
+// of a message that a crash then takes back. Therefore one goroutine commits all
+// batches: it drains the queue, writes the batches, syncs the log once, makes a
+// snapshot, gives that to readers, and only then answers the writers.
+// Readers see the state of the last finished sync and never wait for the next one.
+type durable struct {
+	db    *pebble.DB
+	log   *slog.Logger
+	costs *costs
+	queue chan *commit
+	ended chan struct{} // closed when the committing goroutine has returned
+	views sync.WaitGroup
+
+	mu      sync.Mutex
+	current *view // what readers read
+	failure error // the first failed commit; none is tried after it
+	closed  bool
+}
+
+// commit is one batch on its way; done receives its outcome.
+type commit struct {
+	batch *pebble.Batch
+	done  chan error
+}
+
+// maxGroup bounds how many batches share one sync.
+const maxGroup = 1024
+
+func newDurable(db *pebble.DB, log *slog.Logger, costs *costs) *durable {
+	d := &durable{db: db, log: log, costs: costs, queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
+	d.current = &view{snap: db.NewSnapshot(), of: d, refs: 1}
+	go d.run()
+	return d
+}
+
+// commit makes a batch durable and visible, and closes it. Once the batch is in the
+// queue, ctx does not stop it; the caller keeps its locks until commit returns. The
+// caller holds a view.
+func (d *durable) commit(ctx context.Context, b *pebble.Batch) error {
+	if err := ctx.Err(); err != nil {
+		_ = b.Close()
+		return context.Cause(ctx)
+	}
+	if err := d.failed(); err != nil {
+		_ = b.Close()
+		return err
+	}
+	d.costs.commit(b)
+	c := &commit{batch: b, done: make(chan error, 1)}
+	d.queue <- c
+	return <-c.done
+}
+
+// failed is the error of the first commit that failed, after which none is tried; or nil.
+func (d *durable) failed() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failure
+}
+
+func (d *durable) run() {
+	defer close(d.ended)
+	for first := range d.queue {
+		group := []*commit{first}
+		for len(group) < maxGroup && len(d.queue) > 0 {
+			group = append(group, <-d.queue)
+		}
+		d.commitGroup(group)
+	}
+}
+
+func (d *durable) commitGroup(group []*commit) {
+	err := d.failed()
+	if err == nil {
+		err = d.write(group)
+	}
+	old := d.publish(err)
+	for _, c := range group {
+		_ = c.batch.Close()
+		c.done <- err
+	}
+	if old != nil {
+		old.unref()
+	}
+}
+
+// write applies the batches and syncs the log after the last of them. The log is
+// written in order, so that sync covers the batches before it, too.
+func (d *durable) write(group []*commit) error {
+	last := len(group) - 1
+	for _, c := range group[:last] {
+		if err := d.db.Apply(c.batch, pebble.NoSync); err != nil {
+			return fmt.Errorf("write to the log: %w", err)
+		}
+	}
+	// Apply with Sync would end the process if the sync failed.
+	if err := d.db.ApplyNoSyncWait(group[last].batch, pebble.Sync); err != nil {
+		return fmt.Errorf("write to the log: %w", err)
+	}
+	if err := group[last].batch.SyncWait(); err != nil {
+		return fmt.Errorf("sync the log: %w", err)
+	}
+	return nil
+}
+
+// publish makes what is durable now the view of readers, and returns the one before.
+// After a failed sync it is unknown what is on the disk, and a second sync does not
+// tell: it may succeed without having written anything. Then readers keep their view,
+// and nothing is written until a restart has read the log.
+func (d *durable) publish(failure error) (old *view) {
+	if failure != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.failure == nil {
+			d.log.Error("the store takes no writes until the server is restarted", "error", failure)
+			d.failure = fmt.Errorf("the store takes no writes until it is restarted: %w", failure)
+		}
+		return nil
+	}
+	next := &view{snap: d.db.NewSnapshot(), of: d, refs: 1}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old, d.current = d.current, next
+	return old
+}
+
+// close waits for all calls under way. Calls after it get errClosed.
+func (d *durable) close() {
+	d.mu.Lock()
+	already := d.closed
+	d.closed = true
+	d.mu.Unlock()
+	if already {
+		return
+	}
+	d.views.Wait()
+	close(d.queue)
+	<-d.ended
+	d.current.unref()
+}
