@@ -4,20 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
-
-// TimeLayout is how times cross the border: RFC 3339, UTC, milliseconds
-// (contract 1).
-const TimeLayout = "2006-01-02T15:04:05.000Z"
-
-// FormatTime writes t in TimeLayout.
-func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
-
-// AppendTime writes t in TimeLayout behind dst.
-func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, TimeLayout) }
 
 // Bytes are bytes that cross the border as standard base64 with padding and no
 // line breaks (contract 1). A JSON null leaves them nil; "" makes them empty but

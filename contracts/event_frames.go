@@ -3,6 +3,8 @@ package contracts
 import (
 	"encoding/base64"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -121,4 +123,23 @@ func (o *object) target(e chat.Event) {
 	o.id("id", e.Target.ID)
 	o.text("thread_id", e.Thread.String())
 	o.number("seq", int64(e.Seq))
+}
+
+// EventPage is one page of a thread's log, as frames without their frame_seq
+// (contract 3).
+type EventPage struct {
+	Events       []jsontext.Value `json:"events"`
+	NextSinceSeq *uint64          `json:"next_since_seq"`
+}
+
+// NewEventPage converts a page of events.
+func NewEventPage(p chat.EventPage) EventPage {
+	page := EventPage{Events: make([]jsontext.Value, len(p.Events))}
+	for i, e := range p.Events {
+		page.Events[i] = EventFrame(e).Unnumbered()
+	}
+	if next := uint64(p.Next); next > 0 {
+		page.NextSinceSeq = &next
+	}
+	return page
 }

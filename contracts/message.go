@@ -1,12 +1,6 @@
 package contracts
 
-import (
-	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/parleyhq/parley/chat"
-)
+import "github.com/parleyhq/parley/chat"
 
 // Message is a message (contract 3). Every member is always there; what is
 // absent is null. A deleted one stays without ciphertext, attachment and reactions.
@@ -77,25 +71,6 @@ func newReactions(reactions []chat.Reaction) []Reaction {
 	return converted
 }
 
-// EventPage is one page of a thread's log, as frames without their frame_seq
-// (contract 3).
-type EventPage struct {
-	Events       []jsontext.Value `json:"events"`
-	NextSinceSeq *uint64          `json:"next_since_seq"`
-}
-
-// NewEventPage converts a page of events.
-func NewEventPage(p chat.EventPage) EventPage {
-	page := EventPage{Events: make([]jsontext.Value, len(p.Events))}
-	for i, e := range p.Events {
-		page.Events[i] = EventFrame(e).Unnumbered()
-	}
-	if next := uint64(p.Next); next > 0 {
-		page.NextSinceSeq = &next
-	}
-	return page
-}
-
 // NewMessagePage converts a page of messages.
 func NewMessagePage(p chat.MessagePage) MessagePage {
 	page := MessagePage{Messages: make([]Message, len(p.Messages)), NextCursor: optional(p.Next)}
@@ -103,13 +78,4 @@ func NewMessagePage(p chat.MessagePage) MessagePage {
 		page.Messages[i] = NewMessage(e)
 	}
 	return page
-}
-
-// optionalTime turns the zero time, which is none, into null.
-func optionalTime(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	s := FormatTime(t)
-	return &s
 }

@@ -2,26 +2,6 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Blocks are whom the caller blocks, the oldest block first (contract 3).
-type Blocks struct {
-	Blocks []Block `json:"blocks"`
-}
-
-// Block is one user whom the caller blocks (contract 3).
-type Block struct {
-	UserID    string `json:"user_id"`
-	BlockedAt string `json:"blocked_at"`
-}
-
-// NewBlocks converts a user's blocks.
-func NewBlocks(blocks []chat.Block) Blocks {
-	converted := Blocks{Blocks: make([]Block, len(blocks))}
-	for i, b := range blocks {
-		converted.Blocks[i] = Block{UserID: string(b.Blocked), BlockedAt: FormatTime(b.At)}
-	}
-	return converted
-}
-
 type reportBody struct {
 	Reason *string `json:"reason"`
 	Note   *string `json:"note"`

@@ -75,20 +75,3 @@ func NewThreadPage(p chat.ThreadPage) ThreadPage {
 	}
 	return page
 }
-
-// optional turns "", which is none, into null.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// optionalID turns the zero id, which is none, into null.
-func optionalID(id chat.MessageID) *string {
-	if id.IsZero() {
-		return nil
-	}
-	s := id.String()
-	return &s
-}

@@ -35,3 +35,19 @@ func (s *server) allowAttachment(ctx context.Context, c *fiber.Ctx, caller chat.
 	}
 	return noContent(c)
 }
+
+func (s *server) reportMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	reason, note, err := contracts.DecodeReport(b)
+	if err != nil {
+		return err
+	}
+	report, err := s.chat.Report(ctx, caller, id, reason, note)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusCreated, contracts.NewReportReceipt(report))
+}
