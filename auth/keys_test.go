@@ -283,7 +283,7 @@ func TestRememberedTokens(t *testing.T) {
 	}
 	now.Time = start.Add(time.Hour + Leeway)
 	v.refuses(t, "expired", token)
-	if v.good.Len() != 0 {
+	if v.cache.lru.Len() != 0 {
 		t.Error("the expired token is still remembered")
 	}
 }
@@ -340,6 +340,16 @@ func BenchmarkVerify(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+		b.Run(alg+"/remembered, in parallel", func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := v.Verify(tokens[alg]); err != nil {
+						b.Error(err)
+					}
+				}
+			})
 		})
 	}
 }

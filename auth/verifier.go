@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/parleyhq/parley/auth/jwks"
 	"github.com/parleyhq/parley/chat"
@@ -60,7 +59,7 @@ type Verifier struct {
 	keys    KeySet // nil if there is none
 	parser  *jwt.Parser
 	now     func() time.Time
-	good    *lru.Cache[[sha256.Size]byte, verified]
+	cache   *tokenCache
 }
 
 // finder gives the key for a token that names this kid, and the generation of the
@@ -83,11 +82,7 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	good, err := lru.New[[sha256.Size]byte, verified](cachedTokens)
-	if err != nil {
-		return nil, fmt.Errorf("make the token cache: %w", err)
-	}
-	v := &Verifier{finders: findersOf(cfg), keys: cfg.Keys, now: cfg.Now, good: good}
+	v := &Verifier{finders: findersOf(cfg), keys: cfg.Keys, now: cfg.Now, cache: newTokenCache(cachedTokens)}
 	v.parser = jwt.NewParser(v.options(cfg)...)
 	return v, nil
 }
@@ -148,25 +143,25 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 	if len(token) > maxTokenBytes {
 		return Identity{}, refuse("the token is too long")
 	}
-	hash := sha256.Sum256([]byte(token))
-	if known, ok := v.good.Get(hash); ok && v.current(known) {
-		if v.now().Before(known.Expires.Add(Leeway)) {
-			return known.Identity, nil
+	hash := tokenHash(sha256.Sum256([]byte(token)))
+	if cached, ok := v.cache.get(hash); ok && v.current(cached) {
+		if v.now().Before(cached.Expires.Add(Leeway)) {
+			return cached.Identity, nil
 		}
-		v.good.Remove(hash)
+		v.cache.forget(hash)
 		return Identity{}, refuse("the token has expired")
 	}
-	found, err := v.verify(token)
+	result, err := v.verify(token)
 	if err == nil {
-		v.good.Add(hash, found)
+		v.cache.add(hash, result)
 	}
-	return found.Identity, err
+	return result.Identity, err
 }
 
 // current reports whether the keys are still those that the token was verified
 // with. A token of another generation is verified anew, by the keys of now.
-func (v *Verifier) current(known verified) bool {
-	return known.generation == 0 || known.generation == v.keys.Generation()
+func (v *Verifier) current(cached verified) bool {
+	return cached.generation == 0 || cached.generation == v.keys.Generation()
 }
 
 func (v *Verifier) verify(token string) (verified, error) {
