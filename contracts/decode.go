@@ -23,12 +23,13 @@ var decodeOptions = json.JoinOptions(
 	jsontext.AllowInvalidUTF8(false),
 )
 
-// decode reads exactly one JSON object into v. What it gives keeps nothing of
-// body. The error is a *chat.Error that names the field where there is one.
-func decode(body []byte, v any) error {
+// decode reads exactly one JSON object into v, which must bring the members listed.
+// What it gives keeps nothing of body. The error is a *chat.Error that names the
+// field where there is one.
+func decode(body []byte, v any, members ...member) error {
 	err := json.Unmarshal(body, v, decodeOptions)
 	if err == nil {
-		return nil
+		return required(members...)
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		return semanticRefusal(semantic)
@@ -82,12 +83,19 @@ func kindName(t reflect.Type) string {
 	return cmp.Or(kindNames[t.Kind()], "of another type")
 }
 
-// required gathers the members that a request must have and has not. It returns
-// an untyped nil if there are none.
+// member is a member that a request must have: its name, and a pointer to the field
+// that it is decoded into, which is nil as long as the member is absent.
+type member struct {
+	name  string
+	field any
+}
+
+// required names all the members that are absent. It returns an untyped nil if there
+// are none.
 func required(members ...member) error {
 	var missing []chat.FieldError
 	for _, m := range members {
-		if !m.given {
+		if reflect.ValueOf(m.field).Elem().IsNil() {
 			missing = append(missing, chat.FieldError{Field: m.name, Message: "is required"})
 		}
 	}
@@ -95,9 +103,4 @@ func required(members ...member) error {
 		return nil
 	}
 	return &chat.Error{Code: chat.CodeInvalidRequest, Fields: missing}
-}
-
-type member struct {
-	name  string
-	given bool
 }

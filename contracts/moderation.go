@@ -11,10 +11,7 @@ type reportBody struct {
 // absent note is "".
 func DecodeReport(body []byte) (reason chat.ReportReason, note string, err error) {
 	var b reportBody
-	if err := decode(body, &b); err != nil {
-		return "", "", err
-	}
-	if err := required(member{"reason", b.Reason != nil}); err != nil {
+	if err := decode(body, &b, member{"reason", &b.Reason}); err != nil {
 		return "", "", err
 	}
 	if b.Note != nil {

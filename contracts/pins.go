@@ -35,10 +35,7 @@ type pinBody struct {
 // DecodePin reads the body of POST /v1/threads/{id}/pins (contract 3).
 func DecodePin(body []byte) (chat.MessageID, error) {
 	var b pinBody
-	if err := decode(body, &b); err != nil {
-		return chat.MessageID{}, err
-	}
-	if err := required(member{"message_id", b.MessageID != nil}); err != nil {
+	if err := decode(body, &b, member{"message_id", &b.MessageID}); err != nil {
 		return chat.MessageID{}, err
 	}
 	return messageIDField("message_id", *b.MessageID)

@@ -29,14 +29,8 @@ type signedPrekeyBody struct {
 // At is for the use case to set.
 func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 	var b prekeyUploadBody
-	if err := decode(body, &b); err != nil {
-		return chat.PrekeyUpload{}, err
-	}
-	err := required(
-		member{"identity_key", b.Identity != nil},
-		member{"signed_prekey", b.Signed != nil},
-		member{"one_time_prekeys", b.OneTime != nil},
-	)
+	err := decode(body, &b,
+		member{"identity_key", &b.Identity}, member{"signed_prekey", &b.Signed}, member{"one_time_prekeys", &b.OneTime})
 	if err != nil {
 		return chat.PrekeyUpload{}, err
 	}
@@ -61,7 +55,7 @@ func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 }
 
 func (b prekeyBody) convert(at string) (chat.Prekey, error) {
-	if err := required(member{at + "/key_id", b.KeyID != nil}, member{at + "/public_key", b.Public != nil}); err != nil {
+	if err := required(member{at + "/key_id", &b.KeyID}, member{at + "/public_key", &b.Public}); err != nil {
 		return chat.Prekey{}, err
 	}
 	return chat.Prekey{ID: *b.KeyID, Public: b.Public}, nil
@@ -72,7 +66,7 @@ func (b signedPrekeyBody) convert(at string) (chat.SignedPrekey, error) {
 	if err != nil {
 		return chat.SignedPrekey{}, err
 	}
-	if err := required(member{at + "/signature", b.Signature != nil}); err != nil {
+	if err := required(member{at + "/signature", &b.Signature}); err != nil {
 		return chat.SignedPrekey{}, err
 	}
 	return chat.SignedPrekey{Prekey: key, Signature: b.Signature}, nil

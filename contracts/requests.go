@@ -22,10 +22,7 @@ type createThreadBody struct {
 // DecodeCreateThread reads the body of POST /v1/threads (contract 3).
 func DecodeCreateThread(body []byte) (chat.CreateThread, error) {
 	var b createThreadBody
-	if err := decode(body, &b); err != nil {
-		return chat.CreateThread{}, err
-	}
-	if err := required(member{"type", b.Type != nil}, member{"participants", b.Participants != nil}); err != nil {
+	if err := decode(body, &b, member{"type", &b.Type}, member{"participants", &b.Participants}); err != nil {
 		return chat.CreateThread{}, err
 	}
 	req := chat.CreateThread{Type: chat.ThreadType(*b.Type), Participants: make([]chat.UserID, len(b.Participants))}
@@ -44,10 +41,7 @@ func DecodeAddParticipant(body []byte) (chat.UserID, error) {
 	var b struct {
 		UserID *string `json:"user_id"`
 	}
-	if err := decode(body, &b); err != nil {
-		return "", err
-	}
-	if err := required(member{"user_id", b.UserID != nil}); err != nil {
+	if err := decode(body, &b, member{"user_id", &b.UserID}); err != nil {
 		return "", err
 	}
 	return chat.ParseUserID(*b.UserID)
@@ -59,10 +53,7 @@ func DecodeSetTitle(body []byte) (string, error) {
 	b := struct {
 		Title jsontext.Value `json:"title"`
 	}{}
-	if err := decode(body, &b); err != nil {
-		return "", err
-	}
-	if err := required(member{"title", b.Title != nil}); err != nil {
+	if err := decode(body, &b, member{"title", &b.Title}); err != nil {
 		return "", err
 	}
 	switch b.Title.Kind() {
@@ -82,10 +73,7 @@ func DecodeSetRole(body []byte) (chat.Role, error) {
 	var b struct {
 		Role *string `json:"role"`
 	}
-	if err := decode(body, &b); err != nil {
-		return "", err
-	}
-	if err := required(member{"role", b.Role != nil}); err != nil {
+	if err := decode(body, &b, member{"role", &b.Role}); err != nil {
 		return "", err
 	}
 	return chat.Role(*b.Role), nil
@@ -96,10 +84,7 @@ func DecodeMarkRead(body []byte) (chat.MessageID, error) {
 	var b struct {
 		UpTo *string `json:"up_to_msg_id"`
 	}
-	if err := decode(body, &b); err != nil {
-		return chat.MessageID{}, err
-	}
-	if err := required(member{"up_to_msg_id", b.UpTo != nil}); err != nil {
+	if err := decode(body, &b, member{"up_to_msg_id", &b.UpTo}); err != nil {
 		return chat.MessageID{}, err
 	}
 	return messageIDField("up_to_msg_id", *b.UpTo)
@@ -113,10 +98,7 @@ type editBody struct {
 // DecodeEdit reads the body of PATCH /v1/messages/{id} (contract 3).
 func DecodeEdit(body []byte) (chat.EditRequest, error) {
 	var b editBody
-	if err := decode(body, &b); err != nil {
-		return chat.EditRequest{}, err
-	}
-	if err := required(member{"ciphertext", b.Ciphertext != nil}); err != nil {
+	if err := decode(body, &b, member{"ciphertext", &b.Ciphertext}); err != nil {
 		return chat.EditRequest{}, err
 	}
 	contentType, err := contentTypeField(b.ContentType)
@@ -130,10 +112,7 @@ type reactionBody struct {
 // DecodeReaction reads the body of POST /v1/messages/{id}/reactions (contract 3).
 func DecodeReaction(body []byte) (emoji string, err error) {
 	var b reactionBody
-	if err := decode(body, &b); err != nil {
-		return "", err
-	}
-	if err := required(member{"emoji", b.Emoji != nil}); err != nil {
+	if err := decode(body, &b, member{"emoji", &b.Emoji}); err != nil {
 		return "", err
 	}
 	return *b.Emoji, nil
@@ -153,10 +132,8 @@ type SendBody struct {
 // DecodeSend reads the body of POST /v1/threads/{id}/messages (contract 3.1).
 func DecodeSend(body []byte) (SendBody, error) {
 	var b SendBody
-	if err := decode(body, &b); err != nil {
-		return SendBody{}, err
-	}
-	return b, b.complete()
+	err := decode(body, &b, b.required()...)
+	return b, err
 }
 
 // SendPublish is a message to send over MQTT: a SendBody whose idempotency key
@@ -170,14 +147,12 @@ type SendPublish struct {
 // (contract 4.3).
 func DecodeSendPublish(payload []byte) (SendPublish, error) {
 	var p SendPublish
-	if err := decode(payload, &p); err != nil {
-		return SendPublish{}, err
-	}
-	return p, p.complete()
+	err := decode(payload, &p, p.required()...)
+	return p, err
 }
 
-func (b SendBody) complete() error {
-	return required(member{"client_seq", b.ClientSeq != nil}, member{"ciphertext", b.Ciphertext != nil})
+func (b *SendBody) required() []member {
+	return []member{{"client_seq", &b.ClientSeq}, {"ciphertext", &b.Ciphertext}}
 }
 
 // maxTTLSeconds is compared before the conversion to a Duration, which could overflow.
