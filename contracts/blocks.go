@@ -15,9 +15,7 @@ type Block struct {
 
 // NewBlocks converts a user's blocks.
 func NewBlocks(blocks []chat.Block) Blocks {
-	converted := Blocks{Blocks: make([]Block, len(blocks))}
-	for i, b := range blocks {
-		converted.Blocks[i] = Block{UserID: string(b.Blocked), BlockedAt: FormatTime(b.At)}
-	}
-	return converted
+	return Blocks{convertAll(blocks, func(b chat.Block) Block {
+		return Block{UserID: string(b.Blocked), BlockedAt: FormatTime(b.At)}
+	})}
 }

@@ -6,6 +6,15 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// convertAll converts a list, which is [] in JSON when it is empty and never null.
+func convertAll[From, To any](list []From, convert func(From) To) []To {
+	converted := make([]To, len(list))
+	for i, item := range list {
+		converted[i] = convert(item)
+	}
+	return converted
+}
+
 // optional turns "", which is none, into null.
 func optional(s string) *string {
 	if s == "" {

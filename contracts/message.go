@@ -51,7 +51,7 @@ func NewMessage(e chat.Event) Message {
 		CreatedAt:        FormatTime(e.At()),
 		EditedAt:         optionalTime(m.EditedAt),
 		Deleted:          m.Deleted != "",
-		Reactions:        newReactions(m.Reactions),
+		Reactions:        convertAll(m.Reactions, newReaction),
 		ReplyTo:          optionalID(m.ReplyTo),
 		AttachmentID:     optional(m.AttachmentID),
 		AttachmentSHA256: optional(m.AttachmentSHA256),
@@ -59,23 +59,15 @@ func NewMessage(e chat.Event) Message {
 	}
 }
 
-func newReactions(reactions []chat.Reaction) []Reaction {
-	converted := make([]Reaction, len(reactions))
-	for i, r := range reactions {
-		c := Reaction{Emoji: r.Emoji, By: make([]string, len(r.By)), At: make([]string, len(r.By))}
-		for j, by := range r.By {
-			c.By[j], c.At[j] = string(by.User), FormatTime(by.At)
-		}
-		converted[i] = c
+func newReaction(r chat.Reaction) Reaction {
+	converted := Reaction{Emoji: r.Emoji, By: make([]string, len(r.By)), At: make([]string, len(r.By))}
+	for i, by := range r.By {
+		converted.By[i], converted.At[i] = string(by.User), FormatTime(by.At)
 	}
 	return converted
 }
 
 // NewMessagePage converts a page of messages.
 func NewMessagePage(p chat.MessagePage) MessagePage {
-	page := MessagePage{Messages: make([]Message, len(p.Messages)), NextCursor: optional(p.Next)}
-	for i, e := range p.Messages {
-		page.Messages[i] = NewMessage(e)
-	}
-	return page
+	return MessagePage{Messages: convertAll(p.Messages, NewMessage), NextCursor: optional(p.Next)}
 }

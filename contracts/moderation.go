@@ -55,12 +55,12 @@ type ReportPage struct {
 
 // NewReportPage converts a page of reports.
 func NewReportPage(p chat.ReportPage) ReportPage {
-	page := ReportPage{Reports: make([]Report, len(p.Reports)), NextCursor: optional(p.Next)}
-	for i, r := range p.Reports {
-		page.Reports[i] = Report{
-			ID: r.ID.String(), MessageID: r.Message.String(), ThreadID: r.Thread.String(), SenderID: string(r.Sender),
-			ReporterID: string(r.By), Reason: string(r.Reason), Note: optional(r.Note), CreatedAt: FormatTime(r.At()),
-		}
+	return ReportPage{Reports: convertAll(p.Reports, newReport), NextCursor: optional(p.Next)}
+}
+
+func newReport(r chat.Report) Report {
+	return Report{
+		ID: r.ID.String(), MessageID: r.Message.String(), ThreadID: r.Thread.String(), SenderID: string(r.Sender),
+		ReporterID: string(r.By), Reason: string(r.Reason), Note: optional(r.Note), CreatedAt: FormatTime(r.At()),
 	}
-	return page
 }

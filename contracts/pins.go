@@ -15,13 +15,7 @@ type Pin struct {
 }
 
 // NewPins converts a thread's pins.
-func NewPins(pins []chat.Pin) Pins {
-	converted := Pins{Pins: make([]Pin, len(pins))}
-	for i, p := range pins {
-		converted.Pins[i] = NewPin(p)
-	}
-	return converted
-}
+func NewPins(pins []chat.Pin) Pins { return Pins{convertAll(pins, NewPin)} }
 
 // NewPin converts one pin.
 func NewPin(p chat.Pin) Pin {

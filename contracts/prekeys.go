@@ -92,11 +92,7 @@ func NewPrekeyStatus(d chat.PrekeyDevice) PrekeyStatus {
 
 // NewPrekeyStatuses converts what is stored of a user's devices.
 func NewPrekeyStatuses(devices []chat.PrekeyDevice) PrekeyStatuses {
-	s := PrekeyStatuses{Devices: make([]PrekeyStatus, len(devices))}
-	for i, d := range devices {
-		s.Devices[i] = NewPrekeyStatus(d)
-	}
-	return s
+	return PrekeyStatuses{convertAll(devices, NewPrekeyStatus)}
 }
 
 // PrekeyBundle is what somebody needs to begin an encrypted conversation with
@@ -133,16 +129,11 @@ type OneTimePrekey struct {
 
 // NewPrekeyBundle converts a bundle; it shares the keys.
 func NewPrekeyBundle(b chat.PrekeyBundle) PrekeyBundle {
-	bundle := PrekeyBundle{
-		UserID: string(b.User), Devices: make([]DeviceBundle, len(b.Devices)), Unavailable: make([]string, len(b.Unavailable)),
+	return PrekeyBundle{
+		UserID:      string(b.User),
+		Devices:     convertAll(b.Devices, newDeviceBundle),
+		Unavailable: convertAll(b.Unavailable, func(d chat.DeviceID) string { return string(d) }),
 	}
-	for i, d := range b.Devices {
-		bundle.Devices[i] = newDeviceBundle(d)
-	}
-	for i, d := range b.Unavailable {
-		bundle.Unavailable[i] = string(d)
-	}
-	return bundle
 }
 
 func newDeviceBundle(d chat.DeviceBundle) DeviceBundle {

@@ -32,19 +32,22 @@ type ReceiptSummary struct {
 
 // NewReceipts converts and counts the recipients of one message.
 func NewReceipts(recipients []chat.RecipientReceipt) Receipts {
-	r := Receipts{States: make([]RecipientState, len(recipients))}
-	for i, rr := range recipients {
-		r.States[i] = RecipientState{
-			RecipientID: string(rr.User),
-			State:       string(rr.State),
-			DeliveredAt: optionalTime(rr.DeliveredAt),
-			ReadAt:      optionalTime(rr.ReadAt),
-			Reason:      optional(string(rr.Reason)),
-		}
-		r.Summary.count(rr.State)
+	r := Receipts{States: convertAll(recipients, newRecipientState)}
+	for _, recipient := range recipients {
+		r.Summary.count(recipient.State)
 	}
 	slices.SortFunc(r.States, func(a, b RecipientState) int { return cmp.Compare(a.RecipientID, b.RecipientID) })
 	return r
+}
+
+func newRecipientState(r chat.RecipientReceipt) RecipientState {
+	return RecipientState{
+		RecipientID: string(r.User),
+		State:       string(r.State),
+		DeliveredAt: optionalTime(r.DeliveredAt),
+		ReadAt:      optionalTime(r.ReadAt),
+		Reason:      optional(string(r.Reason)),
+	}
 }
 
 func (s *ReceiptSummary) count(state chat.RecipientState) {

@@ -25,9 +25,9 @@ func DecodeCreateThread(body []byte) (chat.CreateThread, error) {
 	if err := decode(body, &b, member{"type", &b.Type}, member{"participants", &b.Participants}); err != nil {
 		return chat.CreateThread{}, err
 	}
-	req := chat.CreateThread{Type: chat.ThreadType(*b.Type), Participants: make([]chat.UserID, len(b.Participants))}
-	for i, p := range b.Participants {
-		req.Participants[i] = chat.UserID(p)
+	req := chat.CreateThread{
+		Type:         chat.ThreadType(*b.Type),
+		Participants: convertAll(b.Participants, func(user string) chat.UserID { return chat.UserID(user) }),
 	}
 	if b.Title != nil {
 		req.Title = *b.Title

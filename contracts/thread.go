@@ -49,10 +49,7 @@ func NewThread(v chat.ThreadView) Thread {
 // NewThreadWithParticipants converts a thread as GET /v1/threads/{id} shows it.
 func NewThreadWithParticipants(v chat.ThreadView) Thread {
 	t := NewThread(v)
-	t.Participants = make([]Participant, len(v.Views))
-	for i, p := range v.Views {
-		t.Participants[i] = NewParticipant(p)
-	}
+	t.Participants = convertAll(v.Views, NewParticipant)
 	return t
 }
 
@@ -69,9 +66,5 @@ func NewParticipant(p chat.ParticipantView) Participant {
 
 // NewThreadPage converts a page of threads.
 func NewThreadPage(p chat.ThreadPage) ThreadPage {
-	page := ThreadPage{Threads: make([]Thread, len(p.Threads)), NextCursor: optional(p.Next)}
-	for i, v := range p.Threads {
-		page.Threads[i] = NewThread(v)
-	}
-	return page
+	return ThreadPage{Threads: convertAll(p.Threads, NewThread), NextCursor: optional(p.Next)}
 }
