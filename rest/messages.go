@@ -18,11 +18,7 @@ const (
 )
 
 func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	send, err := contracts.DecodeSend(b)
+	send, err := decode(c, contracts.DecodeSend)
 	if err != nil {
 		return err
 	}
@@ -101,11 +97,7 @@ func (s *server) getReceipts(ctx context.Context, c *fiber.Ctx, caller chat.Call
 }
 
 func (s *server) editMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	req, err := contracts.DecodeEdit(b)
+	req, err := decode(c, contracts.DecodeEdit)
 	if err != nil {
 		return err
 	}
@@ -117,18 +109,11 @@ func (s *server) editMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 }
 
 func (s *server) deleteMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
-	if err := s.chat.Delete(ctx, caller, id); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.Delete(ctx, caller, id))
 }
 
 func (s *server) addReaction(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	emoji, err := contracts.DecodeReaction(b)
+	emoji, err := decode(c, contracts.DecodeReaction)
 	if err != nil {
 		return err
 	}
@@ -140,8 +125,5 @@ func (s *server) addReaction(ctx context.Context, c *fiber.Ctx, caller chat.Call
 }
 
 func (s *server) removeReaction(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
-	if err := s.chat.Unreact(ctx, caller, id, pathValue(c, "emoji")); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.Unreact(ctx, caller, id, pathValue(c, "emoji")))
 }

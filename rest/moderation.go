@@ -23,17 +23,11 @@ func (s *server) listReports(ctx context.Context, c *fiber.Ctx, caller chat.Call
 }
 
 func (s *server) denyAttachment(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	if err := s.chat.DenyAttachment(ctx, caller, pathValue(c, "sha256")); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.DenyAttachment(ctx, caller, pathValue(c, "sha256")))
 }
 
 func (s *server) allowAttachment(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	if err := s.chat.AllowAttachment(ctx, caller, pathValue(c, "sha256")); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.AllowAttachment(ctx, caller, pathValue(c, "sha256")))
 }
 
 func (s *server) reportMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {

@@ -11,11 +11,7 @@ import (
 )
 
 func (s *server) uploadPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	upload, err := contracts.DecodePrekeyUpload(b)
+	upload, err := decode(c, contracts.DecodePrekeyUpload)
 	if err != nil {
 		return err
 	}

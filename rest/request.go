@@ -80,6 +80,15 @@ func body(c *fiber.Ctx) ([]byte, error) {
 	return c.Request().Body(), nil
 }
 
+// decode reads the request's body by a decoder of package contracts.
+func decode[T any](c *fiber.Ctx, decoder func(body []byte) (T, error)) (decoded T, err error) {
+	b, err := body(c)
+	if err != nil {
+		return decoded, err
+	}
+	return decoder(b)
+}
+
 // participantID reads the user in the path; what is no user id is no participant.
 func participantID(c *fiber.Ctx) (chat.UserID, error) {
 	id, err := chat.ParseUserID(pathValue(c, "uid"))

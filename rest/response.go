@@ -26,10 +26,21 @@ func respond(c *fiber.Ctx, status int, body any) error {
 	return nil
 }
 
-// noContent answers 204.
-func noContent(c *fiber.Ctx) error {
-	c.Status(http.StatusNoContent)
-	return nil
+// noContent answers 204 to a call that ended without an error; else it passes the
+// error on.
+func noContent(c *fiber.Ctx, err error) error {
+	if err == nil {
+		c.Status(http.StatusNoContent)
+	}
+	return err
+}
+
+// statusOf is the status of a call that adds something, unless it is there already.
+func statusOf(added bool) int {
+	if added {
+		return http.StatusCreated
+	}
+	return http.StatusOK
 }
 
 // refuse answers with the problem that err is to the client; of a 5xx, err

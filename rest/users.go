@@ -33,15 +33,9 @@ func (s *server) listBlocks(ctx context.Context, c *fiber.Ctx, caller chat.Calle
 // blockUser leaves the form of the id to the use case, as it is nobody's yet:
 // what is none is an invalid request.
 func (s *server) blockUser(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	if err := s.chat.Block(ctx, caller, chat.UserID(pathValue(c, "uid"))); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.Block(ctx, caller, chat.UserID(pathValue(c, "uid"))))
 }
 
 func (s *server) unblockUser(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	if err := s.chat.Unblock(ctx, caller, chat.UserID(pathValue(c, "uid"))); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.Unblock(ctx, caller, chat.UserID(pathValue(c, "uid"))))
 }
