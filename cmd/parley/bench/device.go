@@ -2,11 +2,14 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/cmd/parley/bench/wire"
 )
@@ -225,27 +228,15 @@ func (d *device) flush() {
 // parallel is how many connections are opened, or things set up, at once.
 const parallel = 64
 
-// each runs do for 0 … n-1, that many at once, and stops at the first error.
+// each runs do for 0 … n-1, that many at once. It starts no more after the first error,
+// or the end of ctx, and returns that.
 func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(n, atOnce) {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1) - 1)
-				if i >= n {
-					return
-				}
-				if err := do(ctx, i); err != nil {
-					cancel(err)
-				}
-			}
-		})
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i := 0; i < n && groupCtx.Err() == nil; i++ {
+		group.Go(func() error { return do(groupCtx, i) })
 	}
-	wg.Wait()
-	return context.Cause(ctx)
+	return cmp.Or(group.Wait(), context.Cause(ctx))
 }
 
 // openAll opens the run's devices.
