@@ -92,7 +92,7 @@ type benchFlags struct {
 }
 
 func parseBench(mode bench.Mode, args []string, output io.Writer) (bench.Options, bool, error) {
-	o := bench.Options{Mode: mode, Via: bench.ViaREST, Payload: 300, Senders: 1, Duration: 10 * time.Second}
+	o := bench.Options{Mode: mode, Via: bench.ViaREST, Payload: 300, Senders: 1, Warmup: 2 * time.Second, Duration: 10 * time.Second}
 	var f benchFlags
 	fs := newFlagSet("parley bench " + string(mode))
 	fs.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "the server: REST and realtime")
@@ -130,15 +130,15 @@ func parseBench(mode bench.Mode, args []string, output io.Writer) (bench.Options
 // registerMode adds the flags of a mode.
 func registerMode(fs *flag.FlagSet, o *bench.Options) {
 	load := func() {
-		fs.DurationVar(&o.Warmup, "warmup", 2*time.Second, "load before it is measured")
-		fs.DurationVar(&o.Duration, "duration", 10*time.Second, "load that is measured")
+		fs.DurationVar(&o.Warmup, "warmup", o.Warmup, "load before it is measured")
+		fs.DurationVar(&o.Duration, "duration", o.Duration, "load that is measured")
 	}
-	payload := func() { fs.IntVar(&o.Payload, "payload", 300, "bytes of a message, before base64") }
+	payload := func() { fs.IntVar(&o.Payload, "payload", o.Payload, "bytes of a message, before base64") }
 	sending := func(rate float64) {
 		load()
 		payload()
 		fs.Float64Var(&o.Rate, "rate", rate, "messages per second in all; 0: as fast as it goes")
-		fs.StringVar(&o.Via, "via", bench.ViaREST, "how messages are sent: rest or mqtt")
+		fs.StringVar(&o.Via, "via", o.Via, "how messages are sent: rest or mqtt")
 	}
 	delivered := func() {
 		fs.IntVar(&o.Backlog, "backlog", 256, "at --rate 0: messages under way for each receiver")
@@ -153,7 +153,7 @@ func registerMode(fs *flag.FlagSet, o *bench.Options) {
 		sending(50)
 		delivered()
 		fs.IntVar(&o.Receivers, "receivers", 250, "people in the group, one device each")
-		fs.IntVar(&o.Senders, "senders", 1, "devices that send, one message at a time each")
+		fs.IntVar(&o.Senders, "senders", o.Senders, "devices that send, one message at a time each")
 	case bench.Pairs:
 		sending(1000)
 		delivered()

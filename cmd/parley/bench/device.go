@@ -61,11 +61,21 @@ func (r *run) newDevice(user string, first uint32, streams int) (*device, error)
 	if err != nil {
 		return nil, err
 	}
-	d := &device{r: r, user: user, name: inbox, token: token, first: first}
-	if streams > 0 {
-		d.tracks = make([]tracker, streams)
+	return &device{r: r, user: user, name: inbox, token: token, first: first, tracks: make([]tracker, streams)}, nil
+}
+
+// addDevices makes a device for each of n users, all of whom receive the same streams,
+// and names these users.
+func (r *run) addDevices(n, streams int) (users []string, err error) {
+	for i := range n {
+		d, err := r.newDevice(r.target.user("u", i), 0, streams)
+		if err != nil {
+			return nil, err
+		}
+		r.devices = append(r.devices, d)
+		users = append(users, d.user)
 	}
-	return d, nil
+	return users, nil
 }
 
 // open connects and subscribes and returns when the server has caught the device

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -11,19 +12,13 @@ import (
 func (r *run) fanout(ctx context.Context) error {
 	n, senders := r.o.Receivers, r.o.Senders
 	r.streams = make([]stream, senders)
-	people := make([]string, n)
-	for i := range people {
-		people[i] = r.target.user("u", i)
-		d, err := r.newDevice(people[i], 0, senders)
-		if err != nil {
-			return err
-		}
-		r.devices = append(r.devices, d)
+	people, err := r.addDevices(n, senders)
+	if err != nil {
+		return err
 	}
 	topic := "bench/" + r.id
 	filter, thread := func(int) string { return topic }, topic
 	if !r.target.raw() {
-		var err error
 		filter = everything
 		if thread, err = r.target.group(people, r.devices[0].token); err != nil {
 			return err
@@ -71,7 +66,7 @@ func (r *run) pairs(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		r.dropUnmade()
+		r.devices = slices.DeleteFunc(r.devices, func(d *device) bool { return d == nil })
 		return err
 	}
 	if r.o.Mode == Sends {
@@ -88,25 +83,10 @@ func (r *run) pairs(ctx context.Context) error {
 	return r.load(ctx, lanes, 1)
 }
 
-// dropUnmade forgets the places of devices that an error left empty.
-func (r *run) dropUnmade() {
-	made := r.devices[:0]
-	for _, d := range r.devices {
-		if d != nil {
-			made = append(made, d)
-		}
-	}
-	r.devices = made
-}
-
 // idle opens connections and looks what they cost doing nothing.
 func (r *run) idle(ctx context.Context) error {
-	for i := range r.o.Connections {
-		d, err := r.newDevice(r.target.user("u", i), 0, 0)
-		if err != nil {
-			return err
-		}
-		r.devices = append(r.devices, d)
+	if _, err := r.addDevices(r.o.Connections, 0); err != nil {
+		return err
 	}
 	empty, err := r.snapshot()
 	if err != nil {

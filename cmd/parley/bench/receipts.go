@@ -16,16 +16,10 @@ func (r *run) receipts(ctx context.Context) error {
 	n := r.o.Receivers
 	r.streams = make([]stream, 1)
 	room := &readingRoom{r: r, numbers: make(map[string]uint32), calls: make([][callsKept]atomic.Int64, n)}
-	people := make([]string, n)
-	for i := range people {
-		people[i] = r.target.user("u", i)
-		d, err := r.newDevice(people[i], 0, 1)
-		if err != nil {
-			return err
-		}
-		r.devices = append(r.devices, d)
+	people, err := r.addDevices(n, 1)
+	if err != nil {
+		return err
 	}
-	var err error
 	if room.thread, err = r.target.group(people, r.devices[0].token); err != nil {
 		return err
 	}
