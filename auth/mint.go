@@ -11,10 +11,10 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Claims are what a minted token says.
+// Claims are what a token made by [Mint] says.
 type Claims struct {
 	User     chat.UserID
-	Device   chat.DeviceID // "" leaves it to the client
+	Device   chat.DeviceID // "" lets the client choose the device
 	Scopes   []chat.Scope
 	Issuer   string
 	Audience string
@@ -22,7 +22,8 @@ type Claims struct {
 	Expires  time.Time
 }
 
-// Mint signs a token with HS256 (contract 6, `parley token`).
+// Mint makes a token, signed with HS256 (contract 6, `parley token`). The user and the
+// time of expiry are required.
 func Mint(secret []byte, c Claims) (string, error) {
 	if err := checkSecret(secret); err != nil {
 		return "", err

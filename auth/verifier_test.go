@@ -19,7 +19,7 @@ var (
 	start  = time.Date(2026, 5, 30, 12, 0, 0, 0, time.UTC)
 )
 
-// clock is a time that tests set by hand.
+// clock is a clock that tests set by hand.
 type clock struct{ time.Time }
 
 func (c *clock) now() time.Time { return c.Time }
@@ -143,7 +143,7 @@ func TestCachedTokenExpires(t *testing.T) {
 		}
 	}
 	if v.cache.lru.Len() != 0 {
-		t.Error("the expired token is still remembered")
+		t.Error("the expired token is still cached")
 	}
 }
 
