@@ -2,7 +2,7 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Blocks are whom the caller blocks, the oldest block first (contract 3).
+// Blocks lists the users whom the caller blocks, the oldest block first (contract 3).
 type Blocks struct {
 	Blocks []Block `json:"blocks"`
 }

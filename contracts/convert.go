@@ -15,7 +15,7 @@ func convertAll[From, To any](list []From, convert func(From) To) []To {
 	return converted
 }
 
-// optional turns "", which is none, into null.
+// optional turns "", which means no value, into null.
 func optional(s string) *string {
 	if s == "" {
 		return nil
@@ -23,7 +23,7 @@ func optional(s string) *string {
 	return &s
 }
 
-// optionalID turns the zero id, which is none, into null.
+// optionalID turns the zero id, which means no message, into null.
 func optionalID(id chat.MessageID) *string {
 	if id.IsZero() {
 		return nil
@@ -32,7 +32,7 @@ func optionalID(id chat.MessageID) *string {
 	return &s
 }
 
-// optionalTime turns the zero time, which is none, into null.
+// optionalTime turns the zero time, which means no time, into null.
 func optionalTime(t time.Time) *string {
 	if t.IsZero() {
 		return nil

@@ -12,10 +12,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// decodeOptions make decoding strict (contract 3): names are matched exactly,
-// and what is unknown, double or no valid UTF-8 is refused, so that a typo is
-// not silently lost. The first member of a wrong type ends the decoding, so deep
-// nesting is not even read.
+// decodeOptions make decoding strict (contract 3): names are matched exactly, and unknown
+// members, members given twice and invalid UTF-8 are refused, so that no typo goes
+// unnoticed. Decoding ends at the first member of a wrong type, before any deep nesting.
 var decodeOptions = json.JoinOptions(
 	json.RejectUnknownMembers(true),
 	json.MatchCaseInsensitiveNames(false),
@@ -23,9 +22,9 @@ var decodeOptions = json.JoinOptions(
 	jsontext.AllowInvalidUTF8(false),
 )
 
-// decode reads exactly one JSON object into v, which must bring the members listed.
-// What it gives keeps nothing of body. The error is a *chat.Error that names the
-// field where there is one.
+// decode reads exactly one JSON object into v and checks that it has the members listed.
+// Nothing in v shares memory with body. The error is a *chat.Error, which names the
+// field if a field is wrong.
 func decode(body []byte, v any, members ...member) error {
 	err := json.Unmarshal(body, v, decodeOptions)
 	if err == nil {
@@ -53,8 +52,8 @@ func semanticRefusal(err *json.SemanticError) error {
 	return chat.Invalid(field, "must be "+kindName(err.GoType))
 }
 
-// fieldName is a member's name, followed by its place inside if it is nested, as
-// in "participants/3".
+// fieldName is the name of a member. Of a nested one it is the path from the outermost
+// member, as in "participants/3".
 func fieldName(p jsontext.Pointer) string {
 	const longest = 64 // an unknown name may be as long as the body
 	name := strings.TrimPrefix(string(p), "/")
@@ -64,7 +63,7 @@ func fieldName(p jsontext.Pointer) string {
 	return name
 }
 
-// kindNames are the Go kinds of request fields in the client's words.
+// kindNames says in the client's words what the Go kinds of request fields are.
 var kindNames = map[reflect.Kind]string{
 	reflect.Int64:  "an integer of 64 bits",
 	reflect.Slice:  "an array",

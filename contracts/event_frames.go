@@ -8,8 +8,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// EventFrame encodes a log event as the frame of its kind (contract 4.1); what
-// redelivers a message is a `msg`.
+// EventFrame encodes an event of a log as the frame of its kind (contract 4.1). A
+// redelivery of a message is a `msg` frame.
 func EventFrame(e chat.Event) Frame {
 	switch e.Kind {
 	case chat.KindMessage:
@@ -27,7 +27,7 @@ func EventFrame(e chat.Event) Frame {
 	}
 }
 
-// messageFrame shows the message of that id, which e sends or redelivers.
+// messageFrame encodes the message with that id, which e sends or redelivers.
 func messageFrame(e chat.Event, id chat.MessageID) Frame {
 	m := e.Message
 	size := 384 + base64.StdEncoding.EncodedLen(len(m.Ciphertext)) + len(m.AttachmentID) + len(m.AttachmentSHA256)
@@ -55,8 +55,8 @@ func messageFrame(e chat.Event, id chat.MessageID) Frame {
 	return b.frame()
 }
 
-// editFrame shows the target as it is now: what is deleted since has nothing in
-// its ciphertext, and its del follows.
+// editFrame encodes the target in its present form. If the target has been deleted since,
+// the ciphertext is empty, and the frame of the deletion follows later in the log.
 func editFrame(e chat.Event) Frame {
 	m := e.Message
 	b := newFrame(string(e.Kind), 320+base64.StdEncoding.EncodedLen(len(m.Ciphertext)))
@@ -71,7 +71,7 @@ func editFrame(e chat.Event) Frame {
 func deleteFrame(e chat.Event) Frame {
 	b := newFrame(string(e.Kind), 224)
 	b.target(e)
-	if e.By == "" { // the server's clock
+	if e.By == "" { // the message has expired
 		b.null("by")
 	} else {
 		b.text("by", string(e.By))
@@ -118,7 +118,7 @@ func threadFrame(e chat.Event) Frame {
 	return b.frame()
 }
 
-// target names the message that an event is about.
+// target writes which message the event is about.
 func (b *frameBuilder) target(e chat.Event) {
 	b.id("id", e.Target.ID)
 	b.text("thread_id", e.Thread.String())

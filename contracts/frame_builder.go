@@ -10,8 +10,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// frameBuilder builds one frame member by member; encoding/json would cost the hot
-// path a reflection walk and its allocations. A test holds it to encoding/json.
+// frameBuilder builds one frame, member by member. Frames are on the hot path, where
+// encoding/json would cost reflection and allocations; a test compares the result with
+// that of encoding/json.
 type frameBuilder struct{ buf []byte }
 
 func newFrame(t string, size int) frameBuilder {
@@ -22,7 +23,7 @@ func newFrame(t string, size int) frameBuilder {
 	return b
 }
 
-// frame ends the object before the value of frame_seq.
+// frame ends the frame before the value of frame_seq, which [Frame.Append] adds.
 func (b *frameBuilder) frame() Frame {
 	return append(b.buf, frameSeqName...)
 }
@@ -35,8 +36,8 @@ func (b *frameBuilder) name(name string) {
 
 func (b *frameBuilder) text(name, value string) {
 	b.name(name)
-	// The error is for invalid UTF-8, which the border refused on the way in;
-	// the quoted form is valid JSON even then.
+	// The error would be for invalid UTF-8, which no stored text has: decode refuses it.
+	// The quoted form is valid JSON even then.
 	b.buf, _ = jsontext.AppendQuote(b.buf, value)
 }
 

@@ -22,19 +22,19 @@ const (
 	FramePong       = "pong"
 )
 
-// Frame is a server frame, encoded once and shared by every connection it goes
-// to. It is complete but for the number behind its last member, frame_seq, which
-// is the connection's own: [Frame.Append] adds it.
+// Frame is a frame of the server, encoded once and shared by all connections that it goes
+// to, so it must not be written to. It is complete except for the value of its last member,
+// frame_seq, which differs from connection to connection: [Frame.Append] adds it.
 type Frame []byte
 
-// Append writes the whole frame with its number behind dst.
+// Append appends the whole frame, with its frame_seq, to dst.
 func (f Frame) Append(dst []byte, frameSeq uint64) []byte {
 	dst = append(dst, f...)
 	dst = strconv.AppendUint(dst, frameSeq, 10)
 	return append(dst, '}')
 }
 
-// Len is the length of the whole frame with that number.
+// Len is the length of what [Frame.Append] appends for that frame_seq.
 func (f Frame) Len(frameSeq uint64) int {
 	n := len(f) + 2
 	for frameSeq > 9 {
@@ -44,16 +44,17 @@ func (f Frame) Len(frameSeq uint64) int {
 	return n
 }
 
-// Unnumbered is the frame without its frame_seq.
+// Unnumbered is the frame without the member frame_seq.
 func (f Frame) Unnumbered() []byte {
 	whole := f[:len(f)-len(frameSeqName)]
 	return append(whole[:len(whole):len(whole)], '}')
 }
 
-// frameSeqName is how every Frame ends.
+// frameSeqName is the end of every Frame.
 const frameSeqName = `,"frame_seq":`
 
-// DeliveredFrame tells a sender how far by has received its messages.
+// DeliveredFrame tells a sender that the receipt's user has received its messages up to
+// upTo.
 func DeliveredFrame(r chat.Receipt, upTo chat.MessageID) Frame {
 	b := newFrame(FrameDelivered, 192)
 	b.text("thread_id", r.Thread.String())
@@ -73,8 +74,8 @@ func ReadFrame(r chat.Receipt) Frame {
 	return b.frame()
 }
 
-// FailedFrame tells a sender that a message of its does not reach by, one of the
-// failure's recipients.
+// FailedFrame tells a sender that one of its messages does not reach a recipient. The user
+// by is one of the failure's recipients.
 func FailedFrame(f chat.Failure, by chat.UserID) Frame {
 	b := newFrame(FrameFailed, 192)
 	b.text("thread_id", f.Thread.String())
@@ -84,10 +85,10 @@ func FailedFrame(f chat.Failure, by chat.UserID) Frame {
 	return b.frame()
 }
 
-// TypingTTL is for how long a typing frame says that somebody is typing (contract 4.1).
+// TypingTTL is how long a client shows that somebody is typing (contract 4.1).
 const TypingTTL = 5 * time.Second
 
-// TypingFrame tells that a participant is writing something.
+// TypingFrame tells that a participant is typing.
 func TypingFrame(t chat.Typing) Frame {
 	b := newFrame(FrameTyping, 160)
 	b.text("thread_id", t.Thread.String())
@@ -109,15 +110,15 @@ func PresenceFrame(p chat.Presence) Frame {
 	return b.frame()
 }
 
-// PrekeysLowFrame tells a device how few one-time keys it has left.
+// PrekeysLowFrame tells a device how many one-time prekeys it has left.
 func PrekeysLowFrame(left int) Frame {
 	b := newFrame(FramePrekeysLow, 64)
 	b.number("one_time_prekeys", int64(left))
 	return b.frame()
 }
 
-// CaughtUpFrame ends a replay of that many durable frames. A last of zero, the
-// newest message there is for the device, is encoded as null.
+// CaughtUpFrame ends a replay of that many durable frames. The id of the newest message
+// that there is for the device is last; zero means that there is none.
 func CaughtUpFrame(last chat.MessageID, replayed int) Frame {
 	b := newFrame(FrameCaughtUp, 96)
 	if last.IsZero() {
@@ -136,7 +137,7 @@ func PingFrame(at time.Time) Frame {
 	return b.frame()
 }
 
-// ErrorFrame tells a client that a frame of its was wrong.
+// ErrorFrame tells a client what was wrong with a frame that it sent, or with one for it.
 func ErrorFrame(code chat.Code, detail string) Frame {
 	b := newFrame(FrameError, 64+len(detail))
 	b.text("code", string(code))

@@ -2,8 +2,8 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Message is a message (contract 3). Every member is always there; what is
-// absent is null. A deleted one stays without ciphertext, attachment and reactions.
+// Message is a message (contract 3). Every member is always present, and null means that
+// there is no value. A deleted message has no ciphertext, attachment or reactions.
 type Message struct {
 	ID               string     `json:"id"`
 	ThreadID         string     `json:"thread_id"`
@@ -23,7 +23,7 @@ type Message struct {
 	ExpiresAt        *string    `json:"expires_at"`
 }
 
-// Reaction is one emoji and who gave it when; By and At are parallel (contract 3).
+// Reaction is one emoji with the users who gave it: By[i] gave it at At[i] (contract 3).
 type Reaction struct {
 	Emoji string   `json:"emoji"`
 	By    []string `json:"by"`
@@ -36,7 +36,7 @@ type MessagePage struct {
 	NextCursor *string   `json:"next_cursor"`
 }
 
-// NewMessage converts an event of chat.KindMessage; it shares the ciphertext.
+// NewMessage converts an event of chat.KindMessage. The result shares the ciphertext.
 func NewMessage(e chat.Event) Message {
 	m := e.Message
 	return Message{

@@ -7,8 +7,8 @@ type reportBody struct {
 	Note   *string `json:"note"`
 }
 
-// DecodeReport reads the body of POST /v1/messages/{id}/reports (contract 3); an
-// absent note is "".
+// DecodeReport reads the body of POST /v1/messages/{id}/reports (contract 3). An absent
+// note is "".
 func DecodeReport(body []byte) (reason chat.ReportReason, note string, err error) {
 	var b reportBody
 	if err := decode(body, &b, member{"reason", &b.Reason}); err != nil {
@@ -20,7 +20,7 @@ func DecodeReport(body []byte) (reason chat.ReportReason, note string, err error
 	return chat.ReportReason(*b.Reason), note, nil
 }
 
-// ReportReceipt is what who reports a message is told (contract 3).
+// ReportReceipt is what the reporter of a message is told (contract 3).
 type ReportReceipt struct {
 	ID        string `json:"id"`
 	MessageID string `json:"message_id"`
@@ -28,7 +28,7 @@ type ReportReceipt struct {
 	CreatedAt string `json:"created_at"`
 }
 
-// NewReportReceipt converts a report for who made it.
+// NewReportReceipt converts a report for its reporter.
 func NewReportReceipt(r chat.Report) ReportReceipt {
 	return ReportReceipt{
 		ID: r.ID.String(), MessageID: r.Message.String(), Reason: string(r.Reason), CreatedAt: FormatTime(r.At()),
@@ -40,7 +40,7 @@ type Report struct {
 	ID         string  `json:"id"`
 	MessageID  string  `json:"message_id"`
 	ThreadID   string  `json:"thread_id"`
-	SenderID   string  `json:"sender_id"` // of the message
+	SenderID   string  `json:"sender_id"` // the sender of the message
 	ReporterID string  `json:"reporter_id"`
 	Reason     string  `json:"reason"`
 	Note       *string `json:"note"`

@@ -25,8 +25,8 @@ type signedPrekeyBody struct {
 	Signature Bytes   `json:"signature"`
 }
 
-// DecodePrekeyUpload reads the body of PUT /v1/users/me/prekeys (contract 3.4).
-// At is for the use case to set.
+// DecodePrekeyUpload reads the body of PUT /v1/users/me/prekeys (contract 3.4). It leaves
+// At to the use case.
 func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 	var b prekeyUploadBody
 	err := decode(body, &b,
@@ -46,7 +46,7 @@ func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 		u.LastResort = &lastResort
 	}
 	for i, k := range b.OneTime {
-		// The first that is incomplete ends it: a body has room for very many.
+		// Only the first incomplete key is reported, since a body can hold thousands.
 		if u.OneTime[i], err = k.convert(fmt.Sprintf("one_time_prekeys/%d", i)); err != nil {
 			return chat.PrekeyUpload{}, err
 		}
@@ -80,22 +80,22 @@ type PrekeyStatus struct {
 	UpdatedAt string `json:"updated_at"`
 }
 
-// PrekeyStatuses are those of all the devices that have keys (contract 3).
+// PrekeyStatuses lists all the user's devices that have keys (contract 3).
 type PrekeyStatuses struct {
 	Devices []PrekeyStatus `json:"devices"`
 }
 
-// NewPrekeyStatus converts what is stored of one device.
+// NewPrekeyStatus converts the stored record of one device.
 func NewPrekeyStatus(d chat.PrekeyDevice) PrekeyStatus {
 	return PrekeyStatus{DeviceID: string(d.Device), OneTime: d.OneTime, UpdatedAt: FormatTime(d.UpdatedAt)}
 }
 
-// NewPrekeyStatuses converts what is stored of a user's devices.
+// NewPrekeyStatuses converts the stored records of a user's devices.
 func NewPrekeyStatuses(devices []chat.PrekeyDevice) PrekeyStatuses {
 	return PrekeyStatuses{convertAll(devices, NewPrekeyStatus)}
 }
 
-// PrekeyBundle is what somebody needs to begin an encrypted conversation with
+// PrekeyBundle holds the keys with which a caller begins an encrypted conversation with
 // every device of a user (contract 3.4).
 type PrekeyBundle struct {
 	UserID      string         `json:"user_id"`
@@ -118,8 +118,8 @@ type SignedPrekey struct {
 	Signature []byte `json:"signature"`
 }
 
-// OneTimePrekey is a key that is given once, or the device's last resort, which
-// says so and has a signature (contract 3.4).
+// OneTimePrekey is a key that is given to one caller only or, if the device has none left,
+// its last resort key, which is marked and signed (contract 3.4).
 type OneTimePrekey struct {
 	KeyID      uint32 `json:"key_id"`
 	PublicKey  []byte `json:"public_key"`
@@ -127,7 +127,7 @@ type OneTimePrekey struct {
 	LastResort bool   `json:"last_resort,omitzero"`
 }
 
-// NewPrekeyBundle converts a bundle; it shares the keys.
+// NewPrekeyBundle converts a bundle. The result shares the keys.
 func NewPrekeyBundle(b chat.PrekeyBundle) PrekeyBundle {
 	return PrekeyBundle{
 		UserID:      string(b.User),

@@ -7,7 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Receipts tells where each recipient of a message stands (contract 3, 3.2).
+// Receipts tells the state of a message for each recipient (contract 3, 3.2).
 type Receipts struct {
 	States  []RecipientState `json:"states"` // in order of recipient_id
 	Summary ReceiptSummary   `json:"summary"`
@@ -22,7 +22,7 @@ type RecipientState struct {
 	Reason      *string `json:"reason"` // FAILED only
 }
 
-// ReceiptSummary counts each recipient once, by present state (contract 3.2).
+// ReceiptSummary counts each recipient once, by its present state (contract 3.2).
 type ReceiptSummary struct {
 	Sent      int `json:"sent"`
 	Delivered int `json:"delivered"`

@@ -8,10 +8,10 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// The bodies of the requests. A pointer tells absence from a zero value; an
-// explicit null of an optional member is absence. Decoding checks the form only;
-// what values mean is for package chat to judge, but for values that could not
-// be told from absence once converted.
+// The bodies of the requests. A field is a pointer where absence differs from the zero
+// value. A null of an optional member counts as absence. Decoding checks the form only;
+// package chat judges the values. The exception are empty values which, once converted,
+// would look like absence: these are refused here.
 
 type createThreadBody struct {
 	Type         *string  `json:"type"`
@@ -47,8 +47,8 @@ func DecodeAddParticipant(body []byte) (chat.UserID, error) {
 	return chat.ParseUserID(*b.UserID)
 }
 
-// DecodeSetTitle reads the body of PATCH /v1/threads/{id}: "" for a null, which
-// clears the title (contract 3).
+// DecodeSetTitle reads the body of PATCH /v1/threads/{id}. A null, which clears the title,
+// becomes "" (contract 3).
 func DecodeSetTitle(body []byte) (string, error) {
 	b := struct {
 		Title jsontext.Value `json:"title"`
@@ -118,7 +118,7 @@ func DecodeReaction(body []byte) (emoji string, err error) {
 	return *b.Emoji, nil
 }
 
-// SendBody is the body of a send (contract 3.1).
+// SendBody is the body of a send, after its form was checked (contract 3.1).
 type SendBody struct {
 	ClientSeq        *int64  `json:"client_seq"`
 	Ciphertext       Bytes   `json:"ciphertext"`
@@ -136,8 +136,8 @@ func DecodeSend(body []byte) (SendBody, error) {
 	return b, err
 }
 
-// SendPublish is a message to send over MQTT: a SendBody whose idempotency key
-// is a member, "" if absent (contract 4.3).
+// SendPublish is the payload of a send over MQTT: a [SendBody] with the idempotency key as
+// one more member, "" if it is absent (contract 4.3).
 type SendPublish struct {
 	SendBody
 	IdempotencyKey string `json:"idempotency_key"`
@@ -155,7 +155,8 @@ func (b *SendBody) required() []member {
 	return []member{{"client_seq", &b.ClientSeq}, {"ciphertext", &b.Ciphertext}}
 }
 
-// maxTTLSeconds is compared before the conversion to a Duration, which could overflow.
+// maxTTLSeconds is compared with what the client sent before that becomes a Duration, which
+// could overflow.
 const maxTTLSeconds = int64(chat.MaxTTL / time.Second)
 
 // Request turns a decoded body into the use case's request.
@@ -186,15 +187,15 @@ func (b SendBody) Request(thread chat.ThreadID, idempotencyKey string) (chat.Sen
 		if req.ReplyTo, err = messageIDField("reply_to_msg_id", *b.ReplyTo); err != nil {
 			return chat.SendRequest{}, err
 		}
-		if req.ReplyTo.IsZero() { // chat takes the zero id for none
+		if req.ReplyTo.IsZero() { // the zero id would mean no reply
 			return chat.SendRequest{}, chat.Invalid("reply_to_msg_id", "is no message of this thread")
 		}
 	}
 	return req, nil
 }
 
-// contentTypeField is "" if it is absent, which chat could not tell from an
-// empty one.
+// contentTypeField converts an optional content_type: "" if it is absent. It refuses an
+// empty one, which package chat could not tell from an absent one.
 func contentTypeField(s *string) (chat.ContentType, error) {
 	if s == nil {
 		return "", nil
@@ -205,7 +206,7 @@ func contentTypeField(s *string) (chat.ContentType, error) {
 	return chat.ContentType(*s), nil
 }
 
-// messageIDField parses a message id and blames the field it came in.
+// messageIDField parses a message id. The error names the field.
 func messageIDField(field, s string) (chat.MessageID, error) {
 	id, err := chat.ParseMessageID(s)
 	if err != nil {

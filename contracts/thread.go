@@ -12,11 +12,12 @@ type Thread struct {
 	LastMessageID    *string       `json:"last_msg_id"`
 	LastActivityAt   string        `json:"last_activity_at"`
 	ParticipantCount int           `json:"participant_count"`
-	UnreadCount      int           `json:"unread_count"`           // exact to 99, 100 means more
-	Participants     []Participant `json:"participants,omitempty"` // from GET /v1/threads/{id}
+	UnreadCount      int           `json:"unread_count"`           // exact up to 99; 100 means 100 or more
+	Participants     []Participant `json:"participants,omitempty"` // only in GET /v1/threads/{id}
 }
 
-// Participant is one member of a thread and how far it has come (contract 3).
+// Participant is one user of a thread and up to which message it has received and read
+// (contract 3).
 type Participant struct {
 	UserID        string  `json:"user_id"`
 	Role          string  `json:"role"`
