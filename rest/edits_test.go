@@ -10,13 +10,13 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// shown is a message as a user is shown it.
+// shown is the message as GET shows it to that user.
 func (w *world) shown(user, id string) contracts.Message {
 	w.t.Helper()
 	return decoded[contracts.Message](w.as(user, "GET", "/v1/messages/"+id, "").want(200))
 }
 
-// head is the number of the newest event of a thread that alice is in.
+// head is the seq of the newest event of a thread that alice is in.
 func (w *world) head(thread string) (seq int) {
 	w.t.Helper()
 	return len(decoded[contracts.EventPage](w.get("/v1/threads/" + thread + "/events?page_size=100").want(200)).Events)

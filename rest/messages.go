@@ -36,7 +36,7 @@ func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	case chat.Replayed:
 		c.Set(idempotencyReplayedHeader, "true")
 	case chat.ClientSeqTaken, chat.Gone:
-		status = http.StatusConflict // no problem document: the client wants the message it sent before
+		status = http.StatusConflict // without a problem document: the client needs the message that it sent before
 	}
 	return respond(c, status, contracts.NewMessage(result.Event))
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// NewMetrics makes an application that serves /metrics and nothing else, for an
-// address of its own.
+// NewMetrics makes an application that serves only /metrics, for an address of its own.
 func NewMetrics(registry *prometheus.Registry) *fiber.App {
 	l := DefaultLimits
 	app := fiber.New(fiber.Config{
@@ -22,6 +21,8 @@ func NewMetrics(registry *prometheus.Registry) *fiber.App {
 	return app
 }
 
+// metrics are the figures of the requests. REST registers them; the others come with the
+// registry.
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec

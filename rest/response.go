@@ -22,7 +22,7 @@ func respond(c *fiber.Ctx, status int, body any) error {
 		return fmt.Errorf("encode the response: %w", err)
 	}
 	c.Status(status).Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	c.Response().SetBodyRaw(encoded) // not copied: nobody else has it
+	c.Response().SetBodyRaw(encoded) // without a copy: nothing else refers to it
 	return nil
 }
 
@@ -43,8 +43,8 @@ func statusOf(added bool) int {
 	return http.StatusOK
 }
 
-// refuse answers with the problem that err is to the client; of a 5xx, err
-// itself goes to the log and only there.
+// refuse answers with the problem that a client is told of err. If that is a 5xx, err
+// itself goes to the log only.
 func (s *server) refuse(c *fiber.Ctx, ex *exchange, err error) {
 	problem := contracts.ProblemOf(refusalOf(err))
 	if problem.Status >= http.StatusInternalServerError {
@@ -57,14 +57,15 @@ func (s *server) refuse(c *fiber.Ctx, ex *exchange, err error) {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(problem.RetryAfter))
 	}
 	encoded, err := json.Marshal(problem)
-	if err != nil { // a detail that is no UTF-8
+	if err != nil { // the detail is not valid UTF-8
 		ex.err = errors.Join(ex.err, fmt.Errorf("encode the problem: %w", err))
 	}
 	c.Status(problem.Status).Set(fiber.HeaderContentType, contracts.ProblemContentType)
 	c.Response().SetBodyRaw(encoded)
 }
 
-// refusalOf names in our own words what Fiber, fasthttp or a deadline refused.
+// refusalOf turns errors of Fiber, of fasthttp and of a deadline into a *chat.Error. It
+// returns all others as they are.
 func refusalOf(err error) error {
 	if _, ok := errors.AsType[*chat.Error](err); ok {
 		return err
@@ -88,15 +89,15 @@ func refusalOf(err error) error {
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return chat.Refuse(contracts.CodeHeadersTooLarge, "the request line and headers exceed the limit")
 	}
-	return chat.Refuse(chat.CodeInvalidRequest, "this is no well-formed HTTP request")
+	return chat.Refuse(chat.CodeInvalidRequest, "the request is not well-formed HTTP")
 }
 
-// lingerIfTooLarge reads on a little after a body over the limit. fasthttp closes
-// the connection with the rest unread, upon which TCP discards the answer on its
-// way; a client that is still writing would see a reset and never learn why.
+// lingerIfTooLarge reads on for a moment after a body over the limit. fasthttp would close
+// the connection with the rest unread, and TCP would then discard the answer: a client that
+// is still writing would see a reset and not learn why.
 func lingerIfTooLarge(c *fiber.Ctx, err error) {
 	const (
-		pause = 100 * time.Millisecond // who sends nothing for so long is waiting for us
+		pause = 100 * time.Millisecond // a client that is silent for so long waits for the answer
 		whole = time.Second
 		most  = 4 << 20
 	)

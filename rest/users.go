@@ -30,8 +30,8 @@ func (s *server) listBlocks(ctx context.Context, c *fiber.Ctx, caller chat.Calle
 	return respond(c, http.StatusOK, contracts.NewBlocks(blocks))
 }
 
-// blockUser leaves the form of the id to the use case, as it is nobody's yet:
-// what is none is an invalid request.
+// blockUser passes the id on unchecked: the use case refuses a malformed one as an invalid
+// request, whereas a malformed id in other paths is answered like an unknown one.
 func (s *server) blockUser(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 	return noContent(c, s.chat.Block(ctx, caller, chat.UserID(pathValue(c, "uid"))))
 }
