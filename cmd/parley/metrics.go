@@ -9,8 +9,8 @@ import (
 	"github.com/parleyhq/parley/broker/session"
 )
 
-// newMetrics makes the registry of /metrics with the figures of the process and
-// of the realtime side. REST adds its own.
+// newMetrics makes the registry of /metrics with the figures of the process and of the
+// realtime connections. Package rest adds those of requests.
 func newMetrics(sessions *session.Registry, b *broker.Broker) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
@@ -20,11 +20,11 @@ func newMetrics(sessions *session.Registry, b *broker.Broker) *prometheus.Regist
 			func() float64 { return float64(sessions.Stats().Sessions) }),
 		counter("parley_frames_sent_total", "Durable and receipt frames handed to connections.",
 			func() float64 { return float64(sessions.Stats().Frames) }),
-		counter("parley_receipts_dropped_total", "Receipt frames not told to sessions too far behind.",
+		counter("parley_receipts_dropped_total", "Receipt frames not sent to sessions that are too far behind.",
 			func() float64 { return float64(sessions.Stats().ReceiptsDropped) }),
-		counter("parley_mqtt_replies_dropped_total", "Answers to publishes whose client does not read them.",
+		counter("parley_mqtt_replies_dropped_total", "Answers to MQTT publishes dropped because their client does not read.",
 			func() float64 { return float64(sessions.Stats().RepliesDropped) }),
-		counter("parley_mqtt_panics_total", "MQTT connections ended by a panic of the protocol front.",
+		counter("parley_mqtt_panics_total", "MQTT connections ended by a panic of the MQTT library.",
 			func() float64 { return float64(b.Panics()) }),
 	)
 	return r
@@ -33,13 +33,13 @@ func newMetrics(sessions *session.Registry, b *broker.Broker) *prometheus.Regist
 // addKeyMetrics adds the figures of a key set.
 func addKeyMetrics(r *prometheus.Registry, keys *jwks.Source) {
 	r.MustRegister(
-		gauge("parley_jwks_keys", "Keys of the set of --jwks in use.",
+		gauge("parley_jwks_keys", "Keys in use of the set of --jwks.",
 			func() float64 { return float64(keys.Stats().Keys) }),
 		counter("parley_jwks_fetches_total", "Fetches of the key set.",
 			func() float64 { return float64(keys.Stats().Fetches) }),
-		counter("parley_jwks_fetch_failures_total", "Fetches that brought no usable key set; the last good one stays.",
+		counter("parley_jwks_fetch_failures_total", "Fetches that brought no usable key set, so that the last good one stays.",
 			func() float64 { return float64(keys.Stats().Failures) }),
-		gauge("parley_jwks_last_success_timestamp_seconds", "When the key set was last fetched well.",
+		gauge("parley_jwks_last_success_timestamp_seconds", "Time of the last fetch that brought a usable key set.",
 			func() float64 { return float64(keys.Stats().Succeeded.Unix()) }),
 	)
 }
@@ -47,9 +47,9 @@ func addKeyMetrics(r *prometheus.Registry, keys *jwks.Source) {
 // addCertificateMetrics adds the figures of the certificate.
 func addCertificateMetrics(r *prometheus.Registry, c *certificate) {
 	r.MustRegister(
-		gauge("parley_tls_certificate_not_after_timestamp_seconds", "When the certificate in use ends.",
+		gauge("parley_tls_certificate_not_after_timestamp_seconds", "Time at which the certificate in use expires.",
 			func() float64 { return float64(c.notAfter().Unix()) }),
-		counter("parley_tls_renewal_failures_total", "Renewed certificates that could not be used; the last good one stays.",
+		counter("parley_tls_renewal_failures_total", "Renewed certificates that could not be used, so that the last good one stays.",
 			func() float64 { return float64(c.failures.Load()) }),
 	)
 }
