@@ -2,29 +2,30 @@ package bench
 
 import "sync/atomic"
 
-// stream is a row of numbered messages in one thread by one sender: whoever
-// receives it must get 0, 1, 2 … in this order.
+// stream is the messages of one sender into one thread, numbered 0, 1, 2 … A receiver must
+// get all of them in this order.
 type stream struct {
-	sent atomic.Uint32 // the server has acknowledged numbers below it
+	sent atomic.Uint32 // the server has acknowledged all numbers below it
 }
 
-// tracker is what one receiver got of one stream.
-type tracker struct {
+// receivedNumbers records which numbers of a stream one receiver has got.
+type receivedNumbers struct {
 	next    uint32              // the highest number received, plus one
-	missing map[uint32]struct{} // below next; made when a gap shows
+	missing map[uint32]struct{} // the numbers below next that have not come; nil until one is missing
 }
 
-// verdict is what a number means for the stream so far.
+// verdict says how a number fits those received before.
 type verdict int
 
 const (
-	inOrder   verdict = iota
-	early             // it left a gap behind
-	late              // it fills a gap: out of order
-	duplicate         // it was there before
+	inOrder   verdict = iota // it is the next one
+	early                    // numbers before it are missing now
+	late                     // it was missing: it comes out of order
+	duplicate                // it has come before
 )
 
-func (t *tracker) take(number uint32) verdict {
+// add records a number and says how it fits.
+func (t *receivedNumbers) add(number uint32) verdict {
 	switch {
 	case number == t.next:
 		t.next++
@@ -46,8 +47,8 @@ func (t *tracker) take(number uint32) verdict {
 	return duplicate
 }
 
-// lost is how many of that many sent it has not got.
-func (t *tracker) lost(sent uint32) uint64 {
+// lost counts the numbers below sent that have not come.
+func (t *receivedNumbers) lost(sent uint32) uint64 {
 	lost := uint64(len(t.missing))
 	if sent > t.next {
 		lost += uint64(sent - t.next)
