@@ -284,7 +284,7 @@ func TestCachedTokens(t *testing.T) {
 	}
 	now.Time = start.Add(time.Hour + Leeway)
 	v.refuses(t, "expired", token)
-	if v.cache.lru.Len() != 0 {
+	if v.cache.Len() != 0 {
 		t.Error("the expired token is still cached")
 	}
 }

@@ -4,8 +4,8 @@
 //
 // A [Verifier] turns a token into an [Identity], the identity and the device that a
 // request names become the [chat.Caller] of a use case, and [Mint] makes tokens. Begin
-// with the example of [Verifier]. Read in this order: verifier.go, token_cache.go,
-// identity.go, mint.go; the public keys of others are in package jwks.
+// with the example of [Verifier]. Read in this order: verifier.go, identity.go,
+// mint.go; the public keys of others are in package jwks.
 package auth
 
 import (
@@ -16,9 +16,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/parleyhq/parley/auth/jwks"
 	"github.com/parleyhq/parley/chat"
@@ -64,8 +66,13 @@ type Verifier struct {
 	keys    KeySet // nil if there is none
 	parser  *jwt.Parser
 	now     func() time.Time
-	cache   *tokenCache
+
+	mu    sync.Mutex
+	cache *simplelru.LRU[tokenHash, verified] // guarded by mu; of the tokens verified last
 }
+
+// tokenHash names a token in the cache, which holds no token itself.
+type tokenHash [sha256.Size]byte
 
 // finder gives the key for a token that names this kid, and the generation of the
 // set that has the key: 0 for the secret, which never changes.
@@ -87,7 +94,8 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	v := &Verifier{finders: findersOf(cfg), keys: cfg.Keys, now: cfg.Now, cache: newTokenCache(cachedTokens)}
+	v := &Verifier{finders: findersOf(cfg), keys: cfg.Keys, now: cfg.Now}
+	v.cache, _ = simplelru.NewLRU[tokenHash, verified](cachedTokens, nil) // only fails for a size below 1
 	v.parser = jwt.NewParser(v.options(cfg)...)
 	return v, nil
 }
@@ -149,16 +157,23 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 		return Identity{}, refuse("the token is too long")
 	}
 	hash := tokenHash(sha256.Sum256([]byte(token)))
-	if cached, ok := v.cache.get(hash); ok && v.current(cached) {
+	v.mu.Lock()
+	cached, ok := v.cache.Get(hash)
+	v.mu.Unlock()
+	if ok && v.current(cached) {
 		if v.now().Before(cached.Expires.Add(Leeway)) {
 			return cached.Identity, nil
 		}
-		v.cache.forget(hash)
+		v.mu.Lock()
+		v.cache.Remove(hash)
+		v.mu.Unlock()
 		return Identity{}, refuse("the token has expired")
 	}
 	result, err := v.verify(token)
 	if err == nil {
-		v.cache.add(hash, result)
+		v.mu.Lock()
+		v.cache.Add(hash, result)
+		v.mu.Unlock()
 	}
 	return result.Identity, err
 }

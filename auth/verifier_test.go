@@ -142,7 +142,7 @@ func TestCachedTokenExpires(t *testing.T) {
 			t.Errorf("after %v: %v", tc.after, err)
 		}
 	}
-	if v.cache.lru.Len() != 0 {
+	if v.cache.Len() != 0 {
 		t.Error("the expired token is still cached")
 	}
 }
@@ -150,10 +150,10 @@ func TestCachedTokenExpires(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	v, _ := newVerifier(t, Config{})
 	for i := range cachedTokens + 10 {
-		v.cache.add(tokenHash{byte(i), byte(i >> 8), byte(i >> 16)}, verified{})
+		v.cache.Add(tokenHash{byte(i), byte(i >> 8), byte(i >> 16)}, verified{})
 	}
-	if v.cache.lru.Len() != cachedTokens {
-		t.Errorf("holds %d tokens", v.cache.lru.Len())
+	if v.cache.Len() != cachedTokens {
+		t.Errorf("holds %d tokens", v.cache.Len())
 	}
 }
 
