@@ -56,10 +56,7 @@ func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 	} else {
 		messages, err = s.chat.History(ctx, caller, id, p)
 	}
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewMessagePage(messages))
+	return respondWith(c, messages, err, contracts.NewMessagePage)
 }
 
 func (s *server) fetchEvents(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
@@ -74,26 +71,17 @@ func (s *server) fetchEvents(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		}
 	}
 	events, err := s.chat.Events(ctx, caller, id, chat.Seq(since), p)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewEventPage(events))
+	return respondWith(c, events, err, contracts.NewEventPage)
 }
 
 func (s *server) getMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
 	message, err := s.chat.Message(ctx, caller, id)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewMessage(message))
+	return respondWith(c, message, err, contracts.NewMessage)
 }
 
 func (s *server) getReceipts(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
 	receipts, err := s.chat.Receipts(ctx, caller, id)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewReceipts(receipts))
+	return respondWith(c, receipts, err, contracts.NewReceipts)
 }
 
 func (s *server) editMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
@@ -102,10 +90,7 @@ func (s *server) editMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		return err
 	}
 	message, err := s.chat.Edit(ctx, caller, id, req)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewMessage(message))
+	return respondWith(c, message, err, contracts.NewMessage)
 }
 
 func (s *server) deleteMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
@@ -118,10 +103,7 @@ func (s *server) addReaction(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		return err
 	}
 	message, err := s.chat.React(ctx, caller, id, emoji)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewMessage(message))
+	return respondWith(c, message, err, contracts.NewMessage)
 }
 
 func (s *server) removeReaction(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {

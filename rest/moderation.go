@@ -16,10 +16,7 @@ func (s *server) listReports(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		return err
 	}
 	reports, err := s.chat.Reports(ctx, caller, p)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewReportPage(reports))
+	return respondWith(c, reports, err, contracts.NewReportPage)
 }
 
 func (s *server) denyAttachment(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -12,10 +11,7 @@ import (
 
 func (s *server) listPins(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	pins, err := s.chat.Pins(ctx, caller, id)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPins(pins))
+	return respondWith(c, pins, err, contracts.NewPins)
 }
 
 func (s *server) addPin(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {

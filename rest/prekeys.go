@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -16,18 +15,12 @@ func (s *server) uploadPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Ca
 		return err
 	}
 	device, err := s.chat.UploadPrekeys(ctx, caller, upload)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPrekeyStatus(device))
+	return respondWith(c, device, err, contracts.NewPrekeyStatus)
 }
 
 func (s *server) countPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 	devices, err := s.chat.OwnPrekeys(ctx, caller)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPrekeyStatuses(devices))
+	return respondWith(c, devices, err, contracts.NewPrekeyStatuses)
 }
 
 func (s *server) fetchPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
@@ -36,8 +29,5 @@ func (s *server) fetchPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 		return chat.Refuse(chat.CodeNoPrekeys, "no such user has uploaded prekeys")
 	}
 	bundle, err := s.chat.FetchPrekeys(ctx, caller, user)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPrekeyBundle(bundle))
+	return respondWith(c, bundle, err, contracts.NewPrekeyBundle)
 }

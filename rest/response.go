@@ -26,6 +26,15 @@ func respond(c *fiber.Ctx, status int, body any) error {
 	return nil
 }
 
+// respondWith answers 200 with the converted result of a use case that ended without an error;
+// else it passes the error on.
+func respondWith[Result, Body any](c *fiber.Ctx, result Result, err error, convert func(Result) Body) error {
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, convert(result))
+}
+
 // noContent answers 204 to a call that ended without an error; else it passes the
 // error on.
 func noContent(c *fiber.Ctx, err error) error {

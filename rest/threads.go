@@ -36,18 +36,12 @@ func (s *server) listThreads(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		return err
 	}
 	threads, err := s.chat.Threads(ctx, caller, p)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewThreadPage(threads))
+	return respondWith(c, threads, err, contracts.NewThreadPage)
 }
 
 func (s *server) getThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	thread, err := s.chat.Thread(ctx, caller, id)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewThreadWithParticipants(thread))
+	return respondWith(c, thread, err, contracts.NewThreadWithParticipants)
 }
 
 func (s *server) setTitle(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
@@ -56,10 +50,7 @@ func (s *server) setTitle(ctx context.Context, c *fiber.Ctx, caller chat.Caller,
 		return err
 	}
 	thread, err := s.chat.SetTitle(ctx, caller, id, title)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewThread(thread))
+	return respondWith(c, thread, err, contracts.NewThread)
 }
 
 func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
@@ -84,10 +75,7 @@ func (s *server) setRole(ctx context.Context, c *fiber.Ctx, caller chat.Caller, 
 		return err
 	}
 	participant, err := s.chat.SetRole(ctx, caller, id, user, role)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewParticipant(participant))
+	return respondWith(c, participant, err, contracts.NewParticipant)
 }
 
 func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -16,18 +15,12 @@ func (s *server) getPresence(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		return chat.Refuse(chat.CodeNoSharedThread, "you share no thread with such a user")
 	}
 	presence, err := s.chat.Presence(ctx, caller, user)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPresence(presence))
+	return respondWith(c, presence, err, contracts.NewPresence)
 }
 
 func (s *server) listBlocks(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 	blocks, err := s.chat.Blocks(ctx, caller)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewBlocks(blocks))
+	return respondWith(c, blocks, err, contracts.NewBlocks)
 }
 
 // blockUser passes the id on unchecked: the use case refuses a malformed one as an invalid
