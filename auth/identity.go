@@ -7,22 +7,23 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// DefaultDevice is the device of a caller that names none (contract 2).
+// DefaultDevice is the device of a caller if neither the token nor the request names
+// one (contract 2).
 const DefaultDevice chat.DeviceID = "default"
 
-// Identity is what a token proves. It is shared between requests: nobody writes
-// into Scopes.
+// Identity is what a token proves. Requests with the same token share it, so Scopes must
+// not be written to.
 type Identity struct {
 	User    chat.UserID
 	Device  chat.DeviceID // the token's device_id; "" if it has none
 	Scopes  []chat.Scope
-	Expires time.Time // a live connection ends then
+	Expires time.Time // the server ends a realtime connection at this time
 }
 
-// Caller settles on which device the identity acts (contract 2): the token's,
-// else the first of those offered that is not empty (the header X-Device-Id, the
-// query device_id, the MQTT client id), else DefaultDevice. One offered that is
-// malformed is refused as invalid_request, one that disagrees with the token as
+// Caller decides which device the identity acts on (contract 2): the token's, else the
+// first device that the request offers and that is not empty (the header X-Device-Id,
+// the query device_id, the MQTT client id), else [DefaultDevice]. An offered device that
+// is malformed is refused as invalid_request, and one that is not the token's as
 // device_mismatch.
 func (id Identity) Caller(offered ...string) (chat.Caller, error) {
 	device := id.Device

@@ -9,19 +9,19 @@ import (
 // MaxClientFrameBytes bounds a frame from a client (contract 5).
 const MaxClientFrameBytes = 4 << 10
 
-// CodeInvalidFrame is the code of the error frame that answers a client frame
-// which is no frame, or has an unknown type.
+// CodeInvalidFrame is the code of the error frame that answers a client's frame which is
+// malformed or of an unknown type.
 const CodeInvalidFrame chat.Code = "invalid_frame"
 
 // ClientFrame is a frame from a client (contract 4.1).
 type ClientFrame struct {
 	Type     string
 	FrameSeq uint64        // client_ack: everything up to it was received
-	Thread   chat.ThreadID // typing; zero: not named
+	Thread   chat.ThreadID // typing; zero: the frame names no thread
 }
 
-// ParseClientFrame reads one frame. Unknown members are ignored, as clients
-// ignore them in ours.
+// ParseClientFrame reads one frame. It ignores unknown members, as clients must do with
+// the server's frames. Its errors are *chat.Error with the code [CodeInvalidFrame].
 func ParseClientFrame(b []byte) (ClientFrame, error) {
 	var raw struct {
 		Type     string  `json:"t"`
@@ -42,7 +42,7 @@ func ParseClientFrame(b []byte) (ClientFrame, error) {
 	case f.Type == FrameTyping:
 		var err error
 		if f.Thread, err = chat.ParseThreadID(raw.Thread); err != nil {
-			return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "the thread_id is none")
+			return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "the thread_id is no thread id")
 		}
 	default:
 		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "unknown frame type")

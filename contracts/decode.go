@@ -12,10 +12,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// decodeOptions make decoding strict (contract 3): names are matched exactly,
-// and what is unknown, double or no valid UTF-8 is refused, so that a typo is
-// not silently lost. The first member of a wrong type ends the decoding, so deep
-// nesting is not even read.
+// decodeOptions make decoding strict (contract 3): names are matched exactly, and unknown
+// members, members given twice and invalid UTF-8 are refused, so that no typo goes
+// unnoticed. Decoding ends at the first member of a wrong type, before any deep nesting.
 var decodeOptions = json.JoinOptions(
 	json.RejectUnknownMembers(true),
 	json.MatchCaseInsensitiveNames(false),
@@ -23,12 +22,13 @@ var decodeOptions = json.JoinOptions(
 	jsontext.AllowInvalidUTF8(false),
 )
 
-// decode reads exactly one JSON object into v. What it gives keeps nothing of
-// body. The error is a *chat.Error that names the field where there is one.
-func decode(body []byte, v any) error {
+// decode reads exactly one JSON object into v and checks that it has the members listed.
+// Nothing in v shares memory with body. The error is a *chat.Error, which names the
+// field if a field is wrong.
+func decode(body []byte, v any, members ...member) error {
 	err := json.Unmarshal(body, v, decodeOptions)
 	if err == nil {
-		return nil
+		return required(members...)
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		return semanticRefusal(semantic)
@@ -52,8 +52,8 @@ func semanticRefusal(err *json.SemanticError) error {
 	return chat.Invalid(field, "must be "+kindName(err.GoType))
 }
 
-// fieldName is a member's name, followed by its place inside if it is nested, as
-// in "participants/3".
+// fieldName is the name of a member. Of a nested one it is the path from the outermost
+// member, as in "participants/3".
 func fieldName(p jsontext.Pointer) string {
 	const longest = 64 // an unknown name may be as long as the body
 	name := strings.TrimPrefix(string(p), "/")
@@ -63,7 +63,7 @@ func fieldName(p jsontext.Pointer) string {
 	return name
 }
 
-// kindNames are the Go kinds of request fields in the client's words.
+// kindNames says in the client's words what the Go kinds of request fields are.
 var kindNames = map[reflect.Kind]string{
 	reflect.Int64:  "an integer of 64 bits",
 	reflect.Slice:  "an array",
@@ -82,12 +82,19 @@ func kindName(t reflect.Type) string {
 	return cmp.Or(kindNames[t.Kind()], "of another type")
 }
 
-// required gathers the members that a request must have and has not. It returns
-// an untyped nil if there are none.
+// member is a member that a request must have: its name, and a pointer to the field
+// that it is decoded into, which is nil as long as the member is absent.
+type member struct {
+	name  string
+	field any
+}
+
+// required names all the members that are absent. It returns an untyped nil if there
+// are none.
 func required(members ...member) error {
 	var missing []chat.FieldError
 	for _, m := range members {
-		if !m.given {
+		if reflect.ValueOf(m.field).Elem().IsNil() {
 			missing = append(missing, chat.FieldError{Field: m.name, Message: "is required"})
 		}
 	}
@@ -95,9 +102,4 @@ func required(members ...member) error {
 		return nil
 	}
 	return &chat.Error{Code: chat.CodeInvalidRequest, Fields: missing}
-}
-
-type member struct {
-	name  string
-	given bool
 }

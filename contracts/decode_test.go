@@ -286,8 +286,8 @@ func FuzzDecodeChanges(f *testing.F) {
 	})
 }
 
-// wantInvalid checks for an invalid_request whose first field is the given one,
-// or that names none if it is "".
+// wantInvalid checks that err is an invalid_request whose first field is that one, or which
+// names no field if field is "".
 func wantInvalid(t *testing.T, err error, field string) {
 	t.Helper()
 	refusal, ok := errors.AsType[*chat.Error](err)

@@ -22,19 +22,19 @@ const (
 	FramePong       = "pong"
 )
 
-// Frame is a server frame, encoded once and shared by every connection it goes
-// to. It is complete but for the number behind its last member, frame_seq, which
-// is the connection's own: [Frame.Append] adds it.
+// Frame is a frame of the server, encoded once and shared by all connections that it goes
+// to, so it must not be written to. It is complete except for the value of its last member,
+// frame_seq, which differs from connection to connection: [Frame.Append] adds it.
 type Frame []byte
 
-// Append writes the whole frame with its number behind dst.
+// Append appends the whole frame, with its frame_seq, to dst.
 func (f Frame) Append(dst []byte, frameSeq uint64) []byte {
 	dst = append(dst, f...)
 	dst = strconv.AppendUint(dst, frameSeq, 10)
 	return append(dst, '}')
 }
 
-// Len is the length of the whole frame with that number.
+// Len is the length of what [Frame.Append] appends for that frame_seq.
 func (f Frame) Len(frameSeq uint64) int {
 	n := len(f) + 2
 	for frameSeq > 9 {
@@ -44,102 +44,103 @@ func (f Frame) Len(frameSeq uint64) int {
 	return n
 }
 
-// Unnumbered is the frame without its frame_seq.
+// Unnumbered is the frame without the member frame_seq.
 func (f Frame) Unnumbered() []byte {
 	whole := f[:len(f)-len(frameSeqName)]
 	return append(whole[:len(whole):len(whole)], '}')
 }
 
-// frameSeqName is how every Frame ends.
+// frameSeqName is the end of every Frame.
 const frameSeqName = `,"frame_seq":`
 
-// DeliveredFrame tells a sender how far by has received its messages.
+// DeliveredFrame tells a sender that the receipt's user has received its messages up to
+// upTo.
 func DeliveredFrame(r chat.Receipt, upTo chat.MessageID) Frame {
-	o := newObject(FrameDelivered, 192)
-	o.text("thread_id", r.Thread.String())
-	o.id("id", upTo)
-	o.text("by", string(r.User))
-	o.time("at", r.At)
-	return o.frame()
+	b := newFrame(FrameDelivered, 192)
+	b.text("thread_id", r.Thread.String())
+	b.id("id", upTo)
+	b.text("by", string(r.User))
+	b.time("at", r.At)
+	return b.frame()
 }
 
 // ReadFrame tells how far a participant has read.
 func ReadFrame(r chat.Receipt) Frame {
-	o := newObject(FrameRead, 192)
-	o.text("thread_id", r.Thread.String())
-	o.text("by", string(r.User))
-	o.id("up_to", r.Message)
-	o.time("at", r.At)
-	return o.frame()
+	b := newFrame(FrameRead, 192)
+	b.text("thread_id", r.Thread.String())
+	b.text("by", string(r.User))
+	b.id("up_to", r.Message)
+	b.time("at", r.At)
+	return b.frame()
 }
 
-// FailedFrame tells a sender that a message of its does not reach by, one of the
-// failure's recipients.
+// FailedFrame tells a sender that one of its messages does not reach a recipient. The user
+// by is one of the failure's recipients.
 func FailedFrame(f chat.Failure, by chat.UserID) Frame {
-	o := newObject(FrameFailed, 192)
-	o.text("thread_id", f.Thread.String())
-	o.id("id", f.Message)
-	o.text("by", string(by))
-	o.text("reason", string(f.Reason))
-	return o.frame()
+	b := newFrame(FrameFailed, 192)
+	b.text("thread_id", f.Thread.String())
+	b.id("id", f.Message)
+	b.text("by", string(by))
+	b.text("reason", string(f.Reason))
+	return b.frame()
 }
 
-// TypingTTL is for how long a typing frame says that somebody is typing (contract 4.1).
+// TypingTTL is how long a client shows that somebody is typing (contract 4.1).
 const TypingTTL = 5 * time.Second
 
-// TypingFrame tells that a participant is writing something.
+// TypingFrame tells that a participant is typing.
 func TypingFrame(t chat.Typing) Frame {
-	o := newObject(FrameTyping, 160)
-	o.text("thread_id", t.Thread.String())
-	o.text("user_id", string(t.User))
-	o.number("ttl_ms", TypingTTL.Milliseconds())
-	return o.frame()
+	b := newFrame(FrameTyping, 160)
+	b.text("thread_id", t.Thread.String())
+	b.text("user_id", string(t.User))
+	b.number("ttl_ms", TypingTTL.Milliseconds())
+	return b.frame()
 }
 
 // PresenceFrame tells whether a user is connected.
 func PresenceFrame(p chat.Presence) Frame {
-	o := newObject(FramePresence, 160)
-	o.text("user_id", string(p.User))
-	o.text("status", presenceStatus(p))
+	b := newFrame(FramePresence, 160)
+	b.text("user_id", string(p.User))
+	b.text("status", presenceStatus(p))
 	if p.LastSeen.IsZero() {
-		o.null("last_seen_at")
+		b.null("last_seen_at")
 	} else {
-		o.time("last_seen_at", p.LastSeen)
+		b.time("last_seen_at", p.LastSeen)
 	}
-	return o.frame()
+	return b.frame()
 }
 
-// PrekeysLowFrame tells a device how few one-time keys it has left.
+// PrekeysLowFrame tells a device how many one-time prekeys it has left.
 func PrekeysLowFrame(left int) Frame {
-	o := newObject(FramePrekeysLow, 64)
-	o.number("one_time_prekeys", int64(left))
-	return o.frame()
+	b := newFrame(FramePrekeysLow, 64)
+	b.number("one_time_prekeys", int64(left))
+	return b.frame()
 }
 
-// CaughtUpFrame ends a replay of that many durable frames. A last of zero, the
-// newest message there is for the device, is encoded as null.
+// CaughtUpFrame ends a replay of that many durable frames. The id of the newest message
+// that there is for the device is last; zero means that there is none.
 func CaughtUpFrame(last chat.MessageID, replayed int) Frame {
-	o := newObject(FrameCaughtUp, 96)
+	b := newFrame(FrameCaughtUp, 96)
 	if last.IsZero() {
-		o.null("last_id")
+		b.null("last_id")
 	} else {
-		o.id("last_id", last)
+		b.id("last_id", last)
 	}
-	o.number("replayed", int64(replayed))
-	return o.frame()
+	b.number("replayed", int64(replayed))
+	return b.frame()
 }
 
 // PingFrame asks a JSON client for a pong.
 func PingFrame(at time.Time) Frame {
-	o := newObject(FramePing, 64)
-	o.time("at", at)
-	return o.frame()
+	b := newFrame(FramePing, 64)
+	b.time("at", at)
+	return b.frame()
 }
 
-// ErrorFrame tells a client that a frame of its was wrong.
+// ErrorFrame tells a client what was wrong with a frame that it sent, or with one for it.
 func ErrorFrame(code chat.Code, detail string) Frame {
-	o := newObject(FrameError, 64+len(detail))
-	o.text("code", string(code))
-	o.text("detail", detail)
-	return o.frame()
+	b := newFrame(FrameError, 64+len(detail))
+	b.text("code", string(code))
+	b.text("detail", detail)
+	return b.frame()
 }

@@ -53,7 +53,7 @@ func goldenChange(c chat.ThreadChange) chat.Event {
 	return e
 }
 
-// goldenAbout is what somebody did to the message of goldenTarget.
+// goldenAbout is an event of that kind about the message with goldenID.
 func goldenAbout(kind chat.EventKind, change func(*chat.Event)) chat.Event {
 	e := goldenEvent(kind)
 	e.Seq, e.ID = 9, chat.EventIDAt(goldenAt.Add(time.Minute))
@@ -66,7 +66,7 @@ func goldenPinning(what chat.ChangeEvent) chat.Event {
 	return goldenAbout(chat.KindThread, func(e *chat.Event) { e.Change = &chat.ThreadChange{Event: what} })
 }
 
-// goldenChanges are the frames of what happens to messages.
+// goldenChanges are the frames of events that change messages.
 func goldenChanges() map[string]Frame {
 	content := func(m chat.Message) func(*chat.Event) { return func(e *chat.Event) { e.Message = &m } }
 	image := chat.Message{
@@ -105,7 +105,7 @@ func goldenChanges() map[string]Frame {
 	}
 }
 
-// goldenFrames are every frame the server sends, with its golden vector's name.
+// goldenFrames holds every frame that the server sends, by the name of its golden vector.
 func goldenFrames() map[string]Frame {
 	receipt := chat.Receipt{Mark: chat.Mark{Thread: goldenThread, User: "bob", Seq: 7, Message: goldenID, At: goldenAt}}
 	reply := goldenMessage(chat.Message{
@@ -154,7 +154,7 @@ func TestFramesMatchTheirGoldenVectors(t *testing.T) {
 	}
 }
 
-// The hand-made encoder gives what encoding/json gives for the same members.
+// The frame builder writes what encoding/json writes for the same members.
 func TestFramesAgreeWithEncodingJSON(t *testing.T) {
 	for name, f := range goldenFrames() {
 		encoded := f.Append(nil, 9)
@@ -193,8 +193,8 @@ func TestFramesAgreeWithEncodingJSON(t *testing.T) {
 	}
 }
 
-// The members of each frame are those of the contract's table, and what stands
-// for nothing is there as the table says.
+// Each frame has the members that the contract's table lists, and a missing value is null
+// or left out as the table says.
 func TestFramesHaveTheMembersOfTheContract(t *testing.T) {
 	for name, want := range map[string]string{
 		"msg_deleted":     "ciphertext client_seq content_type created_at device_id expires_at frame_seq id reply_to_msg_id sender_id seq t thread_id",
@@ -225,7 +225,7 @@ func TestFramesHaveTheMembersOfTheContract(t *testing.T) {
 	if edit["id"] != goldenID.String() || edit["seq"] != 9.0 || edit["edited_at"] != "2026-05-30T17:43:11.234Z" {
 		t.Errorf("the edit is %v", edit)
 	}
-	// A redelivery is the message as it was sent, but for its place in the log.
+	// A redelivery is the message as it was sent, except for its seq and the redelivery flag.
 	again := frameMembers(t, "msg_redelivery")
 	if again["id"] != goldenID.String() || again["seq"] != 9.0 || again["created_at"] != "2026-05-30T17:42:11.234Z" || again["redelivery"] != true {
 		t.Errorf("the redelivery is %v", again)

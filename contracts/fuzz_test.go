@@ -13,8 +13,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Every filter that is within the tree covers a topic of the server's exactly
-// when MQTT says that it matches; and what is read as a topic is spelled so.
+// A filter within the tree covers a topic of the server exactly when it matches the topic
+// by MQTT's rules, and a parsed topic is spelled like the name it was parsed from.
 func FuzzTopic(f *testing.F) {
 	for _, filter := range []string{
 		"v1/#", "v1/threads/#", "v1/threads/+/frames", "v1/threads/" + topicThread + "/#", "v1/threads/+/+", "v1/threads/+", "v1/threads/+/frames/#",
@@ -76,7 +76,7 @@ func checkFilter(t *testing.T, name string, f Filter) {
 	}
 }
 
-// Filters and topics match as MQTT says.
+// Filters and topics match by MQTT's rules.
 func FuzzFilterMatches(f *testing.F) {
 	for _, seed := range [][2]string{{"a/#", "a"}, {"#", "a/b"}, {"+/b", "a/b"}, {"a/+", "a/"}, {"a", "a/b"}, {"", ""}, {"a/+/c", "a/b/c"}, {"a//b", "a//b"}} {
 		f.Add(seed[0], seed[1])
@@ -91,7 +91,8 @@ func FuzzFilterMatches(f *testing.F) {
 	})
 }
 
-// filterByTheBook is MQTT 5, 4.7.1 and 4.7.3, said another way than wellFormed.
+// filterByTheBook checks a filter by MQTT 5, 4.7.1 and 4.7.3, in another way than
+// wellFormed does.
 func filterByTheBook(filter string) bool {
 	if filter == "" || len(filter) > 65535 || !utf8.ValidString(filter) {
 		return false
@@ -115,7 +116,7 @@ func filterByTheBook(filter string) bool {
 	return true
 }
 
-// matches is MQTT 5, 4.7, for well-formed filters.
+// matches is MQTT 5, 4.7, for well-formed filters, in another way than FilterMatches.
 func matches(filter, topic string) bool {
 	filters, levels := strings.Split(filter, "/"), strings.Split(topic, "/")
 	for i, f := range filters {
@@ -129,7 +130,7 @@ func matches(filter, topic string) bool {
 	return len(filters) == len(levels)
 }
 
-// Our encoders write what encoding/json reads, whatever people call things.
+// encoding/json reads back what the frame builder writes, for any text.
 func FuzzFrame(f *testing.F) {
 	f.Add("plain", "é\u2028<\"\\\x00", []byte("cipher"), uint64(1), int64(0))
 	f.Add("\xff\xfe", "\xed\xa0\x80", []byte{}, uint64(1<<64-1), int64(1<<63-1))
@@ -167,8 +168,8 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// checkEncoded sees the members in the frame as encoding/json reads it; what is
-// empty may be left out, or null: which it is, the golden vectors say.
+// checkEncoded checks that encoding/json reads these members in the frame. An empty one may
+// be left out or null; the golden vectors say which.
 func checkEncoded(t *testing.T, f Frame, frameSeq uint64, want map[string]any) {
 	t.Helper()
 	encoded := f.Append(nil, frameSeq)
@@ -195,7 +196,7 @@ func checkEncoded(t *testing.T, f Frame, frameSeq uint64, want map[string]any) {
 	}
 }
 
-// asText is what is left of a text in JSON: bytes that are no UTF-8 are replaced.
+// asText is the text that JSON can hold: bytes that are not UTF-8 are replaced.
 func asText(t *testing.T, s string) string {
 	t.Helper()
 	encoded, err := json.Marshal(s)
@@ -209,7 +210,7 @@ func asText(t *testing.T, s string) string {
 	return text
 }
 
-// What is taken for a frame from a client means the same to encoding/json.
+// encoding/json reads the same in a client's frame as ParseClientFrame.
 func FuzzClientFrame(f *testing.F) {
 	for _, seed := range []string{
 		`{"t":"client_ack","frame_seq":12}`, `{"t":"pong"}`, `{"t":"client_ack","frame_seq":18446744073709551615,"more":[{}]}`,

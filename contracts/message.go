@@ -1,15 +1,9 @@
 package contracts
 
-import (
-	"time"
+import "github.com/parleyhq/parley/chat"
 
-	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/parleyhq/parley/chat"
-)
-
-// Message is a message (contract 3). Every member is always there; what is
-// absent is null. A deleted one stays without ciphertext, attachment and reactions.
+// Message is a message (contract 3). Every member is always present, and null means that
+// there is no value. A deleted message has no ciphertext, attachment or reactions.
 type Message struct {
 	ID               string     `json:"id"`
 	ThreadID         string     `json:"thread_id"`
@@ -29,7 +23,7 @@ type Message struct {
 	ExpiresAt        *string    `json:"expires_at"`
 }
 
-// Reaction is one emoji and who gave it when; By and At are parallel (contract 3).
+// Reaction is one emoji with the users who gave it: By[i] gave it at At[i] (contract 3).
 type Reaction struct {
 	Emoji string   `json:"emoji"`
 	By    []string `json:"by"`
@@ -42,7 +36,7 @@ type MessagePage struct {
 	NextCursor *string   `json:"next_cursor"`
 }
 
-// NewMessage converts an event of chat.KindMessage; it shares the ciphertext.
+// NewMessage converts an event of chat.KindMessage. The result shares the ciphertext.
 func NewMessage(e chat.Event) Message {
 	m := e.Message
 	return Message{
@@ -57,7 +51,7 @@ func NewMessage(e chat.Event) Message {
 		CreatedAt:        FormatTime(e.At()),
 		EditedAt:         optionalTime(m.EditedAt),
 		Deleted:          m.Deleted != "",
-		Reactions:        newReactions(m.Reactions),
+		Reactions:        convertAll(m.Reactions, newReaction),
 		ReplyTo:          optionalID(m.ReplyTo),
 		AttachmentID:     optional(m.AttachmentID),
 		AttachmentSHA256: optional(m.AttachmentSHA256),
@@ -65,51 +59,15 @@ func NewMessage(e chat.Event) Message {
 	}
 }
 
-func newReactions(reactions []chat.Reaction) []Reaction {
-	converted := make([]Reaction, len(reactions))
-	for i, r := range reactions {
-		c := Reaction{Emoji: r.Emoji, By: make([]string, len(r.By)), At: make([]string, len(r.By))}
-		for j, by := range r.By {
-			c.By[j], c.At[j] = string(by.User), FormatTime(by.At)
-		}
-		converted[i] = c
+func newReaction(r chat.Reaction) Reaction {
+	converted := Reaction{Emoji: r.Emoji, By: make([]string, len(r.By)), At: make([]string, len(r.By))}
+	for i, by := range r.By {
+		converted.By[i], converted.At[i] = string(by.User), FormatTime(by.At)
 	}
 	return converted
 }
 
-// EventPage is one page of a thread's log, as frames without their frame_seq
-// (contract 3).
-type EventPage struct {
-	Events       []jsontext.Value `json:"events"`
-	NextSinceSeq *uint64          `json:"next_since_seq"`
-}
-
-// NewEventPage converts a page of events.
-func NewEventPage(p chat.EventPage) EventPage {
-	page := EventPage{Events: make([]jsontext.Value, len(p.Events))}
-	for i, e := range p.Events {
-		page.Events[i] = EventFrame(e).Unnumbered()
-	}
-	if next := uint64(p.Next); next > 0 {
-		page.NextSinceSeq = &next
-	}
-	return page
-}
-
 // NewMessagePage converts a page of messages.
 func NewMessagePage(p chat.MessagePage) MessagePage {
-	page := MessagePage{Messages: make([]Message, len(p.Messages)), NextCursor: optional(p.Next)}
-	for i, e := range p.Messages {
-		page.Messages[i] = NewMessage(e)
-	}
-	return page
-}
-
-// optionalTime turns the zero time, which is none, into null.
-func optionalTime(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	s := FormatTime(t)
-	return &s
+	return MessagePage{Messages: convertAll(p.Messages, NewMessage), NextCursor: optional(p.Next)}
 }

@@ -2,39 +2,16 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Blocks are whom the caller blocks, the oldest block first (contract 3).
-type Blocks struct {
-	Blocks []Block `json:"blocks"`
-}
-
-// Block is one user whom the caller blocks (contract 3).
-type Block struct {
-	UserID    string `json:"user_id"`
-	BlockedAt string `json:"blocked_at"`
-}
-
-// NewBlocks converts a user's blocks.
-func NewBlocks(blocks []chat.Block) Blocks {
-	converted := Blocks{Blocks: make([]Block, len(blocks))}
-	for i, b := range blocks {
-		converted.Blocks[i] = Block{UserID: string(b.Blocked), BlockedAt: FormatTime(b.At)}
-	}
-	return converted
-}
-
 type reportBody struct {
 	Reason *string `json:"reason"`
 	Note   *string `json:"note"`
 }
 
-// DecodeReport reads the body of POST /v1/messages/{id}/reports (contract 3); an
-// absent note is "".
+// DecodeReport reads the body of POST /v1/messages/{id}/reports (contract 3). An absent
+// note is "".
 func DecodeReport(body []byte) (reason chat.ReportReason, note string, err error) {
 	var b reportBody
-	if err := decode(body, &b); err != nil {
-		return "", "", err
-	}
-	if err := required(member{"reason", b.Reason != nil}); err != nil {
+	if err := decode(body, &b, member{"reason", &b.Reason}); err != nil {
 		return "", "", err
 	}
 	if b.Note != nil {
@@ -43,7 +20,7 @@ func DecodeReport(body []byte) (reason chat.ReportReason, note string, err error
 	return chat.ReportReason(*b.Reason), note, nil
 }
 
-// ReportReceipt is what who reports a message is told (contract 3).
+// ReportReceipt is what the reporter of a message is told (contract 3).
 type ReportReceipt struct {
 	ID        string `json:"id"`
 	MessageID string `json:"message_id"`
@@ -51,7 +28,7 @@ type ReportReceipt struct {
 	CreatedAt string `json:"created_at"`
 }
 
-// NewReportReceipt converts a report for who made it.
+// NewReportReceipt converts a report for its reporter.
 func NewReportReceipt(r chat.Report) ReportReceipt {
 	return ReportReceipt{
 		ID: r.ID.String(), MessageID: r.Message.String(), Reason: string(r.Reason), CreatedAt: FormatTime(r.At()),
@@ -63,7 +40,7 @@ type Report struct {
 	ID         string  `json:"id"`
 	MessageID  string  `json:"message_id"`
 	ThreadID   string  `json:"thread_id"`
-	SenderID   string  `json:"sender_id"` // of the message
+	SenderID   string  `json:"sender_id"` // the sender of the message
 	ReporterID string  `json:"reporter_id"`
 	Reason     string  `json:"reason"`
 	Note       *string `json:"note"`
@@ -78,12 +55,12 @@ type ReportPage struct {
 
 // NewReportPage converts a page of reports.
 func NewReportPage(p chat.ReportPage) ReportPage {
-	page := ReportPage{Reports: make([]Report, len(p.Reports)), NextCursor: optional(p.Next)}
-	for i, r := range p.Reports {
-		page.Reports[i] = Report{
-			ID: r.ID.String(), MessageID: r.Message.String(), ThreadID: r.Thread.String(), SenderID: string(r.Sender),
-			ReporterID: string(r.By), Reason: string(r.Reason), Note: optional(r.Note), CreatedAt: FormatTime(r.At()),
-		}
+	return ReportPage{Reports: convertAll(p.Reports, newReport), NextCursor: optional(p.Next)}
+}
+
+func newReport(r chat.Report) Report {
+	return Report{
+		ID: r.ID.String(), MessageID: r.Message.String(), ThreadID: r.Thread.String(), SenderID: string(r.Sender),
+		ReporterID: string(r.By), Reason: string(r.Reason), Note: optional(r.Note), CreatedAt: FormatTime(r.At()),
 	}
-	return page
 }

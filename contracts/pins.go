@@ -15,13 +15,7 @@ type Pin struct {
 }
 
 // NewPins converts a thread's pins.
-func NewPins(pins []chat.Pin) Pins {
-	converted := Pins{Pins: make([]Pin, len(pins))}
-	for i, p := range pins {
-		converted.Pins[i] = NewPin(p)
-	}
-	return converted
-}
+func NewPins(pins []chat.Pin) Pins { return Pins{convertAll(pins, NewPin)} }
 
 // NewPin converts one pin.
 func NewPin(p chat.Pin) Pin {
@@ -35,10 +29,7 @@ type pinBody struct {
 // DecodePin reads the body of POST /v1/threads/{id}/pins (contract 3).
 func DecodePin(body []byte) (chat.MessageID, error) {
 	var b pinBody
-	if err := decode(body, &b); err != nil {
-		return chat.MessageID{}, err
-	}
-	if err := required(member{"message_id", b.MessageID != nil}); err != nil {
+	if err := decode(body, &b, member{"message_id", &b.MessageID}); err != nil {
 		return chat.MessageID{}, err
 	}
 	return messageIDField("message_id", *b.MessageID)

@@ -25,18 +25,12 @@ type signedPrekeyBody struct {
 	Signature Bytes   `json:"signature"`
 }
 
-// DecodePrekeyUpload reads the body of PUT /v1/users/me/prekeys (contract 3.4).
-// At is for the use case to set.
+// DecodePrekeyUpload reads the body of PUT /v1/users/me/prekeys (contract 3.4). It leaves
+// At to the use case.
 func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 	var b prekeyUploadBody
-	if err := decode(body, &b); err != nil {
-		return chat.PrekeyUpload{}, err
-	}
-	err := required(
-		member{"identity_key", b.Identity != nil},
-		member{"signed_prekey", b.Signed != nil},
-		member{"one_time_prekeys", b.OneTime != nil},
-	)
+	err := decode(body, &b,
+		member{"identity_key", &b.Identity}, member{"signed_prekey", &b.Signed}, member{"one_time_prekeys", &b.OneTime})
 	if err != nil {
 		return chat.PrekeyUpload{}, err
 	}
@@ -52,7 +46,7 @@ func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 		u.LastResort = &lastResort
 	}
 	for i, k := range b.OneTime {
-		// The first that is incomplete ends it: a body has room for very many.
+		// Only the first incomplete key is reported, since a body can hold thousands.
 		if u.OneTime[i], err = k.convert(fmt.Sprintf("one_time_prekeys/%d", i)); err != nil {
 			return chat.PrekeyUpload{}, err
 		}
@@ -61,7 +55,7 @@ func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 }
 
 func (b prekeyBody) convert(at string) (chat.Prekey, error) {
-	if err := required(member{at + "/key_id", b.KeyID != nil}, member{at + "/public_key", b.Public != nil}); err != nil {
+	if err := required(member{at + "/key_id", &b.KeyID}, member{at + "/public_key", &b.Public}); err != nil {
 		return chat.Prekey{}, err
 	}
 	return chat.Prekey{ID: *b.KeyID, Public: b.Public}, nil
@@ -72,7 +66,7 @@ func (b signedPrekeyBody) convert(at string) (chat.SignedPrekey, error) {
 	if err != nil {
 		return chat.SignedPrekey{}, err
 	}
-	if err := required(member{at + "/signature", b.Signature != nil}); err != nil {
+	if err := required(member{at + "/signature", &b.Signature}); err != nil {
 		return chat.SignedPrekey{}, err
 	}
 	return chat.SignedPrekey{Prekey: key, Signature: b.Signature}, nil
@@ -86,26 +80,22 @@ type PrekeyStatus struct {
 	UpdatedAt string `json:"updated_at"`
 }
 
-// PrekeyStatuses are those of all the devices that have keys (contract 3).
+// PrekeyStatuses lists all the user's devices that have keys (contract 3).
 type PrekeyStatuses struct {
 	Devices []PrekeyStatus `json:"devices"`
 }
 
-// NewPrekeyStatus converts what is stored of one device.
+// NewPrekeyStatus converts the stored record of one device.
 func NewPrekeyStatus(d chat.PrekeyDevice) PrekeyStatus {
 	return PrekeyStatus{DeviceID: string(d.Device), OneTime: d.OneTime, UpdatedAt: FormatTime(d.UpdatedAt)}
 }
 
-// NewPrekeyStatuses converts what is stored of a user's devices.
+// NewPrekeyStatuses converts the stored records of a user's devices.
 func NewPrekeyStatuses(devices []chat.PrekeyDevice) PrekeyStatuses {
-	s := PrekeyStatuses{Devices: make([]PrekeyStatus, len(devices))}
-	for i, d := range devices {
-		s.Devices[i] = NewPrekeyStatus(d)
-	}
-	return s
+	return PrekeyStatuses{convertAll(devices, NewPrekeyStatus)}
 }
 
-// PrekeyBundle is what somebody needs to begin an encrypted conversation with
+// PrekeyBundle holds the keys with which a caller begins an encrypted conversation with
 // every device of a user (contract 3.4).
 type PrekeyBundle struct {
 	UserID      string         `json:"user_id"`
@@ -128,8 +118,8 @@ type SignedPrekey struct {
 	Signature []byte `json:"signature"`
 }
 
-// OneTimePrekey is a key that is given once, or the device's last resort, which
-// says so and has a signature (contract 3.4).
+// OneTimePrekey is a key that is given to one caller only or, if the device has none left,
+// its last resort key, which is marked and signed (contract 3.4).
 type OneTimePrekey struct {
 	KeyID      uint32 `json:"key_id"`
 	PublicKey  []byte `json:"public_key"`
@@ -137,18 +127,13 @@ type OneTimePrekey struct {
 	LastResort bool   `json:"last_resort,omitzero"`
 }
 
-// NewPrekeyBundle converts a bundle; it shares the keys.
+// NewPrekeyBundle converts a bundle. The result shares the keys.
 func NewPrekeyBundle(b chat.PrekeyBundle) PrekeyBundle {
-	bundle := PrekeyBundle{
-		UserID: string(b.User), Devices: make([]DeviceBundle, len(b.Devices)), Unavailable: make([]string, len(b.Unavailable)),
+	return PrekeyBundle{
+		UserID:      string(b.User),
+		Devices:     convertAll(b.Devices, newDeviceBundle),
+		Unavailable: convertAll(b.Unavailable, func(d chat.DeviceID) string { return string(d) }),
 	}
-	for i, d := range b.Devices {
-		bundle.Devices[i] = newDeviceBundle(d)
-	}
-	for i, d := range b.Unavailable {
-		bundle.Unavailable[i] = string(d)
-	}
-	return bundle
 }
 
 func newDeviceBundle(d chat.DeviceBundle) DeviceBundle {

@@ -16,7 +16,7 @@ const (
 	signedPrekey = `{"key_id":4294967295,"public_key":"Ag==","signature":"Aw=="}`
 )
 
-// upload is an upload with one of its members in another form, or left out.
+// upload is the body of an upload in which one member is changed or left out.
 func upload(member, value string) string {
 	members := []struct{ name, value string }{
 		{"identity_key", `"BA=="`},
@@ -101,7 +101,7 @@ func TestDecodePrekeyUploadRefuses(t *testing.T) {
 	wantInvalid(t, err, "device_id")
 }
 
-// A body has room for very many keys without anything in them; the answer has not.
+// A body can hold thousands of empty keys, and the answer must not list them all.
 func TestDecodePrekeyUploadBlamesOneKeyOnly(t *testing.T) {
 	_, err := DecodePrekeyUpload([]byte(upload("one_time_prekeys", "["+strings.Repeat("{},", 80_000)+"{}]")))
 	wantInvalid(t, err, "one_time_prekeys/0/key_id")

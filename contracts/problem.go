@@ -9,8 +9,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// The codes that the border gives by itself, besides those of package chat
-// (contract 2 and 3).
+// The codes of REST, WebSocket and MQTT, besides those of package chat (contract 2 and 3).
 const (
 	CodeUnauthenticated      chat.Code = "unauthenticated"
 	CodeDeviceMismatch       chat.Code = "device_mismatch"
@@ -25,7 +24,7 @@ const (
 	CodeOriginNotAllowed     chat.Code = "origin_not_allowed" // contract 4
 )
 
-// The media types of bodies: of a Problem (RFC 9457), and of all others.
+// The media types of bodies: that of a [Problem] (RFC 9457), and that of all others.
 const (
 	ProblemContentType = "application/problem+json"
 	JSONContentType    = "application/json"
@@ -40,8 +39,8 @@ type Problem struct {
 	Code   chat.Code      `json:"code"`
 	Errors []FieldProblem `json:"errors,omitempty"` // invalid_request only
 
-	// RetryAfter is the value of the header of that name, in seconds; zero is no
-	// header.
+	// RetryAfter is the value of the header Retry-After in seconds. Zero means that the
+	// response has no such header.
 	RetryAfter int `json:"-"`
 }
 
@@ -56,7 +55,7 @@ type problemKind struct {
 	title  string
 }
 
-// problemKinds is the one table of what each code means to HTTP.
+// problemKinds is the one table of the HTTP status and title of each code.
 var problemKinds = map[chat.Code]problemKind{
 	chat.CodeInvalidRequest:       {http.StatusBadRequest, "The request is not valid"},
 	CodeUnauthenticated:           {http.StatusUnauthorized, "A valid token is required"},
@@ -96,9 +95,9 @@ var problemKinds = map[chat.Code]problemKind{
 	chat.CodeUnavailable:          {http.StatusServiceUnavailable, "Not available now"},
 }
 
-// ProblemOf is what the client is told of err. An error that is no *chat.Error,
-// or whose code has no line in the table, is a bug of ours: the client learns
-// only that there was one.
+// ProblemOf is what the client is told of err. An error that is not a *chat.Error, or
+// whose code is not in problemKinds, is a bug of the server: the client is told the code
+// internal and no more.
 func ProblemOf(err error) Problem {
 	refusal, ok := errors.AsType[*chat.Error](err)
 	if !ok {
@@ -128,7 +127,8 @@ func internalProblem() Problem {
 	return ProblemOf(chat.Refuse(CodeInternal, "the failure was logged under the request id"))
 }
 
-// retryAfter rounds up to whole seconds. 429 and 503 always say when to retry.
+// retryAfter is d rounded up to whole seconds, and at least 1, for the statuses 429 and
+// 503, which always say when to retry. For all others it is 0.
 func retryAfter(status int, d time.Duration) int {
 	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		return 0

@@ -58,7 +58,7 @@ func TestProblemJSON(t *testing.T) {
 	}
 }
 
-// A code without a line in the table would be told as an internal error.
+// A code that is not in problemKinds would be answered as an internal error.
 func TestEveryCodeOfTheDomainHasAStatus(t *testing.T) {
 	source, err := os.ReadFile("../chat/errors.go")
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Receipts tells where each recipient of a message stands (contract 3, 3.2).
+// Receipts tells the state of a message for each recipient (contract 3, 3.2).
 type Receipts struct {
 	States  []RecipientState `json:"states"` // in order of recipient_id
 	Summary ReceiptSummary   `json:"summary"`
@@ -22,7 +22,7 @@ type RecipientState struct {
 	Reason      *string `json:"reason"` // FAILED only
 }
 
-// ReceiptSummary counts each recipient once, by present state (contract 3.2).
+// ReceiptSummary counts each recipient once, by its present state (contract 3.2).
 type ReceiptSummary struct {
 	Sent      int `json:"sent"`
 	Delivered int `json:"delivered"`
@@ -32,19 +32,22 @@ type ReceiptSummary struct {
 
 // NewReceipts converts and counts the recipients of one message.
 func NewReceipts(recipients []chat.RecipientReceipt) Receipts {
-	r := Receipts{States: make([]RecipientState, len(recipients))}
-	for i, rr := range recipients {
-		r.States[i] = RecipientState{
-			RecipientID: string(rr.User),
-			State:       string(rr.State),
-			DeliveredAt: optionalTime(rr.DeliveredAt),
-			ReadAt:      optionalTime(rr.ReadAt),
-			Reason:      optional(string(rr.Reason)),
-		}
-		r.Summary.count(rr.State)
+	r := Receipts{States: convertAll(recipients, newRecipientState)}
+	for _, recipient := range recipients {
+		r.Summary.count(recipient.State)
 	}
 	slices.SortFunc(r.States, func(a, b RecipientState) int { return cmp.Compare(a.RecipientID, b.RecipientID) })
 	return r
+}
+
+func newRecipientState(r chat.RecipientReceipt) RecipientState {
+	return RecipientState{
+		RecipientID: string(r.User),
+		State:       string(r.State),
+		DeliveredAt: optionalTime(r.DeliveredAt),
+		ReadAt:      optionalTime(r.ReadAt),
+		Reason:      optional(string(r.Reason)),
+	}
 }
 
 func (s *ReceiptSummary) count(state chat.RecipientState) {

@@ -8,10 +8,10 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// The bodies of the requests. A pointer tells absence from a zero value; an
-// explicit null of an optional member is absence. Decoding checks the form only;
-// what values mean is for package chat to judge, but for values that could not
-// be told from absence once converted.
+// The bodies of the requests. A field is a pointer where absence differs from the zero
+// value. A null of an optional member counts as absence. Decoding checks the form only;
+// package chat judges the values. The exception are empty values which, once converted,
+// would look like absence: these are refused here.
 
 type createThreadBody struct {
 	Type         *string  `json:"type"`
@@ -22,15 +22,12 @@ type createThreadBody struct {
 // DecodeCreateThread reads the body of POST /v1/threads (contract 3).
 func DecodeCreateThread(body []byte) (chat.CreateThread, error) {
 	var b createThreadBody
-	if err := decode(body, &b); err != nil {
+	if err := decode(body, &b, member{"type", &b.Type}, member{"participants", &b.Participants}); err != nil {
 		return chat.CreateThread{}, err
 	}
-	if err := required(member{"type", b.Type != nil}, member{"participants", b.Participants != nil}); err != nil {
-		return chat.CreateThread{}, err
-	}
-	req := chat.CreateThread{Type: chat.ThreadType(*b.Type), Participants: make([]chat.UserID, len(b.Participants))}
-	for i, p := range b.Participants {
-		req.Participants[i] = chat.UserID(p)
+	req := chat.CreateThread{
+		Type:         chat.ThreadType(*b.Type),
+		Participants: convertAll(b.Participants, func(user string) chat.UserID { return chat.UserID(user) }),
 	}
 	if b.Title != nil {
 		req.Title = *b.Title
@@ -44,25 +41,19 @@ func DecodeAddParticipant(body []byte) (chat.UserID, error) {
 	var b struct {
 		UserID *string `json:"user_id"`
 	}
-	if err := decode(body, &b); err != nil {
-		return "", err
-	}
-	if err := required(member{"user_id", b.UserID != nil}); err != nil {
+	if err := decode(body, &b, member{"user_id", &b.UserID}); err != nil {
 		return "", err
 	}
 	return chat.ParseUserID(*b.UserID)
 }
 
-// DecodeSetTitle reads the body of PATCH /v1/threads/{id}: "" for a null, which
-// clears the title (contract 3).
+// DecodeSetTitle reads the body of PATCH /v1/threads/{id}. A null, which clears the title,
+// becomes "" (contract 3).
 func DecodeSetTitle(body []byte) (string, error) {
 	b := struct {
 		Title jsontext.Value `json:"title"`
 	}{}
-	if err := decode(body, &b); err != nil {
-		return "", err
-	}
-	if err := required(member{"title", b.Title != nil}); err != nil {
+	if err := decode(body, &b, member{"title", &b.Title}); err != nil {
 		return "", err
 	}
 	switch b.Title.Kind() {
@@ -82,10 +73,7 @@ func DecodeSetRole(body []byte) (chat.Role, error) {
 	var b struct {
 		Role *string `json:"role"`
 	}
-	if err := decode(body, &b); err != nil {
-		return "", err
-	}
-	if err := required(member{"role", b.Role != nil}); err != nil {
+	if err := decode(body, &b, member{"role", &b.Role}); err != nil {
 		return "", err
 	}
 	return chat.Role(*b.Role), nil
@@ -96,10 +84,7 @@ func DecodeMarkRead(body []byte) (chat.MessageID, error) {
 	var b struct {
 		UpTo *string `json:"up_to_msg_id"`
 	}
-	if err := decode(body, &b); err != nil {
-		return chat.MessageID{}, err
-	}
-	if err := required(member{"up_to_msg_id", b.UpTo != nil}); err != nil {
+	if err := decode(body, &b, member{"up_to_msg_id", &b.UpTo}); err != nil {
 		return chat.MessageID{}, err
 	}
 	return messageIDField("up_to_msg_id", *b.UpTo)
@@ -113,10 +98,7 @@ type editBody struct {
 // DecodeEdit reads the body of PATCH /v1/messages/{id} (contract 3).
 func DecodeEdit(body []byte) (chat.EditRequest, error) {
 	var b editBody
-	if err := decode(body, &b); err != nil {
-		return chat.EditRequest{}, err
-	}
-	if err := required(member{"ciphertext", b.Ciphertext != nil}); err != nil {
+	if err := decode(body, &b, member{"ciphertext", &b.Ciphertext}); err != nil {
 		return chat.EditRequest{}, err
 	}
 	contentType, err := contentTypeField(b.ContentType)
@@ -130,16 +112,13 @@ type reactionBody struct {
 // DecodeReaction reads the body of POST /v1/messages/{id}/reactions (contract 3).
 func DecodeReaction(body []byte) (emoji string, err error) {
 	var b reactionBody
-	if err := decode(body, &b); err != nil {
-		return "", err
-	}
-	if err := required(member{"emoji", b.Emoji != nil}); err != nil {
+	if err := decode(body, &b, member{"emoji", &b.Emoji}); err != nil {
 		return "", err
 	}
 	return *b.Emoji, nil
 }
 
-// SendBody is the body of a send (contract 3.1).
+// SendBody is the body of a send, after its form was checked (contract 3.1).
 type SendBody struct {
 	ClientSeq        *int64  `json:"client_seq"`
 	Ciphertext       Bytes   `json:"ciphertext"`
@@ -153,14 +132,12 @@ type SendBody struct {
 // DecodeSend reads the body of POST /v1/threads/{id}/messages (contract 3.1).
 func DecodeSend(body []byte) (SendBody, error) {
 	var b SendBody
-	if err := decode(body, &b); err != nil {
-		return SendBody{}, err
-	}
-	return b, b.complete()
+	err := decode(body, &b, b.required()...)
+	return b, err
 }
 
-// SendPublish is a message to send over MQTT: a SendBody whose idempotency key
-// is a member, "" if absent (contract 4.3).
+// SendPublish is the payload of a send over MQTT: a [SendBody] with the idempotency key as
+// one more member, "" if it is absent (contract 4.3).
 type SendPublish struct {
 	SendBody
 	IdempotencyKey string `json:"idempotency_key"`
@@ -170,17 +147,16 @@ type SendPublish struct {
 // (contract 4.3).
 func DecodeSendPublish(payload []byte) (SendPublish, error) {
 	var p SendPublish
-	if err := decode(payload, &p); err != nil {
-		return SendPublish{}, err
-	}
-	return p, p.complete()
+	err := decode(payload, &p, p.required()...)
+	return p, err
 }
 
-func (b SendBody) complete() error {
-	return required(member{"client_seq", b.ClientSeq != nil}, member{"ciphertext", b.Ciphertext != nil})
+func (b *SendBody) required() []member {
+	return []member{{"client_seq", &b.ClientSeq}, {"ciphertext", &b.Ciphertext}}
 }
 
-// maxTTLSeconds is compared before the conversion to a Duration, which could overflow.
+// maxTTLSeconds is compared with what the client sent before that becomes a Duration, which
+// could overflow.
 const maxTTLSeconds = int64(chat.MaxTTL / time.Second)
 
 // Request turns a decoded body into the use case's request.
@@ -211,15 +187,15 @@ func (b SendBody) Request(thread chat.ThreadID, idempotencyKey string) (chat.Sen
 		if req.ReplyTo, err = messageIDField("reply_to_msg_id", *b.ReplyTo); err != nil {
 			return chat.SendRequest{}, err
 		}
-		if req.ReplyTo.IsZero() { // chat takes the zero id for none
+		if req.ReplyTo.IsZero() { // the zero id would mean no reply
 			return chat.SendRequest{}, chat.Invalid("reply_to_msg_id", "is no message of this thread")
 		}
 	}
 	return req, nil
 }
 
-// contentTypeField is "" if it is absent, which chat could not tell from an
-// empty one.
+// contentTypeField converts an optional content_type: "" if it is absent. It refuses an
+// empty one, which package chat could not tell from an absent one.
 func contentTypeField(s *string) (chat.ContentType, error) {
 	if s == nil {
 		return "", nil
@@ -230,7 +206,7 @@ func contentTypeField(s *string) (chat.ContentType, error) {
 	return chat.ContentType(*s), nil
 }
 
-// messageIDField parses a message id and blames the field it came in.
+// messageIDField parses a message id. The error names the field.
 func messageIDField(field, s string) (chat.MessageID, error) {
 	id, err := chat.ParseMessageID(s)
 	if err != nil {

@@ -12,11 +12,12 @@ type Thread struct {
 	LastMessageID    *string       `json:"last_msg_id"`
 	LastActivityAt   string        `json:"last_activity_at"`
 	ParticipantCount int           `json:"participant_count"`
-	UnreadCount      int           `json:"unread_count"`           // exact to 99, 100 means more
-	Participants     []Participant `json:"participants,omitempty"` // from GET /v1/threads/{id}
+	UnreadCount      int           `json:"unread_count"`           // exact up to 99; 100 means 100 or more
+	Participants     []Participant `json:"participants,omitempty"` // only in GET /v1/threads/{id}
 }
 
-// Participant is one member of a thread and how far it has come (contract 3).
+// Participant is one user of a thread and up to which message it has received and read
+// (contract 3).
 type Participant struct {
 	UserID        string  `json:"user_id"`
 	Role          string  `json:"role"`
@@ -49,10 +50,7 @@ func NewThread(v chat.ThreadView) Thread {
 // NewThreadWithParticipants converts a thread as GET /v1/threads/{id} shows it.
 func NewThreadWithParticipants(v chat.ThreadView) Thread {
 	t := NewThread(v)
-	t.Participants = make([]Participant, len(v.Views))
-	for i, p := range v.Views {
-		t.Participants[i] = NewParticipant(p)
-	}
+	t.Participants = convertAll(v.Views, NewParticipant)
 	return t
 }
 
@@ -69,26 +67,5 @@ func NewParticipant(p chat.ParticipantView) Participant {
 
 // NewThreadPage converts a page of threads.
 func NewThreadPage(p chat.ThreadPage) ThreadPage {
-	page := ThreadPage{Threads: make([]Thread, len(p.Threads)), NextCursor: optional(p.Next)}
-	for i, v := range p.Threads {
-		page.Threads[i] = NewThread(v)
-	}
-	return page
-}
-
-// optional turns "", which is none, into null.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// optionalID turns the zero id, which is none, into null.
-func optionalID(id chat.MessageID) *string {
-	if id.IsZero() {
-		return nil
-	}
-	s := id.String()
-	return &s
+	return ThreadPage{Threads: convertAll(p.Threads, NewThread), NextCursor: optional(p.Next)}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// The topic tree of contract 4.3. This file is the only place that knows how a
-// topic is spelled; everything else works with the parsed forms.
+// The topic tree of contract 4.3. This file is the only place that knows how topics are
+// spelled; everything else works with the parsed [Topic] and [Filter].
 const (
 	topicRoot     = "v1"
 	levelThreads  = "threads"
@@ -21,7 +21,7 @@ const (
 	sharePrefix   = "$share"
 )
 
-// TopicKind says which topic of the tree a topic is.
+// TopicKind says which place in the tree a topic has.
 type TopicKind int
 
 // The topics of contract 4.3: the server publishes frames to the first four, clients
@@ -36,7 +36,7 @@ const (
 	TopicDeviceUp                 // v1/devices/{id}/up
 )
 
-// Topic is a topic name in its parts; those that its kind does not have are zero.
+// Topic is a topic name in its parts. Parts that its kind does not have are zero.
 type Topic struct {
 	Kind   TopicKind
 	Thread chat.ThreadID
@@ -67,9 +67,9 @@ func topicName(levels ...string) string {
 // maxReplyTopic bounds a response topic, in bytes.
 const maxReplyTopic = 256
 
-// IsReplyTopic reports whether a response topic is one that answers may be published
-// to: below the device's own level, and none of those that have a meaning there
-// (contract 4.3).
+// IsReplyTopic reports whether the server may publish answers to a response topic: it must
+// be below the device's own level, and not one of the topics that have a meaning there
+// (contract 4.3). For example, v1/devices/phone/replies is one for the device phone.
 func IsReplyTopic(name string, device chat.DeviceID) bool {
 	rest, below := strings.CutPrefix(name, topicName(levelDevices, string(device), ""))
 	return below && rest != "" && rest != leafFrames && rest != leafUp &&
@@ -100,8 +100,8 @@ func FilterMatches(filter, name string) bool {
 	}
 }
 
-// ParseTopic reads the topic name of a PUBLISH from a client. What is no topic that
-// clients may publish to is TopicUnknown.
+// ParseTopic reads the topic name of a PUBLISH from a client. A topic that clients may not
+// publish to is TopicUnknown.
 func ParseTopic(name string) Topic {
 	levels := strings.Split(name, "/")
 	if len(levels) != 4 || levels[0] != topicRoot {
@@ -128,58 +128,61 @@ func ParseTopic(name string) Topic {
 	return Topic{}
 }
 
-// FilterError says why a filter is no subscription of ours.
+// FilterError says why the server refuses a topic filter.
 type FilterError string
 
 func (e FilterError) Error() string { return string(e) }
 
-// Why a filter is refused; each has its SUBACK code (contract 4.3).
+// The reasons to refuse a filter. Each has a SUBACK code of its own (contract 4.3).
 const (
 	ErrFilterMalformed FilterError = "malformed topic filter"
 	ErrFilterShared    FilterError = "shared subscriptions are not supported"
 	ErrFilterOutside   FilterError = "topic filter outside the tree"
 )
 
-// Filter is a parsed topic filter within the tree: which of the topics that the
-// server publishes to it covers.
+// Filter is a topic filter within the tree, parsed: it says which of the topics that the
+// server publishes to are covered.
 type Filter struct {
-	// Threads covers topics of threads: of one, or with AnyThread of all the
-	// user is in.
+	// Threads: topics of threads are covered, of the one named or, with AnyThread, of
+	// all threads that the subscriber is in.
 	Threads   bool
 	Thread    chat.ThreadID
 	AnyThread bool
-	Frames    bool // the thread's frames topic is covered
-	Typing    bool // its typing topic is
+	Frames    bool // the frames topics of these threads are covered
+	Typing    bool // the typing topics of these threads are covered
 
-	// Presence covers one user's presence, or with AnyUser everybody's it may see.
+	// Presence: the presence of the user named is covered or, with AnyUser, that of all
+	// users whose presence the subscriber may see.
 	Presence bool
 	User     chat.UserID
 	AnyUser  bool
 
-	// Devices covers topics of one device, or with OwnDevice of the subscriber's.
+	// Devices: topics of the device named are covered or, with OwnDevice, of the
+	// subscriber's own.
 	Devices      bool
 	Device       chat.DeviceID
 	OwnDevice    bool
 	DeviceFrames bool // the device's frames topic is covered
 }
 
-// CoversThread reports whether the filter yields frames of that thread.
+// CoversThread reports whether the filter covers the frames topic of that thread.
 func (f Filter) CoversThread(id chat.ThreadID) bool {
 	return f.Frames && (f.AnyThread || f.Thread == id)
 }
 
-// CoversTyping reports whether the filter yields the typing frames of that thread.
+// CoversTyping reports whether the filter covers the typing topic of that thread.
 func (f Filter) CoversTyping(id chat.ThreadID) bool {
 	return f.Typing && (f.AnyThread || f.Thread == id)
 }
 
-// CoversPresence reports whether the filter yields the presence of that user.
+// CoversPresence reports whether the filter covers the presence of that user.
 func (f Filter) CoversPresence(id chat.UserID) bool {
 	return f.Presence && (f.AnyUser || f.User == id)
 }
 
-// ParseFilter reads a topic filter (contract 4.3). It knows the tree, not who
-// may see what: the caller still checks the named thread, user or device.
+// ParseFilter reads a topic filter (contract 4.3). It does not know who may see what: the
+// caller has to check the thread, user or device that the filter names. Its errors are of
+// type [FilterError].
 func ParseFilter(filter string) (Filter, error) {
 	if !wellFormed(filter) {
 		return Filter{}, ErrFilterMalformed
@@ -246,7 +249,8 @@ func presenceFilter(name string, rest []string) (Filter, error) {
 	return f, nil
 }
 
-// covers reports whether the levels of a filter behind a name match leaf.
+// covers reports whether the levels of a filter that follow a thread's or device's name
+// match leaf.
 func covers(rest []string, leaf string) bool {
 	switch len(rest) {
 	case 1:

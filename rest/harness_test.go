@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// fasthttp's sweeper of idle workers sees only every 10 s that its server has stopped.
+		// fasthttp's goroutine that removes idle workers notices only every 10 s that its server has stopped.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		// fasthttp starts this clock with its first server and never stops it.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
@@ -55,7 +55,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	return newWorldWithin(t, chat.Limits{}, change...)
 }
 
-// newWorldWithin is newWorld with limits of its own: no rates unless they are given.
+// newWorldWithin is newWorld with other limits. There is no rate limit unless they set one.
 func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *world {
 	t.Helper()
 	st, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
@@ -114,7 +114,8 @@ func (w *world) now() time.Time {
 	return time.Now()
 }
 
-// advance stops the clock of the use cases, if it goes still, and sets it forward.
+// advance stops the clock of the use cases, unless it is stopped already, and sets it
+// forward.
 func (w *world) advance(d time.Duration) { w.frozen.Store(w.now().Add(d).UnixMilli()) }
 
 func (w *world) isOnline(_ context.Context, user chat.UserID) (bool, error) {
@@ -151,8 +152,8 @@ func mint(t *testing.T, c auth.Claims) string {
 	return tok
 }
 
-// request is one call. A user gets a token with the scopes of people unless
-// token is set.
+// request is one call. Unless token is set, it has a token of user with the scopes of an
+// ordinary user.
 type request struct {
 	user, token  string
 	method, path string
@@ -213,13 +214,13 @@ func (w *world) do(r request) answer {
 	return a
 }
 
-// token is what a user of the chat has.
+// token makes the token of an ordinary user.
 func (w *world) token(user string) string {
 	w.t.Helper()
 	return mint(w.t, auth.Claims{User: chat.UserID(user), Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}})
 }
 
-// as is a call of somebody.
+// as is a call of that user.
 func (w *world) as(user, method, path, body string) answer {
 	w.t.Helper()
 	return w.do(request{user: user, method: method, path: path, body: body})
@@ -258,7 +259,7 @@ func (w *world) send(user, thread, key, body string) answer {
 	})
 }
 
-// message sends a message that is like no other; members go into its body.
+// message sends a message with a body of its own, to which the members are added.
 func (w *world) message(user, thread, members string) contracts.Message {
 	w.t.Helper()
 	w.sends++
@@ -266,7 +267,7 @@ func (w *world) message(user, thread, members string) contracts.Message {
 	return decoded[contracts.Message](w.send(user, thread, fmt.Sprint("message-", w.sends), body).want(http.StatusAccepted))
 }
 
-// pair makes the 1:1 of alice and somebody and gives its id.
+// pair makes the 1:1 thread of alice and another user and gives its id.
 func (w *world) pair(other string) string {
 	w.t.Helper()
 	a := w.post("/v1/threads", `{"type":"1_TO_1","participants":["`+other+`"]}`).want(http.StatusCreated)
@@ -292,7 +293,7 @@ func (a answer) want(status int) answer {
 	return a
 }
 
-// refused checks for a whole problem document of that status and code.
+// refused checks that the answer is a complete problem document with that status and code.
 func (a answer) refused(status int, code chat.Code) contracts.Problem {
 	a.t.Helper()
 	a.want(status)
@@ -306,7 +307,7 @@ func (a answer) refused(status int, code chat.Code) contracts.Problem {
 	return p
 }
 
-// invalid checks for an invalid_request that blames the field first.
+// invalid checks that the answer is an invalid_request whose first field is that one.
 func (a answer) invalid(field string) {
 	a.t.Helper()
 	p := a.refused(http.StatusBadRequest, chat.CodeInvalidRequest)

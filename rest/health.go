@@ -17,12 +17,12 @@ type health struct {
 	Status string `json:"status"`
 }
 
-// healthz says that the process serves at all.
+// healthz says that the process answers requests.
 func (s *server) healthz(c *fiber.Ctx) error {
 	return respond(c, http.StatusOK, health{"ok"})
 }
 
-// readyz says whether new clients should be sent here (contract 3).
+// readyz says whether a load balancer should send new clients to this node (contract 3).
 func (s *server) readyz(c *fiber.Ctx) error {
 	if s.draining() {
 		return chat.Refuse(chat.CodeUnavailable, "this node is shutting down")

@@ -277,7 +277,7 @@ func TestMetricsElsewhere(t *testing.T) {
 	w.get("/metrics").refused(404, contracts.CodeNotFound)
 }
 
-// broken fails in the ways that a correct service does not.
+// broken is a service that fails in ways in which a correct one does not.
 type broken struct{ Chat }
 
 func (broken) Threads(context.Context, chat.Caller, chat.PageRequest) (chat.ThreadPage, error) {

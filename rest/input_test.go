@@ -15,7 +15,7 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// scene is a world with one of each thing that a path may name.
+// scene is a world with one of each thing that a path can name.
 type scene struct {
 	*world
 	thread, message, pinned string
@@ -38,8 +38,8 @@ type call struct {
 	admin        bool
 }
 
-// calls are one of each operation of contract 3, those with an effect behind
-// those that would not see it.
+// calls has one call of each operation of contract 3. A call whose effect would disturb
+// others comes after them.
 func (sc scene) calls() []call {
 	thread, message := "/v1/threads/"+sc.thread, "/v1/messages/"+sc.message
 	denied := "/v1/admin/attachment-denylist/" + strings.Repeat("0f", 32)
@@ -78,7 +78,7 @@ func (sc scene) calls() []call {
 	}
 }
 
-// make makes the call as alice, or as an operator where it is for those.
+// make makes the call as alice, or as an operator if only operators may make it.
 func (sc scene) make(c call, change ...func(*request)) answer {
 	sc.t.Helper()
 	r := request{user: "alice", method: c.method, path: c.path, body: c.body, header: map[string]string{}}
@@ -94,7 +94,7 @@ func (sc scene) make(c call, change ...func(*request)) answer {
 	return sc.do(r)
 }
 
-// with has the same call with another body.
+// with is the same call with another body.
 func (c call) with(body string) call { c.body = body; return c }
 
 func TestEveryCallSucceeds(t *testing.T) {
@@ -142,7 +142,7 @@ func TestEveryCallAuthenticates(t *testing.T) {
 	}
 }
 
-// firstMember is the first member of an object, its name and all of it.
+// firstMember gives the name of an object's first member, and the member as text.
 var firstMember = regexp.MustCompile(`^\{("(\w+)":(?:"[^"]*"|\d+|\[.*?\]|\{.*?\})),?`)
 
 func TestEveryBodyIsReadStrictly(t *testing.T) {
@@ -232,11 +232,11 @@ func TestStringsInBodiesAreBounded(t *testing.T) {
 			sc.make(call{method: tc.method, path: tc.path, body: fmt.Sprintf(tc.body, bad)}).invalid(tc.field)
 		}
 	}
-	// Free text may hold anything, within its bound.
+	// Free text may hold any characters, up to its bound.
 	sc.make(call{method: "POST", path: message + "/reports", body: `{"reason":"spam","note":"a\u0000b"}`}).want(201)
 }
 
-// What is no well-formed id, or an unknown one, is answered alike on every route.
+// Every route answers a malformed id like an unknown one.
 func TestEveryUnknownIDNamesNothing(t *testing.T) {
 	sc := newScene(t)
 	threads := []string{"018fca3e-52b2-7f3c-8a35-6a2f5c1d9e00", "x", strings.ToUpper(sc.thread), "%00", "%zz", "me", sc.thread + "%00", strings.Repeat("x", 5000)}
@@ -256,14 +256,14 @@ func TestEveryUnknownIDNamesNothing(t *testing.T) {
 	}
 }
 
-// raws makes a call whose path no client library would send.
+// raws sends a request whose path no client library would send.
 func (sc scene) raws(c call) answer {
 	sc.t.Helper()
 	return sc.raw(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\n"+
 		"Connection: close\r\nContent-Length: %d\r\n\r\n%s", c.method, c.path, sc.token("alice"), len(c.body), c.body))
 }
 
-// Every route answers each method: by itself, or by saying which ones it has.
+// Every route answers each method, or says which methods it has.
 func TestEveryMethodOfEveryRoute(t *testing.T) {
 	echo := func(c *fiber.Ctx) error { return chat.Refuse(contracts.CodeUpgradeRequired, "no") }
 	var app *fiber.App

@@ -18,11 +18,7 @@ const (
 )
 
 func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	send, err := contracts.DecodeSend(b)
+	send, err := decode(c, contracts.DecodeSend)
 	if err != nil {
 		return err
 	}
@@ -40,7 +36,7 @@ func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	case chat.Replayed:
 		c.Set(idempotencyReplayedHeader, "true")
 	case chat.ClientSeqTaken, chat.Gone:
-		status = http.StatusConflict // no problem document: the client wants the message it sent before
+		status = http.StatusConflict // without a problem document: the client needs the message that it sent before
 	}
 	return respond(c, status, contracts.NewMessage(result.Event))
 }
@@ -60,10 +56,7 @@ func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 	} else {
 		messages, err = s.chat.History(ctx, caller, id, p)
 	}
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewMessagePage(messages))
+	return respondWith(c, messages, err, contracts.NewMessagePage)
 }
 
 func (s *server) fetchEvents(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
@@ -78,24 +71,41 @@ func (s *server) fetchEvents(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		}
 	}
 	events, err := s.chat.Events(ctx, caller, id, chat.Seq(since), p)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewEventPage(events))
+	return respondWith(c, events, err, contracts.NewEventPage)
 }
 
 func (s *server) getMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
 	message, err := s.chat.Message(ctx, caller, id)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewMessage(message))
+	return respondWith(c, message, err, contracts.NewMessage)
 }
 
 func (s *server) getReceipts(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
 	receipts, err := s.chat.Receipts(ctx, caller, id)
+	return respondWith(c, receipts, err, contracts.NewReceipts)
+}
+
+func (s *server) editMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
+	req, err := decode(c, contracts.DecodeEdit)
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusOK, contracts.NewReceipts(receipts))
+	message, err := s.chat.Edit(ctx, caller, id, req)
+	return respondWith(c, message, err, contracts.NewMessage)
+}
+
+func (s *server) deleteMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
+	return noContent(c, s.chat.Delete(ctx, caller, id))
+}
+
+func (s *server) addReaction(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
+	emoji, err := decode(c, contracts.DecodeReaction)
+	if err != nil {
+		return err
+	}
+	message, err := s.chat.React(ctx, caller, id, emoji)
+	return respondWith(c, message, err, contracts.NewMessage)
+}
+
+func (s *server) removeReaction(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
+	return noContent(c, s.chat.Unreact(ctx, caller, id, pathValue(c, "emoji")))
 }

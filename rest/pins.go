@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -12,18 +11,11 @@ import (
 
 func (s *server) listPins(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	pins, err := s.chat.Pins(ctx, caller, id)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPins(pins))
+	return respondWith(c, pins, err, contracts.NewPins)
 }
 
 func (s *server) addPin(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	message, err := contracts.DecodePin(b)
+	message, err := decode(c, contracts.DecodePin)
 	if err != nil {
 		return err
 	}
@@ -31,11 +23,7 @@ func (s *server) addPin(ctx context.Context, c *fiber.Ctx, caller chat.Caller, i
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if added {
-		status = http.StatusCreated
-	}
-	return respond(c, status, contracts.NewPin(pin))
+	return respond(c, statusOf(added), contracts.NewPin(pin))
 }
 
 func (s *server) removePin(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
@@ -43,8 +31,5 @@ func (s *server) removePin(ctx context.Context, c *fiber.Ctx, caller chat.Caller
 	if err != nil {
 		return chat.Refuse(chat.CodePinNotFound, "no such pin")
 	}
-	if err := s.chat.Unpin(ctx, caller, id, message); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.Unpin(ctx, caller, id, message))
 }

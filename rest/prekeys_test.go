@@ -14,7 +14,7 @@ import (
 
 const prekeys = "/v1/users/me/prekeys"
 
-// keys are one-time keys with the ids from..to, each its own bytes.
+// keys makes one-time keys with the ids from..to, each with bytes of its own.
 func keys(from, to int) string {
 	var list []string
 	for i := from; i <= to; i++ {
@@ -23,7 +23,7 @@ func keys(from, to int) string {
 	return strings.Join(list, ",")
 }
 
-// upload is an upload with those one-time keys; members are added to it.
+// upload is the body of an upload with those one-time keys and more members.
 func upload(oneTime, members string) string {
 	return `{"identity_key":"AQ==","signed_prekey":{"key_id":7,"public_key":"Ag==","signature":"Aw=="},"one_time_prekeys":[` +
 		oneTime + `]` + members + `}`
@@ -31,7 +31,7 @@ func upload(oneTime, members string) string {
 
 const lastResort = `,"last_resort_prekey":{"key_id":9,"public_key":"BA==","signature":"BQ=="}`
 
-// put uploads keys of a user's device.
+// put uploads the keys of a user's device.
 func (w *world) put(user, device, body string) answer {
 	w.t.Helper()
 	return w.do(request{user: user, method: "PUT", path: prekeys, body: body, header: map[string]string{"X-Device-Id": device}})
@@ -181,7 +181,7 @@ func TestPrekeysCannotBeDrained(t *testing.T) {
 	fetch("mallory", "bob").want(200)
 }
 
-// scoped is a token of a user with these scopes alone.
+// scoped makes a token of a user with only these scopes.
 func (w *world) scoped(user string, scopes ...chat.Scope) string {
 	w.t.Helper()
 	return mint(w.t, auth.Claims{User: chat.UserID(user), Scopes: scopes})

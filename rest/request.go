@@ -12,8 +12,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// handler answers a request of an authenticated caller. The context ends when
-// the call has used up its time.
+// handler answers a request of an authenticated caller. The context ends when the time for
+// the call is over.
 type handler func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error
 
 // call makes a route of a handler.
@@ -30,8 +30,8 @@ func (s *server) call(handle handler) fiber.Handler {
 	})
 }
 
-// onThread makes a route of a handler about the thread in the path; what is no
-// thread id names no thread.
+// onThread makes a route of a handler about the thread that the path names. A malformed id
+// is answered like an unknown thread.
 func (s *server) onThread(handle func(context.Context, *fiber.Ctx, chat.Caller, chat.ThreadID) error) fiber.Handler {
 	return s.call(func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 		id, err := chat.ParseThreadID(pathValue(c, "id"))
@@ -42,8 +42,8 @@ func (s *server) onThread(handle func(context.Context, *fiber.Ctx, chat.Caller, 
 	})
 }
 
-// onMessage makes a route of a handler about the message in the path; what is no
-// message id names no message.
+// onMessage makes a route of a handler about the message that the path names. A malformed
+// id is answered like an unknown message.
 func (s *server) onMessage(handle func(context.Context, *fiber.Ctx, chat.Caller, chat.MessageID) error) fiber.Handler {
 	return s.call(func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 		id, err := chat.ParseMessageID(pathValue(c, "id"))
@@ -54,7 +54,7 @@ func (s *server) onMessage(handle func(context.Context, *fiber.Ctx, chat.Caller,
 	})
 }
 
-// authenticate says who calls on which device (contract 2).
+// authenticate gives the user and device that make the request (contract 2).
 func (s *server) authenticate(c *fiber.Ctx) (chat.Caller, error) {
 	scheme, credentials, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -67,7 +67,7 @@ func (s *server) authenticate(c *fiber.Ctx) (chat.Caller, error) {
 	return identity.Caller(c.Get("X-Device-Id"), c.Query("device_id"))
 }
 
-// body gives the request's JSON, valid until the handler returns.
+// body gives the request's JSON. The bytes are valid until the handler returns.
 func body(c *fiber.Ctx) ([]byte, error) {
 	mediaType, _, _ := strings.Cut(c.Get(fiber.HeaderContentType), ";")
 	if !strings.EqualFold(strings.TrimSpace(mediaType), fiber.MIMEApplicationJSON) {
@@ -76,11 +76,21 @@ func body(c *fiber.Ctx) ([]byte, error) {
 	if c.Get(fiber.HeaderContentEncoding) != "" {
 		return nil, chat.Refuse(contracts.CodeUnsupportedMediaType, "the body must not be compressed")
 	}
-	// Not c.Body, which would also unpack what says it is compressed, to any size.
+	// c.Body would also unpack a compressed body, to any size.
 	return c.Request().Body(), nil
 }
 
-// participantID reads the user in the path; what is no user id is no participant.
+// decode reads the request's body with a decoder of package contracts.
+func decode[T any](c *fiber.Ctx, decoder func(body []byte) (T, error)) (decoded T, err error) {
+	b, err := body(c)
+	if err != nil {
+		return decoded, err
+	}
+	return decoder(b)
+}
+
+// participantID reads the participant that the path names. A malformed user id is answered
+// like an unknown participant.
 func participantID(c *fiber.Ctx) (chat.UserID, error) {
 	id, err := chat.ParseUserID(pathValue(c, "uid"))
 	if err != nil {
@@ -89,12 +99,12 @@ func participantID(c *fiber.Ctx) (chat.UserID, error) {
 	return id, nil
 }
 
-// pathValue undoes the percent-encoding of one segment of the path. Fiber matches
-// the path as it was sent, so that an encoded slash does not part segments.
+// pathValue is one segment of the path with its percent-encoding undone. Fiber matches the
+// path as it was sent, so an encoded slash does not end a segment.
 func pathValue(c *fiber.Ctx, name string) string {
 	value, err := url.PathUnescape(c.Params(name))
 	if err != nil {
-		return "" // no id has this form
+		return "" // which is no valid id
 	}
 	return value
 }
@@ -106,7 +116,7 @@ func page(c *fiber.Ctx) (chat.PageRequest, error) {
 		return p, nil
 	}
 	size, err := strconv.Atoi(c.Query("page_size"))
-	if err != nil || size < 1 { // the upper bound is the domain's
+	if err != nil || size < 1 { // package chat knows the upper bound
 		return p, chat.Invalid("page_size", "must be an integer from 1 to the limit")
 	}
 	p.Size = size

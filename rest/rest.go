@@ -1,6 +1,12 @@
-// Package rest serves the HTTP side of the contract (section 3): it turns
-// requests into calls of the use cases and their results into JSON. The rules
-// live in package chat, the spelling in package contracts; what is here is HTTP.
+// Package rest serves the HTTP side of the contract (section 3): it turns requests into
+// calls of the use cases and their results into JSON. The rules are in package chat, the
+// spelling of bodies and problems is in package contracts; this package knows HTTP.
+//
+// [New] makes the application of a [Config]. A request passes the middleware (request id,
+// log, metrics, panics; middleware.go), is routed (routes.go), is authenticated and read
+// (request.go), calls one use case (usecases.go lists them) and is answered (response.go).
+// Read in this order: rest.go, routes.go, request.go, messages.go, response.go,
+// middleware.go.
 package rest
 
 import (
@@ -17,34 +23,34 @@ import (
 	"github.com/parleyhq/parley/auth"
 )
 
-// Config is what New needs. Chat and Verifier are required.
+// Config is what [New] needs. Chat and Verifier are required.
 type Config struct {
 	Chat     Chat
 	Verifier *auth.Verifier
 	Log      *slog.Logger
 
-	// Realtime answers GET /v1/realtime. It authenticates by itself and may hijack
-	// the connection. Without it there is no such route.
+	// Realtime answers GET /v1/realtime. It authenticates the request itself and may
+	// hijack the connection. If it is nil, there is no such route.
 	Realtime fiber.Handler
 
-	Metrics      *prometheus.Registry // where the request metrics go; an own one if nil
-	ServeMetrics bool                 // whether /metrics is a route here
-	Draining     func() bool          // whether /readyz turns clients away; never if nil
+	Metrics      *prometheus.Registry // where the request metrics are registered; nil: in a registry of the application's own
+	ServeMetrics bool                 // whether the application has the route /metrics
+	Draining     func() bool          // whether /readyz answers 503; nil: never
 
-	Limits Limits // zero fields take DefaultLimits
+	Limits Limits // a zero field stands for that of DefaultLimits
 }
 
 // Limits bound what one connection may cost.
 type Limits struct {
-	BodyBytes    int           // contract 3
-	HeaderBytes  int           // of the request line and all headers
-	ReadTimeout  time.Duration // for a whole request to arrive
-	WriteTimeout time.Duration // for a response to be taken
+	BodyBytes    int           // size of a request's body (contract 3)
+	HeaderBytes  int           // size of the request line and all headers
+	ReadTimeout  time.Duration // until a request has arrived whole
+	WriteTimeout time.Duration // until the client has received the response
 	IdleTimeout  time.Duration // between two requests of a connection
-	CallTimeout  time.Duration // for a use case to finish
+	CallTimeout  time.Duration // until the use case has ended
 }
 
-// DefaultLimits fit a slow phone with a message of full size.
+// DefaultLimits are wide enough for a slow phone that sends a message of full size.
 var DefaultLimits = Limits{
 	BodyBytes:    256 << 10,
 	HeaderBytes:  16 << 10,
@@ -65,7 +71,7 @@ func (l Limits) orDefaults() Limits {
 	return l
 }
 
-// server is what the handlers share. Nothing in it changes after New.
+// server holds what the handlers share. Nothing in it changes after New.
 type server struct {
 	chat     Chat
 	verifier *auth.Verifier
@@ -75,8 +81,8 @@ type server struct {
 	limits   Limits
 }
 
-// New makes the application. The caller listens with it and shuts it down. It
-// panics if the registry already holds the request metrics.
+// New makes the application. The caller lets it listen and shuts it down. New panics if the
+// registry already holds the request metrics.
 func New(cfg Config) *fiber.App {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -97,8 +103,8 @@ func New(cfg Config) *fiber.App {
 	return app
 }
 
-// otherMethod stands for every method that HTTP does not define, so that such a
-// request is routed (and refused), logged and counted like any other.
+// otherMethod stands for every method that HTTP does not define, so that a request with
+// such a method is routed (and refused), logged and counted like any other.
 const otherMethod = "OTHER"
 
 func newApp(s *server) *fiber.App {
@@ -112,45 +118,45 @@ func newApp(s *server) *fiber.App {
 		RequestMethods:    append([]string{otherMethod}, fiber.DefaultMethods...),
 		CaseSensitive:     true,
 		StrictRouting:     true,
-		Network:           fiber.NetworkTCP, // both families, not only IPv4
-		ReduceMemoryUsage: true,             // an idle connection, and a hijacked one, keeps no read buffer
+		Network:           fiber.NetworkTCP, // IPv4 and IPv6
+		ReduceMemoryUsage: true,             // idle and hijacked connections hold no read buffer
 
-		// Fiber hands out strings that alias buffers it reuses for the next request.
-		// Cursors, keys and names go on into the use cases and the log, which may
-		// keep them, so all are copied. Bodies are read raw: decoding copies.
+		// Fiber's strings are views into buffers that it reuses for the next request. Use
+		// cases and the log may keep page cursors, keys and names, so Fiber has to copy
+		// them. Bodies are not copied here: decoding does it.
 		Immutable: true,
 
 		DisableStartupMessage:        true,
 		DisableDefaultContentType:    true,
-		DisablePreParseMultipartForm: true, // no call takes a form
+		DisablePreParseMultipartForm: true, // no call accepts a form
 	})
 	limitConnections(app, s.limits)
 	return app
 }
 
-// limitConnections settles what Fiber leaves open in the server below it.
+// limitConnections configures what Fiber has no option for in the fasthttp server below it.
 func limitConnections(app *fiber.App, l Limits) {
 	server := app.Server()
-	server.KeepHijackedConns = true // they are the broker's, which closes them
-	// Without a read buffer, fasthttp waits for the very first byte of a
-	// connection without a deadline.
+	server.KeepHijackedConns = true // the broker owns them and closes them
+	// Under ReduceMemoryUsage, fasthttp sets no deadline for the first byte of a connection.
 	server.ConnState = func(conn net.Conn, state fasthttp.ConnState) {
 		if state == fasthttp.StateNew {
-			// An error means that the connection is gone, which the read will tell.
+			// An error means that the connection is gone; the next read will return that too.
 			_ = conn.SetReadDeadline(time.Now().Add(l.ReadTimeout))
 		}
 	}
-	// Fiber answers a method it does not know by itself, past all of ours.
+	// Fiber would answer an unknown method itself, without any middleware.
 	route := server.Handler
 	server.Handler = func(ctx *fasthttp.RequestCtx) {
-		if sent := string(ctx.Method()); knownMethod(sent) != sent {
+		if sent := string(ctx.Method()); methodName(sent) != sent {
 			ctx.Request.Header.SetMethod(otherMethod)
 		}
 		route(ctx)
 	}
 }
 
-func knownMethod(method string) string {
+// methodName is the method, or otherMethod if HTTP does not define it.
+func methodName(method string) string {
 	if slices.Contains(fiber.DefaultMethods, method) {
 		return method
 	}

@@ -2,8 +2,8 @@ package rest
 
 import "github.com/gofiber/fiber/v2"
 
-// routes are the calls of contract 3. An app.Get answers HEAD too, by the same
-// handler; a GET that has an effect is added as that method alone.
+// routes adds the calls of contract 3. app.Get adds HEAD too, with the same handler; a GET
+// that has an effect is added by app.Add, for GET alone.
 func (s *server) routes(app *fiber.App, cfg Config) {
 	s.threadRoutes(app)
 	s.messageRoutes(app)
@@ -50,14 +50,14 @@ func (s *server) messageRoutes(app *fiber.App) {
 	app.Post("/v1/messages/:id/reports", s.onMessage(s.reportMessage))
 }
 
-// userRoutes has `me` before the names of others, which a route of theirs would
-// match too.
+// userRoutes adds the routes of `me` before those with a user's id, which would match `me`
+// too.
 func (s *server) userRoutes(app *fiber.App) {
 	app.Put("/v1/users/me/prekeys", s.call(s.uploadPrekeys))
 	app.Get("/v1/users/me/prekeys", s.call(s.countPrekeys))
 	app.Get("/v1/users/me/blocks", s.call(s.listBlocks))
 	app.Put("/v1/users/me/blocks/:uid", s.call(s.blockUser))
 	app.Delete("/v1/users/me/blocks/:uid", s.call(s.unblockUser))
-	app.Add(fiber.MethodGet, "/v1/users/:id/prekeys", s.call(s.fetchPrekeys)) // uses keys up
+	app.Add(fiber.MethodGet, "/v1/users/:id/prekeys", s.call(s.fetchPrekeys)) // it uses up keys
 	app.Get("/v1/users/:id/presence", s.call(s.getPresence))
 }

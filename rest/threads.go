@@ -11,11 +11,7 @@ import (
 )
 
 func (s *server) createThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	req, err := contracts.DecodeCreateThread(b)
+	req, err := decode(c, contracts.DecodeCreateThread)
 	if err != nil {
 		return err
 	}
@@ -40,42 +36,25 @@ func (s *server) listThreads(ctx context.Context, c *fiber.Ctx, caller chat.Call
 		return err
 	}
 	threads, err := s.chat.Threads(ctx, caller, p)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewThreadPage(threads))
+	return respondWith(c, threads, err, contracts.NewThreadPage)
 }
 
 func (s *server) getThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	thread, err := s.chat.Thread(ctx, caller, id)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewThreadWithParticipants(thread))
+	return respondWith(c, thread, err, contracts.NewThreadWithParticipants)
 }
 
 func (s *server) setTitle(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	title, err := contracts.DecodeSetTitle(b)
+	title, err := decode(c, contracts.DecodeSetTitle)
 	if err != nil {
 		return err
 	}
 	thread, err := s.chat.SetTitle(ctx, caller, id, title)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewThread(thread))
+	return respondWith(c, thread, err, contracts.NewThread)
 }
 
 func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	user, err := contracts.DecodeAddParticipant(b)
+	user, err := decode(c, contracts.DecodeAddParticipant)
 	if err != nil {
 		return err
 	}
@@ -83,11 +62,7 @@ func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.C
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if added {
-		status = http.StatusCreated
-	}
-	return respond(c, status, contracts.NewParticipant(participant))
+	return respond(c, statusOf(added), contracts.NewParticipant(participant))
 }
 
 func (s *server) setRole(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
@@ -95,19 +70,12 @@ func (s *server) setRole(ctx context.Context, c *fiber.Ctx, caller chat.Caller, 
 	if err != nil {
 		return err
 	}
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	role, err := contracts.DecodeSetRole(b)
+	role, err := decode(c, contracts.DecodeSetRole)
 	if err != nil {
 		return err
 	}
 	participant, err := s.chat.SetRole(ctx, caller, id, user, role)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewParticipant(participant))
+	return respondWith(c, participant, err, contracts.NewParticipant)
 }
 
 func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
@@ -115,23 +83,13 @@ func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller cha
 	if err != nil {
 		return err
 	}
-	if err := s.chat.RemoveParticipant(ctx, caller, id, user); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.RemoveParticipant(ctx, caller, id, user))
 }
 
 func (s *server) markRead(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	b, err := body(c)
+	upTo, err := decode(c, contracts.DecodeMarkRead)
 	if err != nil {
 		return err
 	}
-	upTo, err := contracts.DecodeMarkRead(b)
-	if err != nil {
-		return err
-	}
-	if err := s.chat.MarkRead(ctx, caller, id, upTo); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.MarkRead(ctx, caller, id, upTo))
 }

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -10,74 +9,26 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-func (s *server) uploadPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	upload, err := contracts.DecodePrekeyUpload(b)
-	if err != nil {
-		return err
-	}
-	device, err := s.chat.UploadPrekeys(ctx, caller, upload)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPrekeyStatus(device))
-}
-
-func (s *server) countPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	devices, err := s.chat.OwnPrekeys(ctx, caller)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPrekeyStatuses(devices))
-}
-
-func (s *server) fetchPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	user, err := chat.ParseUserID(pathValue(c, "id"))
-	if err != nil {
-		return chat.Refuse(chat.CodeNoPrekeys, "no such user has uploaded prekeys")
-	}
-	bundle, err := s.chat.FetchPrekeys(ctx, caller, user)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPrekeyBundle(bundle))
-}
-
 func (s *server) getPresence(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 	user, err := chat.ParseUserID(pathValue(c, "id"))
 	if err != nil {
 		return chat.Refuse(chat.CodeNoSharedThread, "you share no thread with such a user")
 	}
 	presence, err := s.chat.Presence(ctx, caller, user)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewPresence(presence))
+	return respondWith(c, presence, err, contracts.NewPresence)
 }
 
 func (s *server) listBlocks(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 	blocks, err := s.chat.Blocks(ctx, caller)
-	if err != nil {
-		return err
-	}
-	return respond(c, http.StatusOK, contracts.NewBlocks(blocks))
+	return respondWith(c, blocks, err, contracts.NewBlocks)
 }
 
-// blockUser leaves the form of the id to the use case, as it is nobody's yet:
-// what is none is an invalid request.
+// blockUser passes the id on unchecked: the use case refuses a malformed one as an invalid
+// request, whereas a malformed id in other paths is answered like an unknown one.
 func (s *server) blockUser(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	if err := s.chat.Block(ctx, caller, chat.UserID(pathValue(c, "uid"))); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.Block(ctx, caller, chat.UserID(pathValue(c, "uid"))))
 }
 
 func (s *server) unblockUser(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	if err := s.chat.Unblock(ctx, caller, chat.UserID(pathValue(c, "uid"))); err != nil {
-		return err
-	}
-	return noContent(c)
+	return noContent(c, s.chat.Unblock(ctx, caller, chat.UserID(pathValue(c, "uid"))))
 }

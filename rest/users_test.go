@@ -47,7 +47,7 @@ func TestBlocks(t *testing.T) {
 	w.do(request{token: w.scoped("alice", chat.ScopeWrite), method: "GET", path: blocks}).refused(403, chat.CodeMissingScope)
 }
 
-// failedFor is why a message of alice's failed for somebody, "" if it did not.
+// failedFor is the reason why a message of alice failed for a user, "" if it did not.
 func (w *world) failedFor(message, user string) string {
 	w.t.Helper()
 	for _, s := range decoded[contracts.Receipts](w.get("/v1/messages/" + message + "/receipts").want(200)).States {
@@ -157,7 +157,8 @@ func TestPresenceIsForThoseWhoShareAThread(t *testing.T) {
 	w.do(request{token: w.scoped("alice", chat.ScopeWrite), method: "GET", path: "/v1/users/bob/presence"}).refused(403, chat.CodeMissingScope)
 }
 
-// formal sees that no use case is asked about what is no user id.
+// formal is a service that fails the test when a use case is asked about a malformed user
+// id.
 type formal struct {
 	Chat
 	t *testing.T

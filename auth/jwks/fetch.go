@@ -14,29 +14,30 @@ import (
 	"strings"
 )
 
-// Bounds of a fetch. A document of 20 keys with their certificates is some 60 KiB.
+// Bounds of a fetch. A document of 20 keys with their certificates has some 60 KiB.
 const (
 	maxDocument  = 256 << 10
 	maxHeaders   = 64 << 10
 	maxRedirects = 3
 )
 
-// Check says what is wrong with a location before anything is fetched: a URL needs
-// https, or http on loopback, since who can change the keys on their way can be
-// anybody. All else is the name of a file.
+// Check says what is wrong with a location, without fetching anything. A location with
+// "://" is a URL, which must be https, or http on loopback: whoever can change the keys
+// on their way could sign tokens for any user. Every other location is the name of a file.
 func Check(location string) error {
 	_, _, err := fetcher(location)
 	return err
 }
 
-// fetcher is how to get the document at a location, and its name for the log.
+// fetcher gives the function that fetches the document at a location, and the location's
+// name for the log.
 func fetcher(location string) (get fetch, name string, err error) {
 	if !strings.Contains(location, "://") {
 		return func(context.Context) ([]byte, error) { return readFile(location) }, location, nil
 	}
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil, "", errors.New("it is no URL") // the error would show a password
+		return nil, "", errors.New("it is no URL") // the parser's own error would show a password
 	}
 	if err := checkURL(u); err != nil {
 		return nil, "", err
@@ -60,7 +61,8 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
-// readFile reads a file of bounded size. What is no plain file might never end.
+// readFile reads a plain file of bounded size. Reading another kind of file, such as a
+// pipe, might never end.
 func readFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -96,9 +98,9 @@ func readDocument(r io.Reader) ([]byte, error) {
 	return doc, nil
 }
 
-// httpFetch fetches from a URL; roots are trusted instead of the system's if not
-// nil. Redirects stay with the scheme and its rule. No connection is kept: the next
-// fetch is minutes away.
+// httpFetch makes the function that fetches from a URL. It trusts the authorities in
+// roots, or the system's if roots is nil. A redirect must lead to a URL of the same scheme
+// that [Check] would allow. No connection stays open: the next fetch is minutes away.
 func httpFetch(u *url.URL, roots *x509.CertPool) fetch {
 	client := &http.Client{
 		Transport: &http.Transport{

@@ -91,7 +91,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// fetchOnce fetches from a server's path as Open would.
+// fetchOnce fetches from a path of a server in the way that Open does.
 func fetchOnce(t *testing.T, srv *httptest.Server, path string) ([]byte, error) {
 	t.Helper()
 	u, err := url.Parse(srv.URL + path)
@@ -161,7 +161,7 @@ func TestHTTP(t *testing.T) {
 		}
 		want := "another scheme"
 		if srv.TLS == nil {
-			want = "by https" // from loopback to elsewhere
+			want = "by https" // the redirect leads from loopback to another host
 		}
 		if _, err := fetchOnce(t, srv, "/away"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s/away: %v, want %q", srv.URL, err, want)
@@ -209,7 +209,7 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A set over HTTP, as an operator has it: rotation, and the server away.
+// A set over HTTP: a key is rotated, and the issuer's server goes away.
 func TestOpenOverHTTP(t *testing.T) {
 	i := &issuer{doc: edKeys(t, "old")}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,8 @@
-// Package jwks holds the public keys that tokens are verified with when others
-// sign them: a JSON Web Key Set (RFC 7517) in a file or at a URL, kept up to date
-// (contract 2). [Parse] is the reading of a document, [Source] keeps the last good
-// one.
+// Package jwks holds the public keys that verify the tokens which others sign: a JSON
+// Web Key Set (RFC 7517) in a file or at a URL, kept up to date (contract 2).
+//
+// Begin with [Open]: it gives a [Source], which fetches the document now and then and
+// keeps the last good [Set]. [Parse] reads one document.
 package jwks
 
 import (
@@ -18,61 +19,65 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The algorithms of contract 2, as the header alg of a token and the member alg of
-// a key name them. A key fits exactly one, by its kind.
+// The algorithms of contract 2, as the alg of a token's header and the alg of a key
+// name them. A key fits exactly one of them, by its kind.
 const (
 	RS256 = "RS256"
 	ES256 = "ES256"
 	EdDSA = "EdDSA"
 )
 
-// Algorithms are all that a key set may verify. None is symmetric: a token of
-// HS256 never meets a key of a set.
+// Algorithms lists the algorithms that a key set can verify. None is symmetric, so a
+// token of HS256 is never verified with a key of a set.
 func Algorithms() []string { return []string{RS256, ES256, EdDSA} }
 
-// Why a set has no key for a token.
+// The reasons why a set has no key for a token.
 var (
 	ErrUnknownKey = errors.New("no key of the set has this kid")
 	ErrNoKey      = errors.New("no key of the set fits the token")
 	ErrSeveral    = errors.New("several keys of the set fit the token")
 )
 
-// Set is the usable keys of one document. It does not change.
+// Set holds the usable keys of one document. It does not change.
 type Set struct {
 	keys []key
-	// left is why keys of the document are not used, for the log.
-	left []string
-	// print tells sets apart, whatever the order of their documents.
+	// leftOut says, for the log, which keys of the document are not used and why.
+	leftOut []string
+	// print is the same for two sets of the same keys, in whatever order.
 	print [sha256.Size]byte
 	// generation numbers the sets of a Source, from 1.
 	generation uint64
 }
 
-// key is one usable key. What it verifies follows from its kind, not from what
-// the document says.
+// key is one usable key. Which algorithm it verifies follows from its kind; the document
+// cannot choose another.
 type key struct {
 	id, alg string
 	public  crypto.PublicKey
-	print   string // of the key itself
+	print   string // fingerprint of public
 }
 
 func (k key) same(other key) bool { return k.id == other.id && k.print == other.print }
 
-// Len is how many keys can be used.
+// Len is the number of usable keys.
 func (s *Set) Len() int { return len(s.keys) }
 
-// Find gives the key for a token of this alg that names this kid, "" for none.
-// Exactly one has to fit: a token without kid is good only while the set has one
-// key of its alg, and so is one whose kid several keys of that alg share.
-// ErrUnknownKey says that no key has the kid, whatever its alg.
+// Find gives the key for a token of this alg that names this kid, "" if it names none.
+// Exactly one key has to fit. So a token without a kid needs a set with one key of its
+// alg, and a kid that several keys of that alg share fits none. ErrUnknownKey says that
+// no key of any alg has the kid.
+//
+// For example, in a set of an RS256 key "a" and an ES256 key "b", a token of ES256
+// without a kid finds "b", one of RS256 that names "b" gets ErrNoKey, and one that names
+// "c" gets ErrUnknownKey.
 func (s *Set) Find(alg, kid string) (crypto.PublicKey, error) {
 	var found crypto.PublicKey
-	known := false
+	hasKid := false
 	for _, k := range s.keys {
 		if kid != "" && k.id != kid {
 			continue
 		}
-		known = true
+		hasKid = true
 		switch {
 		case k.alg != alg:
 		case found != nil:
@@ -84,19 +89,20 @@ func (s *Set) Find(alg, kid string) (crypto.PublicKey, error) {
 	switch {
 	case found != nil:
 		return found, nil
-	case kid != "" && !known:
+	case kid != "" && !hasKid:
 		return nil, ErrUnknownKey
 	}
 	return nil, ErrNoKey
 }
 
-// maxKeys bounds a document, the looking through it, and what the log says of it.
+// maxKeys bounds the keys of a document, and so the time to find one and the length of
+// what the log says of them.
 const maxKeys = 256
 
-// Parse reads a document. Keys that are not for our signatures, or not sound, are
-// left out, as RFC 7517 section 5 has it: other kinds of keys may stand beside
-// ours. A document without any usable key is an error, and so is one with
-// a member given twice.
+// Parse reads a document. It leaves out keys that are not sound or not for signatures of
+// [Algorithms], since keys of other kinds may stand in the same document (RFC 7517
+// section 5). A document without any usable key is an error, and so is one that has a
+// member twice.
 func Parse(doc []byte) (*Set, error) {
 	var wire struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -108,7 +114,7 @@ func Parse(doc []byte) (*Set, error) {
 		return nil, errors.New(`it is no JSON Web Key Set: it has no "keys"`)
 	}
 	if len(wire.Keys) > maxKeys {
-		return nil, fmt.Errorf("it has %d keys, at most %d are taken", len(wire.Keys), maxKeys)
+		return nil, fmt.Errorf("it has %d keys, at most %d are allowed", len(wire.Keys), maxKeys)
 	}
 	s := &Set{}
 	for i, raw := range wire.Keys {
@@ -118,7 +124,7 @@ func Parse(doc []byte) (*Set, error) {
 			err = s.add(w)
 		}
 		if err != nil {
-			s.left = append(s.left, fmt.Sprintf("%s: %v", keyName(i, w.ID), err))
+			s.leftOut = append(s.leftOut, fmt.Sprintf("%s: %v", keyName(i, w.ID), err))
 		}
 	}
 	if len(s.keys) == 0 {
@@ -139,7 +145,7 @@ func (s *Set) add(w wireKey) error {
 	return nil
 }
 
-// keyName is how the log calls the i-th key of a document.
+// keyName names the i-th key of a document in the log.
 func keyName(i int, kid string) string {
 	if kid == "" {
 		return fmt.Sprintf("key %d", i+1)
@@ -147,14 +153,14 @@ func keyName(i int, kid string) string {
 	return fmt.Sprintf("key %d (kid %.64q)", i+1, kid)
 }
 
-// why is what is wrong with a document without usable keys, in one line.
+// why says in one line why a document has no usable keys.
 func (s *Set) why() string {
 	const most = 3
-	if len(s.left) == 0 {
+	if len(s.leftOut) == 0 {
 		return ": it is empty"
 	}
-	text := strings.Join(s.left[:min(most, len(s.left))], "; ")
-	if n := len(s.left) - most; n > 0 {
+	text := strings.Join(s.leftOut[:min(most, len(s.leftOut))], "; ")
+	if n := len(s.leftOut) - most; n > 0 {
 		text += fmt.Sprintf("; and %d more", n)
 	}
 	return ": " + text
@@ -181,7 +187,7 @@ func (s *Set) fingerprint() {
 	h.Sum(s.print[:0])
 }
 
-// printOf is a fingerprint of a key, its kind included.
+// printOf is a fingerprint of a key and its kind.
 func printOf(public crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {

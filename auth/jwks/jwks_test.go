@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// document is a key set in text.
+// document makes the document of a key set.
 func document(t testing.TB, keys ...jwkstest.JWK) []byte {
 	t.Helper()
 	return jwkstest.Document(t, keys...)
@@ -50,7 +50,8 @@ func TestKeysOfEveryKind(t *testing.T) {
 	}
 }
 
-// Whatever a document holds besides, its good keys are used; alone it is no set.
+// A key that cannot be used is left out of a set, and a document of such keys alone is
+// refused.
 func TestKeysThatAreLeftOut(t *testing.T) {
 	rs, es, ed := jwkstest.New(t, RS256, "bad").JWK(), jwkstest.New(t, ES256, "bad").JWK(), jwkstest.New(t, EdDSA, "bad").JWK()
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -111,8 +112,8 @@ func TestKeysThatAreLeftOut(t *testing.T) {
 			if err != nil {
 				t.Fatalf("beside a good one: %v", err)
 			}
-			if set.Len() != 1 || len(set.left) != 1 {
-				t.Errorf("beside a good one: uses %v, leaves out %v", set.names(), set.left)
+			if set.Len() != 1 || len(set.leftOut) != 1 {
+				t.Errorf("beside a good one: uses %v, leaves out %v", set.names(), set.leftOut)
 			}
 		})
 	}
@@ -220,7 +221,8 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever a server answers, reading it ends, and what is read is usable.
+// FuzzParse checks that Parse returns for any document, and that every key it accepts can
+// be used.
 func FuzzParse(f *testing.F) {
 	f.Add(document(f, jwkstest.New(f, ES256, "a").JWK(), jwkstest.New(f, EdDSA, "").JWK()))
 	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}`))

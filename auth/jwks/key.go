@@ -16,7 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// wireKey is a JSON Web Key as it is spelled (RFC 7517 section 4, RFC 7518
+// wireKey is a JSON Web Key as a document spells it (RFC 7517 section 4, RFC 7518
 // section 6, RFC 8037 section 2). Names are matched exactly.
 type wireKey struct {
 	Kind   string         `json:"kty"`
@@ -29,23 +29,23 @@ type wireKey struct {
 	E      string         `json:"e"`
 	X      string         `json:"x"`
 	Y      string         `json:"y"`
-	Secret jsontext.Value `json:"d"` // nobody but the signer should have it
+	Secret jsontext.Value `json:"d"` // the private part, which only the signer should have
 }
 
-// Bounds of an RSA key. What verifies in a moment is bounded from above too.
+// Bounds of an RSA key. The upper one bounds the time that a verification takes.
 const (
 	minRSABits = 2048
 	maxRSABits = 16384
 )
 
-// key makes a usable key of what was sent, or says why it is none.
+// key makes a usable key of what the document says, or says why it cannot be used.
 func (w wireKey) key() (key, error) {
 	k := key{id: w.ID}
 	switch {
 	case w.Use != "" && w.Use != "sig":
 		return k, fmt.Errorf("use %.32q is not for signatures", w.Use)
 	case w.Ops != nil && !slices.Contains(*w.Ops, "verify"):
-		return k, errors.New("its key_ops do not allow to verify")
+		return k, errors.New("its key_ops do not include verify")
 	case w.Secret != nil:
 		return k, errors.New("it has its private part: publish the public part only, and make a new key")
 	}
@@ -54,13 +54,13 @@ func (w wireKey) key() (key, error) {
 		return k, err
 	}
 	if w.Alg != "" && w.Alg != k.alg {
-		return k, fmt.Errorf("its alg is %.32q, tokens of such a key are taken with %s only", w.Alg, k.alg)
+		return k, fmt.Errorf("its alg is %.32q, such a key verifies %s only", w.Alg, k.alg)
 	}
 	k.print, err = printOf(k.public)
 	return k, err
 }
 
-// public gives the key and the one algorithm that fits it.
+// public gives the public key and the one algorithm that it verifies.
 func (w wireKey) public() (alg string, public crypto.PublicKey, err error) {
 	switch {
 	case w.Kind == "RSA":
@@ -73,11 +73,11 @@ func (w wireKey) public() (alg string, public crypto.PublicKey, err error) {
 		public, err = w.ed25519()
 		return EdDSA, public, err
 	case w.Kind == "EC" || w.Kind == "OKP":
-		return "", nil, fmt.Errorf("its curve %.32q is not used here", w.Curve)
+		return "", nil, fmt.Errorf("its curve %.32q is not supported", w.Curve)
 	case w.Kind == "oct":
-		return "", nil, errors.New("a shared secret does not belong into a key set")
+		return "", nil, errors.New("a shared secret does not belong in a key set")
 	}
-	return "", nil, fmt.Errorf("its kty %.32q is not used here", w.Kind)
+	return "", nil, fmt.Errorf("its kty %.32q is not supported", w.Kind)
 }
 
 func (w wireKey) rsa() (crypto.PublicKey, error) {
@@ -92,12 +92,12 @@ func (w wireKey) rsa() (crypto.PublicKey, error) {
 	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
 	switch bits := modulus.BitLen(); {
 	case bits < minRSABits:
-		return nil, fmt.Errorf("an RSA key of %d bits, it needs %d", bits, minRSABits)
+		return nil, fmt.Errorf("an RSA key of %d bits, at least %d are needed", bits, minRSABits)
 	case bits > maxRSABits:
-		return nil, fmt.Errorf("an RSA key of %d bits, at most %d are taken", bits, maxRSABits)
+		return nil, fmt.Errorf("an RSA key of %d bits, at most %d are allowed", bits, maxRSABits)
 	case modulus.Bit(0) == 0:
 		return nil, errors.New("its n is no RSA modulus")
-	// 1 would make every signature good; the library takes no more than 31 bits.
+	// With an exponent of 1 every signature would be valid; crypto/rsa allows up to 31 bits.
 	case exponent.BitLen() < 2 || exponent.BitLen() > 31 || exponent.Bit(0) == 0:
 		return nil, errors.New("its e is no RSA exponent")
 	}
@@ -135,7 +135,7 @@ func (w wireKey) ed25519() (crypto.PublicKey, error) {
 	return ed25519.PublicKey(x), nil
 }
 
-// decode reads base64url. Some issuers pad it, against RFC 7515.
+// decode reads base64url. It accepts padding too, which some issuers add against RFC 7515.
 func decode(member, text string) ([]byte, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(text, "="))
 	if err != nil || len(b) == 0 {

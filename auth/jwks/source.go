@@ -13,44 +13,44 @@ import (
 
 // When a key set is fetched (contract 2).
 const (
-	// RefreshEvery is between two fetches that nobody asks for.
+	// RefreshEvery is the time between two periodic fetches.
 	RefreshEvery = 5 * time.Minute
-	// AskEvery is the least between two fetches for the sake of an unknown kid.
+	// AskEvery is the shortest time between two fetches because of an unknown kid.
 	AskEvery = 10 * time.Second
-	// fetchTimeout bounds one fetch, so that a start is decided in time (contract 6).
+	// fetchTimeout bounds one fetch, so that a start ends in time (contract 6).
 	fetchTimeout = 5 * time.Second
-	// maxWait bounds what a token with an unknown kid waits for fetches.
+	// maxWait bounds how long a token with an unknown kid waits for fetches.
 	maxWait = 3 * time.Second
 )
 
-// fetch gets the document as it is now.
+// fetch gets the document in its present form.
 type fetch func(ctx context.Context) ([]byte, error)
 
-// Source keeps the last good key set of a file or URL. One goroutine fetches, every
-// RefreshEvery and when a token names a kid that is not there; that one asks and
-// waits, and all who ask meanwhile share the fetch. A fetch that fails, or brings
-// a document without usable keys, changes nothing. Nobody holds a lock while it
-// goes on.
+// Source keeps the last good key set of a file or URL. One goroutine fetches the
+// document: every RefreshEvery, and when a token names a kid that is not in the set. The
+// check of such a token waits for the fetch, and all that come meanwhile wait for the same
+// one. A fetch that fails, or brings a document without usable keys, changes nothing. No
+// lock is held during a fetch. Many goroutines may use a Source.
 type Source struct {
-	name  string // for the log: no credentials
+	name  string // the location without credentials, for the log
 	fetch fetch
 	log   *slog.Logger
 	set   atomic.Pointer[Set]
 
 	cancel  context.CancelFunc
-	wanted  chan struct{} // one slot: an unknown kid wants a fetch
+	wanted  chan struct{} // one slot: a fetch is requested because of an unknown kid
 	stopped chan struct{} // closed when the fetching goroutine has ended
 
 	fetches, failures atomic.Int64
-	succeeded         atomic.Int64 // when, in Unix seconds
+	succeeded         atomic.Int64 // time of the last good fetch, in Unix seconds
 
 	mu      sync.Mutex
-	asked   time.Time     // when a fetch was last wanted; zero: never
-	fetched chan struct{} // closed when the fetch that goes on, or is wanted, is over; nil if there is none
+	asked   time.Time     // when a fetch was last requested; zero: never
+	fetched chan struct{} // closed at the end of the fetch that is requested or running; nil if there is none
 	closed  bool
 }
 
-// Stats are figures for the metrics.
+// Stats are the figures of a Source for the metrics.
 type Stats struct {
 	Keys              int
 	Fetches, Failures int64
@@ -58,7 +58,7 @@ type Stats struct {
 }
 
 // Open reads the key set of a file or URL (see [Check]) and keeps it up to date
-// until Close. It fails, within fetchTimeout, if there is none to begin with.
+// until Close. If the first fetch brings none, Open fails, within fetchTimeout.
 func Open(ctx context.Context, location string, log *slog.Logger) (*Source, error) {
 	get, name, err := fetcher(location)
 	if err != nil {
@@ -77,14 +77,14 @@ func open(ctx context.Context, get fetch, name string, log *slog.Logger) (*Sourc
 		return nil, err
 	}
 	s.use(first)
-	ctx, s.cancel = context.WithCancel(context.Background()) // the start's own ends with the start
+	ctx, s.cancel = context.WithCancel(context.Background()) // ctx ends when the server has started
 	go s.run(ctx)
 	return s, nil
 }
 
-// Key gives the key for a token of this alg and kid, by the rule of [Set.Find], and
-// the generation of the set that it is in. An unknown kid has the set fetched,
-// once in AskEvery, and waits for that no longer than maxWait.
+// Key gives the key for a token of this alg and kid, by the rule of [Set.Find], and the
+// generation of the set that the key is in. For an unknown kid it has the set fetched, at
+// most once in AskEvery, and waits for that at most maxWait.
 func (s *Source) Key(alg, kid string) (public crypto.PublicKey, generation uint64, err error) {
 	var patience <-chan time.Time
 	for {
@@ -93,9 +93,9 @@ func (s *Source) Key(alg, kid string) (public crypto.PublicKey, generation uint6
 		if !errors.Is(err, ErrUnknownKey) {
 			return public, set.generation, err
 		}
-		fetched := s.want()
+		fetched := s.requestFetch()
 		if fetched == nil {
-			if s.set.Load() != set { // fetched between the two looks
+			if s.set.Load() != set { // a fetch has ended since the set was read above
 				continue
 			}
 			return nil, 0, err
@@ -113,10 +113,10 @@ func (s *Source) Key(alg, kid string) (public crypto.PublicKey, generation uint6
 	}
 }
 
-// Generation numbers the present set: it rises when a key comes or goes.
+// Generation is the number of the present set. It rises when a key comes or goes.
 func (s *Source) Generation() uint64 { return s.set.Load().generation }
 
-// Stats gives the figures of now.
+// Stats gives the present figures.
 func (s *Source) Stats() Stats {
 	return Stats{
 		Keys: s.set.Load().Len(), Fetches: s.fetches.Load(), Failures: s.failures.Load(),
@@ -124,15 +124,16 @@ func (s *Source) Stats() Stats {
 	}
 }
 
-// Close ends the fetching, and the waiting for it.
+// Close ends the goroutine that fetches, and all waiting for a fetch.
 func (s *Source) Close() {
 	s.cancel()
 	<-s.stopped
 }
 
-// want is called for an unknown kid. It gives what closes at the end of the fetch
-// that goes on, or of a new one; nil if it is too soon for that.
-func (s *Source) want() <-chan struct{} {
+// requestFetch requests a fetch because of an unknown kid, unless one is requested or
+// running. The channel that it returns is closed at the end of that fetch. It is nil if
+// the last request is less than AskEvery ago.
+func (s *Source) requestFetch() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -145,7 +146,7 @@ func (s *Source) want() <-chan struct{} {
 	}
 	s.asked = time.Now()
 	s.fetched = make(chan struct{})
-	s.wanted <- struct{}{} // free: its last one was taken before that fetch was over
+	s.wanted <- struct{}{} // does not wait: the slot was emptied before the last fetch ended
 	return s.fetched
 }
 
@@ -157,20 +158,20 @@ func (s *Source) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			s.over(true)
+			s.endFetch(true)
 			return
 		case <-tick.C:
-			s.begin()
+			s.beginPeriodicFetch()
 		case <-s.wanted:
 		}
 		s.refresh(ctx)
-		s.over(false)
+		s.endFetch(false)
 	}
 }
 
-// begin lets who asks from now on wait for the fetch that nobody asked for. One
-// that somebody did ask for is the same.
-func (s *Source) begin() {
+// beginPeriodicFetch lets the tokens that come from now on wait for the periodic fetch. If
+// a fetch was requested meanwhile, the periodic one serves that request too.
+func (s *Source) beginPeriodicFetch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -182,8 +183,8 @@ func (s *Source) begin() {
 	}
 }
 
-// over tells those who wait that the fetch is.
-func (s *Source) over(closed bool) {
+// endFetch tells all who wait for the fetch that it has ended.
+func (s *Source) endFetch(closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = closed
@@ -193,11 +194,11 @@ func (s *Source) over(closed bool) {
 	}
 }
 
-// refresh replaces the set if there is another one.
+// refresh fetches the document, and replaces the set if the keys have changed.
 func (s *Source) refresh(ctx context.Context) {
 	set, err := s.load(ctx)
 	switch {
-	case ctx.Err() != nil: // the server stops
+	case ctx.Err() != nil: // the server is stopping
 	case err != nil:
 		s.log.Warn("cannot refresh the key set, the last good one stays", "jwks", s.name, "error", err,
 			"last_good", time.Unix(s.succeeded.Load(), 0).UTC())
@@ -212,7 +213,7 @@ func (s *Source) use(set *Set) {
 		set.generation = old.generation + 1
 	}
 	s.set.Store(set)
-	s.log.Info("the key set is in use", "jwks", s.name, "keys", set.names(), "left_out", set.left)
+	s.log.Info("the key set is in use", "jwks", s.name, "keys", set.names(), "left_out", set.leftOut)
 }
 
 // load fetches and reads the document.

@@ -15,8 +15,8 @@ import (
 	"github.com/parleyhq/parley/auth/jwks/jwkstest"
 )
 
-// issuer is who publishes a key set, as its document is fetched. Its time is that
-// of the test's bubble.
+// issuer publishes a key set: it stands for the server or file that a Source fetches
+// from. Its time is that of the test's synctest bubble.
 type issuer struct {
 	mu      sync.Mutex
 	doc     []byte
@@ -43,7 +43,7 @@ func (i *issuer) count() int {
 	return len(i.fetches)
 }
 
-// fetch gives what was published when it began.
+// fetch gives the document that was published when the fetch began.
 func (i *issuer) fetch(ctx context.Context) ([]byte, error) {
 	i.mu.Lock()
 	i.fetches = append(i.fetches, time.Now())
@@ -57,7 +57,7 @@ func (i *issuer) fetch(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// keys are of Ed25519, which are quickly made.
+// edKeys makes a document of keys of Ed25519, which are made quickly.
 func edKeys(t *testing.T, names ...string) []byte {
 	t.Helper()
 	var keys []jwkstest.JWK
@@ -67,10 +67,10 @@ func edKeys(t *testing.T, names ...string) []byte {
 	return document(t, keys...)
 }
 
-// logged is a log that the test reads.
+// logged holds what was logged.
 type logged struct{ bytes.Buffer }
 
-// scenario runs a source of the issuer in a bubble of its own time.
+// scenario plays a test with a source and its issuer in a synctest bubble.
 func scenario(t *testing.T, doc []byte, play func(t *testing.T, i *issuer, s *Source, log *logged)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -127,11 +127,11 @@ func TestUnknownKidHasTheSetFetched(t *testing.T) {
 	})
 }
 
-// Who makes up kids costs the issuer one fetch in ten seconds, and learns at once
-// that they are no good.
+// A client that makes up kids causes one fetch in ten seconds at most, and its other
+// tokens are refused at once.
 func TestMadeUpKids(t *testing.T) {
 	scenario(t, edKeys(t, "k"), func(t *testing.T, i *issuer, s *Source, _ *logged) {
-		for n := range 6000 { // a minute of a hundred each second
+		for n := range 6000 { // a hundred in each second of a minute
 			if ok, took := knows(s, fmt.Sprint("made up ", n)); ok || took > 0 {
 				t.Fatalf("known: %v, after %v", ok, took)
 			}
@@ -179,8 +179,8 @@ func TestUnknownKidsShareAFetch(t *testing.T) {
 	})
 }
 
-// A token that comes while the periodic fetch goes on waits for that; if it began
-// too early to have the new key, there is one more.
+// A token that comes during the periodic fetch waits for that fetch. If the fetch began
+// too early to have the new key, one more follows.
 func TestUnknownKidDuringTheFetchOfTheClock(t *testing.T) {
 	before, after := edKeys(t, "old"), edKeys(t, "old", "new")
 	scenario(t, before, func(t *testing.T, i *issuer, s *Source, _ *logged) {

@@ -20,18 +20,19 @@ import (
 	"github.com/parleyhq/parley/cmd/parley/bench/wire"
 )
 
-const benchUsage = `parley bench puts load on a running server and reports what came of it.
+const benchUsage = `parley bench puts load on a running server and reports latency, cost and losses.
 
 	parley bench idle       connections that do nothing: memory for each
-	parley bench fanout     one group, many receivers
+	parley bench fanout     one group with many receivers
 	parley bench pairs      many 1:1 threads
-	parley bench catchup    devices that come back at once and missed messages
-	parley bench receipts   a group in which everybody reads everything
-	parley bench table      Markdown of reports made with --json: medians, ratios
+	parley bench sends      many 1:1 threads whose receivers are away
+	parley bench catchup    devices that missed messages and come back all at once
+	parley bench receipts   a group in which everybody reads every message
+	parley bench table      Markdown table of reports made with --json: medians, ratios
 
-It speaks only the public contract, and signs its tokens itself: give it the
-server's secret as you would parley token. Latencies count from when a message
-was to be sent. A server under test must not limit the senders:
+It uses only the public contract, and signs its tokens itself: it needs the
+server's secret, in the same flags as parley token. A latency counts from the time
+at which the message was due. A server under test must not limit the senders:
 
 	parley serve --dev --rate-send 0
 	parley bench fanout --receivers 250 --rate 50
@@ -39,8 +40,8 @@ was to be sent. A server under test must not limit the senders:
 	parley bench pairs --pairs 1000 --rate 1000 --via mqtt
 	parley bench fanout --broker mqtt://127.0.0.1:1884 --pid $(pidof mosquitto)
 
-It ends with 1 if a message was lost or came out of order, or a connection broke.
-Each mode tells its flags with --help.
+The exit status is 1 if a message was lost or came out of order, or a connection
+broke. Each mode lists its flags with --help.
 `
 
 // tokenLife is longer than any run.
@@ -83,7 +84,7 @@ func runBench(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	return report.Verdict()
 }
 
-// benchFlags are the settings that are not the run's own.
+// benchFlags are the settings that are not a part of bench.Options.
 type benchFlags struct {
 	keys     keySettings
 	data     string
@@ -92,20 +93,20 @@ type benchFlags struct {
 }
 
 func parseBench(mode bench.Mode, args []string, output io.Writer) (bench.Options, bool, error) {
-	o := bench.Options{Mode: mode, Via: bench.ViaREST, Payload: 300, Senders: 1, Duration: 10 * time.Second}
+	o := bench.Options{Mode: mode, Via: bench.ViaREST, Payload: 300, Senders: 1, Warmup: 2 * time.Second, Duration: 10 * time.Second}
 	var f benchFlags
 	fs := newFlagSet("parley bench " + string(mode))
-	fs.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "the server: REST and realtime")
-	fs.StringVar(&o.MQTT, "mqtt", "", "its MQTT over TCP, host:port (default port 1883 of --url's host)")
-	fs.StringVar(&o.MetricsURL, "metrics-url", "", "its metrics (default /metrics of --url)")
-	fs.IntVar(&o.PID, "pid", 0, "measure this process of this machine instead of asking for metrics")
-	fs.StringVar(&o.Label, "label", "", "a name for the run in its report")
-	fs.BoolVar(&f.json, "json", false, "report as JSON")
-	fs.StringVar(&f.protocol, "protocol", string(wire.MQTTTCP), "of who receives: json, mqtt-ws or mqtt-tcp")
-	fs.StringVar(&f.data, "data", "./data", "where serve --dev keeps its secret")
+	fs.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "`URL` of the server: REST and realtime")
+	fs.StringVar(&o.MQTT, "mqtt", "", "`address` of the server's MQTT over TCP, host:port (default: port 1883 of the host of --url)")
+	fs.StringVar(&o.MetricsURL, "metrics-url", "", "`URL` of the server's metrics (default: /metrics of --url)")
+	fs.IntVar(&o.PID, "pid", 0, "measure the process with this `id` on this machine instead of reading metrics")
+	fs.StringVar(&o.Label, "label", "", "`name` of the run in its report")
+	fs.BoolVar(&f.json, "json", false, "write the report as JSON")
+	fs.StringVar(&f.protocol, "protocol", string(wire.MQTTTCP), "`protocol` of the receivers: json, mqtt-ws or mqtt-tcp")
+	fs.StringVar(&f.data, "data", "./data", "`directory` in which serve --dev keeps its secret")
 	f.keys.register(fs)
 	registerMode(fs, &o)
-	// The file may be the one of serve.
+	// The file of --config may be that of serve, with other flags in it.
 	if err := parse(fs, args, output, ff.WithIgnoreUndefined(true)); err != nil {
 		return o, false, err
 	}
@@ -113,7 +114,7 @@ func parseBench(mode bench.Mode, args []string, output io.Writer) (bench.Options
 	if o.Broker != "" {
 		return o, f.json, nil
 	}
-	secret, err := f.keys.load(f.data)
+	secret, err := f.keys.readSecret(f.data)
 	if err != nil {
 		return o, false, err
 	}
@@ -130,49 +131,49 @@ func parseBench(mode bench.Mode, args []string, output io.Writer) (bench.Options
 // registerMode adds the flags of a mode.
 func registerMode(fs *flag.FlagSet, o *bench.Options) {
 	load := func() {
-		fs.DurationVar(&o.Warmup, "warmup", 2*time.Second, "load before it is measured")
-		fs.DurationVar(&o.Duration, "duration", 10*time.Second, "load that is measured")
+		fs.DurationVar(&o.Warmup, "warmup", o.Warmup, "how long load runs before it is measured")
+		fs.DurationVar(&o.Duration, "duration", o.Duration, "how long load is measured")
 	}
-	payload := func() { fs.IntVar(&o.Payload, "payload", 300, "bytes of a message, before base64") }
+	payload := func() { fs.IntVar(&o.Payload, "payload", o.Payload, "bytes of a message before base64") }
 	sending := func(rate float64) {
 		load()
 		payload()
-		fs.Float64Var(&o.Rate, "rate", rate, "messages per second in all; 0: as fast as it goes")
-		fs.StringVar(&o.Via, "via", bench.ViaREST, "how messages are sent: rest or mqtt")
+		fs.Float64Var(&o.Rate, "rate", rate, "messages per second of all senders together; 0: as fast as possible")
+		fs.StringVar(&o.Via, "via", o.Via, "`protocol` of the senders: rest or mqtt")
 	}
 	delivered := func() {
-		fs.IntVar(&o.Backlog, "backlog", 256, "at --rate 0: messages under way for each receiver")
-		fs.StringVar(&o.Broker, "broker", "", "a plain MQTT broker instead of Parley, mqtt://host:port")
+		fs.IntVar(&o.Backlog, "backlog", 256, "with --rate 0: messages on their way to each receiver, at most")
+		fs.StringVar(&o.Broker, "broker", "", "`URL` of a plain MQTT broker to measure instead of Parley, mqtt://host:port")
 	}
 	switch o.Mode {
 	case bench.Idle:
-		fs.IntVar(&o.Connections, "connections", 1000, "how many, each of a user of its own")
-		fs.DurationVar(&o.Settle, "settle", 5*time.Second, "quiet time before anything is measured")
-		fs.DurationVar(&o.Duration, "duration", 5*time.Second, "measured time of doing nothing")
+		fs.IntVar(&o.Connections, "connections", 1000, "connections, each of a user of its own")
+		fs.DurationVar(&o.Settle, "settle", 5*time.Second, "how long the connections are idle before anything is measured")
+		fs.DurationVar(&o.Duration, "duration", 5*time.Second, "how long idle connections are measured")
 	case bench.Fanout:
 		sending(50)
 		delivered()
-		fs.IntVar(&o.Receivers, "receivers", 250, "people in the group, one device each")
-		fs.IntVar(&o.Senders, "senders", 1, "devices that send, one message at a time each")
+		fs.IntVar(&o.Receivers, "receivers", 250, "users in the group, with one device each")
+		fs.IntVar(&o.Senders, "senders", o.Senders, "devices that send, each one message at a time")
 	case bench.Pairs:
 		sending(1000)
 		delivered()
-		fs.IntVar(&o.Pairs, "pairs", 100, "1:1 threads, one side sends one message at a time")
+		fs.IntVar(&o.Pairs, "pairs", 100, "1:1 threads; one user of each sends one message at a time")
 	case bench.Sends:
 		sending(0)
-		fs.IntVar(&o.Pairs, "pairs", 64, "1:1 threads, one side sends one message at a time, the other is away")
+		fs.IntVar(&o.Pairs, "pairs", 64, "1:1 threads; one user of each sends one message at a time, the other is away")
 	case bench.Catchup:
 		payload()
-		fs.IntVar(&o.Devices, "devices", 100, "that are away, each of a user of its own")
-		fs.IntVar(&o.Messages, "messages", 100, "that each of them misses")
-		fs.IntVar(&o.Threads, "threads", 10, "over which these are spread")
-		fs.IntVar(&o.Group, "group", 249, "devices that share their threads; one person more sends")
-		fs.IntVar(&o.Senders, "senders", 64, "messages sent at once while the devices are away")
+		fs.IntVar(&o.Devices, "devices", 100, "devices that are away, each of a user of its own")
+		fs.IntVar(&o.Messages, "messages", 100, "messages that each device misses")
+		fs.IntVar(&o.Threads, "threads", 10, "threads over which the messages of a device are spread")
+		fs.IntVar(&o.Group, "group", 249, "devices that share their threads; one more user sends")
+		fs.IntVar(&o.Senders, "senders", 64, "messages that are sent at the same time while the devices are away")
 	case bench.Receipts:
 		load()
 		payload()
-		fs.Float64Var(&o.Rate, "rate", 1, "messages per second; each is read by everybody")
-		fs.IntVar(&o.Receivers, "receivers", 250, "people in the group")
+		fs.Float64Var(&o.Rate, "rate", 1, "messages per second; every user reads each of them")
+		fs.IntVar(&o.Receivers, "receivers", 250, "users in the group")
 	}
 }
 
@@ -180,7 +181,7 @@ func registerMode(fs *flag.FlagSet, o *bench.Options) {
 func benchTable(args []string, stdout io.Writer) error {
 	fs := newFlagSet("parley bench table")
 	base := ""
-	fs.StringVar(&base, "baseline", "mosquitto", "what the others are compared with: the end of labels after the last /")
+	fs.StringVar(&base, "baseline", "mosquitto", "`name` that the others are compared with: what follows the last / of its reports' labels")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(stdout, "parley bench table [--baseline NAME] REPORT.json...")

@@ -11,7 +11,7 @@ import (
 	"github.com/parleyhq/parley/cmd/parley/bench"
 )
 
-// startBenched runs a server as one is run for a load test.
+// startBenched runs a server with the flags of a load test.
 func startBenched(t *testing.T) (flags []string) {
 	t.Helper()
 	n := startNode(t, "--jwt-secret", testSecret, "--mqtt-listen", "127.0.0.1:0", "--rate-send", "0")
@@ -20,7 +20,7 @@ func startBenched(t *testing.T) (flags []string) {
 	}
 }
 
-// measure runs `bench`, which must find that all promises were kept.
+// measure runs `bench`, which must find nothing lost, out of order or broken.
 func measure(t *testing.T, args ...string) *bench.Report {
 	t.Helper()
 	var out bytes.Buffer
@@ -35,13 +35,13 @@ func measure(t *testing.T, args ...string) *bench.Report {
 		t.Errorf("%v: %d duplicates", args, r.Duplicates)
 	}
 	if r.Server == nil {
-		t.Errorf("%v: nothing is known of the server", args)
+		t.Errorf("%v: no CPU and memory of the server", args)
 	}
 	return r
 }
 
-// Each mode, small, by each protocol: every message comes to everybody it is for. On
-// a busy machine some are not sent in their time, which is told.
+// Each mode with small numbers, by each protocol: every message reaches all its receivers.
+// On a busy machine some messages are not sent in time, which the report tells.
 func TestBenchModes(t *testing.T) {
 	flags := startBenched(t)
 	short := []string{"--warmup", "50ms", "--duration", "300ms"}
@@ -82,8 +82,8 @@ func TestBenchModes(t *testing.T) {
 	}
 }
 
-// The same clients measure a plain broker; here the topics of a chat server
-// refuse them, which has to be told.
+// With --broker the clients measure a plain broker. Here they meet a Parley server, which
+// refuses them, and bench has to say so.
 func TestBenchAgainstABrokerThatRefuses(t *testing.T) {
 	flags := startBenched(t)
 	mqtt := flags[3]
@@ -93,7 +93,7 @@ func TestBenchAgainstABrokerThatRefuses(t *testing.T) {
 	}
 }
 
-// A server that limits its senders is found out at once, and what to do is said.
+// A server that limits its senders ends the run at once, with an error that says what to do.
 func TestBenchNeedsNoRateLimit(t *testing.T) {
 	n := startNode(t, "--jwt-secret", testSecret, "--mqtt-listen", "127.0.0.1:0", "--rate-send", "1", "--rate-send-burst", "2")
 	for _, via := range []string{"rest", "mqtt"} {

@@ -17,7 +17,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// settings are all that can be set (contract 6).
+// settings are the settings of `parley serve` (contract 6).
 type settings struct {
 	dev  bool
 	data string
@@ -38,11 +38,11 @@ type settings struct {
 	live   session.Limits
 }
 
-// keySettings say how tokens are signed.
+// keySettings say with what tokens are signed and verified.
 type keySettings struct {
 	secret     string
 	secretFile string
-	jwks       string // serve only
+	jwks       string // only serve has it
 	issuer     string
 	audience   string
 }
@@ -56,47 +56,47 @@ const (
 )
 
 func (k *keySettings) register(fs *flag.FlagSet) {
-	fs.StringVar(&k.secret, "jwt-secret", "", "secret of HS256 tokens, at least 32 bytes")
-	fs.StringVar(&k.secretFile, "jwt-secret-file", "", "file that holds the secret")
-	fs.StringVar(&k.issuer, "jwt-issuer", "", "iss that tokens must have (default any)")
-	fs.StringVar(&k.audience, "jwt-audience", "", "aud that tokens must have (default any)")
+	fs.StringVar(&k.secret, "jwt-secret", "", "`secret` of HS256 tokens, at least 32 bytes")
+	fs.StringVar(&k.secretFile, "jwt-secret-file", "", "`file` that holds the secret")
+	fs.StringVar(&k.issuer, "jwt-issuer", "", "`iss` that tokens must have (default: any)")
+	fs.StringVar(&k.audience, "jwt-audience", "", "`aud` that tokens must have (default: any)")
 }
 
 func parseServe(args []string, output io.Writer) (settings, error) {
 	var s settings
 	fs := newFlagSet("parley serve")
-	fs.BoolVar(&s.dev, "dev", false, "try it: all on loopback, MQTT on 1883, data and a secret of its own in --data, demo tokens")
-	fs.StringVar(&s.data, "data", "./data", "where --dev keeps its store and secret")
-	fs.StringVar(&s.listen, "listen", ":8080", "address of REST and realtime")
-	fs.StringVar(&s.mqttListen, "mqtt-listen", "", "address of MQTT over TCP (default off)")
-	fs.StringVar(&s.mqttsListen, "mqtts-listen", "", "address of MQTT over TLS (default off)")
-	fs.StringVar(&s.tlsCert, "tls-cert", "", "PEM file of the certificate and its chain; with --tls-key, --listen is HTTPS")
-	fs.StringVar(&s.tlsKey, "tls-key", "", "PEM file of the certificate's key")
-	fs.StringVar(&s.metricsListen, "metrics-listen", "", "address of /metrics alone (default: on --listen)")
-	fs.StringVar(&s.allowedOrigins, "allowed-origins", "", "web origins that may connect, comma-separated, * for all (default the same origin)")
-	fs.StringVar(&s.store, "store", "", "pebble:DIR, or mongodb://HOST/DATABASE")
-	fs.StringVar(&s.bus, "bus", "local", "local")
-	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz says 503 before the listeners stop")
+	fs.BoolVar(&s.dev, "dev", false, "try Parley: all on loopback, MQTT on port 1883, store and secret in --data, tokens for two demo users")
+	fs.StringVar(&s.data, "data", "./data", "`directory` in which --dev keeps its store and secret")
+	fs.StringVar(&s.listen, "listen", ":8080", "`address` of REST and realtime")
+	fs.StringVar(&s.mqttListen, "mqtt-listen", "", "`address` of MQTT over TCP (default: off)")
+	fs.StringVar(&s.mqttsListen, "mqtts-listen", "", "`address` of MQTT over TLS, with --tls-cert and --tls-key (default: off)")
+	fs.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file` of the certificate and its chain; with it and --tls-key, --listen is HTTPS")
+	fs.StringVar(&s.tlsKey, "tls-key", "", "PEM `file` of the key of --tls-cert")
+	fs.StringVar(&s.metricsListen, "metrics-listen", "", "`address` that serves only /metrics (default: /metrics is on --listen)")
+	fs.StringVar(&s.allowedOrigins, "allowed-origins", "", "web `origins` that may connect, separated by commas, * for all (default: the same origin)")
+	fs.StringVar(&s.store, "store", "", "`URL` of the store: pebble:DIR or mongodb://HOST/DATABASE")
+	fs.StringVar(&s.bus, "bus", "local", "`URL` of the bus: local")
+	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz answers 503 before a stopping server closes its listeners")
 	s.keys.register(fs)
-	fs.StringVar(&s.keys.jwks, "jwks", "", "JSON Web Key Set of RS256, ES256 and EdDSA tokens: a file or an https URL (http on loopback)")
+	fs.StringVar(&s.keys.jwks, "jwks", "", "JSON Web Key Set of RS256, ES256 and EdDSA tokens: a `file or URL`, with https or, on loopback, http")
 	d := chat.DefaultLimits
-	fs.IntVar(&s.limits.Participants, "max-participants", d.Participants, "people in a group")
-	fs.IntVar(&s.limits.CiphertextBytes, "max-ciphertext", d.CiphertextBytes, "bytes of a message's ciphertext")
-	fs.Float64Var(&s.limits.SendRate, "rate-send", d.SendRate, "messages per second and user, 0 for no limit")
-	fs.IntVar(&s.limits.SendBurst, "rate-send-burst", d.SendBurst, "how many of them at once")
-	fs.IntVar(&s.limits.PrekeyFetches, "rate-prekeys", d.PrekeyFetches, "prekey fetches per caller and minute, 0 for no limit")
-	fs.IntVar(&s.limits.PrekeyFetchesOf, "rate-prekeys-of", d.PrekeyFetchesOf, "of one user, per caller and ten minutes, 0 for no limit")
+	fs.IntVar(&s.limits.Participants, "max-participants", d.Participants, "participants of a group")
+	fs.IntVar(&s.limits.CiphertextBytes, "max-ciphertext", d.CiphertextBytes, "bytes of the ciphertext of a message")
+	fs.Float64Var(&s.limits.SendRate, "rate-send", d.SendRate, "messages that a user may send per second, 0 for no limit")
+	fs.IntVar(&s.limits.SendBurst, "rate-send-burst", d.SendBurst, "messages that a user may send at once, before --rate-send applies")
+	fs.IntVar(&s.limits.PrekeyFetches, "rate-prekeys", d.PrekeyFetches, "prekey fetches of a caller per minute, 0 for no limit")
+	fs.IntVar(&s.limits.PrekeyFetchesOf, "rate-prekeys-of", d.PrekeyFetchesOf, "prekey fetches of a caller for one and the same user per ten minutes, 0 for no limit")
 	fs.DurationVar(&s.limits.EditWindow, "edit-window", d.EditWindow, "how long a message may be edited or deleted")
 	fs.IntVar(&s.limits.Pins, "max-pins", d.Pins, "pinned messages of a thread")
 	fs.IntVar(&s.limits.PageSize, "max-page-size", d.PageSize, "items of the largest page")
-	fs.DurationVar(&s.limits.IdempotencyWindow, "idempotency-window", d.IdempotencyWindow, "how long a retry is recognised by its key")
+	fs.DurationVar(&s.limits.IdempotencyWindow, "idempotency-window", d.IdempotencyWindow, "how long the server recognises a retry by its idempotency key")
 	l := session.DefaultLimits
 	fs.IntVar(&s.live.ConnectionsPerUser, "max-connections-per-user", l.ConnectionsPerUser, "realtime connections of one user")
-	fs.IntVar(&s.live.Window, "ack-window", l.Window, "unacknowledged frames of one connection")
-	fs.DurationVar(&s.live.AckTimeout, "ack-timeout", l.AckTimeout, "how long that window may stay full")
-	fs.DurationVar(&s.live.PingInterval, "ping-interval", l.PingInterval, "between two pings of a JSON connection")
+	fs.IntVar(&s.live.Window, "ack-window", l.Window, "frames sent to a connection and not yet acknowledged, at most")
+	fs.DurationVar(&s.live.AckTimeout, "ack-timeout", l.AckTimeout, "how long --ack-window may stay full before the connection is closed")
+	fs.DurationVar(&s.live.PingInterval, "ping-interval", l.PingInterval, "time between two pings of a JSON connection")
 	fs.DurationVar(&s.live.PresenceGrace, "presence-grace", l.PresenceGrace, "how long a user stays online without a connection")
-	fs.DurationVar(&s.live.KeepSubscriptions, "mqtt-session-expiry", l.KeepSubscriptions, "the longest that MQTT subscriptions outlive a connection")
+	fs.DurationVar(&s.live.KeepSubscriptions, "mqtt-session-expiry", l.KeepSubscriptions, "the longest time that MQTT subscriptions outlive their connection")
 	if err := parse(fs, args, output); err != nil {
 		return settings{}, err
 	}
@@ -104,7 +104,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	return s, s.check()
 }
 
-// forDev fills in what --dev chooses where nothing was set.
+// forDev fills in the defaults of --dev where nothing was set.
 func (s *settings) forDev(fs *flag.FlagSet) {
 	if !s.dev {
 		return
@@ -122,7 +122,7 @@ func (s *settings) forDev(fs *flag.FlagSet) {
 	}
 }
 
-// check refuses what cannot work, naming the flag.
+// check refuses settings that cannot work. The error names the flag.
 func (s *settings) check() error {
 	switch {
 	case s.store == "":
@@ -157,7 +157,7 @@ func (s *settings) check() error {
 	return nil
 }
 
-// maxWindow keeps the packet ids of a window distinct, by far.
+// maxWindow is half of MQTT's packet ids, so that those of a window differ.
 const maxWindow = 32 << 10
 
 func (s *settings) origins() []string {
@@ -178,7 +178,7 @@ func newFlagSet(name string) *flag.FlagSet {
 
 // parse reads flags, then the environment, then the file of --config.
 func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Option) error {
-	fs.String("config", "", "YAML file of settings, its keys are the flag names")
+	fs.String("config", "", "YAML `file` of settings, whose keys are the names of flags")
 	err := ff.Parse(fs, args, append(options, ff.WithEnvVarPrefix("PARLEY"),
 		ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ffyaml.Parser))...)
 	if errors.Is(err, flag.ErrHelp) {
@@ -195,9 +195,9 @@ func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Opti
 	return nil
 }
 
-// load gives the secret: the one set, that of the file, or with a data directory
-// the one kept there. It is nil where a key set serves alone.
-func (k *keySettings) load(devData string) ([]byte, error) {
+// readSecret gives the secret of HS256 tokens: the one set, that of the file or, if devData
+// is the data directory of --dev, the one in there. It is nil if there is only a key set.
+func (k *keySettings) readSecret(devData string) ([]byte, error) {
 	switch {
 	case k.secret != "" && k.secretFile != "":
 		return nil, errors.New("set --jwt-secret or --jwt-secret-file, not both")
@@ -217,7 +217,7 @@ func (k *keySettings) load(devData string) ([]byte, error) {
 	return nil, errors.New("no key for tokens: set --jwt-secret, --jwt-secret-file or --jwks, or try --dev")
 }
 
-// trimNewline drops one trailing line end: it is no part of a secret.
+// trimNewline drops one trailing line end, which is not a part of the secret in a file.
 func trimNewline(b []byte) []byte {
 	s := strings.TrimSuffix(string(b), "\n")
 	return []byte(strings.TrimSuffix(s, "\r"))

@@ -18,7 +18,7 @@ import (
 
 const devSecretFile = "jwt-secret"
 
-// devSecret reads the secret that the first `serve --dev` made in dir.
+// devSecret reads the secret that the first `serve --dev` wrote to the data directory dir.
 func devSecret(dir string) ([]byte, error) {
 	b, err := os.ReadFile(filepath.Join(dir, devSecretFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -30,7 +30,7 @@ func devSecret(dir string) ([]byte, error) {
 	return trimNewline(b), nil
 }
 
-// makeDevSecret makes that secret if there is none yet.
+// makeDevSecret writes a new secret to the data directory dir, if dir has none yet.
 func makeDevSecret(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
@@ -51,7 +51,7 @@ func makeDevSecret(dir string) error {
 	return nil
 }
 
-// welcome prints what a newcomer needs to try the server.
+// welcome prints tokens and commands with which a newcomer can try the server.
 func welcome(out io.Writer, secret []byte, httpAddr net.Addr, secure bool, mqttAddr net.Addr) error {
 	now := time.Now()
 	var tokens [2]string
@@ -64,7 +64,7 @@ func welcome(out io.Writer, secret []byte, httpAddr net.Addr, secure bool, mqttA
 			return err
 		}
 	}
-	s := "" // of https and wss
+	s := "" // the s of https and wss
 	if secure {
 		s = "s"
 	}
@@ -83,8 +83,8 @@ func welcome(out io.Writer, secret []byte, httpAddr net.Addr, secure bool, mqttA
 }
 
 const welcomeText = `
-Parley is up: REST and realtime on http%[4]s://%[1]s
-Tokens for two demo users, good for 24 hours (more: parley token --sub NAME):
+Parley is ready: REST and realtime on http%[4]s://%[1]s
+Tokens for two demo users, valid for 24 hours (for others: parley token --sub NAME):
 
 export ALICE=%[2]s
 export BOB=%[3]s
@@ -96,13 +96,13 @@ THREAD=$(curl -s http%[4]s://%[1]s/v1/threads -H "Authorization: Bearer $ALICE" 
 curl -s http%[4]s://%[1]s/v1/threads/$THREAD/messages -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
   -H "Idempotency-Key: first" -d '{"client_seq":1,"ciphertext":"aGVsbG8="}'
 
-Receive as JSON frames, one per message:
+Receive messages as JSON frames:
 
 npx --yes wscat -c ws%[4]s://%[1]s/v1/realtime -H "Authorization: Bearer $BOB"
 
 `
 
-const welcomeMQTT = `Or with any MQTT library; the token is the password, the client id the device:
+const welcomeMQTT = `Or receive them with any MQTT client. The token is the password, the client id is the device:
 
 mosquitto_sub -h %[1]s -p %[2]s -V 5 -q 1 -i phone -u bob -P "$BOB" -t 'v1/#'
 npx --yes mqtt sub -h %[1]s -p %[2]s -V 5 -q 1 -i tablet -u bob -P "$BOB" -t 'v1/#'

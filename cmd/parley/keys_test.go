@@ -72,7 +72,7 @@ func TestServesByBothKinds(t *testing.T) {
 				t.Errorf("%s: %d, want %d: %s", what, got, status, body)
 			}
 		}
-		claims["iss"], claims["aud"] = "iss", "aud" // and once more, with what the server wants
+		claims["iss"], claims["aud"] = "iss", "aud" // with the iss and aud that the server requires
 	}
 }
 
@@ -97,8 +97,8 @@ func TestKeySetsThatRefuseToStart(t *testing.T) {
 	refusesToStart(t, "--jwks", []string{}...)
 }
 
-// The tokens of `parley token` are those of the secret; a file shared with serve
-// may name a key set.
+// `parley token` signs with the secret. Its --config file may be that of serve, with a key
+// set in it.
 func TestTokenCommandIgnoresTheKeySet(t *testing.T) {
 	config := writeFile(t, filepath.Join(t.TempDir(), "parley.yaml"), []byte("jwks: https://id.example/jwks\njwt-secret: "+testSecret+"\n"))
 	var out strings.Builder

@@ -1,4 +1,6 @@
-// Command parley is the chat server, and the small tools that go with it.
+// Command parley is the chat server with its small tools: serve runs the server, token
+// prints a token for it, bench puts load on it. This is the only package that wires the
+// others together; serve.go does it.
 package main
 
 import (
@@ -18,12 +20,11 @@ const usage = `parley is the backend of a messenger.
 
 	parley serve     run the server (--dev: everything on loopback, ready to try)
 	parley token     print a token signed with the server's secret
-	parley bench     put load on a running server and report latencies and costs
+	parley bench     put load on a running server and report latency and cost
 	parley version   print the version
 
-Each command tells its flags with --help. A flag can also be set by the
-environment (PARLEY_ and the flag in capitals, with _ for -) or in the YAML file
-that --config names.
+Each command lists its flags with --help. A flag can also be set in the environment
+(--mqtt-listen as PARLEY_MQTT_LISTEN) or in the YAML file that --config names.
 `
 
 // version is set by the linker for a release.
@@ -39,7 +40,7 @@ func main() {
 	}
 }
 
-// run is the program without the process around it.
+// run is the whole program, without the process around it: tests call it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
@@ -63,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 }
 
-// versionLine tells version, commit and Go version.
+// versionLine gives the version, the commit and the version of Go.
 func versionLine() string {
 	commit := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {

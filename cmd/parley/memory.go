@@ -8,17 +8,18 @@ import (
 	"time"
 )
 
-// Go keeps what a burst has used, such as ten thousand handshakes at once, for the
-// next one: up to the size of what lives, and for as long as nothing happens. A server
-// whose connections are mostly idle gives that back once it is quiet.
+// After a burst, such as ten thousand handshakes at once, Go keeps the memory that the burst
+// has used: as much as the live heap has, and for as long as nothing is allocated. A server
+// with mostly idle connections gives it back to the system once it is quiet: after a second
+// in which it allocated little, if it has allocated much since it last gave memory back.
 const (
 	quietEvery = time.Second
-	quietBytes = 1 << 20  // allocated in that time, at most
-	worthBytes = 16 << 20 // allocated since the last time, at least, and a fourth of what lives
+	quietBytes = 1 << 20  // the most that is allocated in a quiet second
+	worthBytes = 16 << 20 // the least that was allocated since memory was given back; a fourth of the live heap if that is more
 )
 
-// giveBackMemory does so until ctx ends. An operator who sets GOGC has the collector
-// run as he says.
+// giveBackMemory gives memory back until ctx ends. It does nothing if the operator has set
+// GOGC, which says how the collector should run.
 func giveBackMemory(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -40,13 +41,14 @@ func giveBackMemory(ctx context.Context) {
 	}
 }
 
-// quiet judges when there is something to give back.
+// quiet decides when memory is given back. Its fields count bytes allocated since the start.
 type quiet struct {
-	before uint64 // allocated until the last look
-	given  uint64 // allocated until memory was given back
+	before uint64 // until the last call of worth
+	given  uint64 // until memory was last given back
 }
 
-// worth is told what was allocated in all and what lived after the last collection.
+// worth reports whether it is worth giving memory back now. It is told how many bytes were
+// allocated since the start, and how many were live after the last collection.
 func (q *quiet) worth(allocated, live uint64) bool {
 	isQuiet := allocated-q.before < quietBytes
 	q.before = allocated

@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-// Memory is given back once after each burst, when that is over.
+// Memory is given back once after each burst, when the burst is over.
 func TestMemoryIsGivenBackInTheQuiet(t *testing.T) {
 	const mb = 1 << 20
 	var q quiet

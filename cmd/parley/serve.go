@@ -25,12 +25,12 @@ import (
 	"github.com/parleyhq/parley/store"
 )
 
-// Time limits of a start and a stop (contract 6: both within 10 s). The drain
-// delay is part of a stop, unless it leaves less than minStop for the rest.
+// Time limits of a start and a stop (contract 6: both within 10 s). The drain delay is part
+// of a stop, but at least minStop remains for the rest.
 const (
 	startTimeout = 8 * time.Second
-	openTimeout  = 6 * time.Second // of it for the store, which then says what is wrong
-	stopTimeout  = 7 * time.Second // and the store may take a moment more to close
+	openTimeout  = 6 * time.Second // the store's part of a start; within it the store says what is wrong
+	stopTimeout  = 7 * time.Second // without the closing of the store, which may need a moment more
 	minStop      = 3 * time.Second
 )
 
@@ -58,12 +58,12 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// node is a running server and all it is made of.
+// node is a running server with all its parts.
 type node struct {
 	set    settings
 	log    *slog.Logger
-	secret []byte       // nil: a key set alone
-	keys   *jwks.Source // nil: the secret alone
+	secret []byte       // nil: tokens are verified with the key set alone
+	keys   *jwks.Source // nil: tokens are verified with the secret alone
 	cert   *certificate // nil: no TLS
 
 	store    chat.Store
@@ -74,16 +74,17 @@ type node struct {
 	metrics  *prometheus.Registry
 	apps     []*fiber.App
 
-	http, mqtt, mqtts, scrape net.Listener // nil: not listened on
+	http, mqtt, mqtts, scrape net.Listener // nil: the address is not set
 
 	stopBackground context.CancelFunc
 	background     sync.WaitGroup
 
 	draining atomic.Bool
-	failed   chan error // of a listener that cannot go on
+	failed   chan error // the error of a listener that has ended
 }
 
-// start opens everything, or nothing: on an error what was opened is closed again.
+// start opens all parts of a server and lets it serve. On an error it closes again what it
+// has opened.
 func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
 	n := &node{set: set, log: log, failed: make(chan error, 4)}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -97,7 +98,7 @@ func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
 }
 
 func (n *node) open(ctx context.Context) error {
-	verifier, err := n.loadKeys(ctx)
+	verifier, err := n.openKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,8 +115,8 @@ func (n *node) open(ctx context.Context) error {
 	return n.assemble(verifier)
 }
 
-// openStore opens the store, or gives up when ctx ends: a store that cannot write
-// may try for ever. What it is still doing then ends with the process.
+// openStore opens the store, or gives up when ctx ends, since a store that cannot write may
+// try for ever. What the store still does then ends with the process.
 func openStore(ctx context.Context, url string, opts store.Options) (chat.Store, error) {
 	type opened struct {
 		store chat.Store
@@ -132,12 +133,12 @@ func openStore(ctx context.Context, url string, opts store.Options) (chat.Store,
 	case o := <-done:
 		return o.store, o.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("it is not there in time: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("the store did not open in time: %w", context.Cause(ctx))
 	}
 }
 
-// loadKeys gets all that tokens are verified with.
-func (n *node) loadKeys(ctx context.Context) (*auth.Verifier, error) {
+// openKeys makes the verifier of tokens from the secret, the key set or both.
+func (n *node) openKeys(ctx context.Context) (*auth.Verifier, error) {
 	devData := ""
 	if n.set.dev {
 		devData = n.set.data
@@ -146,7 +147,7 @@ func (n *node) loadKeys(ctx context.Context) (*auth.Verifier, error) {
 		}
 	}
 	var err error
-	if n.secret, err = n.set.keys.load(devData); err != nil {
+	if n.secret, err = n.set.keys.readSecret(devData); err != nil {
 		return nil, err
 	}
 	cfg := auth.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience}
@@ -159,7 +160,8 @@ func (n *node) loadKeys(ctx context.Context) (*auth.Verifier, error) {
 	return auth.NewVerifier(cfg)
 }
 
-// listen takes the ports first: that a port is taken shows at once.
+// listen opens the listeners. It comes before the slower parts of a start, so that a port in
+// use is reported at once.
 func (n *node) listen() error {
 	var err error
 	if n.set.tlsCert != "" {
@@ -170,7 +172,7 @@ func (n *node) listen() error {
 	for _, l := range []struct {
 		flag, addr string
 		ln         *net.Listener
-		secure     string // the protocol to speak in TLS, where there is a certificate
+		secure     string // the protocol inside TLS if there is a certificate; "": never TLS
 	}{
 		{"listen", n.set.listen, &n.http, protocolHTTP},
 		{"mqtt-listen", n.set.mqttListen, &n.mqtt, ""},
@@ -225,12 +227,13 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	return nil
 }
 
-// online asks the sessions, which are made after the service that asks.
+// online asks the sessions whether a user is connected. The chat service needs it before
+// the sessions are made.
 func (n *node) online(ctx context.Context, user chat.UserID) (bool, error) {
 	return n.sessions.Online(ctx, user)
 }
 
-// run starts serving on the listeners, and what goes on without a request.
+// run starts the background work, and the serving on all listeners.
 func (n *node) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stopBackground = stop
@@ -251,16 +254,16 @@ func (n *node) run() {
 func (n *node) serveOn(service string, ln net.Listener, serve func(net.Listener) error) {
 	_, secure := ln.(*secureListener)
 	n.log.Info("listening", "service", service, "addr", ln.Addr().String(), "tls", secure, "version", version)
-	go func() { // ends with its listener, which stop closes
+	go func() { // ends when stop closes the listener
 		if err := serve(ln); err != nil && !errors.Is(err, net.ErrClosed) && !n.draining.Load() {
 			n.failed <- fmt.Errorf("serve %s: %w", service, err)
 		}
 	}()
 }
 
-// stop drains the node (contract 6): it says that it is not ready, and after the
-// drain delay takes no more connections, sends the clients away, finishes what is
-// being written and closes the store.
+// stop drains the node (contract 6): /readyz answers 503, and after the drain delay the node
+// accepts no more connections, sends its clients away, finishes what is being written and
+// closes the store.
 func (n *node) stop() {
 	n.log.Info("stopping", "drain_delay", n.set.drainDelay.String())
 	n.draining.Store(true)
@@ -270,12 +273,12 @@ func (n *node) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), max(stopTimeout-n.set.drainDelay, minStop))
 	defer cancel()
 	n.sessions.Drain()
-	closing, cancelClosing := context.WithTimeout(ctx, minStop/2) // what is acknowledged is stored after that
+	closing, cancelClosing := context.WithTimeout(ctx, minStop/2) // the rest of the time is for storing what was acknowledged
 	defer cancelClosing()
 	n.broker.Close(closing)
 	for _, app := range n.apps {
 		if err := app.ShutdownWithContext(ctx); err != nil {
-			n.log.Warn("requests were cut", "error", err)
+			n.log.Warn("requests were cut off", "error", err)
 		}
 	}
 	n.stopBackground()
@@ -286,11 +289,11 @@ func (n *node) stop() {
 	n.log.Info("stopped")
 }
 
-// close closes what start opened and nothing has closed since.
+// close closes what start has opened and what is still open.
 func (n *node) close() {
 	for _, ln := range []net.Listener{n.http, n.mqtt, n.mqtts, n.scrape} {
 		if ln != nil {
-			_ = ln.Close() // perhaps closed already
+			_ = ln.Close() // the error says that it is closed already
 		}
 	}
 	if n.keys != nil {

@@ -19,21 +19,21 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// fasthttp's sweeper of idle workers sees only every 10 s that its server has stopped.
+		// fasthttp's goroutine that removes idle workers notices only every 10 s that its server has stopped.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		// fasthttp starts this clock with its first server and never stops it.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		// fasthttp's sweeper of a client's idle connections sees only after their time that they are gone.
+		// fasthttp's goroutine that closes a client's idle connections ends only when their time is over.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
 	)
 }
 
 const testSecret = "0123456789abcdef0123456789abcdef"
 
-// patience bounds waits for what nothing announces.
+// patience bounds the waits of tests that poll.
 const patience = 2 * time.Minute
 
-// logBuffer is a log that the test reads while the server writes.
+// logBuffer holds a log that the test reads while the server writes it.
 type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -60,7 +60,7 @@ type running struct {
 	*node
 	log    *logBuffer
 	client *http.Client
-	leave  func() // stops it, once
+	leave  func() // stops the node, once
 }
 
 // startNode runs `serve` with these flags, on an embedded store.
@@ -84,10 +84,10 @@ func startNode(t *testing.T, args ...string) *running {
 	return r
 }
 
-// trust says which servers the client takes.
+// trust says which servers' certificates the client accepts.
 func (r *running) trust(c *tls.Config) { r.client.Transport.(*http.Transport).TLSClientConfig = c }
 
-// get is the status and body of a GET with a token, "" for none.
+// get gives the status and body of a GET with a token, or with none if token is "".
 func (r *running) get(t *testing.T, scheme, path, token string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, scheme+"://"+r.http.Addr().String()+path, nil)
@@ -109,8 +109,8 @@ func (r *running) get(t *testing.T, scheme, path, token string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// refusesToStart runs `serve` with flags that cannot work: it has to say so, in
-// one line with this in it, and soon (contract 6).
+// refusesToStart runs `serve` with flags that cannot work. It has to end soon (contract 6),
+// with an error of one line that contains says.
 func refusesToStart(t *testing.T, says string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -127,8 +127,8 @@ func refusesToStart(t *testing.T, says string, args ...string) {
 	}
 }
 
-// takenPort is an address that somebody else listens on.
-func takenPort(t *testing.T) string {
+// portInUse is an address on which another listener listens.
+func portInUse(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,22 +16,21 @@ import (
 	"time"
 )
 
-// lookEvery is the least between two looks at the files of a certificate.
+// lookEvery is the shortest time between two looks at the files of a certificate.
 const lookEvery = 5 * time.Second
 
-// certificate is the pair of --tls-cert and --tls-key (contract 6). Operators renew
-// it while the server runs: a handshake looks at the files, if none has for
-// lookEvery, and the next ones get what is there. A pair that is not good, or not
-// whole yet, changes nothing.
+// certificate is the pair of --tls-cert and --tls-key (contract 6). Operators renew it while
+// the server runs: the first handshake after lookEvery reads the files again, and from then
+// on handshakes use the new pair. A pair that is wrong or still incomplete changes nothing.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
 	failures          atomic.Int64
 
-	mu     sync.Mutex // held by the one handshake that looks
-	looked time.Time
-	seen   string // what the files were then: their fingerprint, or why they could not be read
+	mu     sync.Mutex // held by the handshake that reads the files
+	looked time.Time  // when they were last read
+	seen   string     // what was read then: the fingerprint of the files, or why they could not be read
 }
 
 // loadCertificate reads the pair, or says what is wrong with it.
@@ -47,7 +46,7 @@ func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 
 // GetCertificate gives the pair to a handshake.
 func (c *certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if c.mu.TryLock() { // who finds another one looking takes what there is
+	if c.mu.TryLock() { // while another handshake reads the files, this one uses the present pair
 		if time.Since(c.looked) >= lookEvery {
 			c.look()
 			c.looked = time.Now()
@@ -57,8 +56,8 @@ func (c *certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, er
 	return c.current.Load(), nil
 }
 
-// look uses what is new in the files. What is wrong with them is said once, not
-// with every look.
+// look reads the files and uses them if they have changed. It logs an error once, not with
+// every look.
 func (c *certificate) look() {
 	certPEM, keyPEM, err := c.read()
 	now := fingerprint(certPEM, keyPEM)
@@ -139,8 +138,8 @@ const (
 	protocolMQTT = "mqtt"
 )
 
-// config is TLS as a listener of this protocol speaks it: 1.2 or 1.3, and for 1.2
-// only suites with forward secrecy and authenticated encryption.
+// config is the TLS configuration of a listener of this protocol: TLS 1.2 or 1.3, and with
+// 1.2 only suites that have forward secrecy and authenticated encryption.
 func (c *certificate) config(protocol string) *tls.Config {
 	return &tls.Config{
 		GetCertificate: c.GetCertificate,
@@ -154,9 +153,9 @@ func (c *certificate) config(protocol string) *tls.Config {
 	}
 }
 
-// secureListener speaks TLS on each connection of another listener. The handshake
-// is the first read's, under the deadlines of who serves the connection, so that a
-// silent client holds up nobody and does not stay.
+// secureListener speaks TLS on each connection of another listener. The first read of a
+// connection makes the handshake, under the deadline of whoever serves the connection, so
+// that a silent client delays no other and is disconnected.
 type secureListener struct {
 	net.Listener
 	config *tls.Config
@@ -171,12 +170,12 @@ func (l *secureListener) Accept() (net.Conn, error) {
 	return &secureConn{tls.Server(conn, l.config)}, nil
 }
 
-// secureConn is a TLS connection that closes at once. tls.Conn would try for 5 s
-// to say goodbye to a client that reads nothing, and a stop closes one connection
-// after the other.
+// secureConn is a TLS connection whose Close returns soon. That of tls.Conn waits up to 5 s
+// until it has written TLS's goodbye to a client that reads nothing, and a stopping server
+// closes one connection after the other.
 type secureConn struct{ *tls.Conn }
 
-// goodbyeTime is ample for a socket that has room for the goodbye.
+// goodbyeTime bounds the writing of the goodbye. It is ample for a socket with room for it.
 const goodbyeTime = 20 * time.Millisecond
 
 // Close implements net.Conn.

@@ -25,11 +25,11 @@ import (
 	"github.com/parleyhq/parley/rest"
 )
 
-// pair is the files of a certificate, as an operator keeps them.
+// pair is the two files of a certificate that an operator configures.
 type pair struct {
 	cert, key string
-	roots     *x509.CertPool // what signed all that was ever in the files
-	ends      time.Time      // of the first that renew makes
+	roots     *x509.CertPool // the authorities of all certificates that were ever in the files
+	ends      time.Time      // when the first certificate that renew makes expires
 }
 
 func newPair(t *testing.T) *pair {
@@ -47,7 +47,7 @@ func (p *pair) flags() []string { return []string{"--tls-cert", p.cert, "--tls-k
 
 func (p *pair) client() *tls.Config { return &tls.Config{RootCAs: p.roots, ServerName: "localhost"} }
 
-// renew puts another certificate, which signs itself, into the files.
+// renew writes another, self-signed certificate to the files.
 func (p *pair) renew(t *testing.T, serial int64) {
 	t.Helper()
 	certPEM, keyPEM := p.make(t, serial)
@@ -80,7 +80,7 @@ func (p *pair) make(t *testing.T, serial int64) (certPEM, keyPEM []byte) {
 	return certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 }
 
-// dialTLS connects and gives the serial number of the certificate shown.
+// dialTLS connects and gives the serial number of the server's certificate.
 func dialTLS(t *testing.T, addr net.Addr, config *tls.Config) (*tls.Conn, int64) {
 	t.Helper()
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr.String(), config)
@@ -95,7 +95,7 @@ func TestServesTLS(t *testing.T) {
 	p := newPair(t)
 	s := startNode(t, append(p.flags(), "--jwt-secret", testSecret, "--mqtt-listen", "127.0.0.1:0", "--mqtts-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")...)
 	s.trust(p.client())
-	good, err := auth.Mint([]byte(testSecret), auth.Claims{User: "alice", Scopes: knownScopes, Expires: time.Now().Add(time.Hour)})
+	good, err := auth.Mint([]byte(testSecret), auth.Claims{User: "alice", Scopes: scopes, Expires: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestServesTLS(t *testing.T) {
 		t.Errorf("the log should tell of two listeners with TLS and two without:\n%s", s.log)
 	}
 
-	// The plain listeners stay plain, and those with TLS take nothing else.
+	// The plain listeners speak no TLS, and those with TLS speak nothing else.
 	for what, addr := range map[string]net.Addr{"mqtts": s.mqtts.Addr(), "mqtt": s.mqtt.Addr()} {
 		conn, err := net.Dial("tcp", addr.String())
 		if err != nil {
@@ -118,7 +118,7 @@ func TestServesTLS(t *testing.T) {
 		}
 	}
 	secure, _ := dialTLS(t, s.mqtts.Addr(), p.client())
-	if code, err := connectMQTT(secure); code != 4 && code != 5 { // the token is refused, by the protocol
+	if code, err := connectMQTT(secure); code != 4 && code != 5 { // the refusal of a token in MQTT
 		t.Errorf("MQTT over TLS: %d, %v", code, err)
 	}
 	s.client.Timeout = time.Second
@@ -161,7 +161,7 @@ func TestTLSVersionsAndSuites(t *testing.T) {
 	for what, c := range map[string]struct {
 		change func(*tls.Config)
 		addr   net.Addr
-		says   string // "" is taken
+		says   string // what the error says; "": the pair is accepted
 		proto  string
 	}{
 		"1.2":          {func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, s.http.Addr(), "", ""},
@@ -205,21 +205,21 @@ func TestCertificatesThatRefuseToStart(t *testing.T) {
 		"--mqtts-listen needs --tls-cert and": {"--mqtts-listen", "127.0.0.1:0"},
 		"private key does not match":          {"--tls-cert", p.cert, "--tls-key", other.key},
 		"are no pair":                         {"--tls-cert", garbage, "--tls-key", p.key},
-		"key.pem and --tls-key":               {"--tls-cert", p.key, "--tls-key", p.cert}, // the wrong way round
+		"key.pem and --tls-key":               {"--tls-cert", p.key, "--tls-key", p.cert}, // exchanged
 		garbage:                               {"--tls-cert", p.cert, "--tls-key", garbage},
 		"read --tls-cert: ":                   {"--tls-cert", missing, "--tls-key", p.key},
 		"read --tls-key: ":                    {"--tls-cert", p.cert, "--tls-key", missing},
 		dir + " is no plain file":             {"--tls-cert", p.cert, "--tls-key", dir},
-		"--mqtts-listen: listen tcp":          append(p.flags(), "--mqtts-listen", takenPort(t)),
+		"--mqtts-listen: listen tcp":          append(p.flags(), "--mqtts-listen", portInUse(t)),
 		"--mqtts-listen: listen tcp: address": append(p.flags(), "--mqtts-listen", "nowhere"),
-		"--listen: listen tcp":                append(p.flags(), "--listen", takenPort(t)),
+		"--listen: listen tcp":                append(p.flags(), "--listen", portInUse(t)),
 	} {
 		refusesToStart(t, says, append(secret, args...)...)
 	}
 }
 
-// An operator renews the certificate while the server runs; the next handshakes
-// have it, and what is not a good pair changes nothing.
+// An operator renews the certificate while the server runs. The next handshakes use the new
+// one, and files that are no pair change nothing.
 func TestRenewal(t *testing.T) {
 	p := newPair(t)
 	s := startNode(t, append(p.flags(), "--jwt-secret", testSecret, "--mqtts-listen", "127.0.0.1:0")...)
@@ -275,7 +275,7 @@ func TestRenewal(t *testing.T) {
 	says("back", 4, 3)
 }
 
-// Links that change at once, as Kubernetes and certbot have them.
+// The files are symbolic links that change together, as Kubernetes and certbot make them.
 func TestRenewalByLink(t *testing.T) {
 	first, second := newPair(t), newPair(t)
 	second.renew(t, 2)
@@ -291,7 +291,7 @@ func TestRenewalByLink(t *testing.T) {
 	if err := errors.Join(os.Symlink(filepath.Dir(second.cert), link+"2"), os.Rename(link+"2", link)); err != nil {
 		t.Fatal(err)
 	}
-	for _, serial := range []int64{1, 2} { // not before it is time to look again
+	for _, serial := range []int64{1, 2} { // the files are not read again before lookEvery is over
 		got, err := c.GetCertificate(nil)
 		if err != nil || got.Leaf.SerialNumber.Int64() != serial {
 			t.Errorf("certificate %v, %v, want %d", got.Leaf.SerialNumber, err, serial)
@@ -313,7 +313,7 @@ func TestCertificateThatIsOver(t *testing.T) {
 	}
 }
 
-// Who connects and says nothing, or stops within the handshake, is cut.
+// A client that connects and sends nothing, or stops within the handshake, is disconnected.
 func TestSilentClientOfMQTTS(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -357,7 +357,7 @@ func silentClients(t *testing.T, addr net.Addr, p *pair) {
 	for what, conn := range clients {
 		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		for {
-			if _, err := conn.Read(make([]byte, 512)); err != nil { // HTTP says why
+			if _, err := conn.Read(make([]byte, 512)); err != nil { // over HTTP the server first answers with the reason
 				if errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("%s: still connected", what)
 				}
@@ -375,12 +375,12 @@ func TestSecureConnClosesAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, theirs := net.Pipe() // has no room: who writes waits until it is read
+	ours, theirs := net.Pipe() // without a buffer: a write waits until it is read
 	defer theirs.Close()
 	client := tls.Client(theirs, p.client())
 	shaken := make(chan error, 1)
 	go func() {
-		// The tickets of TLS 1.3 come after the handshake, where nobody reads them.
+		// The server sends the tickets of TLS 1.3 after the handshake, and this client does not read them.
 		shaken <- client.Handshake()
 	}()
 	config := c.config(protocolHTTP)
@@ -396,7 +396,7 @@ func TestSecureConnClosesAtOnce(t *testing.T) {
 	}
 }
 
-// A stop with TLS clients of every kind is as quick as without.
+// A stop with TLS clients of every kind is as quick as one without clients.
 func TestStopWithTLS(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

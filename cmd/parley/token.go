@@ -14,7 +14,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-var knownScopes = []chat.Scope{chat.ScopeRead, chat.ScopeWrite, chat.ScopeSystem, chat.ScopeAdmin}
+// scopes are all scopes that a token can have.
+var scopes = []chat.Scope{chat.ScopeRead, chat.ScopeWrite, chat.ScopeSystem, chat.ScopeAdmin}
 
 // printToken is `parley token`.
 func printToken(args []string, stdout io.Writer) error {
@@ -24,13 +25,13 @@ func printToken(args []string, stdout io.Writer) error {
 		ttl                      time.Duration
 	)
 	fs := newFlagSet("parley token")
-	fs.StringVar(&sub, "sub", "", "user id (required)")
-	fs.StringVar(&device, "device", "", "device id the token is for (default any)")
-	fs.StringVar(&scope, "scope", "chat.read chat.write", "scopes, space-separated")
-	fs.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is good")
-	fs.StringVar(&data, "data", "./data", "where serve --dev keeps its secret")
+	fs.StringVar(&sub, "sub", "", "`user` id, required")
+	fs.StringVar(&device, "device", "", "`device` id that the token is bound to (default: any device)")
+	fs.StringVar(&scope, "scope", "chat.read chat.write", "`scopes`, separated by spaces")
+	fs.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is valid")
+	fs.StringVar(&data, "data", "./data", "`directory` in which serve --dev keeps its secret")
 	keys.register(fs)
-	// The file may be the one of serve.
+	// The file of --config may be that of serve, with other flags in it.
 	if err := parse(fs, args, stdout, ff.WithIgnoreUndefined(true)); err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func printToken(args []string, stdout io.Writer) error {
 	if ttl <= 0 {
 		return errors.New("--ttl must be positive")
 	}
-	secret, err := keys.load(data)
+	secret, err := keys.readSecret(data)
 	if err != nil {
 		return err
 	}
@@ -49,8 +50,8 @@ func printToken(args []string, stdout io.Writer) error {
 		Issuer: keys.issuer, Audience: keys.audience, Issued: time.Now(), Expires: time.Now().Add(ttl),
 	}
 	for s := range strings.FieldsSeq(scope) {
-		if !slices.Contains(knownScopes, chat.Scope(s)) {
-			return fmt.Errorf("--scope: there is no %q, the scopes are %v", s, knownScopes)
+		if !slices.Contains(scopes, chat.Scope(s)) {
+			return fmt.Errorf("--scope: there is no scope %q, the scopes are %v", s, scopes)
 		}
 		claims.Scopes = append(claims.Scopes, chat.Scope(s))
 	}

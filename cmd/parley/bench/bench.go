@@ -1,7 +1,13 @@
-// Package bench is a load generator for chat servers that speak Parley's public
-// contract, and for plain MQTT brokers to compare them with. Load is open loop:
-// a latency counts from when the message was to be sent, so that a server that
-// holds up its clients cannot hide it.
+// Package bench is a load generator for chat servers that speak Parley's public contract,
+// and for plain MQTT brokers to compare them with.
+//
+// Load is open loop: senders get their due times from a clock, and a latency counts from the
+// time at which a message was due. So a server that delays its clients cannot hide it.
+//
+// [Run] makes one run with the [Options] of a [Mode] and gives a [Report]. Read in this
+// order: bench.go, modes.go and receipts.go (what each mode does), load.go (the pace),
+// sender.go and device.go (who sends and receives), losses.go, server_usage.go, report.go,
+// table.go. The connections are in package wire.
 package bench
 
 import (
@@ -26,14 +32,14 @@ type Mode string
 // The modes.
 const (
 	Idle     Mode = "idle"     // connections that do nothing
-	Fanout   Mode = "fanout"   // one group
+	Fanout   Mode = "fanout"   // one group with many receivers
 	Pairs    Mode = "pairs"    // many 1:1 threads
-	Sends    Mode = "sends"    // as pairs, to people who are away
-	Catchup  Mode = "catchup"  // devices that come back at once
-	Receipts Mode = "receipts" // a group in which everybody reads
+	Sends    Mode = "sends"    // like pairs, but the receivers are away
+	Catchup  Mode = "catchup"  // devices that missed messages and come back all at once
+	Receipts Mode = "receipts" // a group in which everybody reads every message
 )
 
-// Modes are all of them.
+// Modes lists all modes.
 func Modes() []Mode { return []Mode{Idle, Fanout, Pairs, Sends, Catchup, Receipts} }
 
 // How messages are sent.
@@ -42,43 +48,44 @@ const (
 	ViaMQTT = "mqtt"
 )
 
-// Options are the settings of a run. A mode looks only at its own.
+// Options are the settings of a run. Each mode ignores those of the others.
 type Options struct {
 	Mode  Mode
-	Label string // names the run in its report
+	Label string // name of the run in its report
 
-	URL        string // of a Parley server: http://host:port
-	MQTT       string // its MQTT listener: host:port
-	Broker     string // a plain MQTT broker instead: mqtt://host:port
-	PID        int    // process to measure where there is no /metrics; 0 for none
+	URL        string // URL of a Parley server: http://host:port
+	MQTT       string // address of its MQTT listener: host:port
+	Broker     string // URL of a plain MQTT broker instead: mqtt://host:port
+	PID        int    // process to measure instead of reading metrics; 0: read metrics
 	MetricsURL string // "" for URL/metrics
 
 	// Token makes the bearer token of a user.
 	Token func(user string) (string, error)
 
-	Protocol wire.Protocol // of those who receive
-	Via      string        // of those who send
+	Protocol wire.Protocol // of the receivers
+	Via      string        // how senders send: ViaREST or ViaMQTT
 
-	Receivers   int // fanout: devices in the group; receipts: its people
+	Receivers   int // fanout: devices in the group; receipts: users in the group
 	Connections int // idle
-	Pairs       int
-	Devices     int // catchup
-	Messages    int // catchup: missed by each device
-	Threads     int // catchup: over which they are spread
+	Pairs       int // pairs, sends
+	Devices     int // catchup: devices that are away
+	Messages    int // catchup: messages that each device misses
+	Threads     int // catchup: threads over which the messages of a device are spread
 	Group       int // catchup: devices that share their threads
-	Senders     int
+	Senders     int // fanout: devices that send; catchup: messages sent at the same time
 
 	Payload  int           // bytes of a message before base64
-	Rate     float64       // messages a second in all; 0: as fast as it goes
-	Backlog  int           // as fast as it goes: messages under way per receiver
-	Warmup   time.Duration // not measured
-	Duration time.Duration // measured
-	Settle   time.Duration // idle: quiet time before memory is read
+	Rate     float64       // messages per second of all senders together; 0: as fast as possible
+	Backlog  int           // with Rate 0: messages on their way to each receiver, at most
+	Warmup   time.Duration // how long load runs before it is measured
+	Duration time.Duration // how long load is measured
+	Settle   time.Duration // idle: how long connections are idle before memory is read
 
-	Progress io.Writer // nil for none
+	Progress io.Writer // where progress is shown; nil: nowhere
 }
 
-// Run measures. A report comes with a nil error only; it may tell of losses.
+// Run makes one run. It returns either a report or an error. A report may tell of losses:
+// see [Report.Verdict].
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -100,11 +107,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.closeDevices()
-	r.settle()
+	r.total()
 	return r.report, nil
 }
 
-// check refuses what cannot work, naming the flag.
+// check refuses options that cannot work. The error names the flag.
 func (o *Options) check() error {
 	raw := o.Broker != ""
 	switch {
@@ -168,20 +175,20 @@ func (o *Options) connections() int {
 // run is one run of a mode.
 type run struct {
 	o      Options
-	id     string    // part of every user and topic: runs do not meet
-	base   time.Time // intended times are told since then
+	id     string    // part of every user and topic, so that runs do not meet
+	base   time.Time // due times in messages are nanoseconds since then
 	target *target
-	source process // the server as a process
+	source usageSource // of the server
 	report *Report
 
 	devices []*device
-	streams []stream // by number; a message tells which it is of
-	tail    tail     // what messages carry besides their head
+	streams []stream // by number; each message names the number of its stream
+	tail    tail     // what messages carry behind their head
 
 	from   atomic.Int64 // end of the warm-up
 	counts counters
 	timing *timings
-	now    atomic.Value // string: what is being done
+	now    atomic.Value // string: what the run does at present
 }
 
 func newRun(o Options) (*run, error) {
@@ -193,7 +200,7 @@ func newRun(o Options) (*run, error) {
 	if r.target, err = newTarget(o, r.id); err != nil {
 		return nil, err
 	}
-	r.source = newProcess(o, r.target)
+	r.source = newUsageSource(o, r.target)
 	return r, nil
 }
 
@@ -208,10 +215,11 @@ func (r *run) closeDevices() {
 	}
 }
 
-// since is a time as messages tell it.
+// since is a time in the form in which messages carry it.
 func (r *run) since(t time.Time) int64 { return int64(t.Sub(r.base)) }
 
-// parseAddr takes a URL of one of these schemes apart.
+// parseAddr gives the address in a URL of the scheme plain or secure, and whether it is
+// secure.
 func parseAddr(flag, raw string, plain, secure, port string) (addr string, tls bool, err error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.Scheme != plain && u.Scheme != secure {

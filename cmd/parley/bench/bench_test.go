@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// fasthttp's sweeper of a client's idle connections sees only after their time that they are gone.
+		// fasthttp's goroutine that closes a client's idle connections ends only when their time is over.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
 	)
 }
@@ -56,7 +56,7 @@ func TestHeadSurvivesTheFrame(t *testing.T) {
 	}
 }
 
-func TestTrackerTellsWhatHappened(t *testing.T) {
+func TestReceivedNumbersTellsWhatHappened(t *testing.T) {
 	for name, c := range map[string]struct {
 		numbers               []uint32
 		sent                  uint32
@@ -72,10 +72,10 @@ func TestTrackerTellsWhatHappened(t *testing.T) {
 		"late, and again":           {[]uint32{1, 0, 0}, 2, 0, 1, 1},
 		"a later one than was told": {[]uint32{0, 1, 2}, 2, 0, 0, 0},
 	} {
-		var tr tracker
+		var tr receivedNumbers
 		var disorder, duplicates uint64
 		for _, n := range c.numbers {
-			switch tr.take(n) {
+			switch tr.add(n) {
 			case late:
 				disorder++
 			case duplicate:
@@ -89,14 +89,14 @@ func TestTrackerTellsWhatHappened(t *testing.T) {
 	}
 }
 
-// Whatever comes in whatever order, what is there and what is not adds up.
-func TestTrackerAddsUp(t *testing.T) {
+// In whatever order numbers come, received and lost ones add up to those sent.
+func TestReceivedNumbersAddsUp(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range 200 {
 		const sent = 50
-		var tr tracker
+		var tr receivedNumbers
 		got := map[uint32]bool{}
 		duplicates, want := 0, 0
 		for range random.IntN(100) {
@@ -105,7 +105,7 @@ func TestTrackerAddsUp(t *testing.T) {
 				want++
 			}
 			got[n] = true
-			if tr.take(n) == duplicate {
+			if tr.add(n) == duplicate {
 				duplicates++
 			}
 		}
@@ -134,14 +134,14 @@ func TestTimingsAreQuantiles(t *testing.T) {
 
 func TestProcessFigures(t *testing.T) {
 	u := parseMetrics([]byte("# HELP x y\nprocess_cpu_seconds_total 12.5\nprocess_resident_memory_bytes 1.048576e+06\ngo_memstats_heap_inuse_bytes 5\nother{a=\"b\"} 3\n"))
-	if want := (usage{known: true, cpu: 12.5, rss: 1 << 20, heap: 5}); u != want {
+	if want := (usage{measured: true, cpu: 12.5, rss: 1 << 20, heap: 5}); u != want {
 		t.Errorf("metrics: %+v", u)
 	}
-	if u := parseMetrics([]byte("other 3\n")); u.known {
+	if u := parseMetrics([]byte("other 3\n")); u.measured {
 		t.Errorf("no metrics of a process: %+v", u)
 	}
 	u, err := parseStat("7 (a ) b) S 1 7 7 0 -1 4194560 500 0 0 0 150 50 0 0 20 0 9 0 100 1000000 256 184 0")
-	if want := (usage{known: true, cpu: 2, rss: 256 * float64(os.Getpagesize())}); err != nil || u != want {
+	if want := (usage{measured: true, cpu: 2, rss: 256 * float64(os.Getpagesize())}); err != nil || u != want {
 		t.Errorf("stat: %+v, %v", u, err)
 	}
 	if _, err := parseStat("7 (x) S 1"); err == nil {
@@ -149,7 +149,7 @@ func TestProcessFigures(t *testing.T) {
 	}
 }
 
-// The pacer keeps its intended times whatever the senders do.
+// The due times of pace do not depend on what the senders do.
 func TestPaceIsOpenLoop(t *testing.T) {
 	lanes := []*lane{{jobs: make(chan int64, 20)}, {jobs: make(chan int64, 20)}}
 	start := time.Now().Add(-time.Second) // all are due at once
@@ -198,7 +198,7 @@ func sample(mode Mode) *Report {
 		r.note(errors.New("the server disconnects with 0x8E"))
 		return r // without figures of the server
 	}
-	r.serverUse(usage{known: true, cpu: 1, rss: 50e6}, usage{known: true, cpu: 4.125, rss: 250e6, heap: 40e6, stack: 80e6})
+	r.serverUse(usage{measured: true, cpu: 1, rss: 50e6}, usage{measured: true, cpu: 4.125, rss: 250e6, heap: 40e6, stack: 80e6})
 	if mode == Idle {
 		r.memory(usage{rss: 50e6}, usage{rss: 250e6, heap: 40e6, stack: 80e6}, 20_000)
 	}
@@ -242,7 +242,7 @@ func TestTable(t *testing.T) {
 	golden(t, "table.md", b.String())
 }
 
-// Errors that differ by a port alone are one.
+// Errors that differ only by a port count as one.
 func TestErrorsAreCountedByKind(t *testing.T) {
 	r := newReport(Options{})
 	for port := range 30 {
@@ -263,7 +263,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// Bad settings end in one line that names the flag.
+// Options that cannot work end in an error of one line that names the flag.
 func TestBadOptions(t *testing.T) {
 	good := Options{
 		Mode: Fanout, URL: "http://127.0.0.1:1", Protocol: wire.MQTTTCP, Via: ViaREST, Receivers: 1, Connections: 1, Pairs: 1, Devices: 1,

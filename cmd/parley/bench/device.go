@@ -2,41 +2,44 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/parleyhq/parley/cmd/parley/bench/wire"
 )
 
-// counters count for the whole run; devices add what one read brought at once.
+// counters count for the whole run. After each read a device adds what that read brought.
 type counters struct {
-	deliveries atomic.Uint64 // messages or receipts that were new to their receiver
+	deliveries atomic.Uint64 // messages and receipts that were new to their receiver
 	duplicates atomic.Uint64
 	outOfOrder atomic.Uint64
-	receipts   atomic.Uint64 // of the deliveries
+	receipts   atomic.Uint64 // those of the deliveries that are receipts
 	other      atomic.Uint64 // frames of other kinds
-	strange    atomic.Uint64 // messages that are not of this run, or not that device's
-	broken     atomic.Uint64 // connections that ended by themselves
+	strange    atomic.Uint64 // messages of another run, or for another device
+	broken     atomic.Uint64 // connections that bench did not close
 	connected  atomic.Int64
-	retries    atomic.Uint64 // connections tried in vain by devices that come back
+	retries    atomic.Uint64 // failed attempts of devices to come back
 	sent       atomic.Uint64
-	unsent     atomic.Uint64 // messages that nobody got to send
+	unsent     atomic.Uint64 // messages that were due and that no sender came to send
 }
 
-// device is one receiving connection. Its reader goroutine owns all but conn's
-// Close and what is atomic.
+// device is one receiving connection. Its reader goroutine owns all fields, except that
+// others may call conn.Close and use what is atomic.
 type device struct {
-	r      *run
-	user   string
-	name   string // device id
-	token  string
-	first  uint32    // index of its first stream
-	tracks []tracker // of its streams, from first on
+	r        *run
+	user     string
+	name     string // device id
+	token    string
+	first    uint32            // index of its first stream
+	received []receivedNumbers // of its streams, from first on
 
-	onMessage func(h head, frame []byte) // nil: nothing more to do with it
+	onMessage func(h head, frame []byte) // called for each new message; nil: nothing is called
 	onReceipt func(frame []byte)
 
 	conn    *wire.Conn
@@ -50,7 +53,7 @@ type device struct {
 	}
 }
 
-// inbox is the device id of all who receive.
+// inbox is the device id of all receivers.
 const inbox = "inbox"
 
 func (r *run) newDevice(user string, first uint32, streams int) (*device, error) {
@@ -58,19 +61,29 @@ func (r *run) newDevice(user string, first uint32, streams int) (*device, error)
 	if err != nil {
 		return nil, err
 	}
-	d := &device{r: r, user: user, name: inbox, token: token, first: first}
-	if streams > 0 {
-		d.tracks = make([]tracker, streams)
-	}
-	return d, nil
+	return &device{r: r, user: user, name: inbox, token: token, first: first, received: make([]receivedNumbers, streams)}, nil
 }
 
-// open connects and subscribes and returns when the server has caught the device
-// up; a plain broker's devices are there once they have subscribed.
+// addDevices makes a device for each of n users, all of whom receive the same streams,
+// and names these users.
+func (r *run) addDevices(n, streams int) (users []string, err error) {
+	for i := range n {
+		d, err := r.newDevice(r.target.user("u", i), 0, streams)
+		if err != nil {
+			return nil, err
+		}
+		r.devices = append(r.devices, d)
+		users = append(users, d.user)
+	}
+	return users, nil
+}
+
+// open connects, subscribes and returns when the device has caught up: after the caught_up
+// frame, or at a plain broker once it has subscribed.
 func (d *device) open(ctx context.Context, filter string) error {
 	caught := make(chan struct{})
 	d.caught = sync.OnceFunc(func() { close(caught) })
-	conn, err := d.r.target.dial(ctx, d.r.o.Protocol, d.user, d.name, d.token, d.take)
+	conn, err := d.r.target.dial(ctx, d.r.o.Protocol, d.user, d.name, d.token, d.handleFrame)
 	if err != nil {
 		return err
 	}
@@ -98,14 +111,14 @@ func (d *device) open(ctx context.Context, filter string) error {
 	}
 }
 
-// How long a device tries to come back, and the longest it waits between.
+// How long a device tries to come back, and the longest pause between two attempts.
 const (
 	stormPatience = time.Minute
 	maxRetryPause = 2 * time.Second
 )
 
-// reopen connects as a client does that wants to be back: it tries again, after
-// longer and longer, until that time.
+// reopen connects like a client that has lost its connection: until giveUp it tries again,
+// after longer and longer pauses.
 func (d *device) reopen(ctx context.Context, giveUp time.Time) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, maxRetryPause) {
 		err := d.open(ctx, everything(0))
@@ -148,8 +161,8 @@ func (d *device) close() {
 	d.conn = nil
 }
 
-// take gets every frame.
-func (d *device) take(frame []byte) {
+// handleFrame is called for every frame.
+func (d *device) handleFrame(frame []byte) {
 	if d.r.target.raw() {
 		h, ok := parseHead(frame)
 		d.message(h, ok, frame)
@@ -161,7 +174,7 @@ func (d *device) take(frame []byte) {
 		d.message(h, ok, frame)
 	case bytes.HasPrefix(frame, caughtUpStart):
 		d.batch.other++
-		d.flush() // before anybody looks at the counts
+		d.flush() // whoever waits for caught_up reads the counts
 		d.caught()
 	case d.onReceipt != nil && bytes.HasPrefix(frame, readStart):
 		d.onReceipt(frame)
@@ -172,11 +185,11 @@ func (d *device) take(frame []byte) {
 
 func (d *device) message(h head, ok bool, frame []byte) {
 	i := h.stream - d.first
-	if !ok || h.stream < d.first || int(i) >= len(d.tracks) {
+	if !ok || h.stream < d.first || int(i) >= len(d.received) {
 		d.r.counts.strange.Add(1)
 		return
 	}
-	switch d.tracks[i].take(h.number) {
+	switch d.received[i].add(h.number) {
 	case duplicate:
 		d.batch.duplicates++
 		return
@@ -190,7 +203,7 @@ func (d *device) message(h head, ok bool, frame []byte) {
 	}
 }
 
-// fresh counts something new that was to be sent at that time.
+// fresh counts a delivery that is not a duplicate and that was due at intended.
 func (d *device) fresh(intended int64) {
 	d.batch.fresh++
 	if intended >= d.r.measuredFrom() && d.conn != nil {
@@ -198,7 +211,7 @@ func (d *device) fresh(intended int64) {
 	}
 }
 
-// flush adds what this read brought to the run's counts.
+// flush adds what the last read brought to the counters of the run.
 func (d *device) flush() {
 	b := &d.batch
 	if n := b.fresh + b.receipts; n > 0 {
@@ -222,30 +235,18 @@ func (d *device) flush() {
 	b.fresh, b.receipts, b.duplicates, b.late, b.other = 0, 0, 0, 0, 0
 }
 
-// parallel is how many connections are opened, or things set up, at once.
+// parallel is how many connections are opened, and threads made, at the same time.
 const parallel = 64
 
-// each runs do for 0 … n-1, that many at once, and stops at the first error.
+// each runs do for 0 … n-1, that many at once. It starts no more after the first error,
+// or the end of ctx, and returns that.
 func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(n, atOnce) {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1) - 1)
-				if i >= n {
-					return
-				}
-				if err := do(ctx, i); err != nil {
-					cancel(err)
-				}
-			}
-		})
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i := 0; i < n && groupCtx.Err() == nil; i++ {
+		group.Go(func() error { return do(groupCtx, i) })
 	}
-	wg.Wait()
-	return context.Cause(ctx)
+	return cmp.Or(group.Wait(), context.Cause(ctx))
 }
 
 // openAll opens the run's devices.
@@ -261,14 +262,14 @@ func (r *run) openAll(ctx context.Context, filter func(i int) string) error {
 	})
 }
 
-// everything is the filter of all that a user may see (contract 4.3).
+// everything is the filter of all topics that a user may see (contract 4.3).
 func everything(int) string { return "v1/#" }
 
-// lost is how many messages have not come to whom they were for.
+// lost counts, over all receivers, the messages that did not arrive.
 func (r *run) lost() (lost uint64) {
 	for _, d := range r.devices {
-		for i := range d.tracks {
-			lost += d.tracks[i].lost(r.streams[int(d.first)+i].sent.Load())
+		for i := range d.received {
+			lost += d.received[i].lost(r.streams[int(d.first)+i].sent.Load())
 		}
 	}
 	return lost

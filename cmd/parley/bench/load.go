@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// lane is one sender's share of the load: a stream of messages into a thread.
+// lane is one sender's share of the load: a stream of messages into one thread.
 type lane struct {
 	r      *run
 	sender sender
 	thread string
 	stream uint32
 	next   uint32
-	jobs   chan int64 // intended times; a sender that is behind sends them late
+	jobs   chan int64 // due times of messages; a sender that is behind sends them late
 }
 
 // send sends the lane's next message.
@@ -34,11 +34,11 @@ func (l *lane) send(intended int64) error {
 	return nil
 }
 
-// measuredFrom is the end of the warm-up; what was to be sent earlier is not timed.
+// measuredFrom is the end of the warm-up. Messages that were due earlier are not timed.
 func (r *run) measuredFrom() int64 { return r.from.Load() }
 
-// load runs the lanes for warm-up and duration and then waits for what is under
-// way. fan is how many deliveries a message makes.
+// load runs the lanes for warm-up and duration, and then waits for the messages that are
+// still on their way. Each message makes fan deliveries.
 func (r *run) load(ctx context.Context, lanes []*lane, fan int) error {
 	defer func() {
 		for _, l := range lanes {
@@ -56,7 +56,7 @@ func (r *run) load(ctx context.Context, lanes []*lane, fan int) error {
 		senders.Go(func() {
 			var err error
 			if r.o.Rate > 0 {
-				err = l.paced(ctx, end.Add(drainTimeout))
+				err = l.paced(ctx, end.Add(sendTimeout))
 			} else {
 				err = l.unpaced(ctx, end, fan)
 			}
@@ -77,8 +77,8 @@ func (r *run) load(ctx context.Context, lanes []*lane, fan int) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	r.phase("waiting for the last")
-	last := r.drain(ctx, r.counts.sent.Load()*uint64(fan))
+	r.phase("waiting for the last messages")
+	last := r.awaitDeliveries(ctx, r.counts.sent.Load()*uint64(fan))
 	after, err := r.snapshot()
 	if err != nil {
 		return err
@@ -87,12 +87,12 @@ func (r *run) load(ctx context.Context, lanes []*lane, fan int) error {
 	return context.Cause(ctx)
 }
 
-// paced sends what its jobs say.
+// paced sends a message for each of the lane's jobs, until giveUp.
 func (l *lane) paced(ctx context.Context, giveUp time.Time) error {
 	for intended := range l.jobs {
 		if ctx.Err() != nil || time.Now().After(giveUp) {
 			l.r.counts.unsent.Add(1)
-			continue // the pacer never waits for us, but its channel must empty
+			continue // the remaining jobs are counted as unsent
 		}
 		if err := l.send(intended); err != nil {
 			return err
@@ -101,10 +101,10 @@ func (l *lane) paced(ctx context.Context, giveUp time.Time) error {
 	return nil
 }
 
-// gatePause is how often a sender looks whether it may go on.
+// gatePause is how long a sender pauses while the backlog is full.
 const gatePause = 500 * time.Microsecond
 
-// unpaced sends as fast as it goes, while no more than the backlog is under way.
+// unpaced sends as fast as possible, but pauses while more than the backlog is on its way.
 func (l *lane) unpaced(ctx context.Context, end time.Time, fan int) error {
 	room := uint64(l.r.o.Backlog * len(l.r.devices))
 	for ctx.Err() == nil && time.Now().Before(end) {
@@ -119,7 +119,7 @@ func (l *lane) unpaced(ctx context.Context, end time.Time, fan int) error {
 	return nil
 }
 
-// pace tells the lanes, in turn, when to send. It waits for nobody.
+// pace gives each lane in turn the due time of its next message. It never waits for a lane.
 func pace(ctx context.Context, lanes []*lane, rate float64, start, end time.Time, since func(time.Time) int64) {
 	defer func() {
 		for _, l := range lanes {
@@ -136,26 +136,26 @@ func pace(ctx context.Context, lanes []*lane, rate float64, start, end time.Time
 	}
 }
 
-// jobsFor is room for all that a lane may get, so that pace never waits.
+// jobsFor makes the channel of a lane's jobs, with room for all of them, so that pace never
+// waits.
 func (r *run) jobsFor(lanes int) chan int64 {
 	return make(chan int64, int(r.o.Rate*(r.o.Warmup+r.o.Duration).Seconds())/lanes+2)
 }
 
-// How long the end of a run waits: for senders that are behind, and for messages
-// while none comes.
+// How long the end of a run waits.
 const (
-	drainTimeout = 20 * time.Second
-	drainQuiet   = 5 * time.Second
-	drainPoll    = 5 * time.Millisecond
+	sendTimeout = 20 * time.Second // for senders that are behind
+	arriveQuiet = 5 * time.Second  // since the last delivery, for further ones
+	arrivePoll  = 5 * time.Millisecond
 )
 
-// drain waits until that many deliveries came, or no more come, and tells when
-// the last one did.
-func (r *run) drain(ctx context.Context, expected uint64) (last time.Time) {
+// awaitDeliveries waits until that many deliveries have come, or none has come for
+// arriveQuiet. It gives the time of the last one.
+func (r *run) awaitDeliveries(ctx context.Context, expected uint64) (last time.Time) {
 	got := r.counts.deliveries.Load()
 	last = time.Now()
-	for got < expected && ctx.Err() == nil && time.Since(last) < drainQuiet {
-		time.Sleep(drainPoll)
+	for got < expected && ctx.Err() == nil && time.Since(last) < arriveQuiet {
+		time.Sleep(arrivePoll)
 		if now := r.counts.deliveries.Load(); now != got {
 			got, last = now, time.Now()
 		}
@@ -170,7 +170,7 @@ func sleep(ctx context.Context, until time.Time) {
 	}
 }
 
-// snapshot is where things stand at one time.
+// snapshot holds the figures of the run and of the server at one time.
 type snapshot struct {
 	at         time.Time
 	server     usage
@@ -187,8 +187,7 @@ func (r *run) snapshot() (snapshot, error) {
 	return snapshot{time.Now(), use, ownCPU(), r.counts.deliveries.Load(), r.counts.sent.Load()}, nil
 }
 
-// account puts what happened between two snapshots into the report; the last
-// delivery was at that time.
+// account reports what happened between two snapshots. The last delivery was at last.
 func (r *run) account(before, after snapshot, last time.Time) {
 	p := r.report
 	p.Seconds = last.Sub(before.at).Seconds()
@@ -202,8 +201,8 @@ func (r *run) account(before, after snapshot, last time.Time) {
 	p.serverUse(before.server, after.server)
 }
 
-// settle counts what is only known when no device runs any more.
-func (r *run) settle() {
+// total reports the counts of the whole run. It is called when all devices are closed.
+func (r *run) total() {
 	p, c := r.report, &r.counts
 	p.Connections = len(r.devices)
 	p.Sent, p.Unsent = c.sent.Load(), c.unsent.Load()

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -11,19 +12,13 @@ import (
 func (r *run) fanout(ctx context.Context) error {
 	n, senders := r.o.Receivers, r.o.Senders
 	r.streams = make([]stream, senders)
-	people := make([]string, n)
-	for i := range people {
-		people[i] = r.target.user("u", i)
-		d, err := r.newDevice(people[i], 0, senders)
-		if err != nil {
-			return err
-		}
-		r.devices = append(r.devices, d)
+	people, err := r.addDevices(n, senders)
+	if err != nil {
+		return err
 	}
 	topic := "bench/" + r.id
 	filter, thread := func(int) string { return topic }, topic
 	if !r.target.raw() {
-		var err error
 		filter = everything
 		if thread, err = r.target.group(people, r.devices[0].token); err != nil {
 			return err
@@ -32,8 +27,8 @@ func (r *run) fanout(ctx context.Context) error {
 	if err := r.openAll(ctx, filter); err != nil {
 		return err
 	}
-	// The senders are devices of the group's people, so that as many receive as
-	// there are people: only the sending device is left out.
+	// The senders are further devices of the group's users. A message goes to all devices
+	// but the sending one, so every receiver gets every message.
 	lanes := make([]*lane, senders)
 	for i := range lanes {
 		s, err := r.newSender(ctx, r.o.Via, people[i%n], "out"+strconv.Itoa(i))
@@ -45,7 +40,7 @@ func (r *run) fanout(ctx context.Context) error {
 	return r.load(ctx, lanes, n)
 }
 
-// pairs has one of each two write to the other, who is away when it is about sends.
+// pairs has one user of each pair send to the other. In the mode sends, that other is away.
 func (r *run) pairs(ctx context.Context) error {
 	n := r.o.Pairs
 	r.streams = make([]stream, n)
@@ -71,7 +66,7 @@ func (r *run) pairs(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		r.dropUnmade()
+		r.devices = slices.DeleteFunc(r.devices, func(d *device) bool { return d == nil })
 		return err
 	}
 	if r.o.Mode == Sends {
@@ -88,25 +83,10 @@ func (r *run) pairs(ctx context.Context) error {
 	return r.load(ctx, lanes, 1)
 }
 
-// dropUnmade forgets the places of devices that an error left empty.
-func (r *run) dropUnmade() {
-	made := r.devices[:0]
-	for _, d := range r.devices {
-		if d != nil {
-			made = append(made, d)
-		}
-	}
-	r.devices = made
-}
-
-// idle opens connections and looks what they cost doing nothing.
+// idle opens connections and measures what they cost while they do nothing.
 func (r *run) idle(ctx context.Context) error {
-	for i := range r.o.Connections {
-		d, err := r.newDevice(r.target.user("u", i), 0, 0)
-		if err != nil {
-			return err
-		}
-		r.devices = append(r.devices, d)
+	if _, err := r.addDevices(r.o.Connections, 0); err != nil {
+		return err
 	}
 	empty, err := r.snapshot()
 	if err != nil {
@@ -115,7 +95,7 @@ func (r *run) idle(ctx context.Context) error {
 	if err := r.openAll(ctx, everything); err != nil {
 		return err
 	}
-	r.phase("settling")
+	r.phase("waiting until it is quiet")
 	sleep(ctx, time.Now().Add(r.o.Settle))
 	before, err := r.snapshot()
 	if err != nil {
@@ -132,13 +112,14 @@ func (r *run) idle(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// catchup sends to devices that are away, and then lets them all come back.
+// catchup sends to devices that are away, and then lets all of them come back at once.
 func (r *run) catchup(ctx context.Context) error {
 	threads, err := r.catchupThreads(ctx)
 	if err != nil {
 		return err
 	}
-	// A device that was never there has no position: its first connection makes one.
+	// A device gets its position at its first connection. Without a position it would not
+	// have missed anything.
 	if err := r.openAll(ctx, everything); err != nil {
 		return err
 	}
@@ -151,7 +132,7 @@ func (r *run) catchup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.from.Store(r.since(time.Now())) // only what comes live would be timed
+	r.from.Store(r.since(time.Now())) // so that only live messages would be timed
 	err = each(ctx, len(r.devices), len(r.devices), func(ctx context.Context, i int) error {
 		began := time.Now()
 		if err := r.devices[i].reopen(ctx, began.Add(stormPatience)); err != nil {
@@ -203,9 +184,10 @@ func (r *run) catchupThreads(ctx context.Context) (threads []string, err error) 
 	return threads, err
 }
 
-// sendAway sends each group's messages, spread over its threads.
+// sendAway sends the messages of each group, spread over its threads, while its devices are
+// away.
 func (r *run) sendAway(ctx context.Context, threads []string) error {
-	r.phase("sending to nobody")
+	r.phase("sending while all are away")
 	return each(ctx, len(threads), r.o.Senders, func(ctx context.Context, i int) error {
 		s, err := r.newSender(ctx, ViaREST, r.target.user("s", i/r.o.Threads), "out")
 		if err != nil {

@@ -7,17 +7,18 @@ import (
 	"math/rand/v2"
 )
 
-// A message's content begins with a head that tells where it belongs and when it
-// was to be sent: 18 bytes, so that its base64 has no padding and its own end.
+// The content of a message begins with a head of 18 bytes, which says to which stream the
+// message belongs and when it was due. Since 18 is a multiple of 3, the base64 of the head
+// can be decoded without that of the rest.
 const (
 	headSize    = 18
 	headEncoded = headSize / 3 * 4
-	headMark    = 0x7062 // the last two bytes
+	headMark    = 0x7062 // the last two bytes of every head
 )
 
 // head is what a receiver must know of a message.
 type head struct {
-	intended int64  // since the run's base
+	intended int64  // when the message was due, in nanoseconds since the run's base
 	stream   uint32 // index of the stream
 	number   uint32 // 0, 1, 2 … in its stream
 }
@@ -40,7 +41,7 @@ func parseHead(b []byte) (head, bool) {
 	}, true
 }
 
-// tail is the rest of a content, the same for all messages, raw and as base64.
+// tail is the content behind the head, the same for all messages, raw and as base64.
 type tail struct{ raw, encoded []byte }
 
 func newTail(payload int) tail {
@@ -50,13 +51,13 @@ func newTail(payload int) tail {
 	return tail{raw, base64.StdEncoding.AppendEncode(nil, raw)}
 }
 
-// appendRaw writes the content as it is.
+// appendRaw appends the content as it is.
 func (t tail) appendRaw(dst []byte, h head) []byte {
 	b := h.bytes()
 	return append(append(dst, b[:]...), t.raw...)
 }
 
-// appendEncoded writes the content as base64.
+// appendEncoded appends the content as base64.
 func (t tail) appendEncoded(dst []byte, h head) []byte {
 	b := h.bytes()
 	return append(base64.StdEncoding.AppendEncode(dst, b[:]), t.encoded...)
@@ -72,8 +73,8 @@ var (
 	upToName       = []byte(`"up_to":"`)
 )
 
-// headOf finds the head in a msg frame. Only its start is decoded: the generator
-// shares the machine with what it measures.
+// headOf finds the head in a msg frame. It decodes no more than the head, since the generator
+// often shares the machine with the server that it measures.
 func headOf(frame []byte) (head, bool) {
 	encoded := member(frame, ciphertextName)
 	if len(encoded) < headEncoded {
@@ -86,7 +87,7 @@ func headOf(frame []byte) (head, bool) {
 	return parseHead(b[:])
 }
 
-// member is the string value of the first member with that name, without escapes.
+// member is the value of the first member with that name, a string without escapes.
 func member(frame, name []byte) []byte {
 	_, value, _ := bytes.Cut(frame, name)
 	end := bytes.IndexByte(value, '"')

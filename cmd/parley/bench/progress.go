@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// phase says what is being done now.
+// phase sets what the progress line says the run is doing.
 func (r *run) phase(what string) { r.now.Store(what) }
 
 // progressEvery is how often progress is shown.
 const progressEvery = 500 * time.Millisecond
 
-// showProgress rewrites one line until the function that it returns is called.
+// showProgress rewrites one line of progress until stop is called.
 func (r *run) showProgress() (stop func()) {
 	if r.o.Progress == nil {
 		return func() {}

@@ -9,23 +9,17 @@ import (
 	"time"
 )
 
-// receipts has everybody in a group read every message, and counts the read
-// frames that everybody else must get of it. A server may let a newer mark stand
-// for older ones, so what must not be missing is the last.
+// receipts has every user of a group read every message, and counts the read frames that
+// all the others must get. A server may send only the newest of several read marks, so
+// only the last one must not be missing.
 func (r *run) receipts(ctx context.Context) error {
 	n := r.o.Receivers
 	r.streams = make([]stream, 1)
-	room := &readingRoom{r: r, numbers: make(map[string]uint32), calls: make([][callsKept]atomic.Int64, n)}
-	people := make([]string, n)
-	for i := range people {
-		people[i] = r.target.user("u", i)
-		d, err := r.newDevice(people[i], 0, 1)
-		if err != nil {
-			return err
-		}
-		r.devices = append(r.devices, d)
+	room := &readingRoom{r: r, numbers: make(map[string]uint32), calls: make([][readTimes]atomic.Int64, n)}
+	people, err := r.addDevices(n, 1)
+	if err != nil {
+		return err
 	}
-	var err error
 	if room.thread, err = r.target.group(people, r.devices[0].token); err != nil {
 		return err
 	}
@@ -46,7 +40,7 @@ func (r *run) receipts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.closeDevices() // what the readers know is theirs until then
+	r.closeDevices() // until then the devices' goroutines own what the readers have seen
 	r.report.LostReceipts = room.lost()
 	return room.check(people[0])
 }
@@ -60,37 +54,38 @@ func (r *run) receiptsLoad(ctx context.Context, author string, room *readingRoom
 		return err
 	}
 	l := &lane{r: r, sender: s, thread: room.thread, stream: 0, jobs: r.jobsFor(1)}
-	// Of each message every device gets the message itself, and of each reader but the
-	// author a read frame, the reader's own too: it was not that one which called.
+	// For each message every device gets the message itself and a read frame of each reader
+	// but the author. A reader's own device gets it too, since the REST call was made as
+	// another device.
 	n := len(r.devices)
 	return r.load(ctx, []*lane{l}, n+(n-1)*n)
 }
 
-// callsKept is of how many messages the reading times are kept.
-const callsKept = 256
+// readTimes is for how many messages, the last ones, the times of reading are kept.
+const readTimes = 256
 
-// readingRoom is what the readers of one thread share.
+// readingRoom holds what the readers of one thread share.
 type readingRoom struct {
 	r      *run
 	thread string
 
 	mu      sync.RWMutex
-	numbers map[string]uint32 // by message id
+	numbers map[string]uint32 // the number of a message in its stream, by message id
 
-	calls   [][callsKept]atomic.Int64 // by person and number: when it said that it has read
+	calls   [][readTimes]atomic.Int64 // by user and number of the message: when the user's read call began
 	readers []*reader
 }
 
-// reader is one person who reads. Its device's goroutine owns seen.
+// reader is one user who reads. Its device's goroutine owns seen.
 type reader struct {
 	room  *readingRoom
 	index int
 	d     *device
 	queue chan toRead
-	seen  []uint32 // by person: how many messages it is known to have read
+	seen  []uint32 // by user: how many messages that user has read, by the read frames so far
 }
 
-// toRead is a message that has come.
+// toRead is a message that has come and is to be read.
 type toRead struct {
 	id     string
 	number uint32
@@ -124,13 +119,13 @@ func (rd *reader) receipt(frame []byte) {
 	prefix := len(rd.room.r.id) + len("-u")
 	who := 0
 	if len(by) > prefix {
-		who, _ = strconv.Atoi(string(by[prefix:])) // ours are numbers
+		who, _ = strconv.Atoi(string(by[prefix:])) // the users of a run are numbered
 	}
 	rd.room.mu.RLock()
-	number, known := rd.room.numbers[string(member(frame, upToName))]
+	number, ours := rd.room.numbers[string(member(frame, upToName))]
 	rd.room.mu.RUnlock()
 	switch {
-	case !known || who < 1 || who >= len(rd.seen):
+	case !ours || who < 1 || who >= len(rd.seen):
 		rd.room.r.counts.strange.Add(1)
 	case number+1 == rd.seen[who]:
 		rd.d.batch.duplicates++
@@ -139,13 +134,13 @@ func (rd *reader) receipt(frame []byte) {
 	default:
 		rd.seen[who] = number + 1
 		rd.d.batch.receipts++
-		if at := rd.room.calls[who][number%callsKept].Load(); at >= rd.room.r.measuredFrom() {
+		if at := rd.room.calls[who][number%readTimes].Load(); at >= rd.room.r.measuredFrom() {
 			rd.d.batch.receiptLatencies = append(rd.d.batch.receiptLatencies, rd.room.r.since(rd.d.conn.ReadAt())-at)
 		}
 	}
 }
 
-// run makes the reader's calls until ctx ends.
+// run calls read for each message, until ctx ends.
 func (rd *reader) run(ctx context.Context) error {
 	r := rd.room.r
 	path := "/v1/threads/" + rd.room.thread + "/read"
@@ -154,7 +149,7 @@ func (rd *reader) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case m := <-rd.queue:
-			rd.room.calls[rd.index][m.number%callsKept].Store(r.since(time.Now()))
+			rd.room.calls[rd.index][m.number%readTimes].Store(r.since(time.Now()))
 			if err := r.target.call(http.MethodPost, path, rd.d.token, map[string]string{"up_to_msg_id": m.id}, nil); err != nil {
 				return err
 			}
@@ -163,7 +158,8 @@ func (rd *reader) run(ctx context.Context) error {
 	}
 }
 
-// lost counts who does not know of whom that it has read the last message.
+// lost counts the pairs of users of whom one was not told that the other has read the last
+// message.
 func (room *readingRoom) lost() (lost uint64) {
 	sent := room.r.streams[0].sent.Load()
 	for i, rd := range room.readers {
@@ -176,7 +172,8 @@ func (room *readingRoom) lost() (lost uint64) {
 	return lost
 }
 
-// check asks the server about the last message: all have read it.
+// check asks the server for the receipts of the last message. Each reader that is missing
+// there counts as a lost receipt.
 func (room *readingRoom) check(author string) error {
 	sent := room.r.streams[0].sent.Load()
 	for id, number := range room.numbers {

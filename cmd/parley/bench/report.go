@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Report is what a run found. Its JSON form is that of --json.
+// Report is the result of a run. Its JSON is that of --json.
 type Report struct {
 	Mode    Mode      `json:"mode"`
 	Label   string    `json:"label,omitempty"`
@@ -23,33 +23,33 @@ type Report struct {
 	Setting string    `json:"setting"` // in words
 
 	Connections int     `json:"connections"`
-	Seconds     float64 `json:"seconds"` // measured, up to the last delivery
+	Seconds     float64 `json:"seconds"` // from the start of measuring to the last delivery
 
 	Sent        uint64 `json:"sent"`         // messages acknowledged by the server, warm-up included
-	Unsent      uint64 `json:"unsent"`       // messages that were due and that the senders did not get to
+	Unsent      uint64 `json:"unsent"`       // messages that were due and that no sender came to send
 	Deliveries  uint64 `json:"deliveries"`   // messages and receipts that came, warm-up included
-	Receipts    uint64 `json:"receipts"`     // of them receipts
-	OtherFrames uint64 `json:"other_frames"` // of kinds that this mode does not count
+	Receipts    uint64 `json:"receipts"`     // those of the deliveries that are receipts
+	OtherFrames uint64 `json:"other_frames"` // frames of kinds that the mode does not count
 
 	Lost         uint64 `json:"lost"`
 	LostReceipts uint64 `json:"lost_receipts"`
 	Duplicates   uint64 `json:"duplicates"`
 	OutOfOrder   uint64 `json:"out_of_order"`
-	Strange      uint64 `json:"strange"` // not for who got it
+	Strange      uint64 `json:"strange"` // messages for another device, or of another run
 	Broken       uint64 `json:"broken"`  // connections that the server ended
 
-	Retries uint64 `json:"retries"` // catchup: connections tried in vain, time included in the timing
+	Retries uint64 `json:"retries"` // catchup: failed attempts to connect, whose time is part of the timing
 
 	SendsPerSecond      float64 `json:"sends_per_second"`
 	DeliveriesPerSecond float64 `json:"deliveries_per_second"`
 
 	Timings []Timing `json:"timings"`
 
-	Server           *ServerUse     `json:"server"` // null: not known
+	Server           *ServerUse     `json:"server"` // null: not measured
 	ClientCPUSeconds float64        `json:"client_cpu_seconds"`
-	Errors           map[string]int `json:"errors,omitempty"` // why connections broke, or were tried in vain
+	Errors           map[string]int `json:"errors,omitempty"` // how often each error ended a connection or an attempt to connect
 
-	measured uint64 // deliveries that the server's CPU seconds are for
+	measured uint64 // the deliveries for which the server used its CPU seconds
 	mu       sync.Mutex
 }
 
@@ -64,7 +64,7 @@ type Timing struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// ServerUse is what the server's process took for it.
+// ServerUse is what the server's process used while it was measured.
 type ServerUse struct {
 	CPUSeconds           float64 `json:"cpu_seconds"`
 	CPUSecondsPerMillion float64 `json:"cpu_seconds_per_million_deliveries,omitempty"`
@@ -84,7 +84,7 @@ func newReport(o Options) *Report {
 	return r
 }
 
-// setting says in words what is run.
+// setting says in words what the run does.
 func (o *Options) setting() string {
 	pace := "as fast as it goes"
 	if o.Rate > 0 {
@@ -112,25 +112,25 @@ func (o *Options) setting() string {
 	return ""
 }
 
-// endpoints are what net's errors say of their connection: ports of no meaning,
-// which would make each error one of its own.
+// endpoints matches the addresses in errors of package net. Their ports differ from
+// connection to connection, and would make each error a kind of its own.
 var endpoints = regexp.MustCompile(`(read|write|dial) tcp \S+: `)
 
-// note remembers why something ended.
+// note counts an error that ended a connection, or an attempt to connect.
 func (r *Report) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.Errors == nil {
 		r.Errors = make(map[string]int)
 	}
-	const kinds = 20 // what varies in a message must not fill the report
+	const kinds = 20 // errors with varying texts must not fill the report
 	if text := endpoints.ReplaceAllString(err.Error(), "$1: "); r.Errors[text] > 0 || len(r.Errors) < kinds {
 		r.Errors[text]++
 	}
 }
 
 func (r *Report) serverUse(before, after usage) {
-	if !before.known || !after.known {
+	if !before.measured || !after.measured {
 		return
 	}
 	r.Server = &ServerUse{CPUSeconds: after.cpu - before.cpu, ResidentBytes: after.rss}
@@ -143,7 +143,7 @@ func (r *Report) serverUse(before, after usage) {
 	}
 }
 
-// memory tells what each of n connections costs.
+// memory reports the memory that each of n connections costs.
 func (r *Report) memory(before, after usage, n int) {
 	if r.Server == nil {
 		return
@@ -153,9 +153,9 @@ func (r *Report) memory(before, after usage, n int) {
 	r.Server.StackPerConnection = (after.stack - before.stack) / float64(n)
 }
 
-// Verdict is an error if the run shows that a promise was not kept: something
-// was lost, came out of order or to the wrong device, or a connection broke.
-// Duplicates are allowed: delivery is at least once.
+// Verdict is an error if the server broke a promise: something was lost, came out of order
+// or to the wrong device, or a connection broke. Duplicates are allowed, since delivery is
+// at least once.
 func (r *Report) Verdict() error {
 	var bad []string
 	for _, c := range []struct {
@@ -247,7 +247,7 @@ func (r *Report) writeServer(line func(name, format string, args ...any)) {
 	}
 }
 
-// perMillion is the CPU a million deliveries took, or sends where these are measured.
+// perMillion is the CPU time per million deliveries or, in the mode sends, per million sends.
 func (s *ServerUse) perMillion() (seconds float64, of string) {
 	if s.CPUPerMillionSends > 0 {
 		return s.CPUPerMillionSends, "sends"

@@ -13,15 +13,15 @@ import (
 	"github.com/parleyhq/parley/cmd/parley/bench/wire"
 )
 
-// sender sends messages, one after the other.
+// sender sends messages, one after the other. Only one goroutine may use it.
 type sender interface {
 	// send returns when the server has acknowledged the message.
 	send(thread string, h head) error
 	close()
 }
 
-// How often a send is repeated that the server could not take at the moment, and
-// the wait between.
+// How often a send is attempted while the server is unavailable, and the pause between two
+// attempts.
 const (
 	sendAttempts = 100
 	sendPause    = 50 * time.Millisecond
@@ -50,14 +50,15 @@ func (r *run) newSender(ctx context.Context, via, user, device string) (sender, 
 	return s, nil
 }
 
-// key is the idempotency key of a message: unique among a user's.
+// key is the idempotency key of a message, unique among those of its sender.
 func key(dst []byte, run string, h head) []byte {
 	dst = append(append(dst, run...), '-')
 	dst = append(strconv.AppendUint(dst, uint64(h.stream), 10), '-')
 	return strconv.AppendUint(dst, uint64(h.number), 10)
 }
 
-// body is the request of contract 3.1, key included where it belongs into it.
+// body is the body of a send (contract 3.1). Over MQTT it has the key in it; key is nil for
+// REST, where the key is a header.
 func body(dst []byte, key []byte, h head, t tail) []byte {
 	dst = strconv.AppendUint(append(dst, `{"client_seq":`...), uint64(h.number), 10)
 	if key != nil {
@@ -67,7 +68,7 @@ func body(dst []byte, key []byte, h head, t tail) []byte {
 	return append(dst, `","content_type":"text"}`...)
 }
 
-// restSender posts.
+// restSender sends by POST.
 type restSender struct {
 	target *target
 	id     string
@@ -108,8 +109,8 @@ func (s *restSender) send(thread string, h head) error {
 
 func (s *restSender) close() {}
 
-// mqttSender publishes with QoS 1: to a Parley server the request of contract
-// 4.3, to a plain broker the content as it is, to the topic that thread is.
+// mqttSender publishes with QoS 1: the request of contract 4.3 to a Parley server, and the
+// bare content to a plain broker, where the thread is the name of a topic.
 type mqttSender struct {
 	conn *wire.Conn
 	raw  bool
@@ -119,7 +120,7 @@ type mqttSender struct {
 	key  []byte
 }
 
-// The reason codes that say what to do (contract 4.3).
+// The reason codes that a sender handles (contract 4.3).
 const (
 	codeUnavailable   = 0x83
 	codeNotAuthorized = 0x87
@@ -147,7 +148,7 @@ func (s *mqttSender) send(thread string, h head) error {
 		case errors.As(err, &no) && no.Code == codeQuota:
 			return fmt.Errorf("%w (%w)", errLimited, err)
 		case errors.As(err, &no) && no.Code == codeNotAuthorized && !s.raw:
-			return fmt.Errorf("send: %w; does this server take messages over MQTT?", err)
+			return fmt.Errorf("send: %w; does this server accept messages over MQTT?", err)
 		default:
 			return fmt.Errorf("send: %w", err)
 		}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// WriteTable sums reports up as Markdown: those of one label in one row, of each
-// figure the median, beside its ratio to the baseline. A label is like
-// "fanout 50/s/parley": what is measured, and behind the last slash at whom.
+// WriteTable writes reports as a Markdown table. The reports with one label are one row:
+// the median of each figure, with its ratio to that of the baseline. A label such as
+// "fanout 50/s/parley" says what is measured and, behind the last slash, which server.
 func WriteTable(w io.Writer, reports []*Report, baseline string) error {
 	groups := make(map[string][]*Report)
 	var order []string
@@ -50,7 +50,7 @@ func splitLabel(label string) (what, whom string) {
 	return label, ""
 }
 
-// column is a figure of a report; ok is false where it has none.
+// column is one figure of a report. Its value is not ok if the report does not have it.
 type column struct {
 	format string
 	value  func(*Report) (v float64, ok bool)
@@ -76,7 +76,7 @@ var columns = []column{
 	}},
 }
 
-// main is the timing that a mode is about.
+// main is the most important timing of the report's mode.
 func (r *Report) main() (Timing, bool) {
 	name, ok := map[Mode]string{Fanout: timeDelivery, Pairs: timeDelivery, Sends: timeSend, Catchup: timeCatchup, Receipts: timeReceipt}[r.Mode]
 	i := slices.IndexFunc(r.Timings, func(t Timing) bool { return t.What == name })
@@ -116,7 +116,7 @@ func median(reports []*Report, c column) (float64, bool) {
 	return values[half], true
 }
 
-// promises sums up what must be nothing: a median could hide it.
+// promises adds up, over all reports, what should be 0. A median could hide it.
 func promises(reports []*Report) string {
 	var lost, duplicates, disorder uint64
 	for _, r := range reports {

@@ -18,7 +18,7 @@ import (
 	"github.com/parleyhq/parley/cmd/parley/bench/wire"
 )
 
-// patience bounds one request or one connection's opening.
+// patience bounds one request, or the opening of one connection.
 const patience = 30 * time.Second
 
 // target is the server under test.
@@ -29,7 +29,7 @@ type target struct {
 	http     *fasthttp.HostClient // nil for a plain broker
 	httpAddr string
 	mqttAddr string
-	secure   bool // TLS on all of them
+	secure   bool // TLS on all addresses
 
 	dialled atomic.Int64
 }
@@ -45,7 +45,7 @@ func newTarget(o Options, id string) (*target, error) {
 		return nil, err
 	}
 	if t.mqttAddr = o.MQTT; t.mqttAddr == "" {
-		host, _, _ := net.SplitHostPort(t.httpAddr) // just joined
+		host, _, _ := net.SplitHostPort(t.httpAddr) // cannot fail: parseAddr has joined it
 		t.mqttAddr = net.JoinHostPort(host, "1883")
 	}
 	if _, _, err := net.SplitHostPort(t.mqttAddr); err != nil {
@@ -55,7 +55,7 @@ func newTarget(o Options, id string) (*target, error) {
 		Addr: t.httpAddr, IsTLS: t.secure, MaxConns: 1 << 16, NoDefaultUserAgentHeader: true,
 		ReadTimeout: patience, WriteTimeout: patience, MaxIdleConnDuration: patience,
 		Dial: func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, patience) },
-		// All that we send can be repeated: it carries a key, or is a read.
+		// Every request can be repeated: it has an idempotency key, or is a read.
 		RetryIfErr: func(*fasthttp.Request, int, error) (resetTimeout, retry bool) { return true, true },
 	}
 	return t, nil
@@ -72,10 +72,11 @@ func (t *target) close() {
 // user is the name of a user of this run.
 func (t *target) user(kind string, i int) string { return t.id + "-" + kind + strconv.Itoa(i) }
 
-// connectionsPerSource stays well below the ports that one address has.
+// connectionsPerSource is well below the number of ports of one address.
 const connectionsPerSource = 10_000
 
-// source spreads many connections over the addresses of the loopback network.
+// source gives the address to connect from. If the server is on loopback, it spreads the
+// connections over the addresses of that network; else it is nil, the system's choice.
 func (t *target) source(addr string) net.IP {
 	i := int((t.dialled.Add(1) - 1) / connectionsPerSource)
 	host, _, _ := net.SplitHostPort(addr)
@@ -94,7 +95,7 @@ func (t *target) dial(ctx context.Context, protocol wire.Protocol, user, device,
 		cfg.Addr = t.mqttAddr
 	}
 	if t.raw() {
-		cfg.Username, cfg.Device = "", user+device // one name space for all clients
+		cfg.Username, cfg.Device = "", user+device // a plain broker has one name space of client ids
 	}
 	cfg.Source = t.source(cfg.Addr)
 	if t.secure {
@@ -108,7 +109,7 @@ func (t *target) dial(ctx context.Context, protocol wire.Protocol, user, device,
 	return conn, nil
 }
 
-// token is that user's, or "" at a plain broker.
+// token makes the token of a user. It is "" for a plain broker.
 func (t *target) token(user string) (string, error) {
 	if t.raw() {
 		return "", nil
@@ -120,7 +121,7 @@ func (t *target) token(user string) (string, error) {
 	return token, nil
 }
 
-// call makes one request; out, if not nil, gets the JSON answer.
+// call makes one request. If out is not nil, the JSON of the answer is decoded into it.
 func (t *target) call(method, path, token string, in, out any) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
@@ -159,10 +160,10 @@ func (t *target) prepare(req *fasthttp.Request, method, path, token string) {
 	req.Header.Set("Authorization", "Bearer "+token)
 }
 
-// refused is the problem that a server answered with.
+// refused makes an error of the problem that the server answered with.
 func refused(what string, resp *fasthttp.Response) error {
 	var problem struct{ Code, Detail string }
-	_ = json.Unmarshal(resp.Body(), &problem) // whatever it is, the status says enough
+	_ = json.Unmarshal(resp.Body(), &problem) // without a problem in it, the status says enough
 	err := fmt.Errorf("%s: %d %s %s", what, resp.StatusCode(), problem.Code, problem.Detail)
 	if resp.StatusCode() == http.StatusTooManyRequests {
 		return fmt.Errorf("%w (%w)", errLimited, err)
@@ -170,10 +171,10 @@ func refused(what string, resp *fasthttp.Response) error {
 	return err
 }
 
-// errLimited tells what to do about a server that does as it is told.
+// errLimited says what to do about a server that limits its senders.
 var errLimited = errors.New("the server limits how fast users send; for a load test run it with --rate-send 0")
 
-// group makes a group thread; the first of the people is its creator.
+// group makes a group thread. The token is that of its creator.
 func (t *target) group(people []string, token string) (thread string, err error) {
 	return t.thread("GROUP", people, token)
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// What a histogram can tell apart, in microseconds: from one to five minutes, by
-// three digits.
+// The range of a histogram, from one microsecond to five minutes, and its precision of three
+// digits.
 const (
 	shortest = 1
 	longest  = int64(5 * time.Minute / time.Microsecond)
 	digits   = 3
 )
 
-// timings are the latencies of a run, by what was timed.
+// timings holds the latencies of a run, by the name of what is timed.
 type timings struct {
 	mu    sync.Mutex
 	names []string
@@ -49,11 +49,11 @@ func (t *timings) record(name string, latencies ...int64) {
 		t.names = append(t.names, name)
 	}
 	for _, l := range latencies {
-		_ = h.RecordValue(min(max(l/1000, shortest), longest)) // in range, so it cannot fail
+		_ = h.RecordValue(min(max(l/1000, shortest), longest)) // cannot fail within the range
 	}
 }
 
-// summary lists them in the order of their first record.
+// summary gives the timings in the order in which they were first recorded.
 func (t *timings) summary() []Timing {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -4,5 +4,5 @@ package bench
 
 import "time"
 
-// waitUntil sleeps.
+// waitUntil sleeps until then.
 func waitUntil(at time.Time) { time.Sleep(time.Until(at)) }

@@ -1,6 +1,9 @@
-// Package wire is a lean client for load tests: MQTT 5 over TCP or a WebSocket,
-// and JSON frames over a WebSocket, with little memory and work per connection.
-// It trusts the server more than a product may: it is for measuring one's own.
+// Package wire is a client for load tests: MQTT 5 over TCP or over a WebSocket, and JSON
+// frames over a WebSocket, with little memory and little work per connection. It trusts the
+// server more than a product may, since it is for measuring one's own.
+//
+// [Dial] opens a [Conn], whose Receive hands each frame to [Config].OnFrame and acknowledges
+// it. Read in this order: conn.go, mqtt.go, websocket.go, reader.go.
 package wire
 
 import (
@@ -24,10 +27,10 @@ const (
 	MQTTTCP Protocol = "mqtt-tcp" // MQTT over TCP
 )
 
-// realtimePath is the one URL of realtime (contract 4).
+// realtimePath is the path of realtime connections (contract 4).
 const realtimePath = "/v1/realtime"
 
-// Config says where to connect as whom.
+// Config says where a connection goes, and as which user and device.
 type Config struct {
 	Protocol Protocol
 	Addr     string      // host:port
@@ -38,28 +41,29 @@ type Config struct {
 	Token    string // bearer token or MQTT password; "" for none
 	Device   string // device id, which is the MQTT client id
 
-	// OnFrame gets every frame: the payload of a PUBLISH or a JSON text. It runs
-	// inside Receive; the bytes are gone when it returns.
+	// OnFrame is called for every frame, which is the payload of a PUBLISH or a JSON text.
+	// Receive calls it, and the bytes are valid until it returns.
 	OnFrame func(frame []byte)
 }
 
-// Conn is one connection. One goroutine at a time may use it; any may Close it.
+// Conn is one connection. Only one goroutine at a time may use it, but any may close it.
 type Conn struct {
 	cfg Config
 	nc  net.Conn
 	r   reader
 
-	packets []byte // MQTT in WebSocket frames: the start of a packet whose rest comes in the next
-	out     []byte // answers of this batch, written together
-	frames  uint64 // JSON frames received, which is the last frame_seq
-	acked   uint64 // of them, as told by client_ack
-	lastID  uint16 // packet id of our last SUBSCRIBE or PUBLISH
-	reply   packet // the CONNACK, SUBACK or PUBACK that came last
+	packets []byte // MQTT over WebSocket: the start of a packet whose rest comes in the next frame
+	out     []byte // bytes to send, written together by flush
+	frames  uint64 // how many JSON frames were received, which is the last frame_seq
+	acked   uint64 // the frame_seq of the last client_ack
+	lastID  uint16 // packet id of the last SUBSCRIBE or PUBLISH
+	reply   packet // the last CONNACK, SUBACK or PUBACK
 
 	readAt time.Time
 }
 
-// Dial connects, upgrades and authenticates, all before ctx ends.
+// Dial connects, upgrades to a WebSocket if need be, and authenticates. It gives up when ctx
+// ends.
 func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	d := net.Dialer{KeepAlive: -1}
 	if cfg.Source != nil {
@@ -102,8 +106,8 @@ func (c *Conn) open() error {
 	return c.await(typeConnack, 0)
 }
 
-// Subscribe subscribes to a filter with QoS 1. Frames may come before it returns.
-// It is nothing for JSON, where one is subscribed to everything.
+// Subscribe subscribes to a filter with QoS 1. Frames may come before it returns. With JSON
+// it does nothing, since a JSON connection gets everything.
 func (c *Conn) Subscribe(filter string) error {
 	if c.cfg.Protocol == JSON {
 		return nil
@@ -123,7 +127,7 @@ func (c *Conn) Publish(topic string, payload []byte) error {
 	return c.await(typePuback, id)
 }
 
-// RefusedError is an MQTT reason code that says no.
+// RefusedError is an MQTT reason code that refuses something.
 type RefusedError struct {
 	What string
 	Code byte
@@ -139,7 +143,8 @@ func (c *Conn) nextID() uint16 {
 	return c.lastID
 }
 
-// await sends what is in out and receives until that answer came.
+// await sends what is in out, and receives until the answer of that kind and packet id has
+// come.
 func (c *Conn) await(kind byte, id uint16) error {
 	if err := c.flush(); err != nil {
 		return err
@@ -157,19 +162,19 @@ func (c *Conn) await(kind byte, id uint16) error {
 	return nil
 }
 
-// ReadAt is when the frames being handed to OnFrame arrived.
+// ReadAt is the time at which the frames that OnFrame gets now were read.
 func (c *Conn) ReadAt() time.Time { return c.readAt }
 
 // SetDeadline bounds reading and writing.
 func (c *Conn) SetDeadline(t time.Time) { c.nc.SetDeadline(t) }
 
-// Close closes the connection; a Receive that waits ends with an error.
+// Close closes the connection. A Receive that is waiting returns an error.
 func (c *Conn) Close() { c.nc.Close() }
 
-// Receive waits for bytes and handles all that is whole: frames go to OnFrame and
-// are acknowledged, together, before it returns.
+// Receive waits for bytes and handles everything that has arrived whole: it hands frames to
+// OnFrame, and then acknowledges all of them together.
 func (c *Conn) Receive() error {
-	// The answer to an upgrade can have frames behind it.
+	// After an upgrade there may be frames in the buffer already.
 	if c.r.end == c.r.start || !c.r.fresh {
 		if err := c.r.fill(); err != nil {
 			return err
@@ -195,7 +200,7 @@ func (c *Conn) Receive() error {
 	return c.flush()
 }
 
-// flush writes out, in one WebSocket frame if it is MQTT over that.
+// flush writes what is in out, in one WebSocket frame if it is MQTT over a WebSocket.
 func (c *Conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
@@ -217,7 +222,7 @@ func (c *Conn) appendText(text []byte, more ...byte) {
 	c.out = append(append(c.out, text...), more...)
 }
 
-// mqtt handles the whole packets in b and tells how long they are.
+// mqtt handles the whole packets at the start of b. It returns the length of all of them.
 func (c *Conn) mqtt(b []byte) (used int, err error) {
 	for {
 		p, n, err := nextPacket(b[used:])
@@ -259,7 +264,7 @@ func (c *Conn) webSocketFrame(f wsFrame) error {
 	case opClose:
 		return closedBy(f)
 	case opPing:
-		c.nc.Write(append(appendFrameHead(nil, opPong, len(f.payload)), f.payload...)) //nolint:errcheck // the next read fails then
+		c.nc.Write(append(appendFrameHead(nil, opPong, len(f.payload)), f.payload...)) //nolint:errcheck // if it fails, so does the next read
 		return nil
 	case opText:
 		c.frames++
@@ -275,8 +280,8 @@ func (c *Conn) webSocketFrame(f wsFrame) error {
 	return nil
 }
 
-// tunnelled handles MQTT that comes in WebSocket frames, whose borders need not
-// be those of packets.
+// tunnelled handles the MQTT in a WebSocket frame. A packet may begin in one frame and end in
+// a later one.
 func (c *Conn) tunnelled(b []byte) error {
 	if len(c.packets) > 0 {
 		c.packets = append(c.packets, b...)
@@ -284,7 +289,7 @@ func (c *Conn) tunnelled(b []byte) error {
 	}
 	used, err := c.mqtt(b)
 	if rest := b[used:]; len(rest) > 0 {
-		c.packets = append(c.packets[:0], rest...) // moves down when it was in there
+		c.packets = append(c.packets[:0], rest...) // rest may be a part of c.packets: append then moves it to the front
 	} else {
 		c.packets = nil
 	}

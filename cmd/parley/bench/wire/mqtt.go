@@ -30,13 +30,13 @@ const (
 	failed = 0x80 // reason codes from here on are refusals
 )
 
-// maxPacket bounds what a server may make us buffer.
+// maxPacket bounds a packet or WebSocket frame of the server, and so the buffer.
 const maxPacket = 1 << 20
 
-// errMalformed says that the server sent what is no MQTT.
+// errMalformed says that the server sent something that is not MQTT.
 var errMalformed = errors.New("malformed MQTT packet")
 
-// packet is one whole packet; its slices are parts of the buffer it was found in.
+// packet is one whole packet. Its slices are parts of the buffer that it was found in.
 type packet struct {
 	kind  byte   // one of the type constants
 	qos   byte   // PUBLISH
@@ -46,8 +46,8 @@ type packet struct {
 	topic []byte // PUBLISH
 }
 
-// nextPacket finds the packet at the start of b and its length, which is 0 when
-// b does not hold all of it yet.
+// nextPacket reads the packet at the start of b and gives its length n, which is 0 if b does
+// not hold all of it yet.
 func nextPacket(b []byte) (p packet, n int, err error) {
 	if len(b) < 2 {
 		return packet{}, 0, nil
@@ -130,8 +130,8 @@ func parsePublish(first byte, b []byte) (packet, error) {
 	return p, nil
 }
 
-// varint reads MQTT's variable length integer and tells how many bytes it took,
-// 0 when it is not complete.
+// varint reads a variable byte integer of MQTT. It gives the number of bytes used, which is
+// 0 if the integer is incomplete.
 func varint(b []byte) (value, used int, err error) {
 	for i, c := range b {
 		if i == 4 {
@@ -158,8 +158,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
-// appendConnect opens a session that ends with its connection. The keep-alive is
-// 0: a server that insists on one tells its own, ten minutes at Parley.
+// appendConnect appends a CONNECT for a session that ends with its connection. The keep-alive
+// is 0, so the server's own holds, which is ten minutes at Parley.
 func appendConnect(dst []byte, clientID, username, password string) []byte {
 	flags, size := byte(flagCleanStart), 10+1+2+len(clientID)
 	if username != "" {

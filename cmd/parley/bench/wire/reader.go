@@ -2,24 +2,24 @@ package wire
 
 import "net"
 
-// Buffers of a connection: it starts small, since most of an idle test's never
-// need more, and grows while what arrives fills it.
+// Sizes of a connection's buffers. The read buffer starts small, which is enough for most
+// idle connections, and grows while reads fill it.
 const (
 	firstBuffer = 512
-	growBuffer  = 64 << 10
-	keepBuffer  = 4 << 10 // an answer buffer above this is not kept
+	growBuffer  = 64 << 10 // the read buffer grows beyond this only for a larger packet
+	keepBuffer  = 4 << 10  // a larger write buffer is dropped after the write
 )
 
-// reader buffers what arrives: buf[start:end] is not handled yet.
+// reader buffers what arrives. The bytes in buf[start:end] are not handled yet.
 type reader struct {
 	nc         net.Conn
 	buf        []byte
 	start, end int
-	full       bool // the last read filled the buffer: there was more
-	fresh      bool // an upgrade's answer brought bytes that nobody looked at
+	full       bool // the last read filled the buffer, so there may be more
+	fresh      bool // the last read brought bytes that Receive has not looked at
 }
 
-// fill reads once, behind what is there.
+// fill reads once, and appends to the bytes that are not handled yet.
 func (r *reader) fill() error {
 	r.makeRoom()
 	n, err := r.nc.Read(r.buf[r.end:])

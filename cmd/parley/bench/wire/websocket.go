@@ -24,11 +24,11 @@ const (
 	masked   = 0x80
 )
 
-// wsKey is any 16 bytes: the server's answer to it protects from caches, and
-// there are none on the way of a load test.
+// wsKey is 16 constant bytes in base64. Random ones would protect against caches, of which
+// a load test has none.
 const wsKey = "cGFybGV5IGxvYWQgdGVzdA=="
 
-// maxHead bounds the answer to an upgrade.
+// maxHead bounds the headers of the answer to an upgrade.
 const maxHead = 16 << 10
 
 // wsFrame is one frame of the server.
@@ -37,8 +37,8 @@ type wsFrame struct {
 	payload []byte
 }
 
-// nextFrame finds the frame at the start of b and its length, which is 0 when b
-// does not hold all of it yet.
+// nextFrame reads the frame at the start of b and gives its length n, which is 0 if b does
+// not hold all of it yet.
 func nextFrame(b []byte) (f wsFrame, n int, err error) {
 	if len(b) < 2 {
 		return wsFrame{}, 0, nil
@@ -69,8 +69,8 @@ func nextFrame(b []byte) (f wsFrame, n int, err error) {
 	return wsFrame{b[0] & 0x0F, b[head:n]}, n, nil
 }
 
-// appendFrameHead begins a frame of ours. A client must mask; the mask is zero,
-// which is a mask like any other and leaves the payload as it is.
+// appendFrameHead appends the head of a frame to the server. A client must mask its frames.
+// A mask of zeros is allowed, and leaves the payload as it is.
 func appendFrameHead(dst []byte, op byte, size int) []byte {
 	dst = append(dst, finished|op)
 	switch {
@@ -91,8 +91,8 @@ func closedBy(f wsFrame) error {
 	return fmt.Errorf("the server closed the WebSocket with %d %s", binary.BigEndian.Uint16(f.payload), f.payload[2:])
 }
 
-// upgrade turns an HTTP connection into a WebSocket; r keeps what came behind
-// the answer.
+// upgrade turns an HTTP connection into a WebSocket. Bytes that come behind the server's
+// answer stay in r.
 func upgrade(nc net.Conn, r *reader, host, path, subprotocol, token string) error {
 	req := "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + wsKey + "\r\nSec-WebSocket-Protocol: " + subprotocol + "\r\n"

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What a client sends, byte by byte as the MQTT 5 specification has it.
+// The packets of a client, compared byte by byte with the MQTT 5 specification.
 func TestPacketsAsSent(t *testing.T) {
 	for name, c := range map[string]struct {
 		got  []byte
@@ -121,7 +121,7 @@ func TestWebSocketFrames(t *testing.T) {
 	}
 }
 
-// unmasked is a frame as a server would send it.
+// unmasked is a WebSocket frame as a server sends it.
 func unmasked(frame []byte, size int) []byte {
 	head := len(frame) - size - 4
 	b := slices.Concat(frame[:head], frame[head+4:])
@@ -129,7 +129,7 @@ func unmasked(frame []byte, size int) []byte {
 	return b
 }
 
-// script is a server that does as it is told.
+// script is a server that reads and writes what a test says.
 type script struct {
 	t  *testing.T
 	nc net.Conn
@@ -271,7 +271,7 @@ func TestJSONConversation(t *testing.T) {
 	}
 }
 
-// Packets and WebSocket frames need not have the same borders.
+// A packet may begin in one WebSocket frame and end in another.
 func TestMQTTOverWebSocket(t *testing.T) {
 	frame := func(b string) string { return "\x82" + string(rune(len(b))) + b }
 	addr := serve(t, func(s *script) {
@@ -307,7 +307,7 @@ func TestRefusedUpgrade(t *testing.T) {
 	}
 }
 
-// The buffer grows for what does not fit, and what was in it stays.
+// The buffer grows for a packet that does not fit, and its content stays.
 func TestReaderGrows(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()

@@ -11,7 +11,8 @@ import (
 // spareFiles is what a process needs besides its connections.
 const spareFiles = 64
 
-// allowConnections sees to it that this process may open that many sockets.
+// allowConnections raises the limit of open files, if it is too low for that many
+// connections.
 func allowConnections(n int) error {
 	need := uint64(n + spareFiles)
 	var limit syscall.Rlimit
@@ -23,7 +24,7 @@ func allowConnections(n int) error {
 	}
 	hard := limit.Max
 	limit.Cur = limit.Max
-	if hard < need { // a privileged process may raise it
+	if hard < need { // a privileged process may raise this one too
 		limit.Cur, limit.Max = need, need
 	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -32,7 +33,7 @@ func allowConnections(n int) error {
 	return nil
 }
 
-// ownCPU is what this process has used, in seconds.
+// ownCPU is the CPU time that this process has used, in seconds.
 func ownCPU() float64 {
 	var use syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {

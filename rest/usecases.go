@@ -6,7 +6,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Chat are the use cases that REST calls; *chat.Service has them.
+// Chat lists the use cases that REST calls; *chat.Service has them. A client
+// is told of an error that is a *chat.Error; any other is answered as internal or, at a
+// deadline, as unavailable.
 type Chat interface {
 	ThreadCalls
 	MessageCalls
@@ -40,7 +42,7 @@ type MessageCalls interface {
 	Receipts(ctx context.Context, c chat.Caller, id chat.MessageID) ([]chat.RecipientReceipt, error)
 }
 
-// ChangeCalls are the use cases that change a message which is there.
+// ChangeCalls are the use cases that change a message after it was sent.
 type ChangeCalls interface {
 	Edit(ctx context.Context, c chat.Caller, id chat.MessageID, req chat.EditRequest) (chat.Event, error)
 	Delete(ctx context.Context, c chat.Caller, id chat.MessageID) error
@@ -62,7 +64,7 @@ type PrekeyCalls interface {
 	FetchPrekeys(ctx context.Context, c chat.Caller, user chat.UserID) (chat.PrekeyBundle, error)
 }
 
-// BlockCalls are the use cases about what users see and hear of each other.
+// BlockCalls are the use cases about blocking users and seeing their presence.
 type BlockCalls interface {
 	Block(ctx context.Context, c chat.Caller, user chat.UserID) error
 	Unblock(ctx context.Context, c chat.Caller, user chat.UserID) error
@@ -70,7 +72,8 @@ type BlockCalls interface {
 	Presence(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
 }
 
-// ModerationCalls are the use cases about what users report and operators deny.
+// ModerationCalls are the use cases with which users report messages and operators deny
+// attachments.
 type ModerationCalls interface {
 	Report(ctx context.Context, c chat.Caller, id chat.MessageID, reason chat.ReportReason, note string) (chat.Report, error)
 	Reports(ctx context.Context, c chat.Caller, p chat.PageRequest) (chat.ReportPage, error)

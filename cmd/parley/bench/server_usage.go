@@ -11,35 +11,35 @@ import (
 	"strings"
 )
 
-// process is the server as its operating system sees it: by its own /metrics, or
-// by /proc where it is a process of this machine.
-type process struct {
-	metrics string
+// usageSource says where the CPU time and memory of the server are read: from its metrics,
+// or from /proc if it is a process on this machine. The zero value reads nothing.
+type usageSource struct {
+	metrics string // URL
 	pid     int
 }
 
-// usage is what a process has used so far.
+// usage is what the server has used since its start.
 type usage struct {
-	known bool
-	cpu   float64 // seconds
-	rss   float64 // bytes
-	heap  float64 // bytes of Go heap in use; 0 if it does not tell
-	stack float64
+	measured bool    // false: there is no source, and all figures are 0
+	cpu      float64 // seconds
+	rss      float64 // bytes
+	heap     float64 // bytes of Go heap in use; 0 if the source does not tell
+	stack    float64 // bytes of Go stacks in use; 0 if the source does not tell
 }
 
-func newProcess(o Options, t *target) process {
+func newUsageSource(o Options, t *target) usageSource {
 	switch {
 	case o.PID > 0:
-		return process{pid: o.PID}
+		return usageSource{pid: o.PID}
 	case o.MetricsURL != "":
-		return process{metrics: o.MetricsURL}
+		return usageSource{metrics: o.MetricsURL}
 	case t.raw():
-		return process{}
+		return usageSource{}
 	}
-	return process{metrics: map[bool]string{false: "http://", true: "https://"}[t.secure] + t.httpAddr + "/metrics"}
+	return usageSource{metrics: map[bool]string{false: "http://", true: "https://"}[t.secure] + t.httpAddr + "/metrics"}
 }
 
-func (p process) read() (usage, error) {
+func (p usageSource) read() (usage, error) {
 	switch {
 	case p.pid > 0:
 		return readProc(p.pid)
@@ -66,7 +66,7 @@ func scrape(url string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
-// parseMetrics takes the process's figures out of a Prometheus exposition.
+// parseMetrics finds the figures of the process in a Prometheus exposition.
 func parseMetrics(text []byte) usage {
 	var u usage
 	for line := range bytes.Lines(text) {
@@ -79,14 +79,14 @@ func parseMetrics(text []byte) usage {
 			continue
 		}
 		if v, err := strconv.ParseFloat(value, 64); err == nil {
-			*to, u.known = v, true
+			*to, u.measured = v, true
 		}
 	}
 	return u
 }
 
-// clockTicks is Linux's USER_HZ, the unit of times in /proc, on every machine
-// that Go runs on.
+// clockTicks is Linux's USER_HZ, the ticks per second in /proc. It is the same on every
+// machine that Go runs on.
 const clockTicks = 100
 
 func readProc(pid int) (usage, error) {
@@ -102,11 +102,11 @@ func readProc(pid int) (usage, error) {
 }
 
 func parseStat(stat string) (usage, error) {
-	// The name in brackets may hold anything; state is the first field behind it.
+	// The name in brackets may hold any characters; the field state follows it.
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	const user, system, resident = 11, 12, 21
 	if len(fields) <= resident {
-		return usage{}, errors.New("/proc tells too little of it")
+		return usage{}, errors.New("its /proc/PID/stat has too few fields")
 	}
 	var v [3]float64
 	for i, field := range []int{user, system, resident} {
@@ -115,5 +115,5 @@ func parseStat(stat string) (usage, error) {
 			return usage{}, err
 		}
 	}
-	return usage{known: true, cpu: (v[0] + v[1]) / clockTicks, rss: v[2] * float64(os.Getpagesize())}, nil
+	return usage{measured: true, cpu: (v[0] + v[1]) / clockTicks, rss: v[2] * float64(os.Getpagesize())}, nil
 }

@@ -1,6 +1,11 @@
 // Package auth verifies and mints the JSON Web Tokens that say who a caller is
-// (contract 2). REST, WebSocket and MQTT share it, so that one rule settles the
+// (contract 2). REST, WebSocket and MQTT share it, so that one rule decides about the
 // user, the device and the scopes for all three.
+//
+// A [Verifier] turns a token into an [Identity], the identity and the device that a
+// request names become the [chat.Caller] of a use case, and [Mint] makes tokens. Begin
+// with the example of [Verifier]. Read in this order: verifier.go, identity.go,
+// mint.go; the public keys of others are in package jwks.
 package auth
 
 import (
@@ -11,63 +16,69 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/parleyhq/parley/auth/jwks"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
 
-// Bounds of contract 2, and our own.
+// The first two bounds are of contract 2, the others the server's own.
 const (
-	Leeway         = 5 * time.Second // what clocks may differ by
+	Leeway         = 5 * time.Second // how far the clocks of issuer and server may differ
 	MinSecretBytes = 32
-	maxTokenBytes  = 8 << 10 // a longer one is refused unread
+	maxTokenBytes  = 8 << 10 // a longer token is refused unread
 	cachedTokens   = 16 << 10
 )
 
-// Config says which tokens are good. It needs a secret, a key set or both: the alg
-// of a token chooses.
+// Config says which tokens a [Verifier] accepts. It needs a secret, a key set or both.
+// With both, the alg of a token decides which of them verifies it.
 type Config struct {
-	Secret   []byte           // of HS256, at least MinSecretBytes; nil takes none
-	Keys     KeySet           // of the algorithms that [jwks.Algorithms] lists; nil takes none
-	Issuer   string           // the iss required; "" takes any
-	Audience string           // the aud required; "" takes any
+	Secret   []byte           // for HS256, at least MinSecretBytes; nil refuses HS256
+	Keys     KeySet           // for the algorithms that [jwks.Algorithms] lists; nil refuses these
+	Issuer   string           // the iss that a token must have; "" accepts any
+	Audience string           // the aud that a token must have; "" accepts any
 	Now      func() time.Time // time.Now if nil
 }
 
-// KeySet are public keys that come and go while the server runs; *jwks.Source is
-// one. Its methods may be called at once from many goroutines.
+// KeySet is a set of public keys, which come and go while the server runs; *jwks.Source
+// is one. Many goroutines may call its methods at once.
 type KeySet interface {
-	// Key gives the one key for a token of this alg that names this kid, "" for
-	// none, and the generation of the set that has it. It may wait some seconds for
-	// a kid that it does not know.
+	// Key gives the one key for a token of this alg that names this kid ("" if it names
+	// none), and the generation of the set that has the key. For a kid that is not in
+	// the set it may wait some seconds, until the set has been fetched anew.
 	Key(alg, kid string) (key crypto.PublicKey, generation uint64, err error)
-	// Generation is that of the present set. It is never 0, and another one
+	// Generation is the number of the present set. It is never 0, and it changes
 	// whenever a key has come or gone.
 	Generation() uint64
 }
 
-// Verifier checks tokens. It remembers those it found good, so that a client's
-// next request costs a hash instead of a signature.
+// Verifier checks tokens. It caches what verified tokens prove, so that a client's
+// next request costs a hash instead of a signature. Many goroutines may use it.
 type Verifier struct {
-	// finders find the key of each algorithm that is configured; no other is
-	// accepted.
+	// finders has a finder for each algorithm that is configured. Tokens of other
+	// algorithms are refused.
 	finders map[string]finder
 	keys    KeySet // nil if there is none
 	parser  *jwt.Parser
 	now     func() time.Time
-	good    *lru.Cache[[sha256.Size]byte, verified]
+
+	mu    sync.Mutex
+	cache *simplelru.LRU[tokenHash, verified] // guarded by mu; of the tokens verified last
 }
 
+// tokenHash names a token in the cache, which holds no token itself.
+type tokenHash [sha256.Size]byte
+
 // finder gives the key for a token that names this kid, and the generation of the
-// set that has it: 0 for the secret, which stays.
+// set that has the key: 0 for the secret, which never changes.
 type finder func(kid string) (key any, generation uint64, err error)
 
-// verified is what a good token proves while the key that signed it is good.
+// verified is what a token proves as long as its key is in the set of that generation.
 type verified struct {
 	Identity
 	generation uint64
@@ -83,17 +94,14 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	good, err := lru.New[[sha256.Size]byte, verified](cachedTokens)
-	if err != nil {
-		return nil, fmt.Errorf("make the token cache: %w", err)
-	}
-	v := &Verifier{finders: findersOf(cfg), keys: cfg.Keys, now: cfg.Now, good: good}
+	v := &Verifier{finders: findersOf(cfg), keys: cfg.Keys, now: cfg.Now}
+	v.cache, _ = simplelru.NewLRU[tokenHash, verified](cachedTokens, nil) // only fails for a size below 1
 	v.parser = jwt.NewParser(v.options(cfg)...)
 	return v, nil
 }
 
-// findersOf keeps the two kinds of keys apart: HS256 sees the secret only, and the
-// others see public keys only, each of its own kind.
+// findersOf keeps the two kinds of keys apart: HS256 is verified with the secret only,
+// each other algorithm with public keys of its own kind only.
 func findersOf(cfg Config) map[string]finder {
 	finders := make(map[string]finder)
 	if cfg.Secret != nil {
@@ -132,14 +140,14 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
-// wireClaims are a token's claims as they are spelled (contract 2).
+// wireClaims are the claims of a token as its JSON spells them (contract 2).
 type wireClaims struct {
 	jwt.RegisteredClaims
 	Scope  string `json:"scope,omitempty"` // space-separated
 	Device string `json:"device_id,omitempty"`
 }
 
-// Verify gives the identity that a token proves. Its errors are *chat.Error of
+// Verify gives the identity that a token proves. Its errors are *chat.Error with the
 // code unauthenticated.
 func (v *Verifier) Verify(token string) (Identity, error) {
 	if token == "" {
@@ -148,25 +156,32 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 	if len(token) > maxTokenBytes {
 		return Identity{}, refuse("the token is too long")
 	}
-	hash := sha256.Sum256([]byte(token))
-	if known, ok := v.good.Get(hash); ok && v.current(known) {
-		if v.now().Before(known.Expires.Add(Leeway)) {
-			return known.Identity, nil
+	hash := tokenHash(sha256.Sum256([]byte(token)))
+	v.mu.Lock()
+	cached, ok := v.cache.Get(hash)
+	v.mu.Unlock()
+	if ok && v.current(cached) {
+		if v.now().Before(cached.Expires.Add(Leeway)) {
+			return cached.Identity, nil
 		}
-		v.good.Remove(hash)
+		v.mu.Lock()
+		v.cache.Remove(hash)
+		v.mu.Unlock()
 		return Identity{}, refuse("the token has expired")
 	}
-	found, err := v.verify(token)
+	result, err := v.verify(token)
 	if err == nil {
-		v.good.Add(hash, found)
+		v.mu.Lock()
+		v.cache.Add(hash, result)
+		v.mu.Unlock()
 	}
-	return found.Identity, err
+	return result.Identity, err
 }
 
-// current reports whether the keys are still those that the token was verified
-// with. A token of another generation is verified anew, by the keys of now.
-func (v *Verifier) current(known verified) bool {
-	return known.generation == 0 || known.generation == v.keys.Generation()
+// current reports whether the set of keys is still the one that the token was verified
+// with. If it is not, the token has to be verified anew.
+func (v *Verifier) current(cached verified) bool {
+	return cached.generation == 0 || cached.generation == v.keys.Generation()
 }
 
 func (v *Verifier) verify(token string) (verified, error) {
@@ -175,7 +190,7 @@ func (v *Verifier) verify(token string) (verified, error) {
 	_, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (key any, err error) {
 		kid, err := keyID(t.Header)
 		if err == nil {
-			// The parser has checked that the alg is one of ours.
+			// The parser has checked that this alg has a finder.
 			key, generation, err = v.finders[t.Method.Alg()](kid)
 		}
 		return key, err
@@ -186,7 +201,7 @@ func (v *Verifier) verify(token string) (verified, error) {
 	case errors.Is(err, jwt.ErrTokenNotValidYet):
 		return verified{}, refuse("the token is not valid yet")
 	case err != nil:
-		// Which check failed would help a forger more than a client.
+		// To say which check failed would help a forger more than a client.
 		return verified{}, refuse("the token is not acceptable")
 	}
 	id, err := claims.identity()
@@ -195,12 +210,12 @@ func (v *Verifier) verify(token string) (verified, error) {
 
 var (
 	errCritical = errors.New("the header has critical extensions")
-	errKeyID    = errors.New("the kid is no text")
+	errKeyID    = errors.New("the kid is no string")
 )
 
-// keyID is the kid that a token names, "" for none. A header crit names what must
-// be understood before the token is trusted (RFC 7515 section 4.1.11), and we
-// understand no extension.
+// keyID is the kid that a token's header names, "" if it names none. A token with the
+// header crit is refused: crit lists extensions that a verifier must understand (RFC
+// 7515 section 4.1.11), and this one understands none.
 func keyID(header map[string]any) (string, error) {
 	if _, ok := header["crit"]; ok {
 		return "", errCritical
@@ -234,53 +249,3 @@ func (c wireClaims) identity() (Identity, error) {
 }
 
 func refuse(detail string) error { return chat.Refuse(contracts.CodeUnauthenticated, detail) }
-
-// Claims are what a minted token says.
-type Claims struct {
-	User     chat.UserID
-	Device   chat.DeviceID // "" leaves it to the client
-	Scopes   []chat.Scope
-	Issuer   string
-	Audience string
-	Issued   time.Time
-	Expires  time.Time
-}
-
-// Mint signs a token with HS256 (contract 6, `parley token`).
-func Mint(secret []byte, c Claims) (string, error) {
-	if err := checkSecret(secret); err != nil {
-		return "", err
-	}
-	if _, err := chat.ParseUserID(string(c.User)); err != nil {
-		return "", fmt.Errorf("the user: %w", err)
-	}
-	if c.Device != "" {
-		if _, err := chat.ParseDeviceID(string(c.Device)); err != nil {
-			return "", fmt.Errorf("the device: %w", err)
-		}
-	}
-	if c.Expires.IsZero() {
-		return "", errors.New("a token needs a time of expiry")
-	}
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c.wire()).SignedString(secret)
-	if err != nil {
-		return "", fmt.Errorf("sign the token: %w", err)
-	}
-	return signed, nil
-}
-
-func (c Claims) wire() wireClaims {
-	scopes := make([]string, len(c.Scopes))
-	for i, s := range c.Scopes {
-		scopes[i] = string(s)
-	}
-	w := wireClaims{Scope: strings.Join(scopes, " "), Device: string(c.Device)}
-	w.Subject, w.Issuer, w.ExpiresAt = string(c.User), c.Issuer, jwt.NewNumericDate(c.Expires)
-	if c.Audience != "" {
-		w.Audience = jwt.ClaimStrings{c.Audience}
-	}
-	if !c.Issued.IsZero() {
-		w.IssuedAt = jwt.NewNumericDate(c.Issued)
-	}
-	return w
-}

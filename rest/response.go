@@ -22,18 +22,38 @@ func respond(c *fiber.Ctx, status int, body any) error {
 		return fmt.Errorf("encode the response: %w", err)
 	}
 	c.Status(status).Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	c.Response().SetBodyRaw(encoded) // not copied: nobody else has it
+	c.Response().SetBodyRaw(encoded) // without a copy: nothing else refers to it
 	return nil
 }
 
-// noContent answers 204.
-func noContent(c *fiber.Ctx) error {
-	c.Status(http.StatusNoContent)
-	return nil
+// respondWith answers 200 with the converted result of a use case that ended without an error;
+// else it passes the error on.
+func respondWith[Result, Body any](c *fiber.Ctx, result Result, err error, convert func(Result) Body) error {
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, convert(result))
 }
 
-// refuse answers with the problem that err is to the client; of a 5xx, err
-// itself goes to the log and only there.
+// noContent answers 204 to a call that ended without an error; else it passes the
+// error on.
+func noContent(c *fiber.Ctx, err error) error {
+	if err == nil {
+		c.Status(http.StatusNoContent)
+	}
+	return err
+}
+
+// statusOf is the status of a call that adds something, unless it is there already.
+func statusOf(added bool) int {
+	if added {
+		return http.StatusCreated
+	}
+	return http.StatusOK
+}
+
+// refuse answers with the problem that a client is told of err. If that is a 5xx, err
+// itself goes to the log only.
 func (s *server) refuse(c *fiber.Ctx, ex *exchange, err error) {
 	problem := contracts.ProblemOf(refusalOf(err))
 	if problem.Status >= http.StatusInternalServerError {
@@ -46,14 +66,15 @@ func (s *server) refuse(c *fiber.Ctx, ex *exchange, err error) {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(problem.RetryAfter))
 	}
 	encoded, err := json.Marshal(problem)
-	if err != nil { // a detail that is no UTF-8
+	if err != nil { // the detail is not valid UTF-8
 		ex.err = errors.Join(ex.err, fmt.Errorf("encode the problem: %w", err))
 	}
 	c.Status(problem.Status).Set(fiber.HeaderContentType, contracts.ProblemContentType)
 	c.Response().SetBodyRaw(encoded)
 }
 
-// refusalOf names in our own words what Fiber, fasthttp or a deadline refused.
+// refusalOf turns errors of Fiber, of fasthttp and of a deadline into a *chat.Error. It
+// returns all others as they are.
 func refusalOf(err error) error {
 	if _, ok := errors.AsType[*chat.Error](err); ok {
 		return err
@@ -77,15 +98,15 @@ func refusalOf(err error) error {
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return chat.Refuse(contracts.CodeHeadersTooLarge, "the request line and headers exceed the limit")
 	}
-	return chat.Refuse(chat.CodeInvalidRequest, "this is no well-formed HTTP request")
+	return chat.Refuse(chat.CodeInvalidRequest, "the request is not well-formed HTTP")
 }
 
-// lingerIfTooLarge reads on a little after a body over the limit. fasthttp closes
-// the connection with the rest unread, upon which TCP discards the answer on its
-// way; a client that is still writing would see a reset and never learn why.
+// lingerIfTooLarge reads on for a moment after a body over the limit. fasthttp would close
+// the connection with the rest unread, and TCP would then discard the answer: a client that
+// is still writing would see a reset and not learn why.
 func lingerIfTooLarge(c *fiber.Ctx, err error) {
 	const (
-		pause = 100 * time.Millisecond // who sends nothing for so long is waiting for us
+		pause = 100 * time.Millisecond // a client that is silent for so long waits for the answer
 		whole = time.Second
 		most  = 4 << 20
 	)

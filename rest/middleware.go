@@ -7,25 +7,21 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/adaptor"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// exchange is one request and its answer, as the log and the metrics see it. It
-// belongs to the goroutine that serves the request.
+// exchange is what the log and the metrics record of one request and its answer. The
+// goroutine that serves the request owns it.
 type exchange struct {
 	requestID string
 	start     time.Time
 	route     string // the pattern, never the path: paths are unbounded and hold ids
 	user      chat.UserID
-	err       error // what failed inside; nil if the answer is no 5xx
+	err       error // why the answer is a 5xx; nil if it is not one
 }
 
 type exchangeKey struct{}
@@ -35,7 +31,8 @@ const unmatched = "unmatched"
 
 const requestIDHeader = "X-Request-Id"
 
-// observe surrounds every request that reached the router.
+// observe is the middleware around every request that Fiber has read: it gives the request
+// an id, answers errors and panics with a problem, and logs and counts the exchange.
 func (s *server) observe(c *fiber.Ctx) error {
 	ex := begin(c)
 	if err := recovered(c); err != nil {
@@ -45,8 +42,8 @@ func (s *server) observe(c *fiber.Ctx) error {
 	return nil
 }
 
-// refuseUnrouted answers what never reached the router: a request that fasthttp
-// could not read, by its form, size or pace.
+// refuseUnrouted answers a request that fasthttp could not read, because it is malformed,
+// too large or too slow. Such a request does not pass observe.
 func (s *server) refuseUnrouted(c *fiber.Ctx, err error) error {
 	ex := begin(c)
 	lingerIfTooLarge(c, err)
@@ -64,14 +61,14 @@ func begin(c *fiber.Ctx) *exchange {
 	return ex
 }
 
-// exchangeOf is what begin put there.
+// exchangeOf gives the exchange that begin made for the request.
 func exchangeOf(c *fiber.Ctx) *exchange {
 	ex, _ := c.Locals(exchangeKey{}).(*exchange)
 	return ex
 }
 
-// requestID takes the client's, if it is 1 to 128 visible ASCII characters and
-// so can do no harm in a header or a log, or makes one (contract 3).
+// requestID is the client's request id if that has 1 to 128 visible ASCII characters, which
+// can do no harm in a header or a log, else a new one (contract 3).
 func requestID(c *fiber.Ctx) string {
 	id := c.Get(requestIDHeader)
 	if len(id) == 0 || len(id) > 128 {
@@ -85,7 +82,7 @@ func requestID(c *fiber.Ctx) string {
 	return id
 }
 
-// recovered goes on to the handler and turns a panic of it into an error.
+// recovered calls the next handler and turns its panic into an error.
 func recovered(c *fiber.Ctx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -95,7 +92,7 @@ func recovered(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// routed notes which route a request has taken.
+// routed notes the route of the request and calls the handler.
 func routed(handle fiber.Handler) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		exchangeOf(c).route = c.Route().Path
@@ -103,10 +100,10 @@ func routed(handle fiber.Handler) fiber.Handler {
 	}
 }
 
-// end counts and logs a finished exchange: no token, no body, no path.
+// end counts and logs a finished exchange. It logs neither token nor body nor path.
 func (s *server) end(c *fiber.Ctx, ex *exchange) {
 	took := time.Since(ex.start)
-	method, status := knownMethod(c.Method()), c.Response().StatusCode()
+	method, status := methodName(c.Method()), c.Response().StatusCode()
 	s.metrics.observe(method, ex.route, status, took)
 
 	attrs := []slog.Attr{
@@ -122,38 +119,8 @@ func (s *server) end(c *fiber.Ctx, ex *exchange) {
 	case ex.route == "/healthz" || ex.route == "/readyz" || ex.route == "/metrics":
 		level = slog.LevelDebug // probes come every few seconds
 	}
-	if status == http.StatusInternalServerError { // a bug, where 503 is a state
+	if status == http.StatusInternalServerError { // 500 is a bug, 503 is not
 		level = slog.LevelError
 	}
 	s.log.LogAttrs(context.Background(), level, "request", attrs...)
-}
-
-type metrics struct {
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-}
-
-func newMetrics(registry *prometheus.Registry) *metrics {
-	labels := []string{"route", "method", "status"}
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "parley_http_requests_total", Help: "HTTP requests answered.",
-		}, labels),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "parley_http_request_duration_seconds", Help: "Time from a request's arrival to its answer.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, // 0.1 is the send SLO
-		}, labels),
-	}
-	registry.MustRegister(m.requests, m.duration)
-	return m
-}
-
-func (m *metrics) observe(method, route string, status int, took time.Duration) {
-	code := strconv.Itoa(status)
-	m.requests.WithLabelValues(route, method, code).Inc()
-	m.duration.WithLabelValues(route, method, code).Observe(took.Seconds())
-}
-
-func metricsHandler(registry *prometheus.Registry) fiber.Handler {
-	return adaptor.HTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 }

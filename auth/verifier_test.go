@@ -19,7 +19,7 @@ var (
 	start  = time.Date(2026, 5, 30, 12, 0, 0, 0, time.UTC)
 )
 
-// clock is a time that tests set by hand.
+// clock is a clock that tests set by hand.
 type clock struct{ time.Time }
 
 func (c *clock) now() time.Time { return c.Time }
@@ -142,18 +142,18 @@ func TestCachedTokenExpires(t *testing.T) {
 			t.Errorf("after %v: %v", tc.after, err)
 		}
 	}
-	if v.good.Len() != 0 {
-		t.Error("the expired token is still remembered")
+	if v.cache.Len() != 0 {
+		t.Error("the expired token is still cached")
 	}
 }
 
 func TestCacheIsBounded(t *testing.T) {
 	v, _ := newVerifier(t, Config{})
 	for i := range cachedTokens + 10 {
-		v.good.Add([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, verified{})
+		v.cache.Add(tokenHash{byte(i), byte(i >> 8), byte(i >> 16)}, verified{})
 	}
-	if v.good.Len() != cachedTokens {
-		t.Errorf("holds %d tokens", v.good.Len())
+	if v.cache.Len() != cachedTokens {
+		t.Errorf("holds %d tokens", v.cache.Len())
 	}
 }
 

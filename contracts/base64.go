@@ -4,28 +4,17 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// TimeLayout is how times cross the border: RFC 3339, UTC, milliseconds
-// (contract 1).
-const TimeLayout = "2006-01-02T15:04:05.000Z"
-
-// FormatTime writes t in TimeLayout.
-func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
-
-// AppendTime writes t in TimeLayout behind dst.
-func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, TimeLayout) }
-
-// Bytes are bytes that cross the border as standard base64 with padding and no
-// line breaks (contract 1). A JSON null leaves them nil; "" makes them empty but
-// not nil, so that absence can be told.
+// Bytes are bytes that JSON holds as standard base64 with padding and without line breaks
+// (contract 1). A null makes them nil, "" makes them empty and not nil, so that an absent
+// member differs from an empty one.
 type Bytes []byte
 
-// strictBase64 also refuses stray bits in the last digit, so that equal bytes
-// have one spelling only.
+// strictBase64 also refuses stray bits in the last digit, so that the same bytes have only
+// one spelling.
 var strictBase64 = base64.StdEncoding.Strict()
 
 var (
@@ -33,11 +22,11 @@ var (
 	errNotString = errors.New("must be a string")
 )
 
-// UnmarshalJSONFrom decodes without copying the text first: a ciphertext may be
-// 64 KiB.
+// UnmarshalJSONFrom implements json.UnmarshalerFrom. It does not copy the text before it
+// decodes it: a ciphertext may have 64 KiB.
 func (b *Bytes) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	kind := dec.PeekKind()
-	if kind != 'n' && kind != '"' && kind != 0 { // 0: ReadValue says what is wrong
+	if kind != 'n' && kind != '"' && kind != 0 { // 0 is an error, which ReadValue returns
 		return errNotString
 	}
 	value, err := dec.ReadValue()
@@ -59,7 +48,7 @@ func (b *Bytes) decode(quoted jsontext.Value) error {
 			return err
 		}
 	}
-	if bytes.ContainsAny(text, "\r\n") { // package base64 would skip them
+	if bytes.ContainsAny(text, "\r\n") { // which package base64 would skip
 		return errNotBase64
 	}
 	decoded := make([]byte, base64.StdEncoding.DecodedLen(len(text)))

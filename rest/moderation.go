@@ -1,0 +1,44 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+func (s *server) listReports(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	reports, err := s.chat.Reports(ctx, caller, p)
+	return respondWith(c, reports, err, contracts.NewReportPage)
+}
+
+func (s *server) denyAttachment(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	return noContent(c, s.chat.DenyAttachment(ctx, caller, pathValue(c, "sha256")))
+}
+
+func (s *server) allowAttachment(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	return noContent(c, s.chat.AllowAttachment(ctx, caller, pathValue(c, "sha256")))
+}
+
+func (s *server) reportMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
+	b, err := body(c)
+	if err != nil {
+		return err
+	}
+	reason, note, err := contracts.DecodeReport(b)
+	if err != nil {
+		return err
+	}
+	report, err := s.chat.Report(ctx, caller, id, reason, note)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusCreated, contracts.NewReportReceipt(report))
+}

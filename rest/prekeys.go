@@ -1,0 +1,33 @@
+package rest
+
+import (
+	"context"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+func (s *server) uploadPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	upload, err := decode(c, contracts.DecodePrekeyUpload)
+	if err != nil {
+		return err
+	}
+	device, err := s.chat.UploadPrekeys(ctx, caller, upload)
+	return respondWith(c, device, err, contracts.NewPrekeyStatus)
+}
+
+func (s *server) countPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	devices, err := s.chat.OwnPrekeys(ctx, caller)
+	return respondWith(c, devices, err, contracts.NewPrekeyStatuses)
+}
+
+func (s *server) fetchPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	user, err := chat.ParseUserID(pathValue(c, "id"))
+	if err != nil {
+		return chat.Refuse(chat.CodeNoPrekeys, "no such user has uploaded prekeys")
+	}
+	bundle, err := s.chat.FetchPrekeys(ctx, caller, user)
+	return respondWith(c, bundle, err, contracts.NewPrekeyBundle)
+}
