@@ -66,7 +66,7 @@ func New(cfg Config) *Broker {
 		cfg.ReceiveMaximum = 1024
 	}
 	b := &Broker{cfg: cfg, server: newServer(cfg), workers: workers.New(keptWorkers), conns: make(map[killer]struct{})}
-	b.upgrader = newUpgrader(b)
+	b.upgrader = &upgrader{b}
 	return b
 }
 

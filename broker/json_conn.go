@@ -2,9 +2,10 @@ package broker
 
 import (
 	"io"
+	"net"
 	"sync/atomic"
 
-	"github.com/fasthttp/websocket"
+	"github.com/gobwas/ws"
 
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/contracts"
@@ -14,19 +15,23 @@ import (
 // text message. It is its session's transport.
 type jsonConn struct {
 	writer
-	ws   *websocket.Conn
+	in   wsReader
 	sess atomic.Pointer[session.Session]
 }
 
-func newJSONConn(ws *websocket.Conn) *jsonConn {
-	c := &jsonConn{ws: ws}
-	c.writer = writer{conn: underlying(ws.NetConn()), fill: c.fill}
-	answerControl(ws, c.send, c.finish)
+// newJSONConn makes the connection of a socket whose client's bytes come from in.
+func newJSONConn(socket net.Conn, in io.Reader) *jsonConn {
+	c := new(jsonConn)
+	c.writer = writer{conn: socket, fill: c.fill}
+	c.in.init(in, 0)
+	c.in.pong, c.in.finish = c.send, c.finish
 	return c
 }
 
-// Close codes of contract 4.
+// Close codes of RFC 6455 and of contract 4.
 const (
+	closeNormal         = 1000
+	closeProtocolError  = 1002
 	closeGoingElsewhere = 1012
 	closeTooBig         = 1009
 	closeBadFrames      = 4400
@@ -87,18 +92,18 @@ func (b *jsonBatch) Put(d session.Delivery) bool {
 func (c *jsonConn) serve(s *session.Session) {
 	s.Start()
 	for {
-		kind, r, err := c.ws.NextReader()
+		kind, err := c.in.next()
 		if err != nil {
 			break
 		}
-		frame, err := io.ReadAll(io.LimitReader(r, contracts.MaxClientFrameBytes+1))
+		frame, err := io.ReadAll(io.LimitReader(&c.in, contracts.MaxClientFrameBytes+1))
 		if err != nil {
 			break
 		}
 		switch {
 		case len(frame) > contracts.MaxClientFrameBytes:
 			c.Close(session.FrameTooLarge)
-		case kind != websocket.TextMessage:
+		case kind != ws.OpText:
 			s.Fail(contracts.CodeInvalidFrame, "frames are text messages")
 		default:
 			take(s, frame)

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fasthttp/websocket"
-
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/contracts"
 )
@@ -79,8 +77,9 @@ func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 	if stream, ok := socket.(*wsStream); ok {
 		buffer = readBufferWS
 		c.seal, c.head = sealBinary, maxWSHeader
-		c.farewell = closeMessage(websocket.CloseNormalClosure, "")
-		answerControl(stream.ws, c.sendRaw, func([]byte) { c.finish(nil) })
+		c.farewell = closeMessage(closeNormal, "")
+		stream.messages.pong = c.sendRaw
+		stream.messages.finish = func(goodbye []byte) { c.finishWith(nil, goodbye) }
 	}
 	c.in = bufio.NewReaderSize(socket, buffer)
 	// Also for writing, which a TLS handshake does in the first Read. The writer has

@@ -1,14 +1,16 @@
 package broker
 
 import (
-	"bufio"
+	"bytes"
+	"crypto/sha1" //nolint:gosec // see acceptKey
+	"encoding/base64"
+	"io"
 	"net"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/fasthttp/websocket"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
@@ -25,21 +27,7 @@ const (
 )
 
 // upgrader turns requests of the realtime URL into connections.
-type upgrader struct {
-	broker *Broker
-	ws     websocket.FastHTTPUpgrader
-}
-
-func newUpgrader(b *Broker) *upgrader {
-	u := &upgrader{broker: b}
-	u.ws = websocket.FastHTTPUpgrader{
-		Subprotocols:    []string{subprotocolMQTT, subprotocolJSON},
-		ReadBufferSize:  256, // client frames are small, and so are PUBACKs
-		WriteBufferSize: 256, // the library writes nothing but what goes wrong in the handshake
-		CheckOrigin:     u.originAllowed,
-	}
-	return u
-}
+type upgrader struct{ broker *Broker }
 
 // Upgrade handles GET /v1/realtime: it picks the protocol, authenticates JSON
 // clients (MQTT ones do so in their CONNECT), and upgrades the connection. Its
@@ -79,9 +67,11 @@ func (u *upgrader) upgrade(ctx *fasthttp.RequestCtx, r request) error {
 	if !u.originAllowed(ctx) {
 		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
 	}
-	upgrade := websocket.FastHTTPIsWebSocketUpgrade(ctx)
+	upgrade := asksForWebSocket(&ctx.Request.Header)
 	if upgrade && slices.Contains(r.protocols, subprotocolMQTT) {
-		return u.handshake(ctx, func(ws *websocket.Conn) { u.broker.serveMQTT(newWSStream(ws), r.Offer) })
+		return handshake(ctx, subprotocolMQTT, func(socket net.Conn, in io.Reader) {
+			u.broker.serveMQTT(newWSStream(socket, in), r.Offer)
+		})
 	}
 	params, err := u.authenticate(r)
 	if err != nil {
@@ -90,7 +80,11 @@ func (u *upgrader) upgrade(ctx *fasthttp.RequestCtx, r request) error {
 	if !upgrade {
 		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
 	}
-	return u.handshake(ctx, func(ws *websocket.Conn) { u.connect(ws, params) })
+	chosen := ""
+	if slices.Contains(r.protocols, subprotocolJSON) {
+		chosen = subprotocolJSON
+	}
+	return handshake(ctx, chosen, func(socket net.Conn, in io.Reader) { u.connect(socket, in, params) })
 }
 
 // tokenParameters are names of query parameters that hold tokens elsewhere.
@@ -106,39 +100,75 @@ func refuseTokenInQuery(query *fasthttp.Args) (err error) {
 	return err
 }
 
-// handshake answers the request and has serve run the connection, to which the socket
-// belongs from then on: the HTTP server keeps hijacked ones open.
-func (u *upgrader) handshake(ctx *fasthttp.RequestCtx, serve func(*websocket.Conn)) error {
-	ws := u.ws
-	ws.Error = func(*fasthttp.RequestCtx, int, error) {} // the caller answers
-	err := ws.Upgrade(ctx, func(conn *websocket.Conn) {
-		run := func() {
-			defer underlying(conn.NetConn()).Close()
-			serve(conn)
+// asksForWebSocket reports whether a request wants to become a WebSocket.
+func asksForWebSocket(h *fasthttp.RequestHeader) bool {
+	return hasToken(h.Peek(fiber.HeaderConnection), "upgrade") && hasToken(h.Peek(fiber.HeaderUpgrade), "websocket")
+}
+
+// hasToken reports whether a header, a list with commas, has the token, in capitals or not.
+func hasToken(header []byte, token string) bool {
+	for t := range bytes.SplitSeq(header, []byte{','}) {
+		if strings.EqualFold(string(bytes.TrimSpace(t)), token) {
+			return true
 		}
-		if !readsSocket(conn.NetConn()) { // the server's buffer lives as long as this call, and so does the request
-			ctx.ResetUserValues()
-			ctx.Request, ctx.Response = fasthttp.Request{}, fasthttp.Response{}
-			run()
-			return
-		}
-		go run() // so that the server keeps nothing of the request
-	})
-	if err != nil {
-		return chat.Refuse(chat.CodeInvalidRequest, err.Error())
 	}
+	return false
+}
+
+// handshake answers an upgrade request with 101 (RFC 6455, 4.2.2). Then serve runs the
+// connection on a goroutine of its own, and the socket is closed when serve returns. The
+// client's bytes are to be read from in, and from the socket never.
+//
+// The HTTP server's handler returns before serve runs, so that the server takes back all
+// that it holds for a request: the context and the buffers.
+func handshake(ctx *fasthttp.RequestCtx, subprotocol string, serve func(socket net.Conn, in io.Reader)) error {
+	h := &ctx.Request.Header
+	key := string(h.Peek("Sec-Websocket-Key"))
+	switch {
+	case !ctx.IsGet():
+		return chat.Refuse(chat.CodeInvalidRequest, "a WebSocket begins with GET")
+	case !hasToken(h.Peek("Sec-Websocket-Version"), "13"):
+		return chat.Refuse(chat.CodeInvalidRequest, "Sec-WebSocket-Version must be 13")
+	case key == "":
+		return chat.Refuse(chat.CodeInvalidRequest, "Sec-WebSocket-Key is missing")
+	}
+	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols)
+	ctx.Response.Header.Set(fiber.HeaderUpgrade, "websocket")
+	ctx.Response.Header.Set(fiber.HeaderConnection, "Upgrade")
+	ctx.Response.Header.Set("Sec-Websocket-Accept", acceptKey(key))
+	if subprotocol != "" {
+		ctx.Response.Header.Set("Sec-Websocket-Protocol", subprotocol)
+	}
+	ctx.Hijack(func(hijacked net.Conn) {
+		socket, in := takeOver(hijacked)
+		go func() {
+			defer socket.Close()
+			serve(socket, in)
+		}()
+	})
 	return nil
 }
 
-// readsSocket reports whether a hijacked connection reads from the socket itself. It
-// does not if the client has sent something behind its request, before the answer.
-func readsSocket(hijacked net.Conn) bool {
-	v := reflect.Indirect(reflect.ValueOf(hijacked))
-	if v.Kind() != reflect.Struct {
-		return false
+// acceptKey proves to a client that its request was understood (RFC 6455, 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // what the RFC wants
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// takeOver gives the socket of a hijacked connection, and where the client's bytes are to
+// be read from: first those that the HTTP server has read already, which the client sent
+// right behind its request, then the socket.
+func takeOver(hijacked net.Conn) (socket net.Conn, in io.Reader) {
+	socket = hijacked.(interface{ UnsafeConn() net.Conn }).UnsafeConn()
+	// After its deadline a socket gives nothing. So this reads what is in the server's buffer, and
+	// what TLS has deciphered. Any other error than the deadline comes again with the next read.
+	_ = socket.SetReadDeadline(time.Unix(1, 0))
+	early, _ := io.ReadAll(hijacked)
+	_ = socket.SetReadDeadline(time.Time{})
+	if len(early) == 0 {
+		return socket, socket
 	}
-	from := v.FieldByName("r")
-	return from.Kind() == reflect.Interface && !from.IsNil() && from.Elem().Type() != reflect.TypeFor[*bufio.Reader]()
+	return socket, io.MultiReader(bytes.NewReader(early), socket)
 }
 
 // authenticate settles who connects, where it resumes, and whether it may.
@@ -172,8 +202,8 @@ func (u *upgrader) authenticate(r request) (session.Params, error) {
 }
 
 // connect runs a JSON connection.
-func (u *upgrader) connect(ws *websocket.Conn, p session.Params) {
-	c := newJSONConn(ws)
+func (u *upgrader) connect(socket net.Conn, in io.Reader, p session.Params) {
+	c := newJSONConn(socket, in)
 	p.Transport = c
 	s, err := u.broker.cfg.Sessions.Open(p)
 	if err != nil { // too many connections or a shutdown, since the upgrade was answered
