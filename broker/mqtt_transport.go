@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"github.com/parleyhq/parley/broker/session"
+)
+
+// mqttTransport is the connection as its session sees it.
+type mqttTransport struct{ conn *mqttConn }
+
+// Wake implements session.Transport.
+func (t mqttTransport) Wake() { t.conn.wake() }
+
+// Close implements session.Transport.
+func (t mqttTransport) Close(r session.Reason) {
+	var goodbye, farewell []byte
+	if t.conn.v5 {
+		goodbye = appendDisconnect(nil, disconnectReason(r))
+	}
+	if t.conn.seal != nil { // inside a WebSocket, which says why in its own words too
+		farewell = closeFor(r)
+	}
+	t.conn.finishWith(goodbye, farewell)
+}
+
+// fill pulls from the session.
+func (c *mqttConn) fill(dst []byte) []byte {
+	s := c.sess.Load()
+	if s == nil {
+		return dst
+	}
+	b := mqttBatch{conn: c, buf: dst}
+	s.Fill(&b)
+	return b.buf
+}
+
+// mqttBatch collects deliveries as PUBLISH packets.
+type mqttBatch struct {
+	conn *mqttConn
+	buf  []byte
+}
+
+// Room implements session.Batch.
+func (b *mqttBatch) Room() bool { return len(b.buf) < batchBytes }
+
+// Put implements session.Batch.
+func (b *mqttBatch) Put(d session.Delivery) bool {
+	c := b.conn
+	if d.Reply != nil {
+		return b.add(replyLen(d.Reply), func(dst []byte) []byte { return appendReply(dst, d.Reply) })
+	}
+	if c.topic == "" || c.topicOf != d.Topic {
+		c.topicOf, c.topic = d.Topic, d.Topic.String()
+	}
+	return b.add(publishLen(d, c.topic, c.v5), func(dst []byte) []byte { return appendPublish(dst, d, c.topic, c.v5) })
+}
+
+// add adds a packet of that remaining length, unless the client takes none so large.
+func (b *mqttBatch) add(n int, write func(dst []byte) []byte) bool {
+	if most := b.conn.maxPacket; most > 0 && 1+uvarintLen(n)+n > most {
+		return false
+	}
+	b.buf = write(b.buf)
+	return true
+}
