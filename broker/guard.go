@@ -7,23 +7,29 @@ import (
 	"time"
 )
 
+// The guard stands between a client's socket and mochi. mochi allocates by lengths that a
+// packet only announces, and reads past the end of short ones. So the guard lets through
+// whole, well-formed packets of bounded size: a CONNECT first, within connectTimeout, and no
+// second one. PUBACKs end here: they go to the session, and mochi never sees one.
+
 // Bounds of the guard (contract 5).
 const (
-	// MaxPacketBytes bounds an MQTT packet from a client.
+	// MaxPacketBytes is the size of the largest MQTT packet that a client may send.
 	MaxPacketBytes  = 128 << 10
-	maxConnectBytes = 32 << 10 // nobody is authenticated yet
-	readChunk       = 4 << 10  // memory follows what has arrived, not what is announced
+	maxConnectBytes = 32 << 10 // of a CONNECT: its client is not authenticated yet
 	connectTimeout  = 10 * time.Second
+	// readChunk bounds what is allocated for a packet beyond the bytes that have come.
+	readChunk = 4 << 10
 )
 
-// Read buffers: a burst of PUBACKs is one read. Of a WebSocket, its library has read
-// the message already.
+// Sizes of the read buffers. A burst of PUBACKs is one read of a socket. A WebSocket has a
+// buffer of its own below.
 const (
 	readBuffer   = 512
 	readBufferWS = 64
 )
 
-// next reads one packet. It leaves it in c.packet if it is for the front.
+// next reads one packet and handles it, or leaves it in c.packet for mochi.
 func (c *mqttConn) next() error {
 	header, size, err := c.readHeader()
 	if err != nil {
@@ -31,7 +37,7 @@ func (c *mqttConn) next() error {
 	}
 	kind := header[0] >> 4
 	if (kind == packetConnect) == c.connected {
-		return errProtocol // CONNECT comes first, and once
+		return errProtocol // a CONNECT comes first, and once
 	}
 	if kind == packetPuback && size <= c.in.Size() {
 		return c.nextPuback(header, size)
@@ -56,8 +62,8 @@ func (c *mqttConn) next() error {
 	return nil
 }
 
-// prolong begins the keep-alive anew: the last packet has come as a whole. Of a burst
-// that was read at once it does so now and then.
+// prolong moves the read deadline, since the last packet has come as a whole. Among packets
+// that were read together it does so only now and then: a deadline costs a timer.
 func (c *mqttConn) prolong() {
 	if c.keepalive <= 0 {
 		return
@@ -70,8 +76,8 @@ func (c *mqttConn) prolong() {
 	_ = c.Conn.SetReadDeadline(now.Add(c.keepalive))
 }
 
-// nextPuback is next for what comes most often, and in bursts: it takes those that have
-// come together, and copies nothing.
+// nextPuback is next for a PUBACK, the packet that comes most often. It reads all PUBACKs that
+// have come together, without copying them, and hands them to the session at once.
 func (c *mqttConn) nextPuback(header []byte, size int) error {
 	var burst [readBuffer / 4]uint16
 	ids := burst[:0]
@@ -97,16 +103,17 @@ func (c *mqttConn) nextPuback(header []byte, size int) error {
 	}
 }
 
-// pubackFollows reports whether the next packet is a PUBACK that has come as a whole.
+// pubackFollows reports whether the next packet is a PUBACK all of which is in the buffer.
 func (c *mqttConn) pubackFollows() bool {
-	come := c.in.Buffered()
-	if come < 2 {
+	buffered := c.in.Buffered()
+	if buffered < 2 {
 		return false
 	}
 	header, err := c.in.Peek(2)
-	return err == nil && header[0]>>4 == packetPuback && header[1] < 0x80 && come >= 2+int(header[1])
+	return err == nil && header[0]>>4 == packetPuback && header[1] < 0x80 && buffered >= 2+int(header[1])
 }
 
+// unexpected returns the error for an end of the stream inside a packet.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -114,7 +121,7 @@ func unexpected(err error) error {
 	return err
 }
 
-// readHeader reads the first byte and the length.
+// readHeader reads the fixed header of a packet; size is the length of the rest.
 func (c *mqttConn) readHeader() (header []byte, size int, err error) {
 	for i := range c.header {
 		var err error
@@ -132,7 +139,7 @@ func (c *mqttConn) readHeader() (header []byte, size int, err error) {
 	return nil, 0, errMalformed
 }
 
-// readBody reads the rest of a packet; what it gives begins with the header.
+// readBody reads the rest of a packet, and returns the packet with its header.
 func (c *mqttConn) readBody(header []byte, size int) ([]byte, error) {
 	limit := MaxPacketBytes
 	if !c.connected {
@@ -154,15 +161,15 @@ func (c *mqttConn) readBody(header []byte, size int) ([]byte, error) {
 	return packet, nil
 }
 
-// acknowledge takes PUBACKs. With a reason code that says the client failed, the
-// client has had the frame all the same (MQTT 5, 4.3.2).
+// acknowledge hands PUBACKs to the session. Their reason codes do not matter: also a client
+// that says it failed has received the frame (MQTT 5, 4.3.2).
 func (c *mqttConn) acknowledge(ids []uint16) {
 	if s := c.sess.Load(); s != nil && len(ids) > 0 {
 		s.AckPackets(ids)
 	}
 }
 
-// refusePublish answers a PUBLISH that the front would leave without an answer.
+// refusePublish answers a PUBLISH to a topic that mochi keeps for itself: mochi would not.
 func (c *mqttConn) refusePublish(flags byte, body []byte) error {
 	if flags>>1&3 != 0 {
 		c.Puback(publishID(body), reasonNotAuthorized, "")
@@ -170,8 +177,8 @@ func (c *mqttConn) refusePublish(flags byte, body []byte) error {
 	return nil
 }
 
-// refuse tells an MQTT 5 client what was wrong with its packet, and ends the
-// connection.
+// refuse ends the connection for an error of its client, or of the socket. An MQTT 5 client is
+// told what was wrong.
 func (c *mqttConn) refuse(err error) {
 	if c.isClosing() {
 		return
@@ -202,5 +209,5 @@ func (c *mqttConn) refuse(err error) {
 	}
 }
 
-// maxPublishHeader is the longest fixed header.
-const maxPublishHeader = 5
+// maxFixedHeader is the length of the longest fixed header.
+const maxFixedHeader = 5

@@ -191,7 +191,7 @@ func TestKeepAliveBeginsWithTheConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	const keepalive = 10 * time.Minute
-	c.SetKeepAlive(keepalive)
+	c.Bind(nil, "", keepalive)
 	if left := time.Until(socket.until); left < keepalive {
 		t.Errorf("after the CONNECT the client has %v, want its keep-alive of %v and a half more", left, keepalive)
 	}

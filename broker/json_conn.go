@@ -11,8 +11,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// jsonConn is a connection that speaks the JSON frames of contract 4.1, one per
-// text message. It is its session's transport.
+// jsonConn is a JSON connection: a WebSocket on which each text message is one frame of
+// contract 4.1. It is the transport of its session.
 type jsonConn struct {
 	writer
 	in   wsReader
@@ -46,7 +46,7 @@ func (c *jsonConn) Wake() { c.wake() }
 // Close implements session.Transport.
 func (c *jsonConn) Close(r session.Reason) { c.finish(closeFor(r)) }
 
-// closeFor is the WebSocket close frame of a reason.
+// closeFor returns the close frame that tells why a session ends.
 func closeFor(r session.Reason) []byte {
 	switch r {
 	case session.TakenOver:
@@ -64,7 +64,7 @@ func closeFor(r session.Reason) []byte {
 	}
 }
 
-// fill pulls from the session.
+// fill appends what the session has to send now.
 func (c *jsonConn) fill(dst []byte) []byte {
 	s := c.sess.Load()
 	if s == nil {
@@ -75,7 +75,7 @@ func (c *jsonConn) fill(dst []byte) []byte {
 	return b.buf
 }
 
-// jsonBatch collects deliveries as text messages.
+// jsonBatch collects the frames of one write as text messages.
 type jsonBatch struct{ buf []byte }
 
 // Room implements session.Batch.
@@ -106,18 +106,13 @@ func (c *jsonConn) serve(s *session.Session) {
 		case kind != ws.OpText:
 			s.Fail(contracts.CodeInvalidFrame, "frames are text messages")
 		default:
-			take(s, frame)
+			f, err := contracts.ParseClientFrame(frame)
+			if err == nil {
+				err = s.Take(f)
+			}
+			s.Refuse(err)
 		}
 	}
 	c.awaitEnd()
 	c.kill()
-}
-
-// take handles one frame of the client.
-func take(s *session.Session, frame []byte) {
-	f, err := contracts.ParseClientFrame(frame)
-	if err == nil {
-		err = s.Take(f)
-	}
-	s.Refuse(err)
 }

@@ -11,46 +11,40 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// mqttConn is one MQTT connection: the net.Conn that the protocol front reads
-// from and writes to, and the session's transport. Between the socket and the
-// front it is the guard: only complete, well-formed packets of bounded size pass,
-// a CONNECT first and within connectTimeout. PUBACKs of our deliveries end here.
+// mqttConn is one MQTT connection. It is three things: the guard between the socket and
+// mochi (guard.go), the net.Conn that mochi reads from and writes to, and what its session
+// (mqtt_transport.go) and the hooks see of it.
 type mqttConn struct {
 	net.Conn // the socket, or the stream inside a WebSocket
 	writer
 	offer Offer
 
-	// The reader's.
-	packet    []byte // what the front has not taken yet of the present packet
-	attaching bool   // the packet is the CONNECT
-	frontID   string // what the front knows the connection by, while attaching
-	prolonged time.Time
-	header    [maxPublishHeader]byte
-	connected bool
-	keepalive time.Duration
-	answer    []byte // reason codes of the SUBACK or UNSUBACK being made
-	in        *bufio.Reader
-	pubacks   pubacks
+	// Owned by the reader: the connection's goroutine, and mochi's while that waits for it.
+	in          *bufio.Reader
+	header      [maxFixedHeader]byte // of the packet that is being read
+	packet      []byte               // what mochi has not read yet of the packet that is its turn
+	connected   bool                 // a CONNECT has come
+	attaching   bool                 // mochi handles the CONNECT
+	mochiID     string               // mochi's name for the connection, while attaching
+	keepalive   time.Duration        // how long the client may be silent; 0 until it is admitted
+	prolonged   time.Time            // when the read deadline was last moved
+	reasonCodes []byte               // of the SUBACK or UNSUBACK that mochi makes
+	pubacks     pubacks
 
-	// Set by Bind, before the session starts.
+	// Set by the hooks as they handle the CONNECT, before the session starts.
 	version   byte
 	v5        bool
-	maxPacket int  // the client's maximum packet size; 0 is none
+	maxPacket int  // the client's maximum packet size; 0 is no limit
 	reasons   bool // the client wants reason strings
 	sess      atomic.Pointer[session.Session]
 
-	// The writer's.
-	topicOf contracts.Topic
-	topic   string // topicOf, spelled
+	// Owned by the writing goroutine: the topic of the last frame, and its name.
+	topic     contracts.Topic
+	topicName string
 }
 
-// Offer is what came with a WebSocket upgrade, for the CONNECT to use.
-type Offer struct {
-	Token    string  // of the Authorization header
-	Device   string  // the query device_id
-	LastSeen *string // the query last_seen_id, if there is one
-}
-
+// newMQTTConn makes the connection of a socket, or of the stream inside a WebSocket. Its
+// client has connectTimeout to send a CONNECT.
 func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 	c := &mqttConn{Conn: socket, offer: offer}
 	c.writer = writer{conn: socket, fill: c.fill, release: c.release}
@@ -64,18 +58,18 @@ func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 		stream.messages.finish = func(goodbye []byte) { c.finishWith(nil, goodbye) }
 	}
 	c.in = bufio.NewReaderSize(socket, buffer)
-	// Also for writing, which a TLS handshake does in the first Read. The writer has
-	// deadlines of its own.
+	// The deadline is for writing too: the first Read of a TLS connection does its handshake.
+	// The writer sets deadlines of its own.
 	_ = socket.SetDeadline(time.Now().Add(connectTimeout))
 	return c
 }
 
-// serve reads the client's packets until the connection is over. handle has the front
-// take the present one; it reports false if that was the last.
+// serve reads the client's packets until the connection is over. handle has mochi handle the
+// present one; it reports false if that was the last.
 func (c *mqttConn) serve(handle func(*mqttConn) bool) {
 	for {
 		c.prolong()
-		if c.isClosing() { // after prolong, which a goodbye under way must not lose to
+		if c.isClosing() { // asked after prolong, so that the deadline of a goodbye stands
 			return
 		}
 		if err := c.next(); err != nil {
@@ -88,7 +82,7 @@ func (c *mqttConn) serve(handle func(*mqttConn) bool) {
 	}
 }
 
-// Read gives the front the packet that is its turn, and then the end.
+// Read gives mochi the packet that is its turn, and then io.EOF.
 func (c *mqttConn) Read(p []byte) (int, error) {
 	if len(c.packet) == 0 {
 		return 0, io.EOF
@@ -100,16 +94,18 @@ func (c *mqttConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Write queues a packet of the front. MQTT 3.1.1 has no DISCONNECT from a server.
+// Write queues a packet of mochi for the writer. It drops a DISCONNECT for a client of
+// MQTT 3.1.1, which has none from a server. A SUBACK or UNSUBACK holds the session, so that no
+// frame of a new subscription comes before it.
 func (c *mqttConn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	send := c.send
 	switch s := c.Session(); {
-	case p[0] == packetServerBye && !c.v5:
+	case p[0] == firstByteDisconnect && !c.v5:
 		return len(p), nil
-	case (p[0] == packetSuback || p[0] == packetUnsuback) && s != nil:
+	case (p[0] == firstByteSuback || p[0] == firstByteUnsuback) && s != nil:
 		s.Hold()
 		s.Subscribed()
 		send = c.sendHeld
@@ -120,11 +116,11 @@ func (c *mqttConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// release lets the session go on that a SUBACK has held.
+// release lets the session go on, which a SUBACK has held.
 func (c *mqttConn) release() { c.Session().Release() }
 
-// Close ends the connection once the packets that wait are written. The front closes
-// also what it has admitted, as it finds no packet behind the CONNECT: that goes on.
+// Close ends the connection once the waiting packets are written. But an admitted connection
+// goes on when mochi closes it after its CONNECT, because it found no packet behind that.
 func (c *mqttConn) Close() error {
 	if !c.attaching || c.Session() == nil {
 		c.finish(nil)
@@ -132,12 +128,12 @@ func (c *mqttConn) Close() error {
 	return nil
 }
 
-// SetDeadline is how the front would set the keep-alive, in whole seconds and
-// rounded down. The guard does that itself; the write deadline is the writer's own.
+// SetDeadline does nothing: mochi would set the keep-alive with it, rounded down to seconds.
+// The guard does so exactly, and the writer has deadlines of its own.
 func (c *mqttConn) SetDeadline(time.Time) error { return nil }
 
-// linger reads on until the client hangs up or the goodbye's time is over. What it
-// still acknowledges counts.
+// linger ends the connection: it sends what waits, and reads on until the client hangs up,
+// for goodbyeTimeout at most. PUBACKs that still come count.
 func (c *mqttConn) linger() {
 	c.finish(nil)
 	c.keepalive = 0
@@ -149,8 +145,8 @@ func (c *mqttConn) linger() {
 	c.kill()
 }
 
-// answerPublish sends a PUBACK. MQTT 3.1.1 has none that refuses: there the
-// connection ends instead, and the client sends again on the next one.
+// answerPublish sends a PUBACK. MQTT 3.1.1 has no PUBACK that refuses: there the connection
+// ends, and the client publishes again on its next one.
 func (c *mqttConn) answerPublish(id uint16, reason byte, text string) {
 	switch {
 	case reason >= reasonFailure && !c.v5:
@@ -163,7 +159,7 @@ func (c *mqttConn) answerPublish(id uint16, reason byte, text string) {
 	if c.maxPacket > 0 && len(packet) > c.maxPacket {
 		packet = appendPuback(nil, id, reason, "")
 	}
-	_ = c.send(packet) // or the connection is over
+	_ = c.send(packet) // an error means that the connection is over
 }
 
 // Offer implements hooks.Conn.
@@ -184,28 +180,23 @@ func (c *mqttConn) PubackLater(id uint16, size int, await func() (reason byte, t
 	c.pubacks.addLater(id, size, await)
 }
 
-// SetKeepAlive implements hooks.Conn. The time to CONNECT ends here.
-func (c *mqttConn) SetKeepAlive(d time.Duration) {
-	c.keepalive = d + d/2
+// Bind implements hooks.Conn. The deadline for the CONNECT ends here.
+func (c *mqttConn) Bind(s *session.Session, mochiID string, keepAlive time.Duration) {
+	c.mochiID, c.keepalive = mochiID, keepAlive+keepAlive/2
 	_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
-}
-
-// Bind implements hooks.Conn.
-func (c *mqttConn) Bind(s *session.Session, frontID string) {
-	c.frontID = frontID
 	c.sess.Store(s)
 }
 
 // Session implements hooks.Conn.
 func (c *mqttConn) Session() *session.Session { return c.sess.Load() }
 
-// SetAnswer implements hooks.Conn.
-func (c *mqttConn) SetAnswer(codes []byte) { c.answer = codes }
+// KeepReasonCodes implements hooks.Conn.
+func (c *mqttConn) KeepReasonCodes(codes []byte) { c.reasonCodes = codes }
 
-// TakeAnswer implements hooks.Conn.
-func (c *mqttConn) TakeAnswer() []byte {
-	codes := c.answer
-	c.answer = nil
+// PopReasonCodes implements hooks.Conn.
+func (c *mqttConn) PopReasonCodes() []byte {
+	codes := c.reasonCodes
+	c.reasonCodes = nil
 	return codes
 }
 

@@ -4,7 +4,8 @@ import (
 	"github.com/parleyhq/parley/broker/session"
 )
 
-// mqttTransport is the connection as its session sees it.
+// mqttTransport is an MQTT connection as its session sees it. It is a type of its own since
+// Close of a net.Conn is another method.
 type mqttTransport struct{ conn *mqttConn }
 
 // Wake implements session.Transport.
@@ -16,13 +17,13 @@ func (t mqttTransport) Close(r session.Reason) {
 	if t.conn.v5 {
 		goodbye = appendDisconnect(nil, disconnectReason(r))
 	}
-	if t.conn.seal != nil { // inside a WebSocket, which says why in its own words too
+	if t.conn.seal != nil { // a WebSocket, whose close frame tells the reason too
 		farewell = closeFor(r)
 	}
 	t.conn.finishWith(goodbye, farewell)
 }
 
-// fill pulls from the session.
+// fill appends what the session has to send now.
 func (c *mqttConn) fill(dst []byte) []byte {
 	s := c.sess.Load()
 	if s == nil {
@@ -33,7 +34,7 @@ func (c *mqttConn) fill(dst []byte) []byte {
 	return b.buf
 }
 
-// mqttBatch collects deliveries as PUBLISH packets.
+// mqttBatch collects the frames of one write as PUBLISH packets.
 type mqttBatch struct {
 	conn *mqttConn
 	buf  []byte
@@ -48,13 +49,14 @@ func (b *mqttBatch) Put(d session.Delivery) bool {
 	if d.Reply != nil {
 		return b.add(replyLen(d.Reply), func(dst []byte) []byte { return appendReply(dst, d.Reply) })
 	}
-	if c.topic == "" || c.topicOf != d.Topic {
-		c.topicOf, c.topic = d.Topic, d.Topic.String()
+	if c.topicName == "" || c.topic != d.Topic {
+		c.topic, c.topicName = d.Topic, d.Topic.String()
 	}
-	return b.add(publishLen(d, c.topic, c.v5), func(dst []byte) []byte { return appendPublish(dst, d, c.topic, c.v5) })
+	return b.add(publishLen(d, c.topicName, c.v5), func(dst []byte) []byte { return appendPublish(dst, d, c.topicName, c.v5) })
 }
 
-// add adds a packet of that remaining length, unless the client takes none so large.
+// add appends a packet with n bytes behind its fixed header. It reports false, and appends
+// nothing, if the packet is larger than the client accepts.
 func (b *mqttBatch) add(n int, write func(dst []byte) []byte) bool {
 	if most := b.conn.maxPacket; most > 0 && 1+uvarintLen(n)+n > most {
 		return false

@@ -1,6 +1,6 @@
 package broker
 
-// The MQTT control packet types a client may send, as the guard sees them.
+// The types of MQTT control packets that a client may send.
 const (
 	packetConnect     = 1
 	packetPublish     = 3
@@ -11,32 +11,31 @@ const (
 	packetDisconnect  = 14
 )
 
-// The first bytes of packets of the front that the connection looks at.
+// The first bytes of packets that the server sends.
 const (
-	packetSuback    = 9 << 4
-	packetUnsuback  = 11 << 4
-	packetServerBye = packetDisconnect << 4
+	firstByteSuback     = 9 << 4
+	firstByteUnsuback   = 11 << 4
+	firstByteDisconnect = packetDisconnect << 4
 )
 
-// Reason codes the guard and the pump give by themselves (MQTT 5, 2.4).
+// Reason codes of MQTT 5 (2.4) that connections use.
 const (
-	reasonFailure        = 0x80 // and above
-	reasonMalformed      = 0x81
-	reasonProtocolError  = 0x82
-	reasonNotAuthorized  = 0x87
-	reasonShuttingDown   = 0x8B
-	reasonTakenOver      = 0x8E
-	reasonTopicName      = 0x90
-	reasonPacketTooLarge = 0x95
-	reasonQuotaExceeded  = 0x97
-	reasonQoSUnsupported = 0x9B
-
+	reasonFailure           = 0x80 // this and all above are failures
+	reasonMalformed         = 0x81
+	reasonProtocolError     = 0x82
+	reasonNotAuthorized     = 0x87
+	reasonShuttingDown      = 0x8B
 	reasonKeepAliveTimeout  = 0x8D
+	reasonTakenOver         = 0x8E
+	reasonTopicName         = 0x90
+	reasonPacketTooLarge    = 0x95
+	reasonQuotaExceeded     = 0x97
 	reasonRetainUnsupported = 0x9A
+	reasonQoSUnsupported    = 0x9B
 	reasonNoSubscriptionIDs = 0xA1
 )
 
-// Properties by name (MQTT 5, 2.2.2.2).
+// Identifiers of MQTT 5 properties (2.2.2.2) that the broker writes or looks at.
 const (
 	propertyContentType     = 0x03
 	propertyCorrelationData = 0x09

@@ -7,22 +7,22 @@ import (
 	"unicode/utf8"
 )
 
+// What can be wrong with a packet.
 var (
-	errMalformed = errors.New("malformed packet")
-	errProtocol  = errors.New("packet out of place")
-	errTooLarge  = errors.New("packet too large")
-	errQoS2      = errors.New("publish with QoS 2")
-	errRetain    = errors.New("publish with retain")
-	errTopicName = errors.New("publish to a wildcard")
-
+	errMalformed      = errors.New("malformed packet")
+	errProtocol       = errors.New("packet out of place")
+	errTooLarge       = errors.New("packet too large")
+	errQoS2           = errors.New("publish with QoS 2")
+	errRetain         = errors.New("publish with retain")
+	errTopicName      = errors.New("publish to a wildcard")
+	errReservedTopic  = errors.New("publish to a $ topic") // which mochi would leave unanswered
 	errSubscriptionID = errors.New("subscription identifiers are not available")
 )
 
-// checkPacket reports whether a packet from a client is complete and well-formed,
-// so that the broker behind the guard never sees one that is not: it allocates by
-// lengths it has not received and reads past the end of short packets. flags are
-// the low bits of the first byte; v5 is false for 3.1.1. In a CONNECT the version
-// is the packet's own.
+// checkPacket returns an error if a packet from a client is not complete and well-formed, or
+// is one that clients may not send. flags are the low four bits of its first byte, body is
+// what follows the fixed header. v5 says whether the connection speaks MQTT 5 and not 3.1.1;
+// a CONNECT says so by itself.
 func checkPacket(kind, flags byte, body []byte, v5 bool) error {
 	r := reader{rest: body}
 	switch kind {
@@ -42,18 +42,20 @@ func checkPacket(kind, flags byte, body []byte, v5 bool) error {
 		r.reasonAndProperties(v5)
 		return r.done(flags == 0)
 	}
-	return errProtocol // a server's packet, QoS 2, or AUTH that was not agreed on
+	return errProtocol // a packet of servers or of QoS 2, or an AUTH, which no CONNECT can have agreed on
 }
 
-// reader walks a packet. After the first thing missing, it only says so.
+// reader reads a packet part by part. Once something is missing or malformed it is bad, and
+// whatever it reads then means nothing.
 type reader struct {
-	rest []byte
+	rest []byte // what has not been read
 	bad  bool
-	// subscriptionID is set by a property of that name, doubled by one that comes
-	// twice.
-	subscriptionID, doubled bool
+
+	subscriptionID bool // there was a property of that name
+	doubled        bool // a property came twice
 }
 
+// done returns what was wrong with the packet. ok is what the caller found.
 func (r *reader) done(ok bool) error {
 	switch {
 	case r.bad, !ok, len(r.rest) > 0:
@@ -64,6 +66,7 @@ func (r *reader) done(ok bool) error {
 	return nil
 }
 
+// skip reads n bytes. If there are fewer, it returns min(n, 4) zeros.
 func (r *reader) skip(n int) []byte {
 	if r.bad || len(r.rest) < n {
 		r.bad = true
@@ -77,10 +80,10 @@ func (r *reader) skip(n int) []byte {
 func (r *reader) byte() byte     { return r.skip(1)[0] }
 func (r *reader) uint16() uint16 { return binary.BigEndian.Uint16(r.skip(2)) }
 
-// binary skips a length of two bytes and that many.
+// binary reads binary data (MQTT 5, 1.5.6).
 func (r *reader) binary() { r.skip(int(r.uint16())) }
 
-// text is a UTF-8 string without NUL (MQTT 5, 1.5.4).
+// text reads a UTF-8 string, in which there is no NUL (MQTT 5, 1.5.4).
 func (r *reader) text() string {
 	n := int(r.uint16())
 	b := r.skip(n)
@@ -96,7 +99,7 @@ func (r *reader) text() string {
 	return string(b)
 }
 
-// varint is a variable byte integer (MQTT 5, 1.5.5).
+// varint reads a variable byte integer (MQTT 5, 1.5.5).
 func (r *reader) varint() int {
 	n := 0
 	for shift := 0; shift < 28; shift += 7 {
@@ -110,10 +113,10 @@ func (r *reader) varint() int {
 	return 0
 }
 
-// properties checks a property list (MQTT 5, 2.2.2).
+// properties reads a property list (MQTT 5, 2.2.2).
 func (r *reader) properties() {
 	p := reader{rest: r.skip(r.varint())}
-	seen := uint64(0) // bit by bit: none has a higher number than 0x2A
+	seen := uint64(0) // a bit for each identifier: the highest is 0x2A
 	for len(p.rest) > 0 && !r.bad && !p.bad {
 		id := p.varint()
 		if bit := uint64(1) << id; id != propertyUser {
@@ -126,7 +129,7 @@ func (r *reader) properties() {
 	r.bad = r.bad || p.bad
 }
 
-// property checks the value of one.
+// property reads the value of the property with the identifier.
 func (r *reader) property(id int) {
 	switch id {
 	case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
@@ -153,6 +156,7 @@ func (r *reader) property(id int) {
 	}
 }
 
+// reasonAndProperties reads the end of a PUBACK or DISCONNECT, which may be left out.
 func (r *reader) reasonAndProperties(v5 bool) {
 	if v5 && len(r.rest) > 0 {
 		r.byte()
@@ -162,8 +166,9 @@ func (r *reader) reasonAndProperties(v5 bool) {
 	}
 }
 
+// connect reads a CONNECT (MQTT 5, 3.1).
 func (r *reader) connect(flags byte) error {
-	r.text() // the broker answers a wrong protocol name or version
+	r.text() // the protocol name: mochi answers a wrong one, and a wrong version
 	version := r.byte()
 	connectFlags := r.byte()
 	r.uint16() // keep alive
@@ -187,6 +192,7 @@ func (r *reader) connect(flags byte) error {
 	return r.done(flags == 0)
 }
 
+// publish reads a PUBLISH (MQTT 5, 3.3).
 func (r *reader) publish(flags byte, v5 bool) error {
 	qos := flags >> 1 & 3
 	topic := r.text()
@@ -206,7 +212,7 @@ func (r *reader) publish(flags byte, v5 bool) error {
 		return errTopicName
 	case qos == 2:
 		return errQoS2
-	case v5 && flags&1 != 0: // a 3.1.1 client was not told; there it is ignored
+	case v5 && flags&1 != 0: // in 3.1.1, where a CONNACK cannot say that there is no retain, the flag is ignored
 		return errRetain
 	case topic != "" && topic[0] == '$':
 		return errReservedTopic
@@ -214,9 +220,7 @@ func (r *reader) publish(flags byte, v5 bool) error {
 	return nil
 }
 
-// errReservedTopic marks a PUBLISH that the broker would leave unanswered.
-var errReservedTopic = errors.New("publish to a $ topic")
-
+// filters reads a SUBSCRIBE or an UNSUBSCRIBE (MQTT 5, 3.8 and 3.10).
 func (r *reader) filters(kind, flags byte, v5 bool) error {
 	r.uint16()
 	if v5 {
@@ -243,7 +247,7 @@ func (r *reader) filters(kind, flags byte, v5 bool) error {
 	return nil
 }
 
-// publishID is the packet id of a PUBLISH with QoS 1 that checkPacket has seen.
+// publishID returns the packet id of a PUBLISH with QoS 1 or more that checkPacket has read.
 func publishID(body []byte) uint16 {
 	r := reader{rest: body}
 	r.text()

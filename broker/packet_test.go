@@ -202,7 +202,7 @@ func decode(kind, flags byte, body []byte, v5 bool) {
 // Why there is a guard: the front's decoder panics on a SUBSCRIBE cut before its
 // last option byte. A version that no longer does fails here, and docs/adr/002
 // can be told.
-func TestFrontPanicsOnTruncatedSubscribe(t *testing.T) {
+func TestMochiPanicsOnTruncatedSubscribe(t *testing.T) {
 	body := encoded(t, subscribePacket(5))
 	body = body[:len(body)-1]
 	if err := checkPacket(packetSubscribe, 2, body, true); err == nil {
@@ -217,7 +217,7 @@ func TestFrontPanicsOnTruncatedSubscribe(t *testing.T) {
 }
 
 // A delivery is what the front's decoder makes of it.
-func TestPublishIsWhatTheFrontDecodes(t *testing.T) {
+func TestPublishIsWhatMochiDecodes(t *testing.T) {
 	thread, err := chat.ParseThreadID("01970c2e-3c00-7000-8000-000000000001")
 	if err != nil {
 		t.Fatal(err)

@@ -6,8 +6,9 @@ import (
 	"github.com/parleyhq/parley/broker/session"
 )
 
-// appendPuback writes a PUBACK behind dst. One that says that all is well has no
-// reason code, which both versions understand.
+// Functions called append… write a packet behind dst. MQTT writes lengths like Go its uvarints.
+
+// appendPuback writes a PUBACK. One of success has no reason code, in both versions of MQTT.
 func appendPuback(dst []byte, id uint16, reason byte, text string) []byte {
 	if reason == 0 {
 		return append(dst, packetPuback<<4, 2, byte(id>>8), byte(id))
@@ -23,18 +24,19 @@ func appendPuback(dst []byte, id uint16, reason byte, text string) []byte {
 	return append(dst, properties...)
 }
 
+// appendTextProperty writes a property whose value is a string or binary data.
 func appendTextProperty[T ~string | ~[]byte](dst []byte, property byte, value T) []byte {
 	dst = append(dst, property)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(value)))
 	return append(dst, value...)
 }
 
-// appendDisconnect writes a server's DISCONNECT of MQTT 5 behind dst.
+// appendDisconnect writes a DISCONNECT of MQTT 5.
 func appendDisconnect(dst []byte, reason byte) []byte {
-	return append(dst, packetServerBye, 2, reason, 0)
+	return append(dst, firstByteDisconnect, 2, reason, 0)
 }
 
-// disconnectReason is how MQTT 5 tells a reason (contract 4).
+// disconnectReason returns the reason code that tells why a session ends (contract 4).
 func disconnectReason(r session.Reason) byte {
 	switch r {
 	case session.TakenOver:
@@ -54,7 +56,7 @@ func disconnectReason(r session.Reason) byte {
 	}
 }
 
-// publishLen is the remaining length of a delivery's PUBLISH.
+// publishLen is how many bytes appendPublish writes behind the fixed header.
 func publishLen(d session.Delivery, topic string, v5 bool) int {
 	n := 2 + len(topic) + d.Frame.Len(d.FrameSeq)
 	if d.QoS > 0 {
@@ -66,8 +68,7 @@ func publishLen(d session.Delivery, topic string, v5 bool) int {
 	return n
 }
 
-// appendPublish writes a delivery as a PUBLISH behind dst. MQTT codes its lengths
-// like Go its uvarints.
+// appendPublish writes a frame as a PUBLISH.
 func appendPublish(dst []byte, d session.Delivery, topic string, v5 bool) []byte {
 	dst = append(dst, packetPublish<<4|d.QoS<<1)
 	dst = binary.AppendUvarint(dst, uint64(publishLen(d, topic, v5)))
@@ -81,7 +82,7 @@ func appendPublish(dst []byte, d session.Delivery, topic string, v5 bool) []byte
 	return d.Frame.Append(dst, d.FrameSeq)
 }
 
-// replyProperties are those of a reply's PUBLISH.
+// replyProperties returns the properties of a reply's PUBLISH.
 func replyProperties(r *session.Reply) []byte {
 	p := appendTextProperty(nil, propertyContentType, r.ContentType)
 	if r.Correlation != nil {
@@ -90,13 +91,13 @@ func replyProperties(r *session.Reply) []byte {
 	return p
 }
 
-// replyLen is the remaining length of a reply's PUBLISH.
+// replyLen is how many bytes appendReply writes behind the fixed header.
 func replyLen(r *session.Reply) int {
 	p := len(replyProperties(r))
 	return 2 + len(r.Topic) + uvarintLen(p) + p + len(r.Payload)
 }
 
-// appendReply writes a reply as a PUBLISH of MQTT 5 with QoS 0 behind dst.
+// appendReply writes a reply as a PUBLISH of MQTT 5 with QoS 0.
 func appendReply(dst []byte, r *session.Reply) []byte {
 	dst = append(dst, packetPublish<<4)
 	dst = binary.AppendUvarint(dst, uint64(replyLen(r)))
@@ -107,10 +108,12 @@ func appendReply(dst []byte, r *session.Reply) []byte {
 	return append(dst, r.Payload...)
 }
 
+// appendText writes a string with its length (MQTT 5, 1.5.4).
 func appendText(dst []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint16(dst, uint16(len(s))), s...)
 }
 
+// uvarintLen is how many bytes n takes as a uvarint.
 func uvarintLen(n int) int {
 	size := 1
 	for ; n > 0x7F; n >>= 7 {

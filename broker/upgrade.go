@@ -19,7 +19,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// The WebSocket subprotocols of contract 4.
+// The WebSocket subprotocols of contract 4. A browser, which cannot set headers, offers its
+// token as one more: "bearer.TOKEN".
 const (
 	subprotocolMQTT   = "mqtt"
 	subprotocolJSON   = "parley.v1"
@@ -31,19 +32,27 @@ type upgrader struct{ broker *Broker }
 
 // Upgrade handles GET /v1/realtime: it picks the protocol, authenticates JSON
 // clients (MQTT ones do so in their CONNECT), and upgrades the connection. Its
-// errors are *chat.Error.
+// errors are of type *chat.Error.
 func (b *Broker) Upgrade(c *fiber.Ctx) error {
 	return b.upgrader.upgrade(c.Context(), offered(c))
 }
 
-// request is what of the HTTP request outlives it: copies, since the server
-// reuses its buffers.
+// Offer is what came with a WebSocket upgrade, for the CONNECT of an MQTT client to use.
+type Offer struct {
+	Token    string  // of the Authorization header
+	Device   string  // the query parameter device_id
+	LastSeen *string // the query parameter last_seen_id, nil without one
+}
+
+// request is what the broker needs of an HTTP request. It is all copies, since the HTTP
+// server reuses its buffers.
 type request struct {
 	Offer
 	headerDevice string
-	protocols    []string
+	protocols    []string // the subprotocols that the client offers
 }
 
+// offered reads the request.
 func offered(c *fiber.Ctx) request {
 	r := request{headerDevice: strings.Clone(c.Get("X-Device-Id"))}
 	r.Device = strings.Clone(c.Query("device_id"))
@@ -87,10 +96,10 @@ func (u *upgrader) upgrade(ctx *fasthttp.RequestCtx, r request) error {
 	return handshake(ctx, chosen, func(socket net.Conn, in io.Reader) { u.connect(socket, in, params) })
 }
 
-// tokenParameters are names of query parameters that hold tokens elsewhere.
+// tokenParameters are names that other services give to a token in the query.
 var tokenParameters = []string{"token", "access_token", "authorization"}
 
-// refuseTokenInQuery keeps tokens out of URLs: they end in logs (contract 4).
+// refuseTokenInQuery refuses a request with a token in its URL: URLs are logged (contract 4).
 func refuseTokenInQuery(query *fasthttp.Args) (err error) {
 	query.VisitAll(func(key, _ []byte) {
 		if name := strings.ToLower(string(key)); slices.Contains(tokenParameters, name) {
@@ -171,7 +180,8 @@ func takeOver(hijacked net.Conn) (socket net.Conn, in io.Reader) {
 	return socket, io.MultiReader(bytes.NewReader(early), socket)
 }
 
-// authenticate settles who connects, where it resumes, and whether it may.
+// authenticate finds out who connects over JSON and where it resumes, and whether it may
+// connect.
 func (u *upgrader) authenticate(r request) (session.Params, error) {
 	token := r.Token
 	for _, p := range r.protocols {
@@ -201,12 +211,12 @@ func (u *upgrader) authenticate(r request) (session.Params, error) {
 	return p, u.broker.cfg.Sessions.Admits(caller)
 }
 
-// connect runs a JSON connection.
+// connect opens the session of a JSON connection and runs the connection to its end.
 func (u *upgrader) connect(socket net.Conn, in io.Reader, p session.Params) {
 	c := newJSONConn(socket, in)
 	p.Transport = c
 	s, err := u.broker.cfg.Sessions.Open(p)
-	if err != nil { // too many connections or a shutdown, since the upgrade was answered
+	if err != nil { // since authenticate: one connection too many, or a shutdown
 		c.finish(closeFor(session.ShuttingDown))
 		c.awaitEnd()
 		c.kill()
@@ -216,8 +226,8 @@ func (u *upgrader) connect(socket net.Conn, in io.Reader, p session.Params) {
 	u.broker.serveJSON(c, s)
 }
 
-// originAllowed applies --allowed-origins: by default pages of the server's own
-// origin, and clients that send none.
+// originAllowed reports whether pages of the request's origin may connect: see
+// Config.AllowedOrigins.
 func (u *upgrader) originAllowed(ctx *fasthttp.RequestCtx) bool {
 	origin := string(ctx.Request.Header.Peek("Origin"))
 	if origin == "" {
