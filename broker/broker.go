@@ -23,6 +23,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,13 +43,13 @@ import (
 type Config struct {
 	Sessions *session.Registry
 	Verifier *auth.Verifier
-	Log      *slog.Logger
+	Log      *slog.Logger // nil logs nothing
 	// AllowedOrigins are the web origins whose pages may connect, "*" for all. If it is
 	// empty, only pages of the server's own origin may. A client that sends no Origin is
 	// not a browser, and may connect.
 	AllowedOrigins []string
-	// ReceiveMaximum is how many publishes with QoS 1 an MQTT client may have unanswered:
-	// 1,024 by default.
+	// ReceiveMaximum is how many publishes with QoS 1 an MQTT client may have unanswered: by
+	// default 1,024, which is also the most that a connection keeps.
 	ReceiveMaximum uint16
 }
 
@@ -77,12 +78,8 @@ const idleWorkers = 64
 
 // New makes a Broker. It refuses every MQTT client before AddHook was called.
 func New(cfg Config) *Broker {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.ReceiveMaximum == 0 {
-		cfg.ReceiveMaximum = 1024
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.ReceiveMaximum = cmp.Or(cfg.ReceiveMaximum, maxPubacks)
 	b := &Broker{cfg: cfg, mochi: newMochi(cfg), workers: workers.New(idleWorkers), conns: make(map[connection]struct{})}
 	b.upgrader = &upgrader{b}
 	return b

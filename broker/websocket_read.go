@@ -73,28 +73,27 @@ func (r *wsReader) Read(p []byte) (n int, err error) {
 	return n, r.err
 }
 
-// control handles a ping, a pong or a close.
+// control handles a ping, a pong or a close. It returns net.ErrClosed for a close.
 func (r *wsReader) control(header ws.Header, payload io.Reader) error {
-	var b [ws.MaxControlFramePayloadSize]byte
-	data := b[:header.Length]
+	data := make([]byte, header.Length) // 125 bytes at most, which NextFrame has checked
 	if _, err := io.ReadFull(payload, data); err != nil {
 		return err
 	}
-	switch header.OpCode {
-	case ws.OpPing:
+	if header.OpCode == ws.OpPing {
 		return r.pong(append(appendWSHeader(nil, wsPong, len(data)), data...))
-	case ws.OpClose:
-		code := closeNormal
-		if len(data) >= 2 {
-			code = int(binary.BigEndian.Uint16(data))
-			if !mayClose(code) || !utf8.Valid(data[2:]) {
-				return ws.ProtocolError("bad close frame")
-			}
-		}
-		r.finish(closeMessage(code, ""))
-		return net.ErrClosed
 	}
-	return nil
+	if header.OpCode != ws.OpClose {
+		return nil
+	}
+	code := closeNormal
+	if len(data) >= 2 {
+		code = int(binary.BigEndian.Uint16(data))
+		if !mayClose(code) || !utf8.Valid(data[2:]) {
+			return ws.ProtocolError("bad close frame")
+		}
+	}
+	r.finish(closeMessage(code, ""))
+	return net.ErrClosed
 }
 
 // mayClose reports whether a client may send a close code (RFC 6455, 7.4).
@@ -131,7 +130,7 @@ func newWSStream(socket net.Conn, in io.Reader) *wsStream {
 	return s
 }
 
-// NetConn gives the socket.
+// NetConn returns the socket.
 func (s *wsStream) NetConn() net.Conn { return s.Conn }
 
 var errNotBinary = errors.New("MQTT over WebSocket needs binary messages")
