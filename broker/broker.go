@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -55,12 +56,11 @@ type Config struct {
 
 // Broker owns the realtime connections.
 type Broker struct {
-	cfg      Config
-	mochi    *mqtt.Server
-	upgrader *upgrader
-	panics   atomic.Int64
-	clients  sync.Pool // of *lentClient
-	workers  *workers.Pool
+	cfg     Config
+	mochi   *mqtt.Server
+	panics  atomic.Int64
+	clients sync.Pool // of *lentClient
+	workers *workers.Pool
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -80,9 +80,7 @@ const idleWorkers = 64
 func New(cfg Config) *Broker {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.ReceiveMaximum = cmp.Or(cfg.ReceiveMaximum, maxPubacks)
-	b := &Broker{cfg: cfg, mochi: newMochi(cfg), workers: workers.New(idleWorkers), conns: make(map[connection]struct{})}
-	b.upgrader = &upgrader{b}
-	return b
+	return &Broker{cfg: cfg, mochi: newMochi(cfg), workers: workers.New(idleWorkers), conns: make(map[connection]struct{})}
 }
 
 // newMochi makes the MQTT server. Its Serve is never called: it would only start listeners
@@ -164,7 +162,7 @@ func (b *Broker) isClosed() bool {
 	return b.closed
 }
 
-// serveMQTT runs one MQTT connection to its end, in the caller's goroutine.
+// serveMQTT runs an MQTT connection to its end, in the caller's goroutine.
 func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 	c := newMQTTConn(socket, offer)
 	if !b.register(c) {
@@ -180,8 +178,19 @@ func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 	c.pubacks.wait()
 }
 
-// serveJSON runs one JSON connection to its end.
-func (b *Broker) serveJSON(c *jsonConn, s *session.Session) {
+// serveJSON opens the session of a JSON connection, and runs the connection to its end in the
+// caller's goroutine. The client's bytes come from in.
+func (b *Broker) serveJSON(socket net.Conn, in io.Reader, p session.Params) {
+	c := newJSONConn(socket, in)
+	p.Transport = c
+	s, err := b.cfg.Sessions.Open(p)
+	if err != nil { // since authenticate: one connection too many, or a shutdown
+		c.finish(closeFor(session.ShuttingDown))
+		c.awaitEnd()
+		c.kill()
+		return
+	}
+	c.sess.Store(s)
 	defer s.End()
 	if !b.register(c) {
 		c.kill()

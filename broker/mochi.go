@@ -38,7 +38,7 @@ func (b *Broker) handle(c *mqttConn) bool {
 		defer func() {
 			if p := recover(); p != nil {
 				b.panics.Add(1)
-				b.cfg.Log.Error("a panic ended an MQTT connection", "panic", p, "stack", string(debug.Stack()))
+				b.cfg.Log.Error("an MQTT connection panicked", "panic", p, "stack", string(debug.Stack()))
 			}
 			goOn <- ok
 		}()

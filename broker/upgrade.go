@@ -27,14 +27,35 @@ const (
 	subprotocolBearer = "bearer."
 )
 
-// upgrader turns requests of the realtime URL into connections.
-type upgrader struct{ broker *Broker }
-
 // Upgrade handles GET /v1/realtime: it picks the protocol, authenticates JSON
 // clients (MQTT ones do so in their CONNECT), and upgrades the connection. Its
 // errors are of type *chat.Error.
 func (b *Broker) Upgrade(c *fiber.Ctx) error {
-	return b.upgrader.upgrade(c.Context(), offered(c))
+	ctx, r := c.Context(), offered(c)
+	if err := refuseTokenInQuery(ctx.QueryArgs()); err != nil {
+		return err
+	}
+	if !b.originAllowed(ctx) {
+		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
+	}
+	upgrade := asksForWebSocket(&ctx.Request.Header)
+	if upgrade && slices.Contains(r.protocols, subprotocolMQTT) {
+		return handshake(ctx, subprotocolMQTT, func(socket net.Conn, in io.Reader) {
+			b.serveMQTT(newWSStream(socket, in), r.Offer)
+		})
+	}
+	params, err := b.authenticate(r)
+	if err != nil {
+		return err
+	}
+	if !upgrade {
+		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
+	}
+	chosen := ""
+	if slices.Contains(r.protocols, subprotocolJSON) {
+		chosen = subprotocolJSON
+	}
+	return handshake(ctx, chosen, func(socket net.Conn, in io.Reader) { b.serveJSON(socket, in, params) })
 }
 
 // Offer is what came with a WebSocket upgrade, for the CONNECT of an MQTT client to use.
@@ -67,33 +88,6 @@ func offered(c *fiber.Ctx) request {
 		r.protocols = append(r.protocols, strings.Clone(strings.TrimSpace(p)))
 	}
 	return r
-}
-
-func (u *upgrader) upgrade(ctx *fasthttp.RequestCtx, r request) error {
-	if err := refuseTokenInQuery(ctx.QueryArgs()); err != nil {
-		return err
-	}
-	if !u.originAllowed(ctx) {
-		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
-	}
-	upgrade := asksForWebSocket(&ctx.Request.Header)
-	if upgrade && slices.Contains(r.protocols, subprotocolMQTT) {
-		return handshake(ctx, subprotocolMQTT, func(socket net.Conn, in io.Reader) {
-			u.broker.serveMQTT(newWSStream(socket, in), r.Offer)
-		})
-	}
-	params, err := u.authenticate(r)
-	if err != nil {
-		return err
-	}
-	if !upgrade {
-		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
-	}
-	chosen := ""
-	if slices.Contains(r.protocols, subprotocolJSON) {
-		chosen = subprotocolJSON
-	}
-	return handshake(ctx, chosen, func(socket net.Conn, in io.Reader) { u.connect(socket, in, params) })
 }
 
 // tokenParameters are names that other services give to a token in the query.
@@ -182,14 +176,14 @@ func takeOver(hijacked net.Conn) (socket net.Conn, in io.Reader) {
 
 // authenticate finds out who connects over JSON and where it resumes, and whether it may
 // connect.
-func (u *upgrader) authenticate(r request) (session.Params, error) {
+func (b *Broker) authenticate(r request) (session.Params, error) {
 	token := r.Token
 	for _, p := range r.protocols {
 		if bearer, ok := strings.CutPrefix(p, subprotocolBearer); ok && token == "" {
 			token = bearer
 		}
 	}
-	id, err := u.broker.cfg.Verifier.Verify(token)
+	id, err := b.cfg.Verifier.Verify(token)
 	if err != nil {
 		return session.Params{}, err
 	}
@@ -208,32 +202,17 @@ func (u *upgrader) authenticate(r request) (session.Params, error) {
 		}
 		p.LastSeen = &last
 	}
-	return p, u.broker.cfg.Sessions.Admits(caller)
-}
-
-// connect opens the session of a JSON connection and runs the connection to its end.
-func (u *upgrader) connect(socket net.Conn, in io.Reader, p session.Params) {
-	c := newJSONConn(socket, in)
-	p.Transport = c
-	s, err := u.broker.cfg.Sessions.Open(p)
-	if err != nil { // since authenticate: one connection too many, or a shutdown
-		c.finish(closeFor(session.ShuttingDown))
-		c.awaitEnd()
-		c.kill()
-		return
-	}
-	c.sess.Store(s)
-	u.broker.serveJSON(c, s)
+	return p, b.cfg.Sessions.Admits(caller)
 }
 
 // originAllowed reports whether pages of the request's origin may connect: see
 // Config.AllowedOrigins.
-func (u *upgrader) originAllowed(ctx *fasthttp.RequestCtx) bool {
+func (b *Broker) originAllowed(ctx *fasthttp.RequestCtx) bool {
 	origin := string(ctx.Request.Header.Peek("Origin"))
 	if origin == "" {
 		return true
 	}
-	for _, allowed := range u.broker.cfg.AllowedOrigins {
+	for _, allowed := range b.cfg.AllowedOrigins {
 		if allowed == "*" || strings.EqualFold(allowed, origin) {
 			return true
 		}
