@@ -1,16 +1,33 @@
-// Package broker is the realtime side of the server: the listeners, the embedded
-// MQTT server behind its guard, and the connections of both protocols, MQTT and
-// JSON, as transports of package session.
+// Package broker is the realtime side of the server: the listeners, and the connections of
+// both protocols, MQTT and JSON. Each connection is the transport of a session: package
+// session decides what is sent, the connection how.
 //
-// The MQTT server (mochi) is the protocol front only: it parses, and it answers
-// CONNECT, SUBSCRIBE, PUBLISH and PINGREQ through package hooks. It delivers
-// nothing: see package session for what does, and docs/adr/002 for why.
+// Packets of MQTT are parsed and answered by mochi, an MQTT server that runs inside this
+// one, and by its hooks (package hooks). mochi delivers nothing and keeps no session:
+// docs/adr/002 says why.
+//
+// The way of MQTT packets through a connection:
+//
+//	client ── PUBLISH ──► guard ──► a mochi client, lent ──► hooks.OnPublish ──► chat.BeginSend
+//	                                                                                  │ stored
+//	client ◄── PUBACK ─── writer ◄── pubacks, in the order of the publishes ◄─────────┘
+//
+//	client ◄── frame ──── writer ◄── mqttBatch ◄── session.Fill ◄── woken by new events
+//
+//	client ── PUBACK ───► guard ──► session.AckPackets: there is room for more frames
+//
+// Read in this order: broker.go, mqtt_conn.go, guard.go, mochi.go, pubacks.go,
+// mqtt_transport.go, writer.go; then the bytes of packets, packet.go, packet_check.go,
+// packet_write.go; then WebSockets, upgrade.go, websocket_read.go, websocket_write.go,
+// json_conn.go.
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -27,57 +44,53 @@ import (
 type Config struct {
 	Sessions *session.Registry
 	Verifier *auth.Verifier
-	Log      *slog.Logger
-	// AllowedOrigins are the web origins whose pages may connect; empty allows
-	// the server's own only. Clients that send no Origin are no browsers.
+	Log      *slog.Logger // nil logs nothing
+	// AllowedOrigins are the web origins whose pages may connect, "*" for all. If it is
+	// empty, only pages of the server's own origin may. A client that sends no Origin is
+	// not a browser, and may connect.
 	AllowedOrigins []string
-	// ReceiveMaximum is how many QoS 1 publishes a client may have unanswered.
+	// ReceiveMaximum is how many publishes with QoS 1 an MQTT client may have unanswered: by
+	// default 1,024, which is also the most that a connection keeps.
 	ReceiveMaximum uint16
 }
 
 // Broker owns the realtime connections.
 type Broker struct {
-	cfg      Config
-	server   *mqtt.Server
-	upgrader *upgrader
-	panics   atomic.Int64
-	fronts   sync.Pool // of *front
-	workers  *workers.Pool
+	cfg     Config
+	mochi   *mqtt.Server
+	panics  atomic.Int64
+	clients sync.Pool // of *lentClient
+	workers *workers.Pool
 
 	mu        sync.Mutex
 	listeners []net.Listener
-	conns     map[killer]struct{}
+	conns     map[connection]struct{}
 	closed    bool
 	wg        sync.WaitGroup
 }
 
-// killer is a connection that can be ended at once.
-type killer interface{ kill() }
+// connection is a connection of either protocol. kill closes its socket at once.
+type connection interface{ kill() }
 
-// keptWorkers is how many goroutines that handle packets wait for the next one.
-const keptWorkers = 64
+// idleWorkers is how many goroutines stay to wait for the next packet for mochi. A new one
+// would grow and copy its stack several times for that packet.
+const idleWorkers = 64
 
-// New makes a Broker. Its MQTT server answers nobody before AddHook.
+// New makes a Broker. It refuses every MQTT client before AddHook was called.
 func New(cfg Config) *Broker {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.ReceiveMaximum == 0 {
-		cfg.ReceiveMaximum = 1024
-	}
-	b := &Broker{cfg: cfg, server: newServer(cfg), workers: workers.New(keptWorkers), conns: make(map[killer]struct{})}
-	b.upgrader = newUpgrader(b)
-	return b
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.ReceiveMaximum = cmp.Or(cfg.ReceiveMaximum, maxPubacks)
+	return &Broker{cfg: cfg, mochi: newMochi(cfg), workers: workers.New(idleWorkers), conns: make(map[connection]struct{})}
 }
 
-// newServer makes the protocol front. It is never told to Serve: that would only
-// start listeners we do not use and a loop that copies the client map twice a
-// second to expire sessions it does not keep.
-func newServer(cfg Config) *mqtt.Server {
+// newMochi makes the MQTT server. Its Serve is never called: it would only start listeners
+// that we do not use, and a loop that copies the map of clients twice a second to expire
+// sessions, of which it has none.
+func newMochi(cfg Config) *mqtt.Server {
 	caps := mqtt.NewDefaultServerCapabilities()
 	caps.MaximumPacketSize = MaxPacketBytes
 	caps.MaximumQos = 1
-	caps.RetainAvailable = 1 // a CONNACK of ours says 0; the server would refuse wills with a code of its own
+	caps.RetainAvailable = 1 // our CONNACK says 0; with 0 here, mochi would refuse wills with a code of its own
 	caps.SharedSubAvailable = 0
 	caps.SubIDAvailable = 0
 	caps.TopicAliasMaximum = 0
@@ -89,28 +102,29 @@ func newServer(cfg Config) *mqtt.Server {
 	caps.Compatibilities.NoInheritedPropertiesOnAck = true
 	return mqtt.New(&mqtt.Options{
 		Capabilities:            caps,
-		Logger:                  slog.New(slog.DiscardHandler), // what goes wrong for a client is told to the client
-		ClientNetReadBufferSize: 16,                            // the guard has read the packet already
+		Logger:                  slog.New(slog.DiscardHandler), // a client is told itself what it did wrong
+		ClientNetReadBufferSize: 16,                            // it reads from memory: the guard has the packet already
 		SysTopicResendInterval:  1 << 30,
 	})
 }
 
-// Server is the protocol front, for the hooks to answer through.
-func (b *Broker) Server() *mqtt.Server { return b.server }
+// Server returns the MQTT server, through which the hooks answer.
+func (b *Broker) Server() *mqtt.Server { return b.mochi }
 
-// AddHook puts a hook into the protocol front.
+// AddHook adds a hook to the MQTT server.
 func (b *Broker) AddHook(h mqtt.Hook) error {
-	if err := b.server.AddHook(h, nil); err != nil {
+	if err := b.mochi.AddHook(h, nil); err != nil {
 		return fmt.Errorf("add the hook %s: %w", h.ID(), err)
 	}
 	return nil
 }
 
-// Panics counts connections that ended in a panic of the protocol front.
+// Panics returns how many connections a panic in mochi or in a hook has ended.
 func (b *Broker) Panics() int64 { return b.panics.Load() }
 
-// ServeTCP accepts MQTT connections, of TCP or of TLS upon it, until the listener
-// is closed, by the Broker or else.
+// ServeTCP accepts MQTT connections, over TCP or TLS, until the listener is closed: by
+// Close or by somebody else. Then it returns nil, and net.ErrClosed if the Broker was closed
+// before.
 func (b *Broker) ServeTCP(ln net.Listener) error {
 	if !b.track(ln) {
 		return net.ErrClosed
@@ -132,6 +146,7 @@ func (b *Broker) ServeTCP(ln net.Listener) error {
 	}
 }
 
+// track has Close close the listener. It reports false after Close.
 func (b *Broker) track(ln net.Listener) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,15 +162,15 @@ func (b *Broker) isClosed() bool {
 	return b.closed
 }
 
-// serveMQTT runs one MQTT connection to its end, in the caller's goroutine.
+// serveMQTT runs an MQTT connection to its end, in the caller's goroutine.
 func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 	c := newMQTTConn(socket, offer)
-	if !b.enter(c) {
+	if !b.register(c) {
 		c.kill()
 		return
 	}
-	defer b.leave(c)
-	c.serve(b.take)
+	defer b.unregister(c)
+	c.serve(b.handle)
 	c.linger()
 	if s := c.Session(); s != nil {
 		s.End()
@@ -163,18 +178,31 @@ func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 	c.pubacks.wait()
 }
 
-// serveJSON runs one JSON connection to its end.
-func (b *Broker) serveJSON(c *jsonConn, s *session.Session) {
-	defer s.End()
-	if !b.enter(c) {
+// serveJSON opens the session of a JSON connection, and runs the connection to its end in the
+// caller's goroutine. The client's bytes come from in.
+func (b *Broker) serveJSON(socket net.Conn, in io.Reader, p session.Params) {
+	c := newJSONConn(socket, in)
+	p.Transport = c
+	s, err := b.cfg.Sessions.Open(p)
+	if err != nil { // since authenticate: one connection too many, or a shutdown
+		c.finish(closeFor(session.ShuttingDown))
+		c.awaitEnd()
 		c.kill()
 		return
 	}
-	defer b.leave(c)
+	c.sess.Store(s)
+	defer s.End()
+	if !b.register(c) {
+		c.kill()
+		return
+	}
+	defer b.unregister(c)
 	c.serve(s)
 }
 
-func (b *Broker) enter(c killer) bool {
+// register has Close wait for the connection to end, until unregister. It reports false
+// after Close.
+func (b *Broker) register(c connection) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -185,15 +213,15 @@ func (b *Broker) enter(c killer) bool {
 	return true
 }
 
-func (b *Broker) leave(c killer) {
+func (b *Broker) unregister(c connection) {
 	b.mu.Lock()
 	delete(b.conns, c)
 	b.mu.Unlock()
 	b.wg.Done()
 }
 
-// Close closes the listeners and waits for the connections to end, which the
-// sessions have been told to do; those left when ctx is done are cut.
+// Close closes the listeners and waits until the connections have ended. The caller has told
+// the sessions to end theirs. Connections that are left when ctx is done are killed.
 func (b *Broker) Close(ctx context.Context) {
 	defer b.workers.Close()
 	b.mu.Lock()
@@ -202,7 +230,7 @@ func (b *Broker) Close(ctx context.Context) {
 		_ = ln.Close()
 	}
 	for c := range b.conns {
-		if m, ok := c.(*mqttConn); ok && m.Session() == nil { // it never said who it is: nobody told it to go
+		if m, ok := c.(*mqttConn); ok && m.Session() == nil { // a client without a session, which nobody has told to go
 			m.kill()
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// wire is a socket from which a client's bytes come and whose output nobody
-// reads. It notes the most that one Read asked for.
+// wire is a socket with the bytes of a client to read. What is written to it is dropped. It
+// notes how many bytes the largest Read asked for.
 type wire struct {
 	net.Conn // none: only what follows is used
 	in       *bytes.Reader
@@ -55,8 +55,8 @@ func (w *wire) SetReadDeadline(at time.Time) error {
 	return nil
 }
 
-// guarded gives what the guard passes on of a client's bytes, packet by packet.
-// Like the hooks, it tells the guard the version of the CONNECT.
+// guarded returns the packets that the guard lets through of a client's bytes. Like the
+// hooks, it tells the connection the version of the CONNECT.
 func guarded(t testing.TB, stream []byte) (passed [][]byte, v5 bool) {
 	t.Helper()
 	socket := &wire{in: bytes.NewReader(stream)}
@@ -85,8 +85,8 @@ func guarded(t testing.TB, stream []byte) (passed [][]byte, v5 bool) {
 	return passed, c.v5
 }
 
-// split is the first packet of a stream by MQTT's own rule (MQTT 5, 2.1), its
-// body, and what follows it.
+// split returns the first packet of a stream, by the rule of MQTT 5, 2.1, its body, and what
+// follows it.
 func split(stream []byte) (packet, body, rest []byte) {
 	size, shift := 0, 0
 	for i := 1; i < len(stream) && i <= 4; i++ {
@@ -103,10 +103,10 @@ func split(stream []byte) (packet, body, rest []byte) {
 	return nil, nil, nil
 }
 
-// asTheFrontReads takes one packet from the bytes as the front does: with its own
-// decoder of the header and the length, then that of the packet. It gives how
-// many bytes that took; ok is false if the front refuses the packet.
-func asTheFrontReads(b []byte, v5 bool) (taken int, ok bool) {
+// asMochiReads reads one packet like mochi does: with mochi's decoder of the header and the
+// length, and then that of the packet. It returns how many bytes the packet has; ok is false
+// if mochi refuses it.
+func asMochiReads(b []byte, v5 bool) (taken int, ok bool) {
 	var header packets.FixedHeader
 	r := bytes.NewReader(b[1:])
 	if header.Decode(b[0]) != nil {
@@ -124,7 +124,7 @@ func asTheFrontReads(b []byte, v5 bool) (taken int, ok bool) {
 	return len(b) - r.Len(), true
 }
 
-// sessionOf is what a client of a version sends in a short life.
+// sessionOf returns what a client of a version sends in one short connection.
 func sessionOf(t testing.TB, version byte) []byte {
 	t.Helper()
 	unsubscribe := subscribePacket(version)
@@ -165,7 +165,7 @@ func TestGuardPassesAWholeSession(t *testing.T) {
 	}
 }
 
-// An announced length is not believed before the bytes come.
+// Memory is allocated for the bytes that have come, not for the length that is announced.
 func TestGuardMakesRoomForWhatHasCome(t *testing.T) {
 	connect := sessionOf(t, 5)
 	connect, _, _ = split(connect)
@@ -180,8 +180,8 @@ func TestGuardMakesRoomForWhatHasCome(t *testing.T) {
 	}
 }
 
-// The time to CONNECT is over with the CONNECT: from then on the client has its
-// keep-alive, be the next packet its first PINGREQ.
+// The deadline for the CONNECT ends with the CONNECT: from then on the client has its
+// keep-alive, even if it sends nothing before its first PINGREQ.
 func TestKeepAliveBeginsWithTheConnect(t *testing.T) {
 	connect, _, _ := split(sessionOf(t, 5))
 	socket := &wire{in: bytes.NewReader(connect)}
@@ -191,15 +191,15 @@ func TestKeepAliveBeginsWithTheConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	const keepalive = 10 * time.Minute
-	c.SetKeepAlive(keepalive)
+	c.Bind(nil, "", keepalive)
 	if left := time.Until(socket.until); left < keepalive {
 		t.Errorf("after the CONNECT the client has %v, want its keep-alive of %v and a half more", left, keepalive)
 	}
 }
 
-// Whatever bytes a client sends: what passes is whole packets of its stream, in
-// order, which the front's decoders read to the same ends without a panic; and
-// memory follows what has come.
+// FuzzGuard sends any bytes. What the guard lets through is whole packets of the stream, in
+// order, which mochi's decoders read to the same ends without a panic. Memory is allocated
+// for bytes that have come.
 func FuzzGuard(f *testing.F) {
 	for _, version := range []byte{4, 5} {
 		whole := sessionOf(f, version)
@@ -217,9 +217,9 @@ func FuzzGuard(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		passed, v5 := guarded(t, stream)
 		for i, got := range passed {
-			taken, ok := asTheFrontReads(got, v5)
+			taken, ok := asMochiReads(got, v5)
 			if ok && taken != len(got) {
-				t.Fatalf("packet %d of %d bytes: the front takes %d: %x", i, len(got), taken, got)
+				t.Fatalf("packet %d of %d bytes: mochi reads %d: %x", i, len(got), taken, got)
 			}
 			packet, _, rest := split(stream)
 			for ; packet != nil && !bytes.Equal(packet, got); packet, _, rest = split(rest) {
@@ -232,8 +232,8 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// The same for the check alone, of a packet of any kind: a stream seldom gets past
-// its CONNECT.
+// FuzzCheckPacket does the same with single packets of any kind: the streams of FuzzGuard seldom
+// have more than a CONNECT.
 func FuzzCheckPacket(f *testing.F) {
 	for _, version := range []byte{4, 5} {
 		for _, pk := range []packets.Packet{connectPacket(version), publishPacket(version, 1), subscribePacket(version)} {

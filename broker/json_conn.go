@@ -2,31 +2,36 @@ package broker
 
 import (
 	"io"
+	"net"
 	"sync/atomic"
 
-	"github.com/fasthttp/websocket"
+	"github.com/gobwas/ws"
 
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/contracts"
 )
 
-// jsonConn is a connection that speaks the JSON frames of contract 4.1, one per
-// text message. It is its session's transport.
+// jsonConn is a JSON connection: a WebSocket on which each text message is one frame of
+// contract 4.1. It is the transport of its session.
 type jsonConn struct {
 	writer
-	ws   *websocket.Conn
+	in   wsReader
 	sess atomic.Pointer[session.Session]
 }
 
-func newJSONConn(ws *websocket.Conn) *jsonConn {
-	c := &jsonConn{ws: ws}
-	c.writer = writer{conn: underlying(ws.NetConn()), fill: c.fill}
-	answerControl(ws, c.send, c.finish)
+// newJSONConn makes the connection of a socket whose client's bytes come from in.
+func newJSONConn(socket net.Conn, in io.Reader) *jsonConn {
+	c := new(jsonConn)
+	c.writer = writer{conn: socket, fill: c.fill}
+	c.in.init(in, 0)
+	c.in.pong, c.in.finish = c.send, c.finish
 	return c
 }
 
-// Close codes of contract 4.
+// Close codes of RFC 6455 and of contract 4.
 const (
+	closeNormal         = 1000
+	closeProtocolError  = 1002
 	closeGoingElsewhere = 1012
 	closeTooBig         = 1009
 	closeBadFrames      = 4400
@@ -41,7 +46,7 @@ func (c *jsonConn) Wake() { c.wake() }
 // Close implements session.Transport.
 func (c *jsonConn) Close(r session.Reason) { c.finish(closeFor(r)) }
 
-// closeFor is the WebSocket close frame of a reason.
+// closeFor returns the close frame that tells why a session ends.
 func closeFor(r session.Reason) []byte {
 	switch r {
 	case session.TakenOver:
@@ -59,7 +64,7 @@ func closeFor(r session.Reason) []byte {
 	}
 }
 
-// fill pulls from the session.
+// fill appends what the session has to send now.
 func (c *jsonConn) fill(dst []byte) []byte {
 	s := c.sess.Load()
 	if s == nil {
@@ -70,7 +75,7 @@ func (c *jsonConn) fill(dst []byte) []byte {
 	return b.buf
 }
 
-// jsonBatch collects deliveries as text messages.
+// jsonBatch collects the frames of one write as text messages.
 type jsonBatch struct{ buf []byte }
 
 // Room implements session.Batch.
@@ -87,32 +92,27 @@ func (b *jsonBatch) Put(d session.Delivery) bool {
 func (c *jsonConn) serve(s *session.Session) {
 	s.Start()
 	for {
-		kind, r, err := c.ws.NextReader()
+		kind, err := c.in.next()
 		if err != nil {
 			break
 		}
-		frame, err := io.ReadAll(io.LimitReader(r, contracts.MaxClientFrameBytes+1))
+		frame, err := io.ReadAll(io.LimitReader(&c.in, contracts.MaxClientFrameBytes+1))
 		if err != nil {
 			break
 		}
 		switch {
 		case len(frame) > contracts.MaxClientFrameBytes:
 			c.Close(session.FrameTooLarge)
-		case kind != websocket.TextMessage:
+		case kind != ws.OpText:
 			s.Fail(contracts.CodeInvalidFrame, "frames are text messages")
 		default:
-			take(s, frame)
+			f, err := contracts.ParseClientFrame(frame)
+			if err == nil {
+				err = s.Take(f)
+			}
+			s.Refuse(err)
 		}
 	}
 	c.awaitEnd()
 	c.kill()
-}
-
-// take handles one frame of the client.
-func take(s *session.Session, frame []byte) {
-	f, err := contracts.ParseClientFrame(frame)
-	if err == nil {
-		err = s.Take(f)
-	}
-	s.Refuse(err)
 }

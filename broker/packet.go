@@ -1,15 +1,6 @@
 package broker
 
-import (
-	"encoding/binary"
-	"errors"
-	"strings"
-	"unicode/utf8"
-
-	"github.com/parleyhq/parley/broker/session"
-)
-
-// The MQTT control packet types a client may send, as the guard sees them.
+// The types of MQTT control packets that a client may send.
 const (
 	packetConnect     = 1
 	packetPublish     = 3
@@ -20,292 +11,31 @@ const (
 	packetDisconnect  = 14
 )
 
-// The first bytes of packets of the front that the connection looks at.
+// The first bytes of packets that the server sends.
 const (
-	packetSuback    = 9 << 4
-	packetUnsuback  = 11 << 4
-	packetServerBye = packetDisconnect << 4
+	firstByteSuback     = 9 << 4
+	firstByteUnsuback   = 11 << 4
+	firstByteDisconnect = packetDisconnect << 4
 )
 
-// Reason codes the guard and the pump give by themselves (MQTT 5, 2.4).
+// Reason codes of MQTT 5 (2.4) that connections use.
 const (
-	reasonFailure        = 0x80 // and above
-	reasonMalformed      = 0x81
-	reasonProtocolError  = 0x82
-	reasonNotAuthorized  = 0x87
-	reasonShuttingDown   = 0x8B
-	reasonTakenOver      = 0x8E
-	reasonTopicName      = 0x90
-	reasonPacketTooLarge = 0x95
-	reasonQuotaExceeded  = 0x97
-	reasonQoSUnsupported = 0x9B
-
+	reasonFailure           = 0x80 // this and all above are failures
+	reasonMalformed         = 0x81
+	reasonProtocolError     = 0x82
+	reasonNotAuthorized     = 0x87
+	reasonShuttingDown      = 0x8B
 	reasonKeepAliveTimeout  = 0x8D
+	reasonTakenOver         = 0x8E
+	reasonTopicName         = 0x90
+	reasonPacketTooLarge    = 0x95
+	reasonQuotaExceeded     = 0x97
 	reasonRetainUnsupported = 0x9A
+	reasonQoSUnsupported    = 0x9B
 	reasonNoSubscriptionIDs = 0xA1
 )
 
-var (
-	errMalformed = errors.New("malformed packet")
-	errProtocol  = errors.New("packet out of place")
-	errTooLarge  = errors.New("packet too large")
-	errQoS2      = errors.New("publish with QoS 2")
-	errRetain    = errors.New("publish with retain")
-	errTopicName = errors.New("publish to a wildcard")
-
-	errSubscriptionID = errors.New("subscription identifiers are not available")
-)
-
-// checkPacket reports whether a packet from a client is complete and well-formed,
-// so that the broker behind the guard never sees one that is not: it allocates by
-// lengths it has not received and reads past the end of short packets. flags are
-// the low bits of the first byte; v5 is false for 3.1.1. In a CONNECT the version
-// is the packet's own.
-func checkPacket(kind, flags byte, body []byte, v5 bool) error {
-	r := reader{rest: body}
-	switch kind {
-	case packetConnect:
-		return r.connect(flags)
-	case packetPublish:
-		return r.publish(flags, v5)
-	case packetPuback:
-		r.skip(2)
-		r.reasonAndProperties(v5)
-		return r.done(flags == 0)
-	case packetSubscribe, packetUnsubscribe:
-		return r.filters(kind, flags, v5)
-	case packetPingreq:
-		return r.done(flags == 0)
-	case packetDisconnect:
-		r.reasonAndProperties(v5)
-		return r.done(flags == 0)
-	}
-	return errProtocol // a server's packet, QoS 2, or AUTH that was not agreed on
-}
-
-// reader walks a packet. After the first thing missing, it only says so.
-type reader struct {
-	rest []byte
-	bad  bool
-	// subscriptionID is set by a property of that name, doubled by one that comes
-	// twice.
-	subscriptionID, doubled bool
-}
-
-func (r *reader) done(ok bool) error {
-	switch {
-	case r.bad, !ok, len(r.rest) > 0:
-		return errMalformed
-	case r.doubled:
-		return errProtocol
-	}
-	return nil
-}
-
-func (r *reader) skip(n int) []byte {
-	if r.bad || len(r.rest) < n {
-		r.bad = true
-		return make([]byte, min(n, 4))
-	}
-	skipped := r.rest[:n]
-	r.rest = r.rest[n:]
-	return skipped
-}
-
-func (r *reader) byte() byte     { return r.skip(1)[0] }
-func (r *reader) uint16() uint16 { return binary.BigEndian.Uint16(r.skip(2)) }
-
-// binary skips a length of two bytes and that many.
-func (r *reader) binary() { r.skip(int(r.uint16())) }
-
-// text is a UTF-8 string without NUL (MQTT 5, 1.5.4).
-func (r *reader) text() string {
-	n := int(r.uint16())
-	b := r.skip(n)
-	if r.bad || !utf8.Valid(b) {
-		r.bad = true
-		return ""
-	}
-	for _, c := range b {
-		if c == 0 {
-			r.bad = true
-		}
-	}
-	return string(b)
-}
-
-// varint is a variable byte integer (MQTT 5, 1.5.5).
-func (r *reader) varint() int {
-	n := 0
-	for shift := 0; shift < 28; shift += 7 {
-		b := r.byte()
-		n |= int(b&0x7F) << shift
-		if b < 0x80 {
-			return n
-		}
-	}
-	r.bad = true
-	return 0
-}
-
-// properties checks a property list (MQTT 5, 2.2.2).
-func (r *reader) properties() {
-	p := reader{rest: r.skip(r.varint())}
-	seen := uint64(0) // bit by bit: none has a higher number than 0x2A
-	for len(p.rest) > 0 && !r.bad && !p.bad {
-		id := p.varint()
-		if bit := uint64(1) << id; id != propertyUser {
-			r.doubled = r.doubled || seen&bit != 0
-			seen |= bit
-		}
-		p.property(id)
-	}
-	r.subscriptionID = r.subscriptionID || seen&(1<<propertySubscriptionID) != 0
-	r.bad = r.bad || p.bad
-}
-
-// property checks the value of one.
-func (r *reader) property(id int) {
-	switch id {
-	case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
-		r.skip(1)
-	case 0x13, 0x22, 0x23: // two bytes
-		r.skip(2)
-	case 0x21: // receive maximum, not 0
-		r.bad = r.uint16() == 0 || r.bad
-	case 0x02, 0x11, 0x18: // four bytes
-		r.skip(4)
-	case 0x27: // maximum packet size, not 0
-		r.bad = binary.BigEndian.Uint32(r.skip(4)) == 0 || r.bad
-	case propertySubscriptionID:
-		r.varint()
-	case 0x09, 0x16: // binary
-		r.binary()
-	case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: // a string
-		r.text()
-	case propertyUser:
-		r.text()
-		r.text()
-	default:
-		r.bad = true
-	}
-}
-
-func (r *reader) reasonAndProperties(v5 bool) {
-	if v5 && len(r.rest) > 0 {
-		r.byte()
-		if len(r.rest) > 0 {
-			r.properties()
-		}
-	}
-}
-
-func (r *reader) connect(flags byte) error {
-	r.text() // the broker answers a wrong protocol name or version
-	version := r.byte()
-	connectFlags := r.byte()
-	r.uint16() // keep alive
-	if version >= 5 {
-		r.properties()
-	}
-	r.text() // client id
-	if connectFlags&0x04 != 0 {
-		if version >= 5 {
-			r.properties()
-		}
-		r.text()
-		r.binary()
-	}
-	if connectFlags&0x80 != 0 {
-		r.text()
-	}
-	if connectFlags&0x40 != 0 {
-		r.binary()
-	}
-	return r.done(flags == 0)
-}
-
-func (r *reader) publish(flags byte, v5 bool) error {
-	qos := flags >> 1 & 3
-	topic := r.text()
-	if qos > 0 && r.uint16() == 0 {
-		r.bad = true
-	}
-	if v5 {
-		r.properties()
-	}
-	r.rest = nil // the payload
-	switch {
-	case qos == 3, r.bad:
-		return errMalformed
-	case r.doubled:
-		return errProtocol
-	case strings.ContainsAny(topic, "+#"):
-		return errTopicName
-	case qos == 2:
-		return errQoS2
-	case v5 && flags&1 != 0: // a 3.1.1 client was not told; there it is ignored
-		return errRetain
-	case topic != "" && topic[0] == '$':
-		return errReservedTopic
-	}
-	return nil
-}
-
-// errReservedTopic marks a PUBLISH that the broker would leave unanswered.
-var errReservedTopic = errors.New("publish to a $ topic")
-
-func (r *reader) filters(kind, flags byte, v5 bool) error {
-	r.uint16()
-	if v5 {
-		r.properties()
-	}
-	n := 0
-	for ; len(r.rest) > 0 && !r.bad; n++ {
-		r.text()
-		if kind == packetSubscribe {
-			if o := r.byte(); o&3 == 3 || !v5 && o > 2 || o&0xC0 != 0 || o>>4&3 == 3 {
-				r.bad = true
-			}
-		}
-	}
-	if err := r.done(flags == 2); err != nil {
-		return err
-	}
-	switch {
-	case n == 0: // MQTT 5, 3.8.3 and 3.10.3
-		return errProtocol
-	case r.subscriptionID:
-		return errSubscriptionID
-	}
-	return nil
-}
-
-// publishID is the packet id of a PUBLISH with QoS 1 that checkPacket has seen.
-func publishID(body []byte) uint16 {
-	r := reader{rest: body}
-	r.text()
-	return r.uint16()
-}
-
-// appendPuback writes a PUBACK behind dst. One that says that all is well has no
-// reason code, which both versions understand.
-func appendPuback(dst []byte, id uint16, reason byte, text string) []byte {
-	if reason == 0 {
-		return append(dst, packetPuback<<4, 2, byte(id>>8), byte(id))
-	}
-	if text == "" {
-		return append(dst, packetPuback<<4, 3, byte(id>>8), byte(id), reason)
-	}
-	properties := appendTextProperty(nil, propertyReasonString, text)
-	dst = append(dst, packetPuback<<4)
-	dst = binary.AppendUvarint(dst, uint64(3+uvarintLen(len(properties))+len(properties)))
-	dst = append(dst, byte(id>>8), byte(id), reason)
-	dst = binary.AppendUvarint(dst, uint64(len(properties)))
-	return append(dst, properties...)
-}
-
-// Properties by name (MQTT 5, 2.2.2.2).
+// Identifiers of MQTT 5 properties (2.2.2.2) that the broker writes or looks at.
 const (
 	propertyContentType     = 0x03
 	propertyCorrelationData = 0x09
@@ -313,94 +43,3 @@ const (
 	propertyReasonString    = 0x1F
 	propertyUser            = 0x26 // may come more than once
 )
-
-func appendTextProperty[T ~string | ~[]byte](dst []byte, property byte, value T) []byte {
-	dst = append(dst, property)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(value)))
-	return append(dst, value...)
-}
-
-// appendDisconnect writes a server's DISCONNECT of MQTT 5 behind dst.
-func appendDisconnect(dst []byte, reason byte) []byte {
-	return append(dst, packetServerBye, 2, reason, 0)
-}
-
-// disconnectReason is how MQTT 5 tells a reason (contract 4).
-func disconnectReason(r session.Reason) byte {
-	switch r {
-	case session.TakenOver:
-		return reasonTakenOver
-	case session.TokenExpired:
-		return reasonNotAuthorized
-	case session.FrameTooLarge:
-		return reasonPacketTooLarge
-	case session.ShuttingDown:
-		return reasonShuttingDown
-	case session.QoSUnsupported:
-		return reasonQoSUnsupported
-	case session.Unresponsive:
-		return reasonQuotaExceeded
-	default:
-		return reasonProtocolError
-	}
-}
-
-// publishLen is the remaining length of a delivery's PUBLISH.
-func publishLen(d session.Delivery, topic string, v5 bool) int {
-	n := 2 + len(topic) + d.Frame.Len(d.FrameSeq)
-	if d.QoS > 0 {
-		n += 2
-	}
-	if v5 {
-		n++ // no properties
-	}
-	return n
-}
-
-// appendPublish writes a delivery as a PUBLISH behind dst. MQTT codes its lengths
-// like Go its uvarints.
-func appendPublish(dst []byte, d session.Delivery, topic string, v5 bool) []byte {
-	dst = append(dst, packetPublish<<4|d.QoS<<1)
-	dst = binary.AppendUvarint(dst, uint64(publishLen(d, topic, v5)))
-	dst = appendText(dst, topic)
-	if d.QoS > 0 {
-		dst = binary.BigEndian.AppendUint16(dst, d.PacketID)
-	}
-	if v5 {
-		dst = append(dst, 0)
-	}
-	return d.Frame.Append(dst, d.FrameSeq)
-}
-
-// replyProperties are those of a reply's PUBLISH.
-func replyProperties(r *session.Reply) []byte {
-	p := appendTextProperty(nil, propertyContentType, r.ContentType)
-	if r.Correlation != nil {
-		p = appendTextProperty(p, propertyCorrelationData, r.Correlation)
-	}
-	return p
-}
-
-// replyLen is the remaining length of a reply's PUBLISH.
-func replyLen(r *session.Reply) int {
-	p := len(replyProperties(r))
-	return 2 + len(r.Topic) + uvarintLen(p) + p + len(r.Payload)
-}
-
-// appendReply writes a reply as a PUBLISH of MQTT 5 with QoS 0 behind dst.
-func appendReply(dst []byte, r *session.Reply) []byte {
-	dst = append(dst, packetPublish<<4)
-	dst = binary.AppendUvarint(dst, uint64(replyLen(r)))
-	dst = appendText(dst, r.Topic)
-	properties := replyProperties(r)
-	dst = binary.AppendUvarint(dst, uint64(len(properties)))
-	dst = append(dst, properties...)
-	return append(dst, r.Payload...)
-}
-
-func appendText(dst []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint16(dst, uint16(len(s))), s...)
-}
-
-// maxPublishHeader is the longest fixed header.
-const maxPublishHeader = 5

@@ -13,7 +13,7 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// encoded gives the body of a packet as the front's own codec writes it.
+// encoded returns the body of a packet, written by mochi.
 func encoded(t testing.TB, pk packets.Packet) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -72,7 +72,7 @@ func publishPacket(version, qos byte) packets.Packet {
 	}
 }
 
-// flagsOf are the low bits of the first byte of a kind of packet.
+// flagsOf returns the low four bits of the first byte of a kind of packet.
 func flagsOf(kind, qos byte) byte {
 	switch kind {
 	case packetSubscribe, packetUnsubscribe:
@@ -103,8 +103,8 @@ func TestGuardPassesWhatClientsSend(t *testing.T) {
 	}
 }
 
-// Every packet that lacks its last byte is refused, wherever it is cut; so are
-// wrong flags, and bytes left over where the packet has no payload.
+// A packet is refused wherever it is cut short, with wrong flags, and with bytes left over
+// where it has no payload.
 func TestGuardRefusesIncompletePackets(t *testing.T) {
 	for _, version := range []byte{4, 5} {
 		for _, pk := range []packets.Packet{connectPacket(version), subscribePacket(version)} {
@@ -128,8 +128,8 @@ func TestGuardRefusesIncompletePackets(t *testing.T) {
 	}
 }
 
-// completeSubscribe recognises the cuts that leave the first filter alone, or none,
-// which is malformed in no part.
+// completeSubscribe reports whether a SUBSCRIBE that was cut short is not malformed: its first
+// filter is whole, or it has none, which is another error.
 func completeSubscribe(b []byte, version byte) bool {
 	none := 2 + int(version-4)
 	return len(b) == none || len(b) == none+2+len("v1/threads/+/frames")+1
@@ -165,7 +165,7 @@ func TestGuardRefusesWhatIsOutOfPlace(t *testing.T) {
 	}
 }
 
-// All properties but the user's own come once.
+// Every property but the user property may come once.
 func TestGuardRefusesPropertiesThatComeTwice(t *testing.T) {
 	body := func(list ...byte) []byte { return append([]byte{0, 1, 'x', byte(len(list))}, list...) }
 	user := []byte{0x26, 0, 1, 'k', 0, 1, 'v'}
@@ -177,7 +177,7 @@ func TestGuardRefusesPropertiesThatComeTwice(t *testing.T) {
 	}
 }
 
-// decode hands a body to the front's own decoder.
+// decode has mochi decode the body of a packet.
 func decode(kind, flags byte, body []byte, v5 bool) {
 	pk := packets.Packet{ProtocolVersion: 4, FixedHeader: packets.FixedHeader{Type: kind, Qos: flags >> 1 & 3, Remaining: len(body)}}
 	if v5 {
@@ -199,10 +199,9 @@ func decode(kind, flags byte, body []byte, v5 bool) {
 	}
 }
 
-// Why there is a guard: the front's decoder panics on a SUBSCRIBE cut before its
-// last option byte. A version that no longer does fails here, and docs/adr/002
-// can be told.
-func TestFrontPanicsOnTruncatedSubscribe(t *testing.T) {
+// mochi's decoder panics on a SUBSCRIBE without its last option byte, which is one reason for
+// the guard. With a version of mochi that does not, this test fails: then see docs/adr/002.
+func TestMochiPanicsOnTruncatedSubscribe(t *testing.T) {
 	body := encoded(t, subscribePacket(5))
 	body = body[:len(body)-1]
 	if err := checkPacket(packetSubscribe, 2, body, true); err == nil {
@@ -210,14 +209,14 @@ func TestFrontPanicsOnTruncatedSubscribe(t *testing.T) {
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("the front no longer panics: the guard's reason has changed")
+			t.Error("mochi no longer panics: a reason for the guard is gone")
 		}
 	}()
 	decode(packets.Subscribe, 2, bytes.Clone(body), true)
 }
 
-// A delivery is what the front's decoder makes of it.
-func TestPublishIsWhatTheFrontDecodes(t *testing.T) {
+// mochi decodes a PUBLISH of ours to what was put into it.
+func TestPublishIsWhatMochiDecodes(t *testing.T) {
 	thread, err := chat.ParseThreadID("01970c2e-3c00-7000-8000-000000000001")
 	if err != nil {
 		t.Fatal(err)

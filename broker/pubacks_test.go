@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 )
 
-// answers collects what pubacks answers, in order.
+// answers collects the answers that pubacks sends, in order.
 func newPubacks() (p *pubacks, answered func() []uint16) {
 	p = new(pubacks)
 	p.room.L = &p.mu
@@ -31,8 +31,7 @@ func held(stored <-chan struct{}) func() (byte, string) {
 	}
 }
 
-// Answers keep the order of the publishes, whichever is ready first, and those that
-// are known at once wait their turn.
+// Answers are sent in the order of the publishes, whichever is known first.
 func TestPubacksKeepTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, answered := newPubacks()
@@ -61,8 +60,8 @@ func TestPubacksKeepTheOrder(t *testing.T) {
 	})
 }
 
-// Too many publishes that wait, or too large ones, hold the reader up until there is
-// room. A single one of any size passes.
+// The reader waits while too many publishes are unanswered, or too many bytes of them. A
+// single publish may have any size.
 func TestPubacksHoldTheReaderUp(t *testing.T) {
 	for name, tt := range map[string]struct{ size, fit int }{
 		"by number": {1, maxPubacks},

@@ -1,14 +1,16 @@
 package broker
 
 import (
-	"bufio"
+	"bytes"
+	"crypto/sha1" //nolint:gosec // see acceptKey
+	"encoding/base64"
+	"io"
 	"net"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/fasthttp/websocket"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
@@ -17,45 +19,61 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// The WebSocket subprotocols of contract 4.
+// The WebSocket subprotocols of contract 4. A browser, which cannot set headers, offers its
+// token as one more: "bearer.TOKEN".
 const (
 	subprotocolMQTT   = "mqtt"
 	subprotocolJSON   = "parley.v1"
 	subprotocolBearer = "bearer."
 )
 
-// upgrader turns requests of the realtime URL into connections.
-type upgrader struct {
-	broker *Broker
-	ws     websocket.FastHTTPUpgrader
-}
-
-func newUpgrader(b *Broker) *upgrader {
-	u := &upgrader{broker: b}
-	u.ws = websocket.FastHTTPUpgrader{
-		Subprotocols:    []string{subprotocolMQTT, subprotocolJSON},
-		ReadBufferSize:  256, // client frames are small, and so are PUBACKs
-		WriteBufferSize: 256, // the library writes nothing but what goes wrong in the handshake
-		CheckOrigin:     u.originAllowed,
-	}
-	return u
-}
-
 // Upgrade handles GET /v1/realtime: it picks the protocol, authenticates JSON
 // clients (MQTT ones do so in their CONNECT), and upgrades the connection. Its
-// errors are *chat.Error.
+// errors are of type *chat.Error.
 func (b *Broker) Upgrade(c *fiber.Ctx) error {
-	return b.upgrader.upgrade(c.Context(), offered(c))
+	ctx, r := c.Context(), offered(c)
+	if err := refuseTokenInQuery(ctx.QueryArgs()); err != nil {
+		return err
+	}
+	if !b.originAllowed(ctx) {
+		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
+	}
+	upgrade := asksForWebSocket(&ctx.Request.Header)
+	if upgrade && slices.Contains(r.protocols, subprotocolMQTT) {
+		return handshake(ctx, subprotocolMQTT, func(socket net.Conn, in io.Reader) {
+			b.serveMQTT(newWSStream(socket, in), r.Offer)
+		})
+	}
+	params, err := b.authenticate(r)
+	if err != nil {
+		return err
+	}
+	if !upgrade {
+		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
+	}
+	chosen := ""
+	if slices.Contains(r.protocols, subprotocolJSON) {
+		chosen = subprotocolJSON
+	}
+	return handshake(ctx, chosen, func(socket net.Conn, in io.Reader) { b.serveJSON(socket, in, params) })
 }
 
-// request is what of the HTTP request outlives it: copies, since the server
-// reuses its buffers.
+// Offer is what came with a WebSocket upgrade, for the CONNECT of an MQTT client to use.
+type Offer struct {
+	Token    string  // of the Authorization header
+	Device   string  // the query parameter device_id
+	LastSeen *string // the query parameter last_seen_id, nil without one
+}
+
+// request is what the broker needs of an HTTP request. It is all copies, since the HTTP
+// server reuses its buffers.
 type request struct {
 	Offer
 	headerDevice string
-	protocols    []string
+	protocols    []string // the subprotocols that the client offers
 }
 
+// offered reads the request.
 func offered(c *fiber.Ctx) request {
 	r := request{headerDevice: strings.Clone(c.Get("X-Device-Id"))}
 	r.Device = strings.Clone(c.Query("device_id"))
@@ -72,31 +90,10 @@ func offered(c *fiber.Ctx) request {
 	return r
 }
 
-func (u *upgrader) upgrade(ctx *fasthttp.RequestCtx, r request) error {
-	if err := refuseTokenInQuery(ctx.QueryArgs()); err != nil {
-		return err
-	}
-	if !u.originAllowed(ctx) {
-		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
-	}
-	upgrade := websocket.FastHTTPIsWebSocketUpgrade(ctx)
-	if upgrade && slices.Contains(r.protocols, subprotocolMQTT) {
-		return u.handshake(ctx, func(ws *websocket.Conn) { u.broker.serveMQTT(newWSStream(ws), r.Offer) })
-	}
-	params, err := u.authenticate(r)
-	if err != nil {
-		return err
-	}
-	if !upgrade {
-		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
-	}
-	return u.handshake(ctx, func(ws *websocket.Conn) { u.connect(ws, params) })
-}
-
-// tokenParameters are names of query parameters that hold tokens elsewhere.
+// tokenParameters are names that other services give to a token in the query.
 var tokenParameters = []string{"token", "access_token", "authorization"}
 
-// refuseTokenInQuery keeps tokens out of URLs: they end in logs (contract 4).
+// refuseTokenInQuery refuses a request with a token in its URL: URLs are logged (contract 4).
 func refuseTokenInQuery(query *fasthttp.Args) (err error) {
 	query.VisitAll(func(key, _ []byte) {
 		if name := strings.ToLower(string(key)); slices.Contains(tokenParameters, name) {
@@ -106,50 +103,87 @@ func refuseTokenInQuery(query *fasthttp.Args) (err error) {
 	return err
 }
 
-// handshake answers the request and has serve run the connection, to which the socket
-// belongs from then on: the HTTP server keeps hijacked ones open.
-func (u *upgrader) handshake(ctx *fasthttp.RequestCtx, serve func(*websocket.Conn)) error {
-	ws := u.ws
-	ws.Error = func(*fasthttp.RequestCtx, int, error) {} // the caller answers
-	err := ws.Upgrade(ctx, func(conn *websocket.Conn) {
-		run := func() {
-			defer underlying(conn.NetConn()).Close()
-			serve(conn)
+// asksForWebSocket reports whether a request wants to become a WebSocket.
+func asksForWebSocket(h *fasthttp.RequestHeader) bool {
+	return hasToken(h.Peek(fiber.HeaderConnection), "upgrade") && hasToken(h.Peek(fiber.HeaderUpgrade), "websocket")
+}
+
+// hasToken reports whether a header, a list with commas, has the token, in capitals or not.
+func hasToken(header []byte, token string) bool {
+	for t := range bytes.SplitSeq(header, []byte{','}) {
+		if strings.EqualFold(string(bytes.TrimSpace(t)), token) {
+			return true
 		}
-		if !readsSocket(conn.NetConn()) { // the server's buffer lives as long as this call, and so does the request
-			ctx.ResetUserValues()
-			ctx.Request, ctx.Response = fasthttp.Request{}, fasthttp.Response{}
-			run()
-			return
-		}
-		go run() // so that the server keeps nothing of the request
-	})
-	if err != nil {
-		return chat.Refuse(chat.CodeInvalidRequest, err.Error())
 	}
+	return false
+}
+
+// handshake answers an upgrade request with 101 (RFC 6455, 4.2.2). Then serve runs the
+// connection on a goroutine of its own, and the socket is closed when serve returns. The
+// client's bytes are to be read from in, and from the socket never.
+//
+// The HTTP server's handler returns before serve runs, so that the server takes back all
+// that it holds for a request: the context and the buffers.
+func handshake(ctx *fasthttp.RequestCtx, subprotocol string, serve func(socket net.Conn, in io.Reader)) error {
+	h := &ctx.Request.Header
+	key := string(h.Peek("Sec-Websocket-Key"))
+	switch {
+	case !ctx.IsGet():
+		return chat.Refuse(chat.CodeInvalidRequest, "a WebSocket begins with GET")
+	case !hasToken(h.Peek("Sec-Websocket-Version"), "13"):
+		return chat.Refuse(chat.CodeInvalidRequest, "Sec-WebSocket-Version must be 13")
+	case key == "":
+		return chat.Refuse(chat.CodeInvalidRequest, "Sec-WebSocket-Key is missing")
+	}
+	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols)
+	ctx.Response.Header.Set(fiber.HeaderUpgrade, "websocket")
+	ctx.Response.Header.Set(fiber.HeaderConnection, "Upgrade")
+	ctx.Response.Header.Set("Sec-Websocket-Accept", acceptKey(key))
+	if subprotocol != "" {
+		ctx.Response.Header.Set("Sec-Websocket-Protocol", subprotocol)
+	}
+	ctx.Hijack(func(hijacked net.Conn) {
+		socket, in := takeOver(hijacked)
+		go func() {
+			defer socket.Close()
+			serve(socket, in)
+		}()
+	})
 	return nil
 }
 
-// readsSocket reports whether a hijacked connection reads from the socket itself. It
-// does not if the client has sent something behind its request, before the answer.
-func readsSocket(hijacked net.Conn) bool {
-	v := reflect.Indirect(reflect.ValueOf(hijacked))
-	if v.Kind() != reflect.Struct {
-		return false
-	}
-	from := v.FieldByName("r")
-	return from.Kind() == reflect.Interface && !from.IsNil() && from.Elem().Type() != reflect.TypeFor[*bufio.Reader]()
+// acceptKey proves to a client that its request was understood (RFC 6455, 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // what the RFC wants
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// authenticate settles who connects, where it resumes, and whether it may.
-func (u *upgrader) authenticate(r request) (session.Params, error) {
+// takeOver gives the socket of a hijacked connection, and where the client's bytes are to
+// be read from: first those that the HTTP server has read already, which the client sent
+// right behind its request, then the socket.
+func takeOver(hijacked net.Conn) (socket net.Conn, in io.Reader) {
+	socket = hijacked.(interface{ UnsafeConn() net.Conn }).UnsafeConn()
+	// After its deadline a socket gives nothing. So this reads what is in the server's buffer, and
+	// what TLS has deciphered. Any other error than the deadline comes again with the next read.
+	_ = socket.SetReadDeadline(time.Unix(1, 0))
+	early, _ := io.ReadAll(hijacked)
+	_ = socket.SetReadDeadline(time.Time{})
+	if len(early) == 0 {
+		return socket, socket
+	}
+	return socket, io.MultiReader(bytes.NewReader(early), socket)
+}
+
+// authenticate finds out who connects over JSON and where it resumes, and whether it may
+// connect.
+func (b *Broker) authenticate(r request) (session.Params, error) {
 	token := r.Token
 	for _, p := range r.protocols {
 		if bearer, ok := strings.CutPrefix(p, subprotocolBearer); ok && token == "" {
 			token = bearer
 		}
 	}
-	id, err := u.broker.cfg.Verifier.Verify(token)
+	id, err := b.cfg.Verifier.Verify(token)
 	if err != nil {
 		return session.Params{}, err
 	}
@@ -168,32 +202,17 @@ func (u *upgrader) authenticate(r request) (session.Params, error) {
 		}
 		p.LastSeen = &last
 	}
-	return p, u.broker.cfg.Sessions.Admits(caller)
+	return p, b.cfg.Sessions.Admits(caller)
 }
 
-// connect runs a JSON connection.
-func (u *upgrader) connect(ws *websocket.Conn, p session.Params) {
-	c := newJSONConn(ws)
-	p.Transport = c
-	s, err := u.broker.cfg.Sessions.Open(p)
-	if err != nil { // too many connections or a shutdown, since the upgrade was answered
-		c.finish(closeFor(session.ShuttingDown))
-		c.awaitEnd()
-		c.kill()
-		return
-	}
-	c.sess.Store(s)
-	u.broker.serveJSON(c, s)
-}
-
-// originAllowed applies --allowed-origins: by default pages of the server's own
-// origin, and clients that send none.
-func (u *upgrader) originAllowed(ctx *fasthttp.RequestCtx) bool {
+// originAllowed reports whether pages of the request's origin may connect: see
+// Config.AllowedOrigins.
+func (b *Broker) originAllowed(ctx *fasthttp.RequestCtx) bool {
 	origin := string(ctx.Request.Header.Peek("Origin"))
 	if origin == "" {
 		return true
 	}
-	for _, allowed := range u.broker.cfg.AllowedOrigins {
+	for _, allowed := range b.cfg.AllowedOrigins {
 		if allowed == "*" || strings.EqualFold(allowed, origin) {
 			return true
 		}

@@ -8,59 +8,59 @@ import (
 	"time"
 )
 
-// writer is the sending side of one connection. Packets of the protocol (acks,
-// pings, goodbyes) are queued here by whoever makes them; frames are pulled from
-// the session when the socket takes more. Both leave through one goroutine that
-// runs only while there is something to write, so no caller ever waits for the
-// socket, and an idle connection has neither goroutine nor buffer here.
+// writer is the sending side of one connection. Control packets (acknowledgements, pongs,
+// goodbyes) are queued by whoever makes them. Frames are asked of the session when the socket
+// has room for more. Both are written by one goroutine, which runs only while there is
+// something to write: no caller ever waits for the socket, and an idle connection has neither
+// a goroutine nor a buffer here.
+//
+// A batch is what goes out in one write: first the queued packets, then frames.
 type writer struct {
 	conn net.Conn
-	// fill adds what the session has to send behind dst; seal turns a batch into
-	// what goes on the wire (a WebSocket message, say). Both are used by the
-	// writing goroutine only.
-	fill func(dst []byte) []byte
-	seal func(batch []byte) []byte
-	head int // bytes to leave free before a batch, for seal
-	// release is called for each packet given to sendHeld, by the writing goroutine,
-	// between taking it and pulling frames.
-	release func()
-	// farewell is the last thing on the wire, after the sealed goodbye.
-	farewell []byte
+
+	// Used by the writing goroutine alone.
+	fill    func(dst []byte) []byte   // appends what the session has to send
+	release func()                    // called for each packet of sendHeld, before fill
+	seal    func(batch []byte) []byte // makes of a batch what goes on the wire, such as a WebSocket message; may be nil
+	head    int                       // how many bytes seal needs free at the start of a batch
 
 	mu       sync.Mutex
 	waiting  waiting
-	extended time.Time // when the deadline for writing was set; see writeTimeout
-	running  bool
-	again    bool          // woken while running
-	closing  bool          // after control, nothing more is written
-	dead     bool          // nothing more can be written
-	ended    chan struct{} // closed once dead; made when somebody waits for that
+	farewell []byte        // the last bytes on the wire, which are not sealed
+	extended time.Time     // when the write deadline was last moved
+	running  bool          // the writing goroutine is
+	again    bool          // it is to look again for something to write
+	closing  bool          // when what waits is written, the connection ends
+	dead     bool          // nothing is written any more
+	ended    chan struct{} // closed when dead; nil until somebody waits for that
 }
 
 // waiting is what the next batch begins with.
 type waiting struct {
 	control []byte // whole packets, in order
-	held    int    // of them, those of sendHeld
-	raw     []byte // what goes out as it is, past seal: answers of the WebSocket itself
+	held    int    // how many of them are of sendHeld
+	raw     []byte // bytes that are not sealed: a WebSocket's pongs
 }
 
 func (q *waiting) size() int { return len(q.control) + len(q.raw) }
 
 const (
-	// batchBytes is when a batch goes out; it may exceed that by one frame.
+	// batchBytes is the size of a batch to which no more frames are added. The last frame may
+	// exceed it.
 	batchBytes = 64 << 10
-	// maxControlBytes bounds what waits for a client that sends but does not read.
+	// maxControlBytes bounds the packets that wait for a client that sends but does not read.
 	maxControlBytes = 64 << 10
-	// writeTimeout ends a connection whose client takes nothing for that long, or a
-	// second less. Its position is in the store: it loses nothing.
+	// writeTimeout is how long a write may take, or up to a second less. Then the connection
+	// ends. The client loses nothing: its position is in the store.
 	writeTimeout = 60 * time.Second
-	// goodbyeTimeout bounds the last write, and the wait for the client to hang up.
+	// goodbyeTimeout is how long the last write may take, and how long the server then waits
+	// for the client to hang up.
 	goodbyeTimeout = time.Second
 )
 
-var errControlFull = errors.New("the client does not read its acknowledgements")
+var errControlFull = errors.New("the client sends and does not read: too many answers wait")
 
-// wake has the writing goroutine run until there is nothing to write.
+// wake has the session asked for frames.
 func (w *writer) wake() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,14 +68,15 @@ func (w *writer) wake() {
 	w.start()
 }
 
-// send queues a packet of the protocol. It fails, and ends the connection, if the
-// client lets too many wait.
+// send queues a control packet. It fails if the connection is ending, and if too many bytes
+// wait: that ends the connection.
 func (w *writer) send(packet []byte) error { return w.queue(waiting{control: packet}) }
 
-// sendHeld queues a packet that must be out before any frame: the session is held.
+// sendHeld queues a packet that must be written before any frame. The caller has held the
+// session; release releases it.
 func (w *writer) sendHeld(packet []byte) error { return w.queue(waiting{control: packet, held: 1}) }
 
-// sendRaw queues bytes that are not sealed.
+// sendRaw queues bytes that seal is not to see.
 func (w *writer) sendRaw(b []byte) error { return w.queue(waiting{raw: b}) }
 
 func (w *writer) queue(q waiting) error {
@@ -96,11 +97,11 @@ func (w *writer) queue(q waiting) error {
 	return nil
 }
 
-// finish ends the connection after the packets that wait, and goodbye. It does
-// not wait for that.
+// finish has the connection end when the waiting packets and the goodbye, a packet or nil, are
+// written. It does not wait for that.
 func (w *writer) finish(goodbye []byte) { w.finishWith(goodbye, nil) }
 
-// finishWith is finish with another farewell, unless that is nil.
+// finishWith is finish with a farewell in place of the writer's own, unless it is nil.
 func (w *writer) finishWith(goodbye, farewell []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -112,11 +113,11 @@ func (w *writer) finishWith(goodbye, farewell []byte) {
 		w.farewell = farewell
 	}
 	w.waiting.control = append(w.waiting.control, goodbye...)
-	_ = w.conn.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) // also for a write under way
+	_ = w.conn.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) // for a write under way too
 	w.start()
 }
 
-// start is called with mu held.
+// start starts the writing goroutine, unless it runs. mu is held.
 func (w *writer) start() {
 	if !w.running && !w.dead {
 		w.running = true
@@ -124,6 +125,7 @@ func (w *writer) start() {
 	}
 }
 
+// run writes batches until there is nothing to write.
 func (w *writer) run() {
 	buf := batches.Get().(*[]byte)
 	defer putBatch(buf)
@@ -143,8 +145,7 @@ func (w *writer) run() {
 	}
 }
 
-// compose makes the next write: what the WebSocket answers, the packets that
-// wait, frames of the session.
+// compose makes a batch: raw bytes, packets, frames, and the farewell if the connection ends.
 func (w *writer) compose(buf *[]byte, first waiting, closing bool) []byte {
 	batch := (*buf)[:w.head]
 	batch = append(batch, first.control...)
@@ -170,7 +171,7 @@ func (w *writer) compose(buf *[]byte, first waiting, closing bool) []byte {
 	return batch
 }
 
-// next takes what waits; with nothing to do it ends the run.
+// next drains the queue. more is false if there is nothing to write: run then has to return.
 func (w *writer) next() (first waiting, closing, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -183,15 +184,15 @@ func (w *writer) next() (first waiting, closing, more bool) {
 	return first, w.closing, true
 }
 
-// write sends one batch; frames were pulled for as long as it had room, so there
-// may be more: it asks again.
+// write writes a batch. It reports false if the connection is over. The session is asked for
+// frames again afterwards, since it may have more than fitted.
 func (w *writer) write(batch []byte, closing bool) bool {
 	w.mu.Lock()
 	w.again = true
 	now := time.Now()
 	if closing || w.closing {
 		_ = w.conn.SetWriteDeadline(now.Add(goodbyeTimeout))
-	} else if now.Sub(w.extended) > writeTimeout/60 { // a timer moved for each write is dear
+	} else if now.Sub(w.extended) > writeTimeout/60 { // not for each write: a deadline costs a timer
 		w.extended = now
 		_ = w.conn.SetWriteDeadline(now.Add(writeTimeout))
 	}
@@ -200,15 +201,16 @@ func (w *writer) write(batch []byte, closing bool) bool {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			w.kill()
 		} else {
-			w.stopWriting() // what the client sent before it went may wait to be read
+			w.stopWriting() // the reader reads what the client sent before it hung up
 		}
 		return false
 	}
 	return true
 }
 
-// hangUp ends the sending side and gives the client a moment to do the same:
-// closing a socket with unread input would reset it, and take the goodbye along.
+// hangUp closes the sending side of the socket and lets the reader go on for a moment, until
+// the client hangs up. A socket closed with unread input is reset, and the client might not
+// get the goodbye.
 func (w *writer) hangUp() {
 	if !closeWrite(w.conn) {
 		w.kill()
@@ -217,7 +219,8 @@ func (w *writer) hangUp() {
 	w.stopWriting()
 }
 
-// stopWriting ends the writing. The reader has a moment left, and then kills.
+// stopWriting ends the writing. The reader has goodbyeTimeout left; then it kills the
+// connection.
 func (w *writer) stopWriting() {
 	w.mu.Lock()
 	w.die()
@@ -225,7 +228,7 @@ func (w *writer) stopWriting() {
 	_ = w.conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 }
 
-// die is called with mu held.
+// die marks the writer as dead. mu is held.
 func (w *writer) die() {
 	w.running = false
 	if !w.dead {
@@ -236,16 +239,15 @@ func (w *writer) die() {
 	}
 }
 
-// awaitEnd waits until a goodbye under way is written.
+// awaitEnd waits until the goodbye is written, if the connection is ending.
 func (w *writer) awaitEnd() {
 	w.mu.Lock()
 	if w.ended == nil {
 		w.ended = make(chan struct{})
 	}
-	waits := w.closing && !w.dead
-	ended := w.ended
+	ending, ended := w.closing && !w.dead, w.ended
 	w.mu.Unlock()
-	if !waits {
+	if !ending {
 		return
 	}
 	select {
@@ -254,7 +256,7 @@ func (w *writer) awaitEnd() {
 	}
 }
 
-// isClosing reports whether the connection is on its way out.
+// isClosing reports whether the connection is ending.
 func (w *writer) isClosing() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -269,7 +271,8 @@ func (w *writer) kill() {
 	_ = w.conn.Close()
 }
 
-// closeWrite half-closes the connection under any wrappers, if that can be.
+// closeWrite closes the sending side of a socket, under whatever wraps it. It reports false if
+// that failed or cannot be done.
 func closeWrite(conn net.Conn) bool {
 	for {
 		switch c := conn.(type) {
@@ -283,9 +286,10 @@ func closeWrite(conn net.Conn) bool {
 	}
 }
 
-// batches recycles write buffers between connections.
+// batches are buffers for batches, shared by all connections.
 var batches = sync.Pool{New: func() any { b := make([]byte, 16, 4<<10); return &b }}
 
+// putBatch puts a buffer back, unless one large frame has made it too large to keep.
 func putBatch(b *[]byte) {
 	if cap(*b) <= 4*batchBytes {
 		batches.Put(b)

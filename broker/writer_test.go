@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// What a SUBSCRIBE brings goes out behind its SUBACK, also when that is queued while
-// the writing goroutine makes a batch that it is not part of: frames are held from
-// before it is queued until it is taken.
+// The frames of a new subscription are written behind its SUBACK, also when the SUBACK is queued
+// while the writing goroutine makes another batch: the session is held from before the SUBACK
+// is queued until it is in a batch.
 func TestFramesFollowTheirSuback(t *testing.T) {
 	client, socket := net.Pipe()
 	var held atomic.Int32

@@ -6,7 +6,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -17,25 +16,23 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// maxKeepalive is the longest keep-alive, in seconds; none counts as longer
-// (contract 4.3).
+// maxKeepalive is the longest keep-alive, in seconds, and what a client gets that asks for
+// none (contract 4.3).
 const maxKeepalive = 600
 
-// errNoWills refuses a CONNECT with a will (contract 4.3), errNoAuthMethods one
-// that wants to negotiate (MQTT 5, 4.12).
+// Refusals of a CONNECT: with a will (contract 4.3), and with an authentication method
+// (MQTT 5, 4.12).
 var (
 	errNoWills       = errors.New("wills are not available")
 	errNoAuthMethods = errors.New("authentication methods are not available")
 )
 
-// propertyLastSeen is the CONNECT user property with the resume position.
+// propertyLastSeen is the user property of a CONNECT that says which message the client has
+// seen last.
 const propertyLastSeen = "last_seen_id"
 
-type counter struct{ n atomic.Uint64 }
-
-func (c *counter) next() string { return strconv.FormatUint(c.n.Add(1), 36) }
-
-// OnConnect admits a client or refuses it with the CONNACK that contract 4 names.
+// OnConnect implements mqtt.Hook: it opens a session for the client, or refuses it with the
+// CONNACK of contract 4.
 func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	c := conn(cl)
 	asked := cl.Properties.Props
@@ -45,8 +42,8 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		params.Transport = c.Transport()
 		var s *session.Session
 		if s, err = h.cfg.Sessions.Open(params); err == nil {
-			h.settle(cl, s)
-			c.Bind(s, cl.ID)
+			h.setUp(cl, s)
+			c.Bind(s, cl.ID, time.Duration(cl.State.Keepalive)*time.Second)
 			return nil
 		}
 	}
@@ -57,8 +54,8 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	return code
 }
 
-// authenticate settles who connects and how, from the CONNECT and what came with
-// the upgrade.
+// authenticate finds out who connects and with which parameters, from the CONNECT and from
+// what came with a WebSocket upgrade.
 func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params, error) {
 	if pk.Properties.AuthenticationMethod != "" {
 		return session.Params{}, errNoAuthMethods
@@ -74,13 +71,13 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 	if name := string(pk.Connect.Username); name != "" && name != string(id.User) {
 		return session.Params{}, chat.Refuse(contracts.CodeUnauthenticated, "the username is not the token's user")
 	}
-	// The client id is a view into the packet, which it would keep alive.
+	// The client id is a part of the packet's memory, all of which it would keep alive.
 	caller, err := id.Caller(strings.Clone(pk.Connect.ClientIdentifier), queryDevice)
 	if err != nil {
 		return session.Params{}, err
 	}
 	switch {
-	case !caller.Has(chat.ScopeRead) && !caller.Has(chat.ScopeSystem): // a backend job sends, and need not read
+	case !caller.Has(chat.ScopeRead) && !caller.Has(chat.ScopeSystem): // a backend job sends and does not read
 		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
 	case pk.Connect.WillFlag:
 		return session.Params{}, errNoWills
@@ -104,8 +101,8 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 	return params, nil
 }
 
-// keepFor is how long the client wants its subscriptions kept. In 3.1.1 that is
-// a flag.
+// keepFor returns how long the client wants its subscriptions kept. In MQTT 3.1.1 a flag says
+// whether they are kept at all.
 func keepFor(pk packets.Packet) time.Duration {
 	if pk.ProtocolVersion < 5 {
 		if pk.Connect.Clean {
@@ -116,23 +113,22 @@ func keepFor(pk packets.Packet) time.Duration {
 	return time.Duration(pk.Properties.SessionExpiryInterval) * time.Second
 }
 
-// settle leaves the server nothing of the session to keep: an own client id, a
-// clean session without expiry.
-func (h *Hook) settle(cl *mqtt.Client, s *session.Session) {
+// setUp gives the mochi client an id of its own and a clean session without expiry, so that
+// mochi keeps nothing of it, and its keep-alive.
+func (h *Hook) setUp(cl *mqtt.Client, s *session.Session) {
 	caller := s.Caller()
 	if cl.Properties.Props.AssignedClientID != "" { // the client id was empty
 		cl.Properties.Props.AssignedClientID = string(caller.Device)
 	}
-	cl.ID = string(caller.User) + "/" + string(caller.Device) + "/" + h.nonce.next()
+	cl.ID = string(caller.User) + "/" + string(caller.Device) + "/" + strconv.FormatUint(h.nonce.Add(1), 36)
 	cl.Properties.Clean = true
 	cl.Properties.Props.SessionExpiryInterval = 0
 	if k := cl.State.Keepalive; k == 0 || k > maxKeepalive {
 		cl.State.Keepalive, cl.State.ServerKeepalive = maxKeepalive, true
 	}
-	conn(cl).SetKeepAlive(time.Duration(cl.State.Keepalive) * time.Second)
 }
 
-// connack completes a CONNACK.
+// connack completes a CONNACK: what is available, and how long subscriptions are kept.
 func (h *Hook) connack(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	if pk.ProtocolVersion < 5 {
 		pk.ReasonCode = connackCode3(pk.ReasonCode)
@@ -154,7 +150,7 @@ func (h *Hook) connack(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	return pk
 }
 
-// connackCode maps a refusal to MQTT 5 (contract 4).
+// connackCode returns the reason code and string of MQTT 5 for a refusal (contract 4).
 func connackCode(err error) packets.Code {
 	switch {
 	case errors.Is(err, errNoWills):
@@ -176,7 +172,7 @@ func connackCode(err error) packets.Code {
 		code = packets.ErrClientIdentifierNotValid
 	case chat.CodeRateLimited:
 		code = packets.ErrQuotaExceeded
-	default: // not now
+	default: // the client may retry later
 	}
 	if refusal.Detail != "" {
 		code.Reason = string(refusal.Code) + ": " + refusal.Detail
@@ -184,15 +180,15 @@ func connackCode(err error) packets.Code {
 	return code
 }
 
-// connackCode3 maps an MQTT 5 reason code to the return codes of 3.1.1, which has
-// six.
+// connackCode3 returns the return code of MQTT 3.1.1, of which there are six, for a reason
+// code of MQTT 5.
 func connackCode3(code byte) byte {
 	switch code {
 	case 0, 1, 2, 3, 4, 5:
 		return code
 	case packets.ErrUnsupportedProtocolVersion.Code:
 		return packets.Err3UnsupportedProtocolVersion.Code
-	case packets.ErrClientIdentifierNotValid.Code, packets.ErrUnspecifiedError.Code: // an empty id without a clean session
+	case packets.ErrClientIdentifierNotValid.Code, packets.ErrUnspecifiedError.Code: // mochi's for an empty id without a clean session
 		return packets.Err3ClientIdentifierNotValid.Code
 	case packets.ErrBadUsernameOrPassword.Code, packets.ErrNotAuthorized.Code:
 		return packets.Err3NotAuthorized.Code
@@ -200,10 +196,13 @@ func connackCode3(code byte) byte {
 	return packets.Err3ServerUnavailable.Code
 }
 
-// OnPacketRead sees packets before the server does. It takes the session expiry that
-// a client may change as it leaves, before the server, which knows of no session, can
-// find fault with it. And of a CONNECT that is refused anyway it mends what the server
-// would refuse with another code than contract 4 names.
+// OnPacketRead implements mqtt.Hook: it changes two packets before mochi judges them.
+//
+// A DISCONNECT may change the session expiry. The session gets it, and mochi does not: it has
+// none for that client and would call the packet an error.
+//
+// A CONNECT with a bad will or an empty password would be refused by mochi with a code that
+// contract 4 does not name. Both are mended here; OnConnect refuses the client.
 func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	switch pk.FixedHeader.Type {
 	case packets.Disconnect:

@@ -1,12 +1,15 @@
-// Package hooks joins the embedded MQTT server (mochi) to Parley: it says who may
-// connect, what a SUBSCRIBE is granted and what becomes of a PUBLISH. The server
-// parses and answers; it keeps no session and delivers nothing. Its subscription
-// trie stays empty: every filter is refused to it and answered by us.
+// Package hooks tells mochi, the MQTT server inside this one, what Parley wants: who may
+// connect, what a SUBSCRIBE is granted and what becomes of a PUBLISH. mochi parses packets
+// and answers them; it keeps no session and delivers nothing. It is told that every
+// subscription is refused, so that it stores none; the reason codes of the SUBACK are ours.
+//
+// Read in this order: hooks.go, connect.go, subscribe.go, publish.go.
 package hooks
 
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -17,55 +20,56 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Conn is what the hooks need of a connection; a client's Net.Conn is one.
+// Conn is what the hooks need of a connection. The Net.Conn of each mochi client is one.
 type Conn interface {
-	// Offer is what came with a WebSocket upgrade: a bearer token, and the query
-	// parameters device_id and last_seen_id.
+	// Offer returns what came with a WebSocket upgrade: a bearer token, and the query
+	// parameters device_id and last_seen_id. Each may be missing.
 	Offer() (token, device string, lastSeen *string)
-	// SetProtocol tells the version, the largest packet the client takes, and
-	// whether it wants to be told reasons in words.
+	// SetProtocol says which version of MQTT the client speaks, the largest packet it
+	// accepts, and whether it wants reason strings. It is called before any answer.
 	SetProtocol(version byte, maxPacket uint32, reasonStrings bool)
-	// SetKeepAlive ends the connection when nothing has come for 1.5 of it.
-	SetKeepAlive(d time.Duration)
-	// Transport is the connection as a session sees it.
+	// Transport returns the connection as a session sees it.
 	Transport() session.Transport
-	// Bind gives the connection its session, and the id that the server knows it by;
-	// Session gives the session back, nil before.
-	Bind(s *session.Session, id string)
+	// Bind admits the client: it gives the connection its session and the id that mochi
+	// knows it by. From then on the connection ends when nothing has come from the client
+	// for 1.5 times keepAlive.
+	Bind(s *session.Session, id string, keepAlive time.Duration)
+	// Session returns the session of Bind, nil before.
 	Session() *session.Session
-	// Puback answers a publish with QoS 1, PubackLater one of that size once await
-	// says how: both in the order in which they are called. A connection of 3.1.1
-	// ends where the answer is a failure. Too many that wait hold up PubackLater.
+	// Puback answers a publish with QoS 1. PubackLater answers one with what await returns,
+	// when it returns; size is what the publish holds in memory until then, in bytes. The
+	// answers go out in the order of the calls. PubackLater waits while too many publishes
+	// are unanswered. A failure ends a connection of MQTT 3.1.1, which has no such answer.
 	Puback(id uint16, reason byte, text string)
 	PubackLater(id uint16, size int, await func() (reason byte, text string))
-	// SetAnswer keeps the reason codes of the SUBACK or UNSUBACK being made until
-	// TakeAnswer.
-	SetAnswer(codes []byte)
-	TakeAnswer() []byte
+	// KeepReasonCodes keeps the reason codes of the SUBACK or UNSUBACK that mochi makes
+	// next. PopReasonCodes returns them, once.
+	KeepReasonCodes(codes []byte)
+	PopReasonCodes() []byte
 }
 
-// Access answers who may see what; it is the chat service.
+// Access says who may see what. It is the chat service.
 type Access interface {
 	MayFollow(ctx context.Context, user chat.UserID, id chat.ThreadID) error
 	ShareThread(ctx context.Context, a, b chat.UserID) (bool, error)
 }
 
-// Sender takes messages; it is the chat service.
+// Sender stores messages. It is the chat service.
 type Sender interface {
 	BeginSend(ctx context.Context, c chat.Caller, req chat.SendRequest) (*chat.Sending, error)
 }
 
-// Sessions opens sessions; it is the session registry.
+// Sessions opens sessions. It is the session registry.
 type Sessions interface {
 	Open(session.Params) (*session.Session, error)
 }
 
-// Server answers a CONNECT; it is the MQTT server.
+// Server answers a CONNECT. It is mochi.
 type Server interface {
 	SendConnack(cl *mqtt.Client, reason packets.Code, present bool, properties *packets.Properties) error
 }
 
-// Config is what a Hook needs; all of it.
+// Config is what a Hook needs. Every field is required.
 type Config struct {
 	Server   Server
 	Sessions Sessions
@@ -75,17 +79,18 @@ type Config struct {
 	Log      *slog.Logger
 	// MaxPacketBytes is told to clients as the Maximum Packet Size.
 	MaxPacketBytes uint32
-	// KeepSubscriptions is the longest session expiry a client gets.
+	// KeepSubscriptions is the longest session expiry that a client gets.
 	KeepSubscriptions time.Duration
 }
 
-// Hook is the mochi hook.
+// Hook implements mqtt.Hook.
 type Hook struct {
 	mqtt.HookBase
 	cfg Config
-	// nonce makes the server's client ids unique per connection, so that its own
-	// takeover, which loses and reorders, never runs. Ours is by user and device.
-	nonce counter
+	// nonce makes mochi's client ids unique for each connection, so that mochi never ends one
+	// for another of the same id: it would lose and reorder packets. The sessions do that, by
+	// user and device.
+	nonce atomic.Uint64
 }
 
 // New makes a Hook.
@@ -104,25 +109,26 @@ func (h *Hook) Provides(b byte) bool {
 	return false
 }
 
-// OnConnectAuthenticate implements mqtt.Hook: OnConnect has refused whom it had to.
+// OnConnectAuthenticate implements mqtt.Hook. It refuses nobody: OnConnect has done that.
 func (h *Hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
 
-// OnSessionEstablished starts delivery: the client has its CONNACK.
+// OnSessionEstablished implements mqtt.Hook: the client has its CONNACK, and delivery starts.
 func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	conn(cl).Session().Start()
 }
 
-// OnPacketEncode completes what the server answers: what a CONNACK says is
-// available, and our own reason codes.
+// OnPacketEncode implements mqtt.Hook: it completes the packets that mochi sends. A CONNACK
+// says what is available, a SUBACK or UNSUBACK has our reason codes.
 func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
 		return h.connack(cl, pk)
 	case packets.Suback, packets.Unsuback:
-		pk.ReasonCodes = conn(cl).TakeAnswer()
+		pk.ReasonCodes = conn(cl).PopReasonCodes()
 		pk.Properties.User = nil
 	}
 	return pk
 }
 
+// conn returns the connection of a mochi client.
 func conn(cl *mqtt.Client) Conn { return cl.Net.Conn.(Conn) }

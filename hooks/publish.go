@@ -16,19 +16,18 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// Time limits of a message sent over MQTT: to check it, which the client's next
-// packets wait for, and to store it.
+// Time limits of a message sent over MQTT.
 const (
-	checkTimeout = 5 * time.Second
-	sendTimeout  = 10 * time.Second
+	checkTimeout = 5 * time.Second  // to check it; the client's next packets wait for that
+	sendTimeout  = 10 * time.Second // to store it
 )
 
-// OnACLCheck implements mqtt.Hook. A PUBLISH is judged by OnPublish, so that all are
-// answered in order; a filter by OnSubscribe, and the server is to keep none.
+// OnACLCheck implements mqtt.Hook. It allows every PUBLISH, as OnPublish judges them and
+// answers in order. It allows no filter, so that mochi stores none: OnSubscribe judges them.
 func (h *Hook) OnACLCheck(_ *mqtt.Client, _ string, write bool) bool { return write }
 
-// OnPublish takes what a client publishes (contract 4.3). Nothing is ever left to the
-// server to fan out or to acknowledge.
+// OnPublish implements mqtt.Hook: it handles and answers what a client publishes (contract
+// 4.3). The error that it always returns has mochi neither acknowledge nor forward the packet.
 func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	p := publish{conn: conn(cl), packet: pk, topic: contracts.ParseTopic(pk.TopicName)}
 	p.session = p.conn.Session()
@@ -38,7 +37,7 @@ func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	case p.topic.Kind == contracts.TopicThreadTyping:
 		p.typing()
 	case p.topic.Kind == contracts.TopicDeviceUp && p.topic.Device == p.session.Caller().Device:
-		p.up()
+		p.clientFrame()
 	default:
 		p.answer(packets.ErrNotAuthorized.Code, "")
 	}
@@ -53,18 +52,18 @@ type publish struct {
 	topic   contracts.Topic
 }
 
-// acknowledged reports whether the client wants a PUBACK.
-func (p publish) acknowledged() bool { return p.packet.FixedHeader.Qos > 0 }
+// wantsPuback reports whether the client gets a PUBACK.
+func (p publish) wantsPuback() bool { return p.packet.FixedHeader.Qos > 0 }
 
-// answer answers a publish with QoS 1; one with QoS 0 has no answer.
+// answer sends the PUBACK, unless the publish has QoS 0.
 func (p publish) answer(reason byte, text string) {
-	if p.acknowledged() {
+	if p.wantsPuback() {
 		p.conn.Puback(p.packet.PacketID, reason, text)
 	}
 }
 
-// up takes a client frame.
-func (p publish) up() {
+// clientFrame hands a client frame to the session.
+func (p publish) clientFrame() {
 	f, err := contracts.ParseClientFrame(p.packet.Payload)
 	if err == nil {
 		err = p.session.Take(f)
@@ -73,7 +72,8 @@ func (p publish) up() {
 	p.answer(packets.CodeSuccess.Code, "")
 }
 
-// typing says that the user is typing, in no words or those of a JSON client.
+// typing tells the session that the user is typing. The payload is empty, or the typing frame
+// of a JSON client.
 func (p publish) typing() {
 	if len(p.packet.Payload) > 0 {
 		f, err := contracts.ParseClientFrame(p.packet.Payload)
@@ -87,10 +87,10 @@ func (p publish) typing() {
 	p.answer(pubackReason(p.session.Typing(p.topic.Thread)))
 }
 
-// send takes a message. It is stored, and so acknowledged, in the order of its
-// thread's publishes; those that follow need not wait for that.
+// send sends a message. Its place in the order of its thread is fixed when send returns, so the
+// client's next publish can be handled before this one is stored. The PUBACK follows then.
 func (h *Hook) send(p publish) {
-	if !p.acknowledged() {
+	if !p.wantsPuback() {
 		p.session.Warn(chat.CodeInvalidRequest, "a message is published with QoS 1")
 		return
 	}
@@ -117,6 +117,7 @@ func (h *Hook) send(p publish) {
 	})
 }
 
+// beginSend checks the message and puts it into the append queue of its thread.
 func (h *Hook) beginSend(p publish) (*chat.Sending, error) {
 	body, err := contracts.DecodeSendPublish(p.packet.Payload)
 	if err != nil {
@@ -135,7 +136,8 @@ func (h *Hook) beginSend(p publish) (*chat.Sending, error) {
 	return h.cfg.Sender.BeginSend(ctx, p.session.Caller(), req)
 }
 
-// logFailure logs what the client is not told about a failure of ours.
+// logFailure logs an error that is the server's and not the client's; the client is not told
+// what it was.
 func (h *Hook) logFailure(s *session.Session, err error) {
 	if contracts.ProblemOf(err).Status >= http.StatusInternalServerError {
 		c := s.Caller()
@@ -143,8 +145,8 @@ func (h *Hook) logFailure(s *session.Session, err error) {
 	}
 }
 
-// pubackReason is how MQTT 5 tells how a publish ended, and the reason string with it
-// (contract 4.3).
+// pubackReason returns the reason code and reason string that tell an MQTT 5 client what
+// became of a publish (contract 4.3).
 func pubackReason(err error) (reason byte, text string) {
 	if err == nil {
 		return packets.CodeSuccess.Code, ""
@@ -163,15 +165,16 @@ func pubackReason(err error) (reason byte, text string) {
 	return reason, string(problem.Code)
 }
 
-// replier publishes what answers a message to the response topic that the client
-// named. One that is not below its own device is no place for that: nil.
+// replier publishes the answer to a message on the response topic that the client named, with
+// its correlation data. A nil replier publishes nothing.
 type replier struct {
 	session     *session.Session
 	topic       string
 	correlation []byte
 }
 
-// replier copies what it needs: the packet is a view into a buffer.
+// replier returns nil if the packet names no response topic, or one that is not below the
+// client's own device. It copies what it needs, since the packet's memory is reused.
 func (p publish) replier() *replier {
 	topic := p.packet.Properties.ResponseTopic
 	if !contracts.IsReplyTopic(topic, p.session.Caller().Device) {
@@ -180,7 +183,7 @@ func (p publish) replier() *replier {
 	return &replier{p.session, strings.Clone(topic), bytes.Clone(p.packet.Properties.CorrelationData)}
 }
 
-// size is about what it keeps in memory.
+// size is about how many bytes the replier holds in memory.
 func (r *replier) size() int {
 	if r == nil {
 		return 0
@@ -188,17 +191,19 @@ func (r *replier) size() int {
 	return len(r.topic) + len(r.correlation)
 }
 
+// refuse publishes a problem.
 func (r *replier) refuse(err error) {
 	r.publish(contracts.ProblemContentType, contracts.ProblemOf(err))
 }
 
+// publish publishes body as JSON.
 func (r *replier) publish(contentType string, body any) {
 	if r == nil {
 		return
 	}
 	payload, err := json.Marshal(body)
 	if err != nil {
-		return // neither a message nor a problem fails, and the PUBACK says it all
+		return // never: messages and problems can be written as JSON
 	}
 	r.session.Reply(&session.Reply{Topic: r.topic, Correlation: r.correlation, ContentType: contentType, Payload: payload})
 }

@@ -52,13 +52,12 @@ func (quiet) Wake()                {}
 func (quiet) Close(session.Reason) {}
 
 // The rest of Conn, for a connection that is there already.
-func (l *line) Offer() (token, device string, lastSeen *string) { return "", "", nil }
-func (l *line) SetProtocol(byte, uint32, bool)                  {}
-func (l *line) SetKeepAlive(time.Duration)                      {}
-func (l *line) Transport() session.Transport                    { return quiet{} }
-func (l *line) Bind(s *session.Session, _ string)               { l.session = s }
-func (l *line) SetAnswer([]byte)                                {}
-func (l *line) TakeAnswer() []byte                              { return nil }
+func (l *line) Offer() (token, device string, lastSeen *string)    { return "", "", nil }
+func (l *line) SetProtocol(byte, uint32, bool)                     {}
+func (l *line) Transport() session.Transport                       { return quiet{} }
+func (l *line) Bind(s *session.Session, _ string, _ time.Duration) { l.session = s }
+func (l *line) KeepReasonCodes([]byte)                             {}
+func (l *line) PopReasonCodes() []byte                             { return nil }
 
 // publisher is Ann's phone, in one thread, with the real service behind it.
 type publisher struct {

@@ -17,11 +17,12 @@ import (
 // accessTimeout bounds how long a SUBSCRIBE waits for the store.
 const accessTimeout = 5 * time.Second
 
-// maxQoS is the highest that is granted (contract 4.3).
+// maxQoS is the highest QoS that a subscription is granted (contract 4.3).
 const maxQoS = 1
 
-// OnSubscribe decides each filter and keeps the reason codes for the SUBACK. The
-// server goes on to ask OnACLCheck, is refused everything, and so keeps nothing.
+// OnSubscribe implements mqtt.Hook: it subscribes the session to each filter or refuses it, and
+// keeps the reason codes for the SUBACK. mochi then asks OnACLCheck, which refuses every
+// filter, and so stores none.
 func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	ctx, cancel := context.WithTimeout(context.Background(), accessTimeout)
 	defer cancel()
@@ -30,15 +31,16 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	for i, sub := range pk.Filters {
 		codes[i] = h.subscribe(ctx, c.Session(), sub)
 		if codes[i] > maxQoS && cl.Properties.ProtocolVersion < 5 {
-			codes[i] = packets.ErrUnspecifiedError.Code // 3.1.1 knows one failure
+			codes[i] = packets.ErrUnspecifiedError.Code // 3.1.1 has one code for all failures
 		}
 	}
-	c.SetAnswer(codes)
+	c.KeepReasonCodes(codes)
 	return pk
 }
 
+// subscribe subscribes the session to one filter, and returns the reason code.
 func (h *Hook) subscribe(ctx context.Context, s *session.Session, sub packets.Subscription) byte {
-	// It is a view into the packet, which the name and its parts would keep alive.
+	// The filter is a part of the packet's memory, all of which it would keep alive.
 	name := strings.Clone(sub.Filter)
 	f, err := contracts.ParseFilter(name)
 	if err == nil {
@@ -54,8 +56,8 @@ func (h *Hook) subscribe(ctx context.Context, s *session.Session, sub packets.Su
 	return qos
 }
 
-// maySubscribe refuses a filter that names what the user may not see. Who may not
-// read may still hear what its own device is answered.
+// maySubscribe returns an error for a filter that names what the caller may not see. Without
+// the scope chat.read that is all but the topics of its own device, where replies come.
 func (h *Hook) maySubscribe(ctx context.Context, c chat.Caller, f contracts.Filter) error {
 	if !c.Has(chat.ScopeRead) && f.Device != c.Device {
 		return chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
@@ -76,7 +78,7 @@ func (h *Hook) maySubscribe(ctx context.Context, c chat.Caller, f contracts.Filt
 	return nil
 }
 
-// subackCode maps a refusal to MQTT 5 (contract 4.3).
+// subackCode returns the reason code of MQTT 5 for a refused filter (contract 4.3).
 func subackCode(err error) byte {
 	switch {
 	case errors.Is(err, contracts.ErrFilterMalformed):
@@ -91,7 +93,8 @@ func subackCode(err error) byte {
 	return packets.ErrNotAuthorized.Code
 }
 
-// OnUnsubscribe removes filters and keeps the reason codes for the UNSUBACK.
+// OnUnsubscribe implements mqtt.Hook: it removes filters from the session, and keeps the reason
+// codes for the UNSUBACK.
 func (h *Hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	c := conn(cl)
 	codes := make([]byte, len(pk.Filters))
@@ -100,6 +103,6 @@ func (h *Hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet 
 			codes[i] = packets.CodeNoSubscriptionExisted.Code
 		}
 	}
-	c.SetAnswer(codes)
+	c.KeepReasonCodes(codes)
 	return pk
 }
