@@ -3,7 +3,9 @@ package contracts
 import (
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -138,6 +140,73 @@ func TestOpenAPISchemasAreTheWireTypes(t *testing.T) {
 		}
 		if schema["additionalProperties"] != false {
 			t.Errorf("%s takes additional properties", name)
+		}
+	}
+}
+
+// Every answer with a body has an example, and one that refuses has one for each code that its description names.
+func TestOpenAPIResponsesShowExamples(t *testing.T) {
+	doc := document(t)
+	check := func(name string, response node) {
+		content, hasBody := response["content"].(node)
+		if !hasBody {
+			return
+		}
+		for mediaType, body := range content {
+			shown := slices.Sorted(maps.Keys(at(t, body, "examples").(node)))
+			if mediaType != ProblemContentType {
+				continue
+			}
+			var documented []string
+			for _, quoted := range codeInWords.FindAllString(response["description"].(string), -1) {
+				if code := strings.Trim(quoted, "`"); problemKinds[chat.Code(code)].status != 0 {
+					documented = append(documented, code)
+				}
+			}
+			slices.Sort(documented)
+			if !slices.Equal(shown, documented) {
+				t.Errorf("%s documents %v and shows %v", name, documented, shown)
+			}
+		}
+	}
+	responses := at(t, doc, "components", "responses").(node)
+	for name, response := range responses {
+		check(name, response.(node))
+	}
+	for path, item := range at(t, doc, "paths").(node) {
+		for method, op := range item.(node) {
+			for status, response := range at(t, op, "responses").(node) {
+				where := method + " " + path + " " + status
+				ref, isRef := response.(node)["$ref"].(string)
+				if !isRef {
+					check(where, response.(node))
+					continue
+				}
+				problem, refuses := at(t, responses, strings.TrimPrefix(ref, "#/components/responses/")).(node)["content"].(node)[ProblemContentType]
+				if !refuses {
+					continue
+				}
+				for code := range at(t, problem, "examples").(node) {
+					if want := strconv.Itoa(problemKinds[chat.Code(code)].status); status != want {
+						t.Errorf("%s refuses with %s, whose status is %s", where, code, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+var codeInWords = regexp.MustCompile("`[a-z_]+`")
+
+func TestOpenAPIProblemExamplesAreTheTable(t *testing.T) {
+	for name, example := range at(t, document(t), "components", "examples").(node) {
+		kind, isProblem := problemKinds[chat.Code(name)]
+		if !isProblem {
+			continue
+		}
+		value := at(t, example, "value").(node)
+		if value["type"] != "/problems/"+name || value["code"] != name || value["title"] != kind.title || value["status"] != kind.status {
+			t.Errorf("the example of %s is %v, the table has %v", name, value, kind)
 		}
 	}
 }

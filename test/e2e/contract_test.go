@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -260,6 +262,90 @@ func TestAsyncAPICatchesTypos(t *testing.T) {
 	} {
 		if err := checkFrame([]byte(raw)); err == nil {
 			t.Errorf("%s passes: %s", what, raw)
+		}
+	}
+}
+
+// So must these not in a page of events.
+func TestOpenAPICatchesTyposInEvents(t *testing.T) {
+	const thread, id = "0197226c-3f55-7cc3-98c4-dc0c0c07398f", "01JWFG3M2J8K4N5P7Q8R0S1TVW"
+	const at = "2026-05-30T17:42:11.234Z"
+	const msg = `{"t":"msg","id":"` + id + `","thread_id":"` + thread + `","seq":2,"sender_id":"ann","ciphertext":"AA==","content_type":"text","created_at":"` + at + `"`
+	const change = `{"t":"thread","thread_id":"` + thread + `","seq":2,"by":"ann","at":"` + at + `"`
+	if err := checkEvent(msg + `}`); err != nil {
+		t.Error(err)
+	}
+	if err := checkEvent(change + `,"event":"title_changed","title":null}`); err != nil {
+		t.Error(err)
+	}
+	for what, event := range map[string]string{
+		"unknown field":           msg + `,"extra":1}`,
+		"frame of a connection":   msg + `,"frame_seq":1}`,
+		"ephemeral frame":         `{"t":"typing","thread_id":"` + thread + `","user_id":"ann","ttl_ms":5000}`,
+		"no ciphertext":           strings.Replace(msg, `"ciphertext":"AA==",`, "", 1) + `}`,
+		"ciphertext not base64":   strings.Replace(msg, "AA==", "AA=", 1) + `}`,
+		"msg called edit":         strings.Replace(msg, `"msg"`, `"edit"`, 1) + `}`,
+		"unknown change":          change + `,"event":"renamed","title":"x"}`,
+		"title_changed, no title": change + `,"event":"title_changed"}`,
+		"pinned nothing":          change + `,"event":"pinned"}`,
+		"pinned a person":         change + `,"event":"pinned","message_id":"` + id + `","user_id":"bob"}`,
+		"expired by somebody":     `{"t":"del","id":"` + id + `","thread_id":"` + thread + `","seq":2,"by":"ann","reason":"expired"}`,
+	} {
+		if err := checkEvent(event); err == nil {
+			t.Errorf("%s passes: %s", what, event)
+		}
+	}
+}
+
+// checkEvent holds an event to openapi.yaml, as an answer that has it alone.
+func checkEvent(event string) error {
+	contract, err := openAPI()
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequest(http.MethodGet, "/v1/threads/0197226c-3f55-7cc3-98c4-dc0c0c07398f/events", http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp := &http.Response{
+		StatusCode: http.StatusOK,
+		Header:     http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"1"}},
+		Body:       io.NopCloser(strings.NewReader(`{"events":[` + event + `],"next_since_seq":null}`)),
+	}
+	if ok, problems := contract.ValidateHttpResponse(req, resp); !ok {
+		return fmt.Errorf("%v", problems)
+	}
+	return nil
+}
+
+// Renderers show the examples of schemas where an answer has none.
+func TestSchemasFitTheirExamples(t *testing.T) {
+	for name, dialect := range map[string]*jsonschema.Draft{"openapi.yaml": jsonschema.Draft2020, "asyncapi.yaml": jsonschema.Draft7} {
+		doc, err := document(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiler := jsonschema.NewCompiler()
+		compiler.DefaultDraft(dialect)
+		compiler.AssertFormat()
+		if err := compiler.AddResource("document.json", doc); err != nil {
+			t.Fatal(err)
+		}
+		schemas, _ := dig(doc, "components", "schemas").(map[string]any)
+		for schema, content := range schemas {
+			compiled, err := compiler.Compile("document.json#/components/schemas/" + schema)
+			if err != nil {
+				t.Fatalf("schema %s of %s: %v", schema, name, err)
+			}
+			examples, _ := dig(content, "examples").([]any)
+			if dig(content, "pattern") != nil && len(examples) == 0 {
+				t.Errorf("schema %s of %s has a pattern and no example", schema, name)
+			}
+			for _, example := range examples {
+				if err := compiled.Validate(example); err != nil {
+					t.Errorf("example of %s in %s: %v", schema, name, err)
+				}
+			}
 		}
 	}
 }

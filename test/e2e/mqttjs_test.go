@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +18,7 @@ import (
 // and its own reconnect over a crash of the server, with nothing missed.
 func TestMQTTjs(t *testing.T) {
 	s := startServer(t)
-	modules := mqttjsModules(t)
+	modules := nodeModules(t, "mqttjs")
 	for version, name := range map[int]string{4: "3.1.1", 5: "5"} {
 		t.Run(name, func(t *testing.T) {
 			ann, bob := s.device(t, "ann-"+name, "a"), s.device(t, "bob-"+name, "b")
@@ -258,57 +256,4 @@ func (js *mqttjs) refusedAndReplied(t testing.TB, stored message) {
 		t.Errorf("the reply is %+v, want the message stored before (%v)", reply, err)
 	}
 	js.await(t, "published")
-}
-
-// mqttjsModules is a node_modules with the MQTT.js of the lock file. It is
-// installed once into the user's cache, in a folder named after what is pinned.
-func mqttjsModules(t testing.TB) string {
-	t.Helper()
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("this test runs MQTT.js, which needs Node.js 18 or newer with npm: %v", err)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pinned := sha256.New()
-	files := map[string][]byte{}
-	for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
-		if files[name], err = os.ReadFile(filepath.Join("mqttjs", name)); err != nil {
-			t.Fatal(err)
-		}
-		pinned.Write(files[name])
-	}
-	home := filepath.Join(cache, "parley-e2e")
-	ready := filepath.Join(home, "mqttjs-"+hex.EncodeToString(pinned.Sum(nil))[:16])
-	if _, err := os.Stat(ready); err == nil {
-		return filepath.Join(ready, "node_modules")
-	}
-	// Whole or not at all, whoever else installs it at this moment.
-	if err := os.MkdirAll(home, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	fresh, err := os.MkdirTemp(home, "installing-") //nolint:usetesting // what is renamed has to be beside its new place
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(fresh)
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(fresh, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	install := exec.Command("npm", "ci")
-	install.Dir = fresh
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("installing MQTT.js: %v\n%s", err, out)
-	}
-	if err := os.Rename(fresh, ready); err != nil {
-		if _, there := os.Stat(ready); there != nil {
-			t.Fatal(err)
-		}
-	}
-	return filepath.Join(ready, "node_modules")
 }
