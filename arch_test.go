@@ -9,9 +9,11 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -219,6 +221,41 @@ func packageComments(t *testing.T, p listedPackage) (n int) {
 		}
 	}
 	return n
+}
+
+// Comments cite the contract by its headings, as docs/contract.md#resuming: each
+// of them has to be there.
+func TestCitedHeadingsExist(t *testing.T) {
+	page, err := os.ReadFile("docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	headings := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(string(page), -1) {
+		headings[strings.ReplaceAll(strings.ToLower(m[1]), " ", "-")] = true
+	}
+	citation := regexp.MustCompile(`contract\.md#([a-z0-9-]+)|\]\(#([a-z0-9-]+)\)`)
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+			return filepath.SkipDir
+		case d.IsDir() || !slices.Contains([]string{".go", ".md", ".mjs", ".yaml"}, filepath.Ext(path)):
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range citation.FindAllStringSubmatch(string(source), -1) {
+			alone := filepath.Base(path) == "contract.md" // its links to itself name only the heading
+			if anchor := m[1] + m[2]; !headings[anchor] && (m[1] != "" || alone) {
+				t.Errorf("%s cites #%s, docs/contract.md has no such heading", path, anchor)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestFilesStayReadable(t *testing.T) {
