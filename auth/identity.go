@@ -8,7 +8,7 @@ import (
 )
 
 // DefaultDevice is the device of a caller if neither the token nor the request names
-// one (contract 2).
+// one (docs/contract.md#authentication).
 const DefaultDevice chat.DeviceID = "default"
 
 // Identity is what a token proves. Requests with the same token share it, so Scopes must
@@ -20,11 +20,12 @@ type Identity struct {
 	Expires time.Time // the server ends a realtime connection at this time
 }
 
-// Caller decides which device the identity acts on (contract 2): the token's, else the
-// first device that the request offers and that is not empty (the header X-Device-Id,
-// the query device_id, the MQTT client id), else [DefaultDevice]. An offered device that
-// is malformed is refused as invalid_request, and one that is not the token's as
-// device_mismatch.
+// Caller decides which device the identity acts on
+// (docs/contract.md#authentication): the token's, else the first device that
+// the request offers and that is not empty (the header X-Device-Id, the query
+// device_id, the MQTT client id), else [DefaultDevice]. An offered device that
+// is malformed is refused as invalid_request, and one that is not the token's
+// as device_mismatch.
 func (id Identity) Caller(offered ...string) (chat.Caller, error) {
 	device := id.Device
 	for _, o := range offered {

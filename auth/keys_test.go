@@ -81,7 +81,8 @@ func (v *Verifier) accepts(t *testing.T, what, token string) {
 	}
 }
 
-// The rules about claims are the same for every algorithm (contract 2).
+// The rules about claims are the same for every algorithm
+// (docs/contract.md#authentication).
 func TestRulesOfEveryAlgorithm(t *testing.T) {
 	at := func(d time.Duration) int64 { return start.Add(d).Unix() }
 	for _, alg := range jwks.Algorithms() {

@@ -22,8 +22,8 @@ type Claims struct {
 	Expires  time.Time
 }
 
-// Mint makes a token, signed with HS256 (contract 6, `parley token`). The user and the
-// time of expiry are required.
+// Mint makes a token, signed with HS256 (docs/contract.md#running-a-server,
+// `parley token`). The user and the time of expiry are required.
 func Mint(secret []byte, c Claims) (string, error) {
 	if err := checkSecret(secret); err != nil {
 		return "", err

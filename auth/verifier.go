@@ -1,6 +1,6 @@
 // Package auth verifies and mints the JSON Web Tokens that say who a caller is
-// (contract 2). REST, WebSocket and MQTT share it, so that one rule decides about the
-// user, the device and the scopes for all three.
+// (docs/contract.md#authentication). REST, WebSocket and MQTT share it, so that
+// one rule decides about the user, the device and the scopes for all three.
 //
 // A [Verifier] turns a token into an [Identity], the identity and the device that a
 // request names become the [chat.Caller] of a use case, and [Mint] makes tokens. Begin
@@ -27,7 +27,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// The first two bounds are of contract 2, the others the server's own.
+// The first two bounds are of docs/contract.md#authentication, the others the
+// server's own.
 const (
 	Leeway         = 5 * time.Second // how far the clocks of issuer and server may differ
 	MinSecretBytes = 32
@@ -140,7 +141,8 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
-// wireClaims are the claims of a token as its JSON spells them (contract 2).
+// wireClaims are the claims of a token as its JSON spells them
+// (docs/contract.md#authentication).
 type wireClaims struct {
 	jwt.RegisteredClaims
 	Scope  string `json:"scope,omitempty"` // space-separated

@@ -12,7 +12,7 @@ import (
 // whole, well-formed packets of bounded size: a CONNECT first, within connectTimeout, and no
 // second one. PUBACKs end here: they go to the session, and mochi never sees one.
 
-// Bounds of the guard (contract 5).
+// Bounds of the guard (docs/contract.md#limits).
 const (
 	// MaxPacketBytes is the size of the largest MQTT packet that a client may send.
 	MaxPacketBytes  = 128 << 10

@@ -12,7 +12,7 @@ import (
 )
 
 // jsonConn is a JSON connection: a WebSocket on which each text message is one frame of
-// contract 4.1. It is the transport of its session.
+// docs/contract.md#frames. It is the transport of its session.
 type jsonConn struct {
 	writer
 	in   wsReader
@@ -28,7 +28,7 @@ func newJSONConn(socket net.Conn, in io.Reader) *jsonConn {
 	return c
 }
 
-// Close codes of RFC 6455 and of contract 4.
+// Close codes of RFC 6455 and of docs/contract.md#connecting.
 const (
 	closeNormal         = 1000
 	closeProtocolError  = 1002

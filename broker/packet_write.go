@@ -36,7 +36,8 @@ func appendDisconnect(dst []byte, reason byte) []byte {
 	return append(dst, firstByteDisconnect, 2, reason, 0)
 }
 
-// disconnectReason returns the reason code that tells why a session ends (contract 4).
+// disconnectReason returns the reason code that tells why a session ends
+// (docs/contract.md#connecting).
 func disconnectReason(r session.Reason) byte {
 	switch r {
 	case session.TakenOver:

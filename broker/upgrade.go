@@ -19,8 +19,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// The WebSocket subprotocols of contract 4. A browser, which cannot set headers, offers its
-// token as one more: "bearer.TOKEN".
+// The WebSocket subprotocols of docs/contract.md#connecting. A browser, which
+// cannot set headers, offers its token as one more: "bearer.TOKEN".
 const (
 	subprotocolMQTT   = "mqtt"
 	subprotocolJSON   = "parley.v1"
@@ -93,7 +93,8 @@ func offered(c *fiber.Ctx) request {
 // tokenParameters are names that other services give to a token in the query.
 var tokenParameters = []string{"token", "access_token", "authorization"}
 
-// refuseTokenInQuery refuses a request with a token in its URL: URLs are logged (contract 4).
+// refuseTokenInQuery refuses a request with a token in its URL: URLs are logged
+// (docs/contract.md#connecting).
 func refuseTokenInQuery(query *fasthttp.Args) (err error) {
 	query.VisitAll(func(key, _ []byte) {
 		if name := strings.ToLower(string(key)); slices.Contains(tokenParameters, name) {

@@ -76,15 +76,15 @@ func (s *Service) anyMessage(ctx context.Context, id MessageID) (Event, error) {
 	return e, nil
 }
 
-// MayFollow refuses a user who is not in the thread now (contract 4.3: a filter that
-// names a thread).
+// MayFollow refuses a user who is not in the thread now (docs/contract.md#mqtt:
+// a filter that names a thread).
 func (s *Service) MayFollow(ctx context.Context, user UserID, id ThreadID) error {
 	_, err := s.standing(ctx, user, id)
 	return err
 }
 
 // ShareThread reports whether two users are in some thread together. Only then they
-// may see each other's presence (contract 4.4).
+// may see each other's presence (docs/contract.md#presence-and-typing).
 func (s *Service) ShareThread(ctx context.Context, a, b UserID) (bool, error) {
 	if a == b {
 		return true, nil

@@ -22,8 +22,8 @@ type AckedSender struct {
 }
 
 // Acknowledge records one delivered mark, and tells the senders of the messages that
-// it newly covers (contract 4.1, frame `delivered`). It costs one write and one notice,
-// however many messages and senders.
+// it newly covers (docs/contract.md#frames, frame `delivered`). It costs one
+// write and one notice, however many messages and senders.
 func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID, a Ack) error {
 	read, err := s.cache.readMark(ctx, a.Thread, user)
 	if err != nil {

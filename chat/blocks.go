@@ -7,14 +7,16 @@ import (
 	"time"
 )
 
-// Block says that User does not want to hear from Blocked (contract 3).
+// Block says that User does not want to hear from Blocked
+// (docs/contract.md#blocks).
 type Block struct {
 	User    UserID
 	Blocked UserID
 	At      time.Time
 }
 
-// Block keeps a user's messages in their 1:1 from the caller (contract 3.2).
+// Block keeps a user's messages in their 1:1 from the caller
+// (docs/contract.md#blocks).
 func (s *Service) Block(ctx context.Context, c Caller, user UserID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err

@@ -43,7 +43,7 @@ type Notice struct {
 }
 
 // Failure tells a message's sender, who is all of the audience, that the message does
-// not reach some recipients (contract 4.1, frame `failed`).
+// not reach some recipients (docs/contract.md#frames, frame `failed`).
 type Failure struct {
 	Thread  ThreadID
 	Message MessageID
@@ -51,14 +51,16 @@ type Failure struct {
 	Users   []UserID // the recipients
 }
 
-// PrekeysLow tells one device that few of its one-time keys are left (contract 3.4,
-// frame `prekeys_low`). Its user is all of the audience.
+// PrekeysLow tells one device that few of its one-time keys are left
+// (docs/contract.md#prekeys, frame `prekeys_low`). Its user is all of the
+// audience.
 type PrekeysLow struct {
 	Device DeviceID
 	Left   int
 }
 
-// Typing tells the others of a thread that a user is writing something (contract 4.4).
+// Typing tells the others of a thread that a user is writing something
+// (docs/contract.md#presence-and-typing).
 type Typing struct {
 	Thread ThreadID
 	User   UserID

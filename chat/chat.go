@@ -25,14 +25,14 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// UserID names a user: the `sub` of its token (contract 1).
+// UserID names a user: the `sub` of its token (docs/contract.md#names).
 type UserID string
 
-// DeviceID names one device of one user (contract 1). Two users may have
-// devices of the same name.
+// DeviceID names one device of one user (docs/contract.md#names). Two users may
+// have devices of the same name.
 type DeviceID string
 
-// ThreadID is a UUID, version 7 when minted here (contract 1).
+// ThreadID is a UUID, version 7 when minted here (docs/contract.md#names).
 type ThreadID uuid.UUID
 
 // String gives the canonical lower-case form.
@@ -60,10 +60,10 @@ func EventIDAt(t time.Time) EventID {
 	return id
 }
 
-// Scope is a right that a token grants (contract 2).
+// Scope is a right that a token grants (docs/contract.md#authentication).
 type Scope string
 
-// The scopes of contract 2.
+// The scopes of docs/contract.md#authentication.
 const (
 	ScopeRead   Scope = "chat.read"
 	ScopeWrite  Scope = "chat.write"

@@ -20,7 +20,7 @@ type CreateThread struct {
 // CreateOutcome says in which of several ways a creation succeeded.
 type CreateOutcome int
 
-// The outcomes of contract 3.
+// The outcomes of docs/contract.md#threads.
 const (
 	Created       CreateOutcome = iota // the thread is new
 	Recreated                          // the same key and values created it before
@@ -28,7 +28,7 @@ const (
 )
 
 // CreateThread makes a thread. For a 1:1 of two people who have one it gives that one,
-// and for a retry the thread that the first try made (contract 3).
+// and for a retry the thread that the first try made (docs/contract.md#threads).
 func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) (v ThreadView, outcome CreateOutcome, err error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return ThreadView{}, 0, err

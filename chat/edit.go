@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// EditRequest is a message's new content (contract 3).
+// EditRequest is a message's new content (docs/contract.md#editing-and-deleting).
 type EditRequest struct {
 	Ciphertext  []byte
 	ContentType ContentType // "" keeps the type
@@ -59,7 +59,8 @@ func (r EditRequest) validate(c Caller, l Limits) error {
 }
 
 // Delete makes a message a tombstone. Its sender may do that, within the edit window.
-// A message that is deleted already stays as it is (contract 3).
+// A message that is deleted already stays as it is
+// (docs/contract.md#editing-and-deleting).
 func (s *Service) Delete(ctx context.Context, c Caller, id MessageID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err

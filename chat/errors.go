@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Code is a stable, machine-readable name of a refusal (contract 3).
+// Code is a stable, machine-readable name of a refusal (docs/contract.md#requests).
 type Code string
 
 // The codes that rules of the domain give. The border maps each to its status.

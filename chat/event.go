@@ -8,7 +8,7 @@ import (
 )
 
 // EventKind says what an [Event] did. It is also the type of the frame that tells of it
-// (contract 4.1), except that clients see a redelivery as a `msg`.
+// (docs/contract.md#frames), except that clients see a redelivery as a `msg`.
 type EventKind string
 
 // The kinds of events a log holds.
@@ -17,7 +17,7 @@ const (
 	KindEdit       EventKind = "edit"
 	KindDelete     EventKind = "del"
 	KindReaction   EventKind = "reaction"
-	KindRedelivery EventKind = "redelivery" // a message tried again for who blocked its sender (contract 3.1)
+	KindRedelivery EventKind = "redelivery" // a message tried again for who blocked its sender (docs/contract.md#sending)
 	KindThread     EventKind = "thread"
 )
 
@@ -85,7 +85,8 @@ func CheckRun(head Head, events []Event, check func(Event) error) error {
 }
 
 // AsOf gives the event as readers may see it at a moment: a message that has expired by
-// then is a tombstone, whether or not the log says so yet (contract 3.3).
+// then is a tombstone, whether or not the log says so yet
+// (docs/contract.md#disappearing-messages).
 func (e Event) AsOf(now time.Time) Event {
 	if e.Message != nil && e.Message.ExpiredAt(now) {
 		gone := e.Message.erased(DeletedByExpiry)
@@ -106,10 +107,11 @@ func (e Event) Retry() (key string, hash [32]byte) {
 	return "", hash
 }
 
-// ChangeEvent says what a KindThread event did (contract 4.1, frame `thread`).
+// ChangeEvent says what a KindThread event did (docs/contract.md#frames, frame
+// `thread`).
 type ChangeEvent string
 
-// The change events of contract 4.1.
+// The change events of docs/contract.md#frames.
 const (
 	ThreadCreated      ChangeEvent = "created"
 	TitleChanged       ChangeEvent = "title_changed"

@@ -12,9 +12,10 @@ const (
 	expiryBatch    = 128
 )
 
-// RunExpiry makes tombstones of expired messages, every second until ctx ends (contract
-// 3.3). What readers see does not depend on it: they are shown a tombstone from the
-// millisecond on at which a message expires; see [Event.AsOf].
+// RunExpiry makes tombstones of expired messages, every second until ctx ends
+// (docs/contract.md#disappearing-messages). What readers see does not depend on
+// it: they are shown a tombstone from the millisecond on at which a message
+// expires; see [Event.AsOf].
 func (s *Service) RunExpiry(ctx context.Context) {
 	ticker := time.NewTicker(expiryInterval)
 	defer ticker.Stop()

@@ -63,7 +63,8 @@ type EventPage struct {
 const maxEventPageBytes = 1 << 20
 
 // Events lists a thread's log after a seq, oldest first, from where the caller joined.
-// With it a device can keep an exact index of the thread (contract 3).
+// With it a device can keep an exact index of the thread
+// (docs/contract.md#history).
 func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, p PageRequest) (EventPage, error) {
 	line, size, err := s.reading(ctx, c, id, p)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// ParseUserID checks a user id's form (contract 1).
+// ParseUserID checks a user id's form (docs/contract.md#names).
 func ParseUserID(s string) (UserID, error) {
 	if !validName(s) {
 		return "", Invalid("user_id", nameRule)
@@ -20,7 +20,7 @@ func ParseUserID(s string) (UserID, error) {
 	return UserID(s), nil
 }
 
-// ParseDeviceID checks a device id's form (contract 1).
+// ParseDeviceID checks a device id's form (docs/contract.md#names).
 func ParseDeviceID(s string) (DeviceID, error) {
 	if !validName(s) {
 		return "", Invalid("device_id", nameRule)
@@ -47,7 +47,8 @@ func validName(s string) bool {
 	return true
 }
 
-// ParseThreadID reads a UUID in its canonical lower-case form (contract 1).
+// ParseThreadID reads a UUID in its canonical lower-case form
+// (docs/contract.md#names).
 func ParseThreadID(s string) (ThreadID, error) {
 	id, err := uuid.Parse(s)
 	if err != nil || id.String() != s {
@@ -56,7 +57,8 @@ func ParseThreadID(s string) (ThreadID, error) {
 	return ThreadID(id), nil
 }
 
-// ParseMessageID reads a ULID in its canonical upper-case form (contract 1).
+// ParseMessageID reads a ULID in its canonical upper-case form
+// (docs/contract.md#names).
 func ParseMessageID(s string) (MessageID, error) {
 	id, err := ulid.ParseStrict(s)
 	if err != nil || id.String() != s {

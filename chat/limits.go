@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Limits bound what callers may do (contract 5). A field that is zero takes the default,
-// except for SendRate, PrekeyFetches and PrekeyFetchesOf: there zero means no limit.
+// Limits bound what callers may do (docs/contract.md#limits). A field that is
+// zero takes the default, except for SendRate, PrekeyFetches and
+// PrekeyFetchesOf: there zero means no limit.
 type Limits struct {
 	Participants      int           // people in a group, the creator included
 	CiphertextBytes   int           // decoded
@@ -21,7 +22,7 @@ type Limits struct {
 	CommitTimeout     time.Duration // from minting an id to its commit; shorter than OverlapWindow
 }
 
-// DefaultLimits are those of contract 5.
+// DefaultLimits are those of docs/contract.md#limits.
 var DefaultLimits = Limits{
 	Participants:      250,
 	CiphertextBytes:   64 << 10,
@@ -48,7 +49,7 @@ func (l Limits) orDefaults() Limits {
 	return l
 }
 
-// Bounds of contracts 1, 3 and 3.1 that are no settings.
+// Bounds of docs/contract.md#limits that are no settings.
 const (
 	DefaultPageSize          = 50
 	MaxTitleChars            = 256
@@ -60,6 +61,6 @@ const (
 	MaxNoteChars             = 1000             // of a report
 	MaxNameChars             = 64               // user and device ids
 	MaxUnreadCount           = 100              // exact to 99, 100 means more
-	OverlapWindow            = 15 * time.Second // contract 4.2
+	OverlapWindow            = 15 * time.Second // docs/contract.md#resuming
 	ReservedUser      UserID = "me"
 )

@@ -4,7 +4,7 @@ import "context"
 
 // MarkRead records that the caller has read a thread up to a message, and tells the
 // other participants who see that message. A read mark never moves backwards: an older
-// message is accepted and changes nothing (contract 3.2).
+// message is accepted and changes nothing (docs/contract.md#receipts).
 func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo MessageID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err

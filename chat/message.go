@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// ContentType says what the ciphertext of a message refers to (contract 3.1).
+// ContentType says what the ciphertext of a message refers to
+// (docs/contract.md#sending).
 type ContentType string
 
-// The content types of contract 3.1.
+// The content types of docs/contract.md#sending.
 const (
 	Text     ContentType = "text"
 	ImageRef ContentType = "image_ref"
@@ -43,7 +44,8 @@ type Message struct {
 	Reactions []Reaction   // in the order in which each emoji first came
 
 	// HiddenFrom is the recipient for whom the message is FAILED `blocked`. That user
-	// never sees it, unless it is redelivered (contract 3.2). "" is nobody.
+	// never sees it, unless it is redelivered (docs/contract.md#blocks). "" is
+	// nobody.
 	HiddenFrom UserID
 	// RedeliveredSeq is the event that delivered it to the recipient who had blocked
 	// the sender. That recipient's receipts count from there. Zero is none.
@@ -55,10 +57,11 @@ type Message struct {
 	BodyHash       [32]byte
 }
 
-// DeleteReason says why a message is a tombstone (contract 4.1, frame `del`).
+// DeleteReason says why a message is a tombstone (docs/contract.md#frames,
+// frame `del`).
 type DeleteReason string
 
-// The reasons of contract 4.1.
+// The reasons of docs/contract.md#frames.
 const (
 	DeletedBySender DeleteReason = "sender"
 	DeletedByExpiry DeleteReason = "expired"
@@ -104,7 +107,8 @@ func (m Message) Apply(e Event) Message {
 	return m
 }
 
-// erased is the tombstone of the message (contract 3). The first reason stays.
+// erased is the tombstone of the message
+// (docs/contract.md#editing-and-deleting). The first reason stays.
 func (m Message) erased(why DeleteReason) Message {
 	if m.Deleted == "" {
 		m.Deleted = why

@@ -13,10 +13,10 @@ import (
 // ReportID is a ULID: reports sort by it as they came.
 type ReportID = ulid.ULID
 
-// ReportReason is why a message was reported (contract 3).
+// ReportReason is why a message was reported (docs/contract.md#reports).
 type ReportReason string
 
-// The reasons of contract 3.
+// The reasons of docs/contract.md#reports.
 const (
 	ReportSpam    ReportReason = "spam"
 	ReportAbuse   ReportReason = "abuse"

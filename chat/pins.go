@@ -3,7 +3,7 @@ package chat
 import "context"
 
 // Pins lists the pinned messages of a thread that the caller sees, in the order in
-// which they were pinned (contract 3).
+// which they were pinned (docs/contract.md#pins).
 func (s *Service) Pins(ctx context.Context, c Caller, id ThreadID) ([]Pin, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Bounds of contract 3.4 that are no settings.
+// Bounds of docs/contract.md#prekeys that are no settings.
 const (
 	MaxPrekeyDevices   = 16
 	MaxOneTimePrekeys  = 1000 // stored per device
@@ -29,7 +29,7 @@ type SignedPrekey struct {
 	Signature []byte
 }
 
-// PrekeyUpload is what a device uploads (contract 3.4).
+// PrekeyUpload is what a device uploads (docs/contract.md#prekeys).
 type PrekeyUpload struct {
 	Identity   []byte
 	Signed     SignedPrekey
@@ -102,7 +102,7 @@ type DeviceBundle struct {
 	LastResort *SignedPrekey
 }
 
-// UploadPrekeys stores keys for the caller's device (contract 3.4).
+// UploadPrekeys stores keys for the caller's device (docs/contract.md#prekeys).
 func (s *Service) UploadPrekeys(ctx context.Context, c Caller, u PrekeyUpload) (PrekeyDevice, error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return PrekeyDevice{}, err
@@ -168,7 +168,7 @@ func (s *Service) OwnPrekeys(ctx context.Context, c Caller) ([]PrekeyDevice, err
 }
 
 // FetchPrekeys gives the caller what it needs to write to a user's devices. A one-time
-// key is given once, whoever asks (contract 3.4).
+// key is given once, whoever asks (docs/contract.md#prekeys).
 func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (PrekeyBundle, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return PrekeyBundle{}, err

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Presence is whether a user is connected (contract 4.4).
+// Presence is whether a user is connected (docs/contract.md#presence-and-typing).
 type Presence struct {
 	User     UserID
 	Online   bool
@@ -47,7 +47,7 @@ func (s *Service) Presence(ctx context.Context, c Caller, user UserID) (Presence
 }
 
 // MaxGreetedGroup is the size of the largest group whose participants' presence a device
-// is told when it connects (contract 4.4).
+// is told when it connects (docs/contract.md#presence-and-typing).
 const MaxGreetedGroup = 32
 
 // OnlinePeers lists the users who a device is told are online when it connects: those
@@ -78,7 +78,7 @@ func (s *Service) OnlinePeers(ctx context.Context, user UserID) ([]UserID, error
 }
 
 // AnnouncePresence tells everybody who shares a thread with a user that it came or
-// went, except those whom it blocks (contract 4.4).
+// went, except those whom it blocks (docs/contract.md#presence-and-typing).
 func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
 	peers, err := s.store.Peers(ctx, p.User, 0)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // MarkKind tells a delivered mark from a read mark.
 type MarkKind string
 
-// The two marks of contract 3.2.
+// The two marks of docs/contract.md#receipts.
 const (
 	Delivered MarkKind = "delivered"
 	Read      MarkKind = "read"
@@ -60,10 +60,11 @@ func (m Marks) before(seq Seq) Marks {
 	return m
 }
 
-// RecipientState is where one recipient stands with one message (contract 3.2).
+// RecipientState is where one recipient stands with one message
+// (docs/contract.md#receipts).
 type RecipientState string
 
-// The states of contract 3.2.
+// The states of docs/contract.md#receipts.
 const (
 	StateSent      RecipientState = "SENT"
 	StateDelivered RecipientState = "DELIVERED"
@@ -81,18 +82,20 @@ type RecipientReceipt struct {
 	Reason      FailureReason
 }
 
-// FailureReason says why a message does not reach a recipient (contract 3.2).
+// FailureReason says why a message does not reach a recipient
+// (docs/contract.md#receipts).
 type FailureReason string
 
-// The reasons of contract 3.2.
+// The reasons of docs/contract.md#receipts.
 const (
 	FailedBlocked FailureReason = "blocked" // 1:1: the recipient blocks the sender
 	FailedExpired FailureReason = "expired" // its time was up before delivery
 )
 
 // receiptFrom is a message's state for the user of the given marks, which are that
-// user's first ones at or above the message (contract 3.2). READ implies DELIVERED: if
-// there is no delivered mark, or a later one, the message was delivered when it was read.
+// user's first ones at or above the message (docs/contract.md#receipts). READ
+// implies DELIVERED: if there is no delivered mark, or a later one, the message
+// was delivered when it was read.
 func receiptFrom(message Event, m Marks, now time.Time) RecipientReceipt {
 	r := RecipientReceipt{User: m.User, State: StateSent}
 	if message.Message.HiddenFrom == m.User {

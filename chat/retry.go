@@ -5,9 +5,10 @@ import (
 	"errors"
 )
 
-// sentBefore answers a retry (contract 3.1). It publishes the message again, in case
-// the first try crashed between commit and publishing. If a block had kept the message
-// from its recipient, it tries to deliver it now.
+// sentBefore answers a retry (docs/contract.md#sending). It publishes the
+// message again, in case the first try crashed between commit and publishing.
+// If a block had kept the message from its recipient, it tries to deliver it
+// now.
 func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
 	if _, old := dup.Existing.Retry(); dup.By == ByIdempotencyKey && old != hash { // which covers the thread
 		return SendResult{}, keyReused()
@@ -76,7 +77,7 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 
 // unlessSentBefore gives the refusal of a message, unless the message was sent before,
 // when there was no reason to refuse it. Then it gives the *DuplicateError, so that the
-// retry is answered as one (contract 3.1).
+// retry is answered as one (docs/contract.md#sending).
 func (s *Service) unlessSentBefore(ctx context.Context, e Event, refusal error) error {
 	err := s.store.SentBefore(ctx, e)
 	var dup *DuplicateError

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// SendRequest is a message to send (contract 3.1).
+// SendRequest is a message to send (docs/contract.md#sending).
 type SendRequest struct {
 	Thread           ThreadID
 	IdempotencyKey   string // 1–64 visible ASCII characters
@@ -26,7 +26,7 @@ type SendRequest struct {
 // SendOutcome says in which of several ways a send succeeded.
 type SendOutcome int
 
-// The outcomes of contract 3.1.
+// The outcomes of docs/contract.md#sending.
 const (
 	Sent           SendOutcome = iota // the message is new
 	Replayed                          // the same key and values were sent before
@@ -41,9 +41,10 @@ type SendResult struct {
 	Outcome SendOutcome
 }
 
-// Send stores a message and publishes it (contract 3.1). A retry is recognised by its
-// idempotency key, or by its client_seq once the key is forgotten. It stores nothing and
-// publishes the message again, in case the first try crashed before it did.
+// Send stores a message and publishes it (docs/contract.md#sending). A retry is
+// recognised by its idempotency key, or by its client_seq once the key is
+// forgotten. It stores nothing and publishes the message again, in case the
+// first try crashed before it did.
 func (s *Service) Send(ctx context.Context, c Caller, req SendRequest) (SendResult, error) {
 	sending, err := s.BeginSend(ctx, c, req)
 	if err != nil {

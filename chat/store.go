@@ -152,17 +152,19 @@ type LastSeenStore interface {
 	PutLastSeen(ctx context.Context, user UserID, at time.Time) error
 }
 
-// Position says which events a device has acknowledged (contract 4.2). Of a thread in
-// Cursors these are the events up to the cursor, and none above. Of any other thread
-// they are those older than Time less one overlap window.
+// Position says which events a device has acknowledged
+// (docs/contract.md#resuming). Of a thread in Cursors these are the events up
+// to the cursor, and none above. Of any other thread they are those older than
+// Time less one overlap window.
 type Position struct {
 	Time    EventID
 	Cursors map[ThreadID]Seq
 }
 
 // PrekeyStore keeps the public keys with which others begin an encrypted conversation
-// with a device (contract 3.4). [PrekeyUpload.Admit] and [PrekeyUpload.Stored] decide
-// what an upload changes; the store makes that atomic.
+// with a device (docs/contract.md#prekeys). [PrekeyUpload.Admit] and
+// [PrekeyUpload.Stored] decide what an upload changes; the store makes that
+// atomic.
 type PrekeyStore interface {
 	// PutPrekeys stores a device's upload and gives the device as it is then. If the
 	// user would have more than MaxPrekeyDevices devices, it stores nothing and returns
@@ -230,8 +232,8 @@ type DuplicateError struct {
 // DuplicateOf names the key that recognised a duplicate.
 type DuplicateOf string
 
-// The two keys of contract 3.1. A message that has both in common with an earlier one
-// is reported as ByIdempotencyKey.
+// The two keys of docs/contract.md#sending. A message that has both in common
+// with an earlier one is reported as ByIdempotencyKey.
 const (
 	ByIdempotencyKey DuplicateOf = "idempotency_key"
 	ByClientSeq      DuplicateOf = "client_seq"

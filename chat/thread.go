@@ -8,7 +8,7 @@ import (
 // ThreadType tells a conversation of two from a group.
 type ThreadType string
 
-// The thread types of contract 3.
+// The thread types of docs/contract.md#threads.
 const (
 	OneToOne ThreadType = "1_TO_1"
 	Group    ThreadType = "GROUP"
@@ -17,7 +17,7 @@ const (
 // Role is what a participant may do in a group.
 type Role string
 
-// The roles of contract 3.
+// The roles of docs/contract.md#threads.
 const (
 	Admin  Role = "admin"
 	Member Role = "member"

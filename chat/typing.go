@@ -6,7 +6,7 @@ import (
 )
 
 // TypingInterval is the least time between two notices of a user's typing in one thread.
-// What comes sooner is dropped (contract 4.4).
+// What comes sooner is dropped (docs/contract.md#presence-and-typing).
 const TypingInterval = 3 * time.Second
 
 // Typing tells the other participants that the caller is writing something, except those

@@ -9,8 +9,8 @@ import (
 )
 
 // Bytes are bytes that JSON holds as standard base64 with padding and without line breaks
-// (contract 1). A null makes them nil, "" makes them empty and not nil, so that an absent
-// member differs from an empty one.
+// (docs/contract.md#names). A null makes them nil, "" makes them empty and not
+// nil, so that an absent member differs from an empty one.
 type Bytes []byte
 
 // strictBase64 also refuses stray bits in the last digit, so that the same bytes have only

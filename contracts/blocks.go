@@ -2,12 +2,13 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Blocks lists the users whom the caller blocks, the oldest block first (contract 3).
+// Blocks lists the users whom the caller blocks, the oldest block first
+// (docs/contract.md#blocks).
 type Blocks struct {
 	Blocks []Block `json:"blocks"`
 }
 
-// Block is one user whom the caller blocks (contract 3).
+// Block is one user whom the caller blocks (docs/contract.md#blocks).
 type Block struct {
 	UserID    string `json:"user_id"`
 	BlockedAt string `json:"blocked_at"`

@@ -6,14 +6,14 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// MaxClientFrameBytes bounds a frame from a client (contract 5).
+// MaxClientFrameBytes bounds a frame from a client (docs/contract.md#limits).
 const MaxClientFrameBytes = 4 << 10
 
 // CodeInvalidFrame is the code of the error frame that answers a client's frame which is
 // malformed or of an unknown type.
 const CodeInvalidFrame chat.Code = "invalid_frame"
 
-// ClientFrame is a frame from a client (contract 4.1).
+// ClientFrame is a frame from a client (docs/contract.md#frames).
 type ClientFrame struct {
 	Type     string
 	FrameSeq uint64        // client_ack: everything up to it was received

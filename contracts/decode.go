@@ -12,9 +12,10 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// decodeOptions make decoding strict (contract 3): names are matched exactly, and unknown
-// members, members given twice and invalid UTF-8 are refused, so that no typo goes
-// unnoticed. Decoding ends at the first member of a wrong type, before any deep nesting.
+// decodeOptions make decoding strict (docs/contract.md#requests): names are
+// matched exactly, and unknown members, members given twice and invalid UTF-8
+// are refused, so that no typo goes unnoticed. Decoding ends at the first
+// member of a wrong type, before any deep nesting.
 var decodeOptions = json.JoinOptions(
 	json.RejectUnknownMembers(true),
 	json.MatchCaseInsensitiveNames(false),

@@ -8,8 +8,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// EventFrame encodes an event of a log as the frame of its kind (contract 4.1). A
-// redelivery of a message is a `msg` frame.
+// EventFrame encodes an event of a log as the frame of its kind
+// (docs/contract.md#frames). A redelivery of a message is a `msg` frame.
 func EventFrame(e chat.Event) Frame {
 	switch e.Kind {
 	case chat.KindMessage:
@@ -126,7 +126,7 @@ func (b *frameBuilder) target(e chat.Event) {
 }
 
 // EventPage is one page of a thread's log, as frames without their frame_seq
-// (contract 3).
+// (docs/contract.md#history).
 type EventPage struct {
 	Events       []jsontext.Value `json:"events"`
 	NextSinceSeq *uint64          `json:"next_since_seq"`

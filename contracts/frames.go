@@ -7,7 +7,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// The frame types of contract 4.1 that have no event kind of their own.
+// The frame types of docs/contract.md#frames that have no event kind of their own.
 const (
 	FrameDelivered  = "delivered"
 	FrameRead       = "read"
@@ -85,7 +85,8 @@ func FailedFrame(f chat.Failure, by chat.UserID) Frame {
 	return b.frame()
 }
 
-// TypingTTL is how long a client shows that somebody is typing (contract 4.1).
+// TypingTTL is how long a client shows that somebody is typing
+// (docs/contract.md#frames).
 const TypingTTL = 5 * time.Second
 
 // TypingFrame tells that a participant is typing.

@@ -2,8 +2,9 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Message is a message (contract 3). Every member is always present, and null means that
-// there is no value. A deleted message has no ciphertext, attachment or reactions.
+// Message is a message (docs/contract.md#sending). Every member is always
+// present, and null means that there is no value. A deleted message has no
+// ciphertext, attachment or reactions.
 type Message struct {
 	ID               string     `json:"id"`
 	ThreadID         string     `json:"thread_id"`
@@ -23,14 +24,15 @@ type Message struct {
 	ExpiresAt        *string    `json:"expires_at"`
 }
 
-// Reaction is one emoji with the users who gave it: By[i] gave it at At[i] (contract 3).
+// Reaction is one emoji with the users who gave it: By[i] gave it at At[i]
+// (docs/contract.md#reactions).
 type Reaction struct {
 	Emoji string   `json:"emoji"`
 	By    []string `json:"by"`
 	At    []string `json:"at"`
 }
 
-// MessagePage is one page of messages (contract 3).
+// MessagePage is one page of messages (docs/contract.md#history).
 type MessagePage struct {
 	Messages   []Message `json:"messages"`
 	NextCursor *string   `json:"next_cursor"`

@@ -7,8 +7,8 @@ type reportBody struct {
 	Note   *string `json:"note"`
 }
 
-// DecodeReport reads the body of POST /v1/messages/{id}/reports (contract 3). An absent
-// note is "".
+// DecodeReport reads the body of POST /v1/messages/{id}/reports
+// (docs/contract.md#reports). An absent note is "".
 func DecodeReport(body []byte) (reason chat.ReportReason, note string, err error) {
 	var b reportBody
 	if err := decode(body, &b, member{"reason", &b.Reason}); err != nil {
@@ -20,7 +20,8 @@ func DecodeReport(body []byte) (reason chat.ReportReason, note string, err error
 	return chat.ReportReason(*b.Reason), note, nil
 }
 
-// ReportReceipt is what the reporter of a message is told (contract 3).
+// ReportReceipt is what the reporter of a message is told
+// (docs/contract.md#reports).
 type ReportReceipt struct {
 	ID        string `json:"id"`
 	MessageID string `json:"message_id"`
@@ -35,7 +36,7 @@ func NewReportReceipt(r chat.Report) ReportReceipt {
 	}
 }
 
-// Report is what operators see of a report (contract 3).
+// Report is what operators see of a report (docs/contract.md#reports).
 type Report struct {
 	ID         string  `json:"id"`
 	MessageID  string  `json:"message_id"`
@@ -47,7 +48,7 @@ type Report struct {
 	CreatedAt  string  `json:"created_at"`
 }
 
-// ReportPage is one page of reports, newest first (contract 3).
+// ReportPage is one page of reports, newest first (docs/contract.md#reports).
 type ReportPage struct {
 	Reports    []Report `json:"reports"`
 	NextCursor *string  `json:"next_cursor"`

@@ -2,7 +2,7 @@ package contracts
 
 import _ "embed" // for the document
 
-// OpenAPI is the machine-readable form of contract section 3, an OpenAPI 3.1
+// OpenAPI is the machine-readable form of docs/contract.md#requests, an OpenAPI 3.1
 // document in YAML.
 //
 //go:embed openapi.yaml

@@ -2,12 +2,13 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Pins are the pinned messages of a thread, in order of pinning (contract 3).
+// Pins are the pinned messages of a thread, in order of pinning
+// (docs/contract.md#pins).
 type Pins struct {
 	Pins []Pin `json:"pins"`
 }
 
-// Pin is one pinned message (contract 3).
+// Pin is one pinned message (docs/contract.md#pins).
 type Pin struct {
 	MessageID string `json:"message_id"`
 	PinnedBy  string `json:"pinned_by"`
@@ -26,7 +27,7 @@ type pinBody struct {
 	MessageID *string `json:"message_id"`
 }
 
-// DecodePin reads the body of POST /v1/threads/{id}/pins (contract 3).
+// DecodePin reads the body of POST /v1/threads/{id}/pins (docs/contract.md#pins).
 func DecodePin(body []byte) (chat.MessageID, error) {
 	var b pinBody
 	if err := decode(body, &b, member{"message_id", &b.MessageID}); err != nil {

@@ -6,7 +6,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// prekeyUploadBody is the body of PUT /v1/users/me/prekeys (contract 3.4).
+// prekeyUploadBody is the body of PUT /v1/users/me/prekeys
+// (docs/contract.md#prekeys).
 type prekeyUploadBody struct {
 	Identity   Bytes             `json:"identity_key"`
 	Signed     *signedPrekeyBody `json:"signed_prekey"`
@@ -25,8 +26,8 @@ type signedPrekeyBody struct {
 	Signature Bytes   `json:"signature"`
 }
 
-// DecodePrekeyUpload reads the body of PUT /v1/users/me/prekeys (contract 3.4). It leaves
-// At to the use case.
+// DecodePrekeyUpload reads the body of PUT /v1/users/me/prekeys
+// (docs/contract.md#prekeys). It leaves At to the use case.
 func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 	var b prekeyUploadBody
 	err := decode(body, &b,
@@ -73,14 +74,15 @@ func (b signedPrekeyBody) convert(at string) (chat.SignedPrekey, error) {
 }
 
 // PrekeyStatus tells a user about one of its own devices: counts and times, no
-// keys (contract 3).
+// keys (docs/contract.md#prekeys).
 type PrekeyStatus struct {
 	DeviceID  string `json:"device_id"`
 	OneTime   int    `json:"one_time_prekeys"`
 	UpdatedAt string `json:"updated_at"`
 }
 
-// PrekeyStatuses lists all the user's devices that have keys (contract 3).
+// PrekeyStatuses lists all the user's devices that have keys
+// (docs/contract.md#prekeys).
 type PrekeyStatuses struct {
 	Devices []PrekeyStatus `json:"devices"`
 }
@@ -96,14 +98,14 @@ func NewPrekeyStatuses(devices []chat.PrekeyDevice) PrekeyStatuses {
 }
 
 // PrekeyBundle holds the keys with which a caller begins an encrypted conversation with
-// every device of a user (contract 3.4).
+// every device of a user (docs/contract.md#prekeys).
 type PrekeyBundle struct {
 	UserID      string         `json:"user_id"`
 	Devices     []DeviceBundle `json:"devices"`
 	Unavailable []string       `json:"unavailable_devices"`
 }
 
-// DeviceBundle is one device's part of a PrekeyBundle (contract 3.4).
+// DeviceBundle is one device's part of a PrekeyBundle (docs/contract.md#prekeys).
 type DeviceBundle struct {
 	DeviceID    string        `json:"device_id"`
 	IdentityKey []byte        `json:"identity_key"`
@@ -119,7 +121,7 @@ type SignedPrekey struct {
 }
 
 // OneTimePrekey is a key that is given to one caller only or, if the device has none left,
-// its last resort key, which is marked and signed (contract 3.4).
+// its last resort key, which is marked and signed (docs/contract.md#prekeys).
 type OneTimePrekey struct {
 	KeyID      uint32 `json:"key_id"`
 	PublicKey  []byte `json:"public_key"`

@@ -2,7 +2,7 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Presence is whether a user is connected (contract 3, 4.4).
+// Presence is whether a user is connected (docs/contract.md#presence-and-typing).
 type Presence struct {
 	UserID     string  `json:"user_id"`
 	Status     string  `json:"status"` // online or offline

@@ -9,7 +9,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// The codes of REST, WebSocket and MQTT, besides those of package chat (contract 2 and 3).
+// The codes of REST, WebSocket and MQTT, besides those of package chat
+// (docs/contract.md#authentication and docs/contract.md#requests).
 const (
 	CodeUnauthenticated      chat.Code = "unauthenticated"
 	CodeDeviceMismatch       chat.Code = "device_mismatch"
@@ -20,8 +21,8 @@ const (
 	CodeHeadersTooLarge      chat.Code = "headers_too_large"
 	CodeRequestTimeout       chat.Code = "request_timeout"
 	CodeInternal             chat.Code = "internal"
-	CodeUpgradeRequired      chat.Code = "upgrade_required"   // contract 4: not a WebSocket request
-	CodeOriginNotAllowed     chat.Code = "origin_not_allowed" // contract 4
+	CodeUpgradeRequired      chat.Code = "upgrade_required"   // docs/contract.md#connecting: not a WebSocket request
+	CodeOriginNotAllowed     chat.Code = "origin_not_allowed" // docs/contract.md#connecting
 )
 
 // The media types of bodies: that of a [Problem] (RFC 9457), and that of all others.
@@ -30,7 +31,7 @@ const (
 	JSONContentType    = "application/json"
 )
 
-// Problem is the body of every refusal (contract 3, RFC 9457).
+// Problem is the body of every refusal (docs/contract.md#requests, RFC 9457).
 type Problem struct {
 	Type   string         `json:"type"` // "/problems/" and the code
 	Title  string         `json:"title"`

@@ -7,13 +7,15 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Receipts tells the state of a message for each recipient (contract 3, 3.2).
+// Receipts tells the state of a message for each recipient
+// (docs/contract.md#receipts).
 type Receipts struct {
 	States  []RecipientState `json:"states"` // in order of recipient_id
 	Summary ReceiptSummary   `json:"summary"`
 }
 
-// RecipientState is one recipient's state of one message (contract 3.2).
+// RecipientState is one recipient's state of one message
+// (docs/contract.md#receipts).
 type RecipientState struct {
 	RecipientID string  `json:"recipient_id"`
 	State       string  `json:"state"`
@@ -22,7 +24,8 @@ type RecipientState struct {
 	Reason      *string `json:"reason"` // FAILED only
 }
 
-// ReceiptSummary counts each recipient once, by its present state (contract 3.2).
+// ReceiptSummary counts each recipient once, by its present state
+// (docs/contract.md#receipts).
 type ReceiptSummary struct {
 	Sent      int `json:"sent"`
 	Delivered int `json:"delivered"`

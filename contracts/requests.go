@@ -19,7 +19,7 @@ type createThreadBody struct {
 	Title        *string  `json:"title"`
 }
 
-// DecodeCreateThread reads the body of POST /v1/threads (contract 3).
+// DecodeCreateThread reads the body of POST /v1/threads (docs/contract.md#threads).
 func DecodeCreateThread(body []byte) (chat.CreateThread, error) {
 	var b createThreadBody
 	if err := decode(body, &b, member{"type", &b.Type}, member{"participants", &b.Participants}); err != nil {
@@ -36,7 +36,7 @@ func DecodeCreateThread(body []byte) (chat.CreateThread, error) {
 }
 
 // DecodeAddParticipant reads the body of POST /v1/threads/{id}/participants
-// (contract 3).
+// (docs/contract.md#threads).
 func DecodeAddParticipant(body []byte) (chat.UserID, error) {
 	var b struct {
 		UserID *string `json:"user_id"`
@@ -48,7 +48,7 @@ func DecodeAddParticipant(body []byte) (chat.UserID, error) {
 }
 
 // DecodeSetTitle reads the body of PATCH /v1/threads/{id}. A null, which clears the title,
-// becomes "" (contract 3).
+// becomes "" (docs/contract.md#threads).
 func DecodeSetTitle(body []byte) (string, error) {
 	b := struct {
 		Title jsontext.Value `json:"title"`
@@ -68,7 +68,7 @@ func DecodeSetTitle(body []byte) (string, error) {
 }
 
 // DecodeSetRole reads the body of PATCH /v1/threads/{id}/participants/{uid}
-// (contract 3).
+// (docs/contract.md#threads).
 func DecodeSetRole(body []byte) (chat.Role, error) {
 	var b struct {
 		Role *string `json:"role"`
@@ -79,7 +79,8 @@ func DecodeSetRole(body []byte) (chat.Role, error) {
 	return chat.Role(*b.Role), nil
 }
 
-// DecodeMarkRead reads the body of POST /v1/threads/{id}/read (contract 3).
+// DecodeMarkRead reads the body of POST /v1/threads/{id}/read
+// (docs/contract.md#receipts).
 func DecodeMarkRead(body []byte) (chat.MessageID, error) {
 	var b struct {
 		UpTo *string `json:"up_to_msg_id"`
@@ -95,7 +96,8 @@ type editBody struct {
 	ContentType *string `json:"content_type"`
 }
 
-// DecodeEdit reads the body of PATCH /v1/messages/{id} (contract 3).
+// DecodeEdit reads the body of PATCH /v1/messages/{id}
+// (docs/contract.md#editing-and-deleting).
 func DecodeEdit(body []byte) (chat.EditRequest, error) {
 	var b editBody
 	if err := decode(body, &b, member{"ciphertext", &b.Ciphertext}); err != nil {
@@ -109,7 +111,8 @@ type reactionBody struct {
 	Emoji *string `json:"emoji"`
 }
 
-// DecodeReaction reads the body of POST /v1/messages/{id}/reactions (contract 3).
+// DecodeReaction reads the body of POST /v1/messages/{id}/reactions
+// (docs/contract.md#reactions).
 func DecodeReaction(body []byte) (emoji string, err error) {
 	var b reactionBody
 	if err := decode(body, &b, member{"emoji", &b.Emoji}); err != nil {
@@ -118,7 +121,8 @@ func DecodeReaction(body []byte) (emoji string, err error) {
 	return *b.Emoji, nil
 }
 
-// SendBody is the body of a send, after its form was checked (contract 3.1).
+// SendBody is the body of a send, after its form was checked
+// (docs/contract.md#sending).
 type SendBody struct {
 	ClientSeq        *int64  `json:"client_seq"`
 	Ciphertext       Bytes   `json:"ciphertext"`
@@ -129,7 +133,8 @@ type SendBody struct {
 	TTLSeconds       *int64  `json:"ttl_seconds"`
 }
 
-// DecodeSend reads the body of POST /v1/threads/{id}/messages (contract 3.1).
+// DecodeSend reads the body of POST /v1/threads/{id}/messages
+// (docs/contract.md#sending).
 func DecodeSend(body []byte) (SendBody, error) {
 	var b SendBody
 	err := decode(body, &b, b.required()...)
@@ -137,14 +142,14 @@ func DecodeSend(body []byte) (SendBody, error) {
 }
 
 // SendPublish is the payload of a send over MQTT: a [SendBody] with the idempotency key as
-// one more member, "" if it is absent (contract 4.3).
+// one more member, "" if it is absent (docs/contract.md#mqtt).
 type SendPublish struct {
 	SendBody
 	IdempotencyKey string `json:"idempotency_key"`
 }
 
 // DecodeSendPublish reads the payload of a publish to a thread's messages topic
-// (contract 4.3).
+// (docs/contract.md#mqtt).
 func DecodeSendPublish(payload []byte) (SendPublish, error) {
 	var p SendPublish
 	err := decode(payload, &p, p.required()...)

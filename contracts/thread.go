@@ -2,7 +2,7 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Thread is a thread as one participant sees it (contract 3).
+// Thread is a thread as one participant sees it (docs/contract.md#threads).
 type Thread struct {
 	ID               string        `json:"id"`
 	Type             string        `json:"type"`
@@ -17,7 +17,7 @@ type Thread struct {
 }
 
 // Participant is one user of a thread and up to which message it has received and read
-// (contract 3).
+// (docs/contract.md#threads).
 type Participant struct {
 	UserID        string  `json:"user_id"`
 	Role          string  `json:"role"`
@@ -26,7 +26,7 @@ type Participant struct {
 	ReadUpTo      *string `json:"read_up_to"`
 }
 
-// ThreadPage is one page of threads (contract 3).
+// ThreadPage is one page of threads (docs/contract.md#threads).
 type ThreadPage struct {
 	Threads    []Thread `json:"threads"`
 	NextCursor *string  `json:"next_cursor"`

@@ -3,7 +3,7 @@ package contracts
 import "time"
 
 // TimeLayout is the form of all times that clients see: RFC 3339 in UTC with milliseconds
-// (contract 1).
+// (docs/contract.md#names).
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
 // FormatTime writes t in TimeLayout.

@@ -7,8 +7,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// The topic tree of contract 4.3. This file is the only place that knows how topics are
-// spelled; everything else works with the parsed [Topic] and [Filter].
+// The topic tree of docs/contract.md#mqtt. This file is the only place that
+// knows how topics are spelled; everything else works with the parsed [Topic]
+// and [Filter].
 const (
 	topicRoot     = "v1"
 	levelThreads  = "threads"
@@ -24,8 +25,8 @@ const (
 // TopicKind says which place in the tree a topic has.
 type TopicKind int
 
-// The topics of contract 4.3: the server publishes frames to the first four, clients
-// publish to the last three.
+// The topics of docs/contract.md#mqtt: the server publishes frames to the first
+// four, clients publish to the last three.
 const (
 	TopicUnknown        TopicKind = iota
 	TopicThreadFrames             // v1/threads/{id}/frames
@@ -69,7 +70,8 @@ const maxReplyTopic = 256
 
 // IsReplyTopic reports whether the server may publish answers to a response topic: it must
 // be below the device's own level, and not one of the topics that have a meaning there
-// (contract 4.3). For example, v1/devices/phone/replies is one for the device phone.
+// (docs/contract.md#mqtt). For example, v1/devices/phone/replies is one for the
+// device phone.
 func IsReplyTopic(name string, device chat.DeviceID) bool {
 	rest, below := strings.CutPrefix(name, topicName(levelDevices, string(device), ""))
 	return below && rest != "" && rest != leafFrames && rest != leafUp &&
@@ -133,7 +135,8 @@ type FilterError string
 
 func (e FilterError) Error() string { return string(e) }
 
-// The reasons to refuse a filter. Each has a SUBACK code of its own (contract 4.3).
+// The reasons to refuse a filter. Each has a SUBACK code of its own
+// (docs/contract.md#mqtt).
 const (
 	ErrFilterMalformed FilterError = "malformed topic filter"
 	ErrFilterShared    FilterError = "shared subscriptions are not supported"
@@ -180,9 +183,9 @@ func (f Filter) CoversPresence(id chat.UserID) bool {
 	return f.Presence && (f.AnyUser || f.User == id)
 }
 
-// ParseFilter reads a topic filter (contract 4.3). It does not know who may see what: the
-// caller has to check the thread, user or device that the filter names. Its errors are of
-// type [FilterError].
+// ParseFilter reads a topic filter (docs/contract.md#mqtt). It does not know
+// who may see what: the caller has to check the thread, user or device that the
+// filter names. Its errors are of type [FilterError].
 func ParseFilter(filter string) (Filter, error) {
 	if !wellFormed(filter) {
 		return Filter{}, ErrFilterMalformed

@@ -8,7 +8,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// Every refusal of a CONNECT, as contract 4 spells it for MQTT 5 and 3.1.1.
+// Every refusal of a CONNECT, as docs/contract.md#mqtt spells it for MQTT 5 and
+// 3.1.1.
 func TestConnackCodes(t *testing.T) {
 	for _, c := range []struct {
 		why    string

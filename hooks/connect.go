@@ -17,11 +17,11 @@ import (
 )
 
 // maxKeepalive is the longest keep-alive, in seconds, and what a client gets that asks for
-// none (contract 4.3).
+// none (docs/contract.md#mqtt).
 const maxKeepalive = 600
 
-// Refusals of a CONNECT: with a will (contract 4.3), and with an authentication method
-// (MQTT 5, 4.12).
+// Refusals of a CONNECT: with a will (docs/contract.md#mqtt), and with an
+// authentication method (MQTT 5, 4.12).
 var (
 	errNoWills       = errors.New("wills are not available")
 	errNoAuthMethods = errors.New("authentication methods are not available")
@@ -32,7 +32,7 @@ var (
 const propertyLastSeen = "last_seen_id"
 
 // OnConnect implements mqtt.Hook: it opens a session for the client, or refuses it with the
-// CONNACK of contract 4.
+// CONNACK of docs/contract.md#mqtt.
 func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	c := conn(cl)
 	asked := cl.Properties.Props
@@ -150,7 +150,8 @@ func (h *Hook) connack(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	return pk
 }
 
-// connackCode returns the reason code and string of MQTT 5 for a refusal (contract 4).
+// connackCode returns the reason code and string of MQTT 5 for a refusal
+// (docs/contract.md#mqtt).
 func connackCode(err error) packets.Code {
 	switch {
 	case errors.Is(err, errNoWills):
@@ -202,7 +203,8 @@ func connackCode3(code byte) byte {
 // none for that client and would call the packet an error.
 //
 // A CONNECT with a bad will or an empty password would be refused by mochi with a code that
-// contract 4 does not name. Both are mended here; OnConnect refuses the client.
+// docs/contract.md#mqtt does not name. Both are mended here; OnConnect refuses
+// the client.
 func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	switch pk.FixedHeader.Type {
 	case packets.Disconnect:

@@ -26,8 +26,9 @@ const (
 // answers in order. It allows no filter, so that mochi stores none: OnSubscribe judges them.
 func (h *Hook) OnACLCheck(_ *mqtt.Client, _ string, write bool) bool { return write }
 
-// OnPublish implements mqtt.Hook: it handles and answers what a client publishes (contract
-// 4.3). The error that it always returns has mochi neither acknowledge nor forward the packet.
+// OnPublish implements mqtt.Hook: it handles and answers what a client
+// publishes (docs/contract.md#mqtt). The error that it always returns has mochi
+// neither acknowledge nor forward the packet.
 func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	p := publish{conn: conn(cl), packet: pk, topic: contracts.ParseTopic(pk.TopicName)}
 	p.session = p.conn.Session()
@@ -146,7 +147,7 @@ func (h *Hook) logFailure(s *session.Session, err error) {
 }
 
 // pubackReason returns the reason code and reason string that tell an MQTT 5 client what
-// became of a publish (contract 4.3).
+// became of a publish (docs/contract.md#mqtt).
 func pubackReason(err error) (reason byte, text string) {
 	if err == nil {
 		return packets.CodeSuccess.Code, ""

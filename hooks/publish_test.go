@@ -127,7 +127,8 @@ func (p *publisher) messages(tb testing.TB) int {
 }
 
 // FuzzMQTTSend publishes anything to any topic: with QoS 1 it is answered once, with
-// a code of contract 4.3, and stored exactly when that is success; with QoS 0 neither.
+// a code of docs/contract.md#mqtt, and stored exactly when that is success;
+// with QoS 0 neither.
 func FuzzMQTTSend(f *testing.F) {
 	p := newPublisher(f)
 	for _, payload := range []string{
@@ -177,7 +178,7 @@ func FuzzMQTTSend(f *testing.F) {
 	})
 }
 
-// What the reason codes of contract 4.3 are for each kind of refusal.
+// What the reason codes of docs/contract.md#mqtt are for each kind of refusal.
 func TestPubackReasons(t *testing.T) {
 	for code, want := range map[chat.Code]byte{
 		contracts.CodeUnauthenticated: 0x87, chat.CodeMissingScope: 0x87, chat.CodeNotAParticipant: 0x87, chat.CodeThreadNotFound: 0x87,

@@ -17,7 +17,7 @@ import (
 // accessTimeout bounds how long a SUBSCRIBE waits for the store.
 const accessTimeout = 5 * time.Second
 
-// maxQoS is the highest QoS that a subscription is granted (contract 4.3).
+// maxQoS is the highest QoS that a subscription is granted (docs/contract.md#mqtt).
 const maxQoS = 1
 
 // OnSubscribe implements mqtt.Hook: it subscribes the session to each filter or refuses it, and
@@ -78,7 +78,8 @@ func (h *Hook) maySubscribe(ctx context.Context, c chat.Caller, f contracts.Filt
 	return nil
 }
 
-// subackCode returns the reason code of MQTT 5 for a refused filter (contract 4.3).
+// subackCode returns the reason code of MQTT 5 for a refused filter
+// (docs/contract.md#mqtt).
 func subackCode(err error) byte {
 	switch {
 	case errors.Is(err, contracts.ErrFilterMalformed):

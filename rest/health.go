@@ -22,7 +22,8 @@ func (s *server) healthz(c *fiber.Ctx) error {
 	return respond(c, http.StatusOK, health{"ok"})
 }
 
-// readyz says whether a load balancer should send new clients to this node (contract 3).
+// readyz says whether a load balancer should send new clients to this node
+// (docs/contract.md#running-a-server).
 func (s *server) readyz(c *fiber.Ctx) error {
 	if s.draining() {
 		return chat.Refuse(chat.CodeUnavailable, "this node is shutting down")

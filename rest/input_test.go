@@ -38,8 +38,8 @@ type call struct {
 	admin        bool
 }
 
-// calls has one call of each operation of contract 3. A call whose effect would disturb
-// others comes after them.
+// calls has one call of each operation of docs/contract.md#requests. A call
+// whose effect would disturb others comes after them.
 func (sc scene) calls() []call {
 	thread, message := "/v1/threads/"+sc.thread, "/v1/messages/"+sc.message
 	denied := "/v1/admin/attachment-denylist/" + strings.Repeat("0f", 32)

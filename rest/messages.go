@@ -11,7 +11,7 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// Headers of a send (contract 3.1).
+// Headers of a send (docs/contract.md#sending).
 const (
 	idempotencyKeyHeader      = "Idempotency-Key"
 	idempotencyReplayedHeader = "Idempotency-Replayed"

@@ -68,7 +68,7 @@ func exchangeOf(c *fiber.Ctx) *exchange {
 }
 
 // requestID is the client's request id if that has 1 to 128 visible ASCII characters, which
-// can do no harm in a header or a log, else a new one (contract 3).
+// can do no harm in a header or a log, else a new one (docs/contract.md#requests).
 func requestID(c *fiber.Ctx) string {
 	id := c.Get(requestIDHeader)
 	if len(id) == 0 || len(id) > 128 {

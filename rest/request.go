@@ -54,7 +54,8 @@ func (s *server) onMessage(handle func(context.Context, *fiber.Ctx, chat.Caller,
 	})
 }
 
-// authenticate gives the user and device that make the request (contract 2).
+// authenticate gives the user and device that make the request
+// (docs/contract.md#authentication).
 func (s *server) authenticate(c *fiber.Ctx) (chat.Caller, error) {
 	scheme, credentials, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
 	if !strings.EqualFold(scheme, "Bearer") {

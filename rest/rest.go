@@ -1,6 +1,7 @@
-// Package rest serves the HTTP side of the contract (section 3): it turns requests into
-// calls of the use cases and their results into JSON. The rules are in package chat, the
-// spelling of bodies and problems is in package contracts; this package knows HTTP.
+// Package rest serves the HTTP side of the contract
+// (docs/contract.md#requests): it turns requests into calls of the use cases
+// and their results into JSON. The rules are in package chat, the spelling of
+// bodies and problems is in package contracts; this package knows HTTP.
 //
 // [New] makes the application of a [Config]. A request passes the middleware (request id,
 // log, metrics, panics; middleware.go), is routed (routes.go), is authenticated and read
@@ -42,7 +43,7 @@ type Config struct {
 
 // Limits bound what one connection may cost.
 type Limits struct {
-	BodyBytes    int           // size of a request's body (contract 3)
+	BodyBytes    int           // size of a request's body (docs/contract.md#requests)
 	HeaderBytes  int           // size of the request line and all headers
 	ReadTimeout  time.Duration // until a request has arrived whole
 	WriteTimeout time.Duration // until the client has received the response

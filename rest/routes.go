@@ -2,8 +2,9 @@ package rest
 
 import "github.com/gofiber/fiber/v2"
 
-// routes adds the calls of contract 3. app.Get adds HEAD too, with the same handler; a GET
-// that has an effect is added by app.Add, for GET alone.
+// routes adds the calls of docs/contract.md#requests. app.Get adds HEAD too,
+// with the same handler; a GET that has an effect is added by app.Add, for GET
+// alone.
 func (s *server) routes(app *fiber.App, cfg Config) {
 	s.threadRoutes(app)
 	s.messageRoutes(app)

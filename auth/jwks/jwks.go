@@ -1,5 +1,6 @@
 // Package jwks holds the public keys that verify the tokens which others sign: a JSON
-// Web Key Set (RFC 7517) in a file or at a URL, kept up to date (contract 2).
+// Web Key Set (RFC 7517) in a file or at a URL, kept up to date
+// (docs/contract.md#authentication).
 //
 // Begin with [Open]: it gives a [Source], which fetches the document now and then and
 // keeps the last good [Set]. [Parse] reads one document.
@@ -19,8 +20,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The algorithms of contract 2, as the alg of a token's header and the alg of a key
-// name them. A key fits exactly one of them, by its kind.
+// The algorithms of docs/contract.md#authentication, as the alg of a token's
+// header and the alg of a key name them. A key fits exactly one of them, by its
+// kind.
 const (
 	RS256 = "RS256"
 	ES256 = "ES256"

@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// When a key set is fetched (contract 2).
+// When a key set is fetched (docs/contract.md#authentication).
 const (
 	// RefreshEvery is the time between two periodic fetches.
 	RefreshEvery = 5 * time.Minute
 	// AskEvery is the shortest time between two fetches because of an unknown kid.
 	AskEvery = 10 * time.Second
-	// fetchTimeout bounds one fetch, so that a start ends in time (contract 6).
+	// fetchTimeout bounds one fetch, so that a start ends in time
+	// (docs/contract.md#running-a-server).
 	fetchTimeout = 5 * time.Second
 	// maxWait bounds how long a token with an unknown kid waits for fetches.
 	maxWait = 3 * time.Second

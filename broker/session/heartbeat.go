@@ -105,7 +105,7 @@ func (h *heartbeat) remove(s *Session) {
 }
 
 // beat pings a JSON connection, or ends it if it has stopped answering: 75 s at
-// the default interval of 30 s (contract 4.1).
+// the default interval of 30 s (docs/contract.md#frames).
 func (s *Session) beat(now time.Time) {
 	interval := s.reg.limits.PingInterval
 	s.mu.Lock()

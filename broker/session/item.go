@@ -24,8 +24,8 @@ type item struct {
 	counts  bool           // whoever acknowledges it has received that message
 	frame   contracts.Frame
 
-	// From expires on, expired is sent in the place of frame (contract 3.3); a
-	// zero expires is never.
+	// From expires on, expired is sent in the place of frame
+	// (docs/contract.md#disappearing-messages); a zero expires is never.
 	expires time.Time
 	expired contracts.Frame
 }
@@ -38,7 +38,8 @@ func newItem(e chat.Event) *item {
 	switch e.Kind {
 	case chat.KindMessage:
 		it.shows, it.message = e.ID, true
-		// What was redelivered is received with its redelivery (contract 3.1).
+		// What was redelivered is received with its redelivery
+		// (docs/contract.md#sending).
 		it.counts = e.Message.RedeliveredSeq == 0
 	case chat.KindRedelivery:
 		it.shows, it.message, it.counts = e.Target.ID, true, true

@@ -7,8 +7,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// origin is where a session starts in the logs (contract 4.2, resume position).
-// It is settled once, before anything is sent.
+// origin is where a session starts in the logs (docs/contract.md#resuming,
+// resume position). It is settled once, before anything is sent.
 type origin struct {
 	// at is the position in time; floor lies one overlap window before it. A
 	// thread without a cursor starts at the floor.
@@ -82,7 +82,7 @@ func (r *Registry) start(ctx context.Context, o origin, line chat.UserThread) (c
 	}
 	if line.LeftSeq > 0 {
 		// Who was removed while away gets that frame alone: it may see no more of
-		// the thread (contract 3 and 4.2).
+		// the thread (docs/contract.md#threads and docs/contract.md#resuming).
 		return max(cursor, line.LeftSeq-1), nil
 	}
 	return max(cursor, line.JoinedSeq-1), nil

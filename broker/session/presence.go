@@ -11,11 +11,12 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// presence says who is there (contract 4.4): it sees users come and go, waits out the
-// grace of those who left, and has the changes announced. It also greets new
-// connections with who is online. All of that is done by one goroutine, which exists
-// while there is something to do: so what a session is told about a user is in order,
-// and a wave of reconnections costs the deliveries beside it little.
+// presence says who is there (docs/contract.md#presence-and-typing): it sees
+// users come and go, waits out the grace of those who left, and has the changes
+// announced. It also greets new connections with who is online. All of that is
+// done by one goroutine, which exists while there is something to do: so what a
+// session is told about a user is in order, and a wave of reconnections costs
+// the deliveries beside it little.
 type presence struct {
 	reg *Registry
 

@@ -28,7 +28,8 @@ type pendingReceipt struct {
 }
 
 // maxReceipts bounds how many wait. Beyond it new ones are dropped: receipts are
-// not durable frames, the present marks are in the thread (contract 4.2).
+// not durable frames, the present marks are in the thread
+// (docs/contract.md#resuming).
 const maxReceipts = 4096
 
 // put queues a receipt; it reports false if it was dropped.

@@ -13,7 +13,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Limits bound sessions (contract 5). Zero fields take DefaultLimits.
+// Limits bound sessions (docs/contract.md#limits). Zero fields take DefaultLimits.
 type Limits struct {
 	ConnectionsPerUser int
 	Window             int           // unacknowledged frames per connection
@@ -23,7 +23,7 @@ type Limits struct {
 	PresenceGrace      time.Duration // how long a user stays online without a connection
 }
 
-// DefaultLimits are those of contract 5.
+// DefaultLimits are those of docs/contract.md#limits.
 var DefaultLimits = Limits{
 	ConnectionsPerUser: 10,
 	Window:             1024,
@@ -152,8 +152,9 @@ func (r *Registry) shard(user chat.UserID) *userShard {
 }
 
 // Open admits a connection. One of the same device is taken over; otherwise a
-// user with too many is refused with CodeRateLimited (contract 4). The session
-// does nothing before Start, and must End.
+// user with too many is refused with CodeRateLimited
+// (docs/contract.md#connecting). The session does nothing before Start, and
+// must End.
 func (r *Registry) Open(p Params) (*Session, error) {
 	s := &Session{
 		reg: r, params: p, user: p.Caller.User, device: p.Caller.Device,

@@ -1,7 +1,8 @@
 package session
 
 // Reply answers one publish of an MQTT client on the topic that it named for that
-// (contract 4.3). It is no frame: it has no number and nobody acknowledges it.
+// (docs/contract.md#mqtt). It is no frame: it has no number and nobody
+// acknowledges it.
 type Reply struct {
 	Topic       string
 	Correlation []byte // as the client sent it; nil is none

@@ -32,10 +32,10 @@ type Transport interface {
 }
 
 // Reason is why the server ends a connection; each protocol has its own code for
-// it (contract 4).
+// it (docs/contract.md#connecting).
 type Reason int
 
-// The reasons of contract 4.
+// The reasons of docs/contract.md#connecting.
 const (
 	TakenOver      Reason = iota + 1 // the same device connected again
 	TokenExpired                     // the token's exp has passed
@@ -257,7 +257,7 @@ func (s *Session) Refuse(err error) {
 }
 
 // Fail answers a client frame that was wrong with an error frame, and ends the
-// connection when there have been too many (contract 4.1).
+// connection when there have been too many (docs/contract.md#frames).
 func (s *Session) Fail(code chat.Code, detail string) {
 	s.mu.Lock()
 	s.badFrames++
@@ -268,7 +268,8 @@ func (s *Session) Fail(code chat.Code, detail string) {
 	s.tell(contracts.ErrorFrame(code, detail))
 }
 
-// maxBadFrames is how many wrong frames end a JSON connection (contract 4.1).
+// maxBadFrames is how many wrong frames end a JSON connection
+// (docs/contract.md#frames).
 const maxBadFrames = 10
 
 // tell queues a control frame.

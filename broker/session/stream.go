@@ -119,7 +119,7 @@ func (p *pump) unload(st *stream) {
 
 // refresh forgets loaded events that may show what is no longer so. Nothing is
 // sent without it: after a deletion was announced here, no frame carries what is
-// erased (contract 3.3 and 4.2).
+// erased (docs/contract.md#disappearing-messages and docs/contract.md#resuming).
 func (p *pump) refresh(st *stream) {
 	if len(st.items) > 0 && st.version != p.reg.tails.version(st.thread).Load() {
 		p.unload(st)

@@ -17,7 +17,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// settings are the settings of `parley serve` (contract 6).
+// settings are the settings of `parley serve` (docs/contract.md#running-a-server).
 type settings struct {
 	dev  bool
 	data string

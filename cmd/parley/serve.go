@@ -25,8 +25,9 @@ import (
 	"github.com/parleyhq/parley/store"
 )
 
-// Time limits of a start and a stop (contract 6: both within 10 s). The drain delay is part
-// of a stop, but at least minStop remains for the rest.
+// Time limits of a start and a stop (docs/contract.md#running-a-server: both
+// within 10 s). The drain delay is part of a stop, but at least minStop remains
+// for the rest.
 const (
 	startTimeout = 8 * time.Second
 	openTimeout  = 6 * time.Second // the store's part of a start; within it the store says what is wrong
@@ -261,9 +262,9 @@ func (n *node) serveOn(service string, ln net.Listener, serve func(net.Listener)
 	}()
 }
 
-// stop drains the node (contract 6): /readyz answers 503, and after the drain delay the node
-// accepts no more connections, sends its clients away, finishes what is being written and
-// closes the store.
+// stop drains the node (docs/contract.md#running-a-server): /readyz answers
+// 503, and after the drain delay the node accepts no more connections, sends
+// its clients away, finishes what is being written and closes the store.
 func (n *node) stop() {
 	n.log.Info("stopping", "drain_delay", n.set.drainDelay.String())
 	n.draining.Store(true)

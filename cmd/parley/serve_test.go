@@ -109,8 +109,9 @@ func (r *running) get(t *testing.T, scheme, path, token string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// refusesToStart runs `serve` with flags that cannot work. It has to end soon (contract 6),
-// with an error of one line that contains says.
+// refusesToStart runs `serve` with flags that cannot work. It has to end soon
+// (docs/contract.md#running-a-server), with an error of one line that contains
+// says.
 func refusesToStart(t *testing.T, says string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

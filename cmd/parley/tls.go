@@ -19,9 +19,11 @@ import (
 // lookEvery is the shortest time between two looks at the files of a certificate.
 const lookEvery = 5 * time.Second
 
-// certificate is the pair of --tls-cert and --tls-key (contract 6). Operators renew it while
-// the server runs: the first handshake after lookEvery reads the files again, and from then
-// on handshakes use the new pair. A pair that is wrong or still incomplete changes nothing.
+// certificate is the pair of --tls-cert and --tls-key
+// (docs/contract.md#running-a-server). Operators renew it while the server
+// runs: the first handshake after lookEvery reads the files again, and from
+// then on handshakes use the new pair. A pair that is wrong or still incomplete
+// changes nothing.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger

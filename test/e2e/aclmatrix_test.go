@@ -25,8 +25,8 @@ func (w tree) spell(pattern string) string {
 	return strings.NewReplacer("OWN", w.own, "FOREIGN", w.foreign, "SHARED", w.shared, "UPPER", strings.ToUpper(w.own), "NONE", noThread).Replace(pattern)
 }
 
-// What each filter is granted (contract 4.3): in MQTT 5 the code, in 3.1.1 every
-// refusal is 0x80.
+// What each filter is granted (docs/contract.md#mqtt): in MQTT 5 the code, in
+// 3.1.1 every refusal is 0x80.
 func TestFilterMatrix(t *testing.T) {
 	const granted, no, noShare, wrong = 1, 0x87, 0x9E, 0x8F
 	s := startServer(t)
@@ -154,8 +154,9 @@ func TestFilterMatrix(t *testing.T) {
 	}
 }
 
-// What becomes of a PUBLISH to each topic (contract 4.3): in MQTT 5 the code of its
-// PUBACK; in 3.1.1 a refusal ends the connection; with QoS 0 nothing, or an error frame.
+// What becomes of a PUBLISH to each topic (docs/contract.md#mqtt): in MQTT 5
+// the code of its PUBACK; in 3.1.1 a refusal ends the connection; with QoS 0
+// nothing, or an error frame.
 func TestPublishMatrix(t *testing.T) {
 	const ok, no = 0, 0x87
 	s := startServer(t)

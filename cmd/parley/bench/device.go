@@ -262,7 +262,8 @@ func (r *run) openAll(ctx context.Context, filter func(i int) string) error {
 	})
 }
 
-// everything is the filter of all topics that a user may see (contract 4.3).
+// everything is the filter of all topics that a user may see
+// (docs/contract.md#mqtt).
 func everything(int) string { return "v1/#" }
 
 // lost counts, over all receivers, the messages that did not arrive.

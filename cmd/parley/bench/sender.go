@@ -57,8 +57,8 @@ func key(dst []byte, run string, h head) []byte {
 	return strconv.AppendUint(dst, uint64(h.number), 10)
 }
 
-// body is the body of a send (contract 3.1). Over MQTT it has the key in it; key is nil for
-// REST, where the key is a header.
+// body is the body of a send (docs/contract.md#sending). Over MQTT it has the
+// key in it; key is nil for REST, where the key is a header.
 func body(dst []byte, key []byte, h head, t tail) []byte {
 	dst = strconv.AppendUint(append(dst, `{"client_seq":`...), uint64(h.number), 10)
 	if key != nil {
@@ -109,8 +109,9 @@ func (s *restSender) send(thread string, h head) error {
 
 func (s *restSender) close() {}
 
-// mqttSender publishes with QoS 1: the request of contract 4.3 to a Parley server, and the
-// bare content to a plain broker, where the thread is the name of a topic.
+// mqttSender publishes with QoS 1: the request of docs/contract.md#mqtt to a
+// Parley server, and the bare content to a plain broker, where the thread is
+// the name of a topic.
 type mqttSender struct {
 	conn *wire.Conn
 	raw  bool
@@ -120,7 +121,7 @@ type mqttSender struct {
 	key  []byte
 }
 
-// The reason codes that a sender handles (contract 4.3).
+// The reason codes that a sender handles (docs/contract.md#mqtt).
 const (
 	codeUnavailable   = 0x83
 	codeNotAuthorized = 0x87

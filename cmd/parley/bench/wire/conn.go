@@ -27,7 +27,7 @@ const (
 	MQTTTCP Protocol = "mqtt-tcp" // MQTT over TCP
 )
 
-// realtimePath is the path of realtime connections (contract 4).
+// realtimePath is the path of realtime connections (docs/contract.md#connecting).
 const realtimePath = "/v1/realtime"
 
 // Config says where a connection goes, and as which user and device.
