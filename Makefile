@@ -53,28 +53,26 @@ test-prepare:
 test-unit: ## the tests of all packages, without the end-to-end suite
 	$(GO_TEST) -race ./...
 
-# Never cached: go test does not see that the server changed. The server always has
-# the race detector. The suite's own code has it on MongoDB's side, where there is
-# less traffic: with it, that code costs more than the server. Its tests that run in
+# Never cached: go test does not see that the server changed. Its tests that run in
 # parallel mostly wait.
-E2E_TEST = cd $(E2E) && $(GO_TEST) -count=1 -parallel 8
+E2E_TEST = cd $(E2E) && $(GO_TEST) -race -count=1 -parallel 8 ./...
 
 .PHONY: e2e
 e2e: export PARLEY_E2E_STORE = pebble
 e2e: ## the end-to-end suite against the real binary, with the embedded store
-	$(E2E_TEST) ./...
+	$(E2E_TEST)
 
 .PHONY: e2e-mongo
 e2e-mongo: export PARLEY_E2E_STORE = mongodb
 e2e-mongo: ## the same on a MongoDB-compatible test server, or on that of PARLEY_TEST_MONGO_URI
-	$(E2E_TEST) -race ./...
+	$(E2E_TEST)
 
 # How long test-long may take. It runs one history at least.
 LONG_MINUTES ?= 20
 
 .PHONY: test-long
-test-long: ## the model's 20 long histories on MongoDB's side, as many as LONG_MINUTES (20) allow
-	cd test/model && $(GO_TEST) -race -count=1 -run '^TestMongoDB$$' \
+test-long: ## the model's 20 long histories on each store, as many as LONG_MINUTES (20) allow
+	cd test/model && $(GO_TEST) -race -count=1 -run '^Test(Pebble|MongoDB)$$' \
 	  -model.histories 20 -model.operations 2000 -model.budget $(LONG_MINUTES)m
 
 .PHONY: lint
