@@ -81,6 +81,8 @@ var layers = []layer{
 	{"cmd", []string{"rest", "hooks", "broker", "contracts", "auth", "chat", "store", "bus", "internal"}},
 	{"rest", []string{"contracts", "auth", "chat", "internal"}},
 	{"hooks", []string{"broker/session", "contracts", "auth", "chat", "internal"}}, // the sessions, which know no protocol; not the broker
+	{"broker/feed", []string{"contracts", "chat", "internal"}},                     // knows no session and no connection
+	{"broker/session", []string{"broker/feed", "contracts", "chat", "internal"}},
 	{"broker", []string{"contracts", "auth", "chat", "internal"}},
 	{"auth", []string{"contracts", "chat", "internal"}}, // for the problem codes
 	{"contracts", []string{"chat", "internal"}},
@@ -131,6 +133,7 @@ var forbidden = []struct {
 	folder, imports, why string
 }{
 	{"broker/session", "github.com/mochi-mqtt/", "a session sees a Transport, so that another MQTT front can take mochi's place"},
+	{"broker/feed", "github.com/mochi-mqtt/", "a feed is read by whatever reads the logs"},
 	{"rest", "github.com/mochi-mqtt/", "REST knows no broker"},
 	{"contracts", "github.com/mochi-mqtt/", "the wire format outlives the broker"},
 	{"contracts", "github.com/gofiber/", "the wire format outlives the web framework"},

@@ -4,16 +4,19 @@ import (
 	"context"
 	"time"
 
+	"github.com/parleyhq/parley/broker/feed"
 	"github.com/parleyhq/parley/chat"
 )
 
-// AckPackets takes PUBACKs, in the order in which they came. It keeps nothing of ids.
+// AckPackets handles PUBACKs, in the order in which they came. It keeps nothing of ids.
 func (s *Session) AckPackets(ids []uint16) {
 	s.mu.Lock()
-	s.acknowledged(s.window.ackPackets(ids, s.acked.add))
+	due := s.acknowledged(s.window.ackPackets(ids, s.acked.add))
+	s.mu.Unlock()
+	s.follow(due)
 }
 
-// AckThrough takes a client_ack: everything up to frameSeq was received. It
+// AckThrough handles a client_ack: everything up to frameSeq was received. It
 // reports false for a number that was never sent.
 func (s *Session) AckThrough(frameSeq uint64) bool {
 	s.mu.Lock()
@@ -21,33 +24,42 @@ func (s *Session) AckThrough(frameSeq uint64) bool {
 		s.mu.Unlock()
 		return false
 	}
-	s.acknowledged(s.window.ackThrough(frameSeq, s.acked.add))
+	due := s.acknowledged(s.window.ackThrough(frameSeq, s.acked.add))
+	s.mu.Unlock()
+	s.follow(due)
 	return true
 }
 
-// acknowledged moves the device's position over what the window released, has the
-// receipts stored that came of it, and lets the pump go on if it waited for room. It
-// is entered with mu held and leaves it released.
-func (s *Session) acknowledged(released []sent) {
-	waited := len(released) > 0 && !s.fullSince.IsZero()
-	if waited {
-		s.fullSince = time.Time{}
+// afterAck is what is due after an acknowledgement, once mu is released.
+type afterAck struct {
+	wake  bool // the writer waited for room in the window
+	flush bool // there are receipts to store, and nobody stores any
+}
+
+// acknowledged moves the device's progress over what the window released. It is
+// called with mu held; [Session.follow] does what it says is due.
+func (s *Session) acknowledged(released []sent) (due afterAck) {
+	if len(released) > 0 && !s.fullSince.IsZero() {
+		s.fullSince, due.wake = time.Time{}, true
 	}
 	for i := range released {
-		if released[i].durable {
-			s.progress.advance(&released[i])
+		if e := &released[i]; e.durable {
+			s.progress.Advance(feed.Acked{FrameSeq: e.frameSeq, Thread: e.thread, Seq: e.seq, ID: e.id})
 		}
 	}
 	s.window.tidy()
-	flush := !s.acked.empty() && !s.flushing
-	if flush {
-		s.flushing = true
+	if !s.acked.empty() && !s.flushing {
+		s.flushing, due.flush = true, true
 	}
-	s.mu.Unlock()
-	if waited {
+	return due
+}
+
+// follow does what is due after an acknowledgement.
+func (s *Session) follow(due afterAck) {
+	if due.wake {
 		s.params.Transport.Wake()
 	}
-	if flush {
+	if due.flush {
 		s.reg.spawn(s.flush)
 	}
 }
@@ -70,7 +82,7 @@ const receiptsEvery = 200 * time.Millisecond
 // crash in between would leave a message SENT for ever that no device is sent again.
 func (s *Session) flush(ctx context.Context) {
 	for {
-		due, more := s.takeAcks()
+		due, more := s.drainAcks()
 		if !more {
 			return
 		}
@@ -112,16 +124,20 @@ type unstored struct {
 	lastSeen time.Time      // zero: the user has other sessions, or this one goes on
 }
 
-// takeAcks takes what is to be stored. With nothing left it ends the flush.
-func (s *Session) takeAcks() (due unstored, more bool) {
+// drainAcks gives what is to be stored. With nothing left it ends the flush.
+func (s *Session) drainAcks() (due unstored, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due.acks = s.acked.take()
+	due.acks = s.acked.drain()
 	due.lastSeen, s.lastSeen = s.lastSeen, time.Time{}
 	now := s.reg.now()
-	if s.progress.changed && (s.ended || now.Sub(s.progress.storedAt) >= positionEvery) {
-		p := s.progress.position()
-		due.position, s.progress.changed, s.progress.storedAt = &p, false, now
+	every := positionEvery
+	if s.ended {
+		every = 0
+	}
+	if s.progress.Due(now, every) {
+		p := s.progress.Position(now)
+		due.position = &p
 	}
 	if !due.acks.empty() || due.position != nil || !due.lastSeen.IsZero() {
 		return due, true
@@ -167,7 +183,7 @@ func (s *Session) keepAcks(acks pendingAcks) bool {
 		s.endFlush()
 		return false
 	}
-	s.progress.changed = true
+	s.progress.Retry()
 	s.acked.putBack(acks)
 	return true
 }

@@ -15,7 +15,7 @@ func putBack(first, second []sent) map[stay]chat.Ack {
 	for i := range first {
 		p.add(&first[i])
 	}
-	failed := p.take()
+	failed := p.drain()
 	for i := range second {
 		p.add(&second[i])
 	}

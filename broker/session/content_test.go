@@ -20,9 +20,8 @@ func (n *node) loadedUpTo(c chat.Caller, thread chat.ThreadID, last chat.Seq, op
 	d.awaitSeq(thread, 2)
 	d.setStall(true)
 	d.await("the writer's rest", func([]frame) bool { return !d.filling })
-	st := d.sess.pump.streams[thread] // its writer rests
-	if st == nil || len(st.items) == 0 || st.items[len(st.items)-1].seq != last {
-		n.t.Fatalf("events up to %d are not loaded: %+v", last, st)
+	if got, _ := d.sess.feed.Loaded(thread); got != last { // its writer rests
+		n.t.Fatalf("events up to %d are loaded, want %d", got, last)
 	}
 	return d
 }
@@ -55,7 +54,7 @@ func TestSlowSessionSendsNothingOutOfDateOfTheCache(t *testing.T) {
 	for i := range 6 { // 2 to 7
 		m = append(m, n.send(as("alice", "web"), g, fmt.Sprint("old", i)))
 	}
-	if cached := n.sessions.tails.after(g, 0, 7); len(cached) != 7 {
+	if cached := n.sessions.logs.Tails.After(g, 0, 7); len(cached) != 7 {
 		t.Fatalf("%d events are cached, want 7", len(cached))
 	}
 	bob := n.loadedUpTo(as("bob", "phone"), g, 7)
@@ -80,8 +79,7 @@ func TestReactionsLeaveWhatIsLoaded(t *testing.T) {
 	if string(contracts.EventFrame(last)) != string(contracts.EventFrame(reacted)) {
 		t.Error("the frame of a message shows its reactions: they have to count as rewriting it")
 	}
-	st := bob.sess.pump.streams[g]
-	if st.version != n.sessions.tails.version(g).Load() {
+	if _, current := bob.sess.feed.Loaded(g); !current {
 		t.Error("after a reaction everything is read again")
 	}
 }
@@ -232,84 +230,6 @@ func (n *node) readFitfully(r *rand.Rand, c chat.Caller, g chat.ThreadID, got ma
 		d.disconnect()
 		for _, seq := range seqs(d.frames, g) {
 			got[seq] = true
-		}
-	}
-}
-
-func TestTailHoldsNothingThatWasRewritten(t *testing.T) {
-	thread := chat.ThreadID{15: 1}
-	id := func(seq chat.Seq) chat.EventID { return chat.EventID{15: byte(seq)} }
-	event := func(seq chat.Seq, kind chat.EventKind, target chat.Seq) chat.Event {
-		e := chat.Event{Thread: thread, Seq: seq, ID: id(seq), Kind: kind, By: "alice"}
-		if target > 0 {
-			e.Target = chat.Target{ID: id(target), Seq: target}
-		}
-		if e.HasContent() {
-			e.Message = &chat.Message{Ciphertext: []byte("x")}
-		}
-		if kind == chat.KindReaction {
-			e.Reaction = &chat.ReactionChange{Emoji: "+1"}
-		}
-		return e
-	}
-	tails := newTails()
-	run := func(after, known chat.Seq) (run []int) {
-		for _, it := range tails.after(thread, after, known) {
-			run = append(run, int(it.seq))
-		}
-		return run
-	}
-	check := func(what string, after, known chat.Seq, want ...int) {
-		t.Helper()
-		if got := run(after, known); !slices.Equal(got, want) {
-			t.Errorf("%s: behind %d the tail gives %v, want %v", what, after, got, want)
-		}
-	}
-	for seq := chat.Seq(1); seq <= 5; seq++ {
-		tails.put(event(seq, chat.KindMessage, 0))
-	}
-	tails.put(event(6, chat.KindReaction, 2))
-	check("a reaction", 0, 6, 1, 2, 3, 4, 5, 6)
-	tails.put(event(7, chat.KindEdit, 2))
-	check("an edit", 2, 7, 3, 4, 5, 6, 7)
-	check("an edit", 1, 7)
-	tails.put(event(8, chat.KindMessage, 0))
-	tails.put(event(9, chat.KindDelete, 2)) // its edit, 7, shows it too
-	check("a deletion of what was edited", 7, 9, 8, 9)
-	check("a deletion of what was edited", 6, 9)
-	before := tails.version(thread).Load()
-	tails.rewritten(event(10, chat.KindDelete, 8)) // while nobody here is in the thread
-	check("a deletion that nobody here is told of", 8, 9, 9)
-	check("to who knows of it", 8, 10)
-	tails.put(event(8, chat.KindMessage, 0)) // a retry fans out again
-	check("an old event", 8, 9, 9)
-	if tails.version(thread).Load() == before {
-		t.Error("those who hold what was rewritten do not learn of it")
-	}
-	tails.clear()
-	check("after a loss", 8, 9)
-}
-
-func TestItemIsHiddenFromWhomTheEventIs(t *testing.T) {
-	for _, kind := range []chat.EventKind{chat.KindMessage, chat.KindEdit, chat.KindDelete, chat.KindReaction, chat.KindRedelivery, chat.KindThread} {
-		for _, from := range []chat.UserID{"", "bob"} {
-			for _, inMessage := range []chat.UserID{"", "bob"} {
-				e := chat.Event{
-					Kind: kind, By: "alice", HiddenFrom: from, Message: &chat.Message{HiddenFrom: inMessage},
-					Reaction: &chat.ReactionChange{}, Change: &chat.ThreadChange{Event: chat.Pinned},
-				}
-				for _, user := range []chat.UserID{"alice", "bob"} {
-					if got := newItem(e).hiddenFrom(user); got == e.VisibleTo(user, 0) {
-						t.Errorf("%s hidden from %q, its message from %q: hidden from %s is %v", kind, from, inMessage, user, got)
-					}
-				}
-			}
-		}
-	}
-	for _, target := range []chat.Seq{0, 3, 4} {
-		e := chat.Event{Seq: 5, Kind: chat.KindDelete, Target: chat.Target{Seq: target}}
-		if got := newItem(e).about >= 4; got != e.VisibleTo("", 4) {
-			t.Errorf("an event about %d is shown to who joined with 4: %v", target, got)
 		}
 	}
 }

@@ -47,11 +47,11 @@ func (q *ephemeralQueue) put(e ephemeral) {
 	q.waiting = append(q.waiting, e)
 }
 
-// take empties the queue.
-func (q *ephemeralQueue) take() []ephemeral {
-	taken := q.waiting
+// drain empties the queue.
+func (q *ephemeralQueue) drain() []ephemeral {
+	drained := q.waiting
 	*q = ephemeralQueue{}
-	return taken
+	return drained
 }
 
 // handleTyping leaves a typing frame with the sessions of the others.
@@ -114,9 +114,9 @@ func (i *interest) ephemeral(topic contracts.Topic) bool {
 }
 
 // holdsEphemera reports whether they wait: a JSON client is told of the past before
-// it is told who is there. The pump asks.
+// it is told who is there. The writer asks.
 func (s *Session) holdsEphemera() bool {
-	return s.params.SubscribesAll && (s.pump.catching || !s.pump.settled)
+	return s.params.SubscribesAll && s.feed.CatchingUp()
 }
 
 // sendEphemera sends what is still worth it; it gives back what the batch had no
@@ -126,7 +126,7 @@ func (s *Session) sendEphemera(b Batch, waiting []ephemeral) []ephemeral {
 		e := waiting[0]
 		waiting = waiting[1:]
 		stale := e.topic.Kind == contracts.TopicThreadTyping && s.reg.now().Sub(e.at) >= contracts.TypingTTL
-		if !stale && s.pump.interest.ephemeral(e.topic) {
+		if !stale && s.out.interest.ephemeral(e.topic) {
 			s.putUnacknowledged(b, e.frame, e.topic)
 		}
 	}

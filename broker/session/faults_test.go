@@ -96,7 +96,7 @@ func TestSubscriptionCoversOnlyWhatIsSentAfterThePumpTookIt(t *testing.T) {
 	phone.subscribe("v1/threads/" + recent.String() + "/frames")
 	frames := phone.awaitSeq(recent, 2)
 	phone.mu.Lock()
-	phone.stall = true // the pump does not run while the next subscription comes
+	phone.stall = true // the writer does not run while the next subscription comes
 	phone.mu.Unlock()
 	phone.subscribe("v1/threads/+/frames")
 	phone.ack(frames...)

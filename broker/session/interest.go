@@ -8,7 +8,7 @@ import (
 )
 
 // interest is what a session has subscribed. The zero value is nothing. It is a
-// value: a change makes a new list, so that the pump can go by a copy.
+// value: a change makes a new list, so that the writer can go by a copy.
 type interest struct {
 	everything bool // a JSON connection
 	filters    []subscription

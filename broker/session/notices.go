@@ -28,21 +28,19 @@ func (r *Registry) HandleNotice(n chat.Notice) {
 
 // HandleLoss has every session look for what it may have missed.
 func (r *Registry) HandleLoss() {
-	r.tails.clear()
+	r.logs.Tails.Clear()
 	for _, s := range r.all() {
 		s.resync()
 	}
 }
 
 func (r *Registry) handleEvent(audience []chat.UserID, e chat.Event) {
-	if rewrites(e) { // whoever holds its message, of the audience or not
-		r.tails.rewritten(e)
-	}
+	r.logs.Tails.Outdate(e) // for whoever holds its message, of the audience or not
 	cached := false
 	for _, user := range audience {
 		for _, s := range r.of(user) {
 			if !cached { // before the first wake, and only if somebody here reads it
-				r.tails.put(e)
+				r.logs.Tails.Add(e)
 				cached = true
 			}
 			s.wake(e.Thread, e.Seq)

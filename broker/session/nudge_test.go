@@ -41,7 +41,7 @@ func TestReceiptsWakeTogether(t *testing.T) {
 		want("soon after it", 1, 3)
 		time.Sleep(receiptWakes / 2)
 		want("when the time is over", 2, 3)
-		s.inbox.receipts.take()
+		s.inbox.receipts.drain()
 		time.Sleep(receiptWakes - time.Millisecond)
 		receipt("eve")
 		want("soon after that", 2, 1)

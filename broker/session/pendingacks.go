@@ -34,11 +34,11 @@ const manySenders = 8
 
 func (p *pendingAcks) empty() bool { return len(p.stays) == 0 }
 
-// take gives all, and has none then.
-func (p *pendingAcks) take() pendingAcks {
-	taken := *p
+// drain gives all, and has none then.
+func (p *pendingAcks) drain() pendingAcks {
+	drained := *p
 	*p = pendingAcks{}
-	return taken
+	return drained
 }
 
 // of finds or makes the receipt of a stay; from is the first event of a new one.
@@ -72,7 +72,7 @@ func (p *pendingAcks) add(e *sent) {
 	}
 }
 
-// putBack adds what was taken, and could not be stored, to what came since.
+// putBack adds what was drained, and could not be stored, to what came since.
 func (p *pendingAcks) putBack(older pendingAcks) {
 	for in, a := range older.stays {
 		newer := p.of(in, a.From)

@@ -49,11 +49,11 @@ func (q *receiptQueue) put(key receiptKey, frame contracts.Frame) bool {
 	return true
 }
 
-// take empties the queue.
-func (q *receiptQueue) take() []pendingReceipt {
-	taken := q.waiting
+// drain empties the queue.
+func (q *receiptQueue) drain() []pendingReceipt {
+	drained := q.waiting
 	*q = receiptQueue{}
-	return taken
+	return drained
 }
 
 // receiptWakes spaces how often a connection is woken for receipts alone: the first

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/parleyhq/parley/broker/feed"
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -58,9 +59,15 @@ type Chat interface {
 	Presence(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
 }
 
+// Store is what sessions use of the store. [chat.Store] has it.
+type Store interface {
+	feed.Store
+	PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error
+}
+
 // Config is what a Registry needs. Store, Bus and Chat are required.
 type Config struct {
-	Store  chat.Store
+	Store  Store
 	Bus    chat.Bus
 	Chat   Chat
 	Log    *slog.Logger
@@ -71,13 +78,13 @@ type Config struct {
 // Registry knows every session of this node and wakes those that an event
 // concerns. It is sharded by user: nothing is shared between unrelated ones.
 type Registry struct {
-	store  chat.Store
+	store  Store
 	chat   Chat
 	log    *slog.Logger
 	limits Limits
 	now    func() time.Time
 
-	tails    *tails
+	logs     *feed.Logs
 	kept     kept
 	beat     heartbeat
 	presence presence
@@ -120,7 +127,7 @@ func NewRegistry(cfg Config) *Registry {
 	}
 	r := &Registry{
 		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
-		tails: newTails(), seed: maphash.MakeSeed(),
+		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache()}, seed: maphash.MakeSeed(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for i := range r.users {
@@ -162,7 +169,7 @@ func (r *Registry) Open(p Params) (*Session, error) {
 		window: window{limit: r.limits.Window, receiveMax: p.ReceiveMaximum},
 	}
 	s.lastPong = s.started
-	s.pump.reg = r
+	s.feed = feed.New(r.logs, feed.Reader{User: s.user, Device: s.device, Connected: s.started, LastSeen: p.LastSeen})
 	s.declared.everything = p.SubscribesAll
 	s.greeting.everybody = p.SubscribesAll
 	if err := r.admit(s); err != nil {
@@ -219,7 +226,7 @@ func (r *Registry) admit(s *Session) error {
 		s.resumed = r.inherit(s)
 	}
 	s.interest = s.declared
-	s.progress.coverage(s.interest.allFrames(), 0)
+	s.progress.Covers(s.interest.allFrames(), 0)
 	r.beat.add(s) // before another connection can take it over, and so remove it
 	r.stats.sessions.Add(1)
 	return nil
@@ -327,11 +334,4 @@ func (r *Registry) Close(ctx context.Context) {
 	}
 	r.cancel()
 	<-done
-}
-
-// readTimeout bounds one read of the store by a pump.
-const readTimeout = 10 * time.Second
-
-func (r *Registry) readContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.ctx, readTimeout)
 }

@@ -12,7 +12,7 @@ type Reply struct {
 
 func (r *Reply) size() int { return len(r.Topic) + len(r.Correlation) + len(r.Payload) }
 
-// replyQueue holds replies that the connection has not taken yet.
+// replyQueue holds replies that the connection has not drained yet.
 type replyQueue struct {
 	waiting []*Reply
 	bytes   int
@@ -31,11 +31,11 @@ func (q *replyQueue) put(r *Reply) bool {
 	return true
 }
 
-// take empties the queue.
-func (q *replyQueue) take() []*Reply {
-	taken := q.waiting
+// drain empties the queue.
+func (q *replyQueue) drain() []*Reply {
+	drained := q.waiting
 	*q = replyQueue{}
-	return taken
+	return drained
 }
 
 // Reply has a reply published to the client, if it has subscribed its topic.

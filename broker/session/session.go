@@ -1,14 +1,17 @@
-// Package session delivers. A session is one connected device: its position in
-// the logs of the user's threads, the window of frames it has not acknowledged
-// yet, and the pump that fills it.
+// Package session delivers. A session is one connected device: its inbox, the
+// window of frames that it has not acknowledged yet, its acknowledgements, its
+// subscriptions, and its deadlines.
 //
 // There is one way for a frame to reach a device, in replay and live alike: the
-// pump reads the next event behind the session's own position, from the node's
-// tail cache or else from the store. Whoever commits an event only wakes the
-// sessions concerned, which never waits for any of them. A slow session is just
-// one whose position lies further back.
+// writer of its connection calls [Session.Fill], which puts what the session's feed
+// gives next into the window, as far as the window has room. Whoever commits an
+// event only leaves a wake in the inboxes of the sessions concerned, and waits for
+// none of them. A slow session is just one whose feed is further back in the logs.
 //
 // The package knows no protocol: a connection is a [Transport].
+//
+// Read in this order: session.go (what a session has, and who touches it), fill.go
+// (what it sends), window.go, acks.go, registry.go, notices.go, interest.go.
 package session
 
 import (
@@ -17,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parleyhq/parley/broker/feed"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
@@ -105,8 +109,9 @@ type Session struct {
 	prev    *Session      // the one it took over, if any
 	done    chan struct{} // closed once it ended and its position is stored
 
-	// The pump's, inside Fill.
-	pump pump
+	// The writer's, inside Fill.
+	feed feed.Feed
+	out  outbox
 
 	mu        sync.Mutex // guards all below; held for moments, never across I/O
 	inbox     inbox
@@ -117,7 +122,7 @@ type Session struct {
 	asked     greeting // and by subscriptions that are not in force yet
 	window    window
 	frameSeq  uint64
-	progress  progress
+	progress  feed.Progress
 	acked     pendingAcks // of what was acknowledged, not yet stored
 	flushing  bool
 	hurry     chan struct{} // closed by the end of the session while a flush rests; else nil
@@ -135,12 +140,12 @@ type Session struct {
 	lastSeen  time.Time // it was the user's last session until then; zero: not, or stored
 }
 
-// inbox is what others have left for the pump.
+// inbox is what others have left for the writer.
 type inbox struct {
 	wakes      []wake
 	resync     bool // look at the heads of all threads
 	subscribed bool // the interest has changed
-	phase      bool // a catch-up begins: announce its end
+	catchUp    bool // a catch-up begins: announce its end
 	owed       bool // an announced end that nobody was subscribed to yet
 	control    []contracts.Frame
 	last       Reason // why the connection ends once control is sent; zero: it does not
@@ -189,10 +194,10 @@ func (s *Session) Start() {
 		s.begin()
 		return
 	}
-	// What the device acknowledged on its old connection narrows the replay, so
-	// let that settle, but not for ever.
+	// What the device acknowledged on its old connection narrows the replay: wait
+	// until it is stored, but not for ever.
 	s.reg.spawn(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+		ctx, cancel := context.WithTimeout(ctx, takeoverTimeout)
 		defer cancel()
 		select {
 		case <-prev.done:
@@ -202,14 +207,14 @@ func (s *Session) Start() {
 	})
 }
 
-// settleTimeout bounds how long a takeover waits for the old connection.
-const settleTimeout = 2 * time.Second
+// takeoverTimeout bounds how long a takeover waits for the old connection.
+const takeoverTimeout = 2 * time.Second
 
 func (s *Session) begin() {
 	s.mu.Lock()
 	s.prev, s.begun = nil, true
 	s.inbox.resync = true
-	s.inbox.phase = s.interest.anyFrames()
+	s.inbox.catchUp = s.interest.anyFrames()
 	s.mu.Unlock()
 	s.params.Transport.Wake()
 	s.greet()
@@ -356,7 +361,7 @@ func (s *Session) Subscribed() {
 	s.interest = s.declared
 	s.greeting.take(&s.asked)
 	if s.replays {
-		s.replays, s.inbox.resync, s.inbox.phase = false, true, true
+		s.replays, s.inbox.resync, s.inbox.catchUp = false, true, true
 	}
 	s.inbox.subscribed = true
 	s.mu.Unlock()

@@ -1,4 +1,4 @@
-package session
+package feed
 
 import (
 	"container/list"
@@ -9,18 +9,19 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// tails caches the newest events of the threads that are active on this node, so
+// TailCache caches the newest events of the threads that are active on this node, so
 // that an event is encoded once however many sessions read it. It holds no truth:
 // whatever it lacks is read from the store.
 //
-// Invariant: a tail shows its messages as they are after its last event. A log
-// may have gone on without it, so it serves nobody who knows of later events.
-type tails struct {
+// Invariant: a tail shows its messages as they are after its last event. The log
+// may have gone on without the cache, so it gives nothing to a feed that knows of
+// later events.
+type TailCache struct {
 	shards [32]tailShard
 	// versions count what was rewritten, each for many threads. Whoever holds
-	// items reads the version before it loads them, and sends none once the
-	// version is another: so nobody has to find those who hold what is out of
-	// date, however many they are and wherever they got it.
+	// items reads the version before it loads them, and gives none of them once the
+	// version is another. So nobody has to find the feeds that hold items which are
+	// out of date.
 	versions [4096]atomic.Uint64
 }
 
@@ -35,7 +36,7 @@ type tailShard struct {
 // tail is a contiguous run of one thread's newest events.
 type tail struct {
 	thread chat.ThreadID
-	items  []*item
+	items  []*Item
 	bytes  int
 }
 
@@ -46,8 +47,9 @@ const (
 	tailThreadBytes = 2 << 20
 )
 
-func newTails() *tails {
-	t := new(tails)
+// NewTailCache makes an empty cache.
+func NewTailCache() *TailCache {
+	t := new(TailCache)
 	for i := range t.shards {
 		t.shards[i].threads = make(map[chat.ThreadID]*list.Element)
 		t.shards[i].limit = tailBytes / len(t.shards)
@@ -55,18 +57,22 @@ func newTails() *tails {
 	return t
 }
 
-func (t *tails) shard(id chat.ThreadID) *tailShard {
+func (t *TailCache) shard(id chat.ThreadID) *tailShard {
 	return &t.shards[binary.BigEndian.Uint16(id[14:])%uint16(len(t.shards))]
 }
 
 // version changes whenever items of the thread, loaded before, may be out of date.
-func (t *tails) version(id chat.ThreadID) *atomic.Uint64 {
+func (t *TailCache) version(id chat.ThreadID) *atomic.Uint64 {
 	return &t.versions[binary.BigEndian.Uint16(id[14:])%uint16(len(t.versions))]
 }
 
-// rewritten takes note of a committed event that changes what earlier ones show.
-// When it returns, nobody is given anything older, nor sends what it has loaded.
-func (t *tails) rewritten(e chat.Event) {
+// Outdate takes note of a committed event. If that changes what earlier events show,
+// no feed gives an older state of them once Outdate has returned, not even one that
+// has loaded them already.
+func (t *TailCache) Outdate(e chat.Event) {
+	if !rewrites(e) {
+		return
+	}
 	sh := t.shard(e.Thread)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -76,8 +82,8 @@ func (t *tails) rewritten(e chat.Event) {
 	t.version(e.Thread).Add(1)
 }
 
-// clear forgets everything: events may have gone by unseen.
-func (t *tails) clear() {
+// Clear forgets everything. It is called when events may have been missed.
+func (t *TailCache) Clear() {
 	for i := range t.shards {
 		sh := &t.shards[i]
 		sh.mu.Lock()
@@ -91,10 +97,10 @@ func (t *tails) clear() {
 	}
 }
 
-// put adds a committed event behind the thread's tail. One that does not follow
-// starts the tail anew; one that is there already changes nothing. Of what it
-// rewrites, nothing stays.
-func (t *tails) put(e chat.Event) {
+// Add adds a committed event behind the thread's tail. One that does not follow
+// starts the tail anew; one that is there already changes nothing. Items that show
+// what the event changes are forgotten.
+func (t *TailCache) Add(e chat.Event) {
 	sh := t.shard(e.Thread)
 	it := newItem(e)
 	sh.mu.Lock()
@@ -105,7 +111,7 @@ func (t *tails) put(e chat.Event) {
 		t.version(e.Thread).Add(1)
 	}
 	if n := len(tl.items); n > 0 {
-		switch last := tl.items[n-1].seq; {
+		switch last := tl.items[n-1].Seq; {
 		case e.Seq <= last:
 			return
 		case e.Seq > last+1:
@@ -121,9 +127,9 @@ func (t *tails) put(e chat.Event) {
 	sh.evict()
 }
 
-// after gives cached events that follow seq without a gap, oldest first, to who
-// knows the log to reach known.
-func (t *tails) after(id chat.ThreadID, seq, known chat.Seq) []*item {
+// After gives cached events that follow seq without a gap, oldest first, to a feed
+// that knows the log to reach the event known.
+func (t *TailCache) After(id chat.ThreadID, seq, known chat.Seq) []*Item {
 	sh := t.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -132,10 +138,10 @@ func (t *tails) after(id chat.ThreadID, seq, known chat.Seq) []*item {
 		return nil
 	}
 	items := el.Value.(*tail).items
-	if len(items) == 0 || items[0].seq > seq+1 || items[len(items)-1].seq < max(known, seq+1) {
+	if len(items) == 0 || items[0].Seq > seq+1 || items[len(items)-1].Seq < max(known, seq+1) {
 		return nil
 	}
-	return items[seq+1-items[0].seq:]
+	return items[seq+1-items[0].Seq:]
 }
 
 // use finds or makes a thread's tail and marks it as used.
@@ -153,7 +159,7 @@ func (sh *tailShard) use(id chat.ThreadID) *tail {
 // stays without a gap.
 func (sh *tailShard) outdate(tl *tail, e chat.Event) {
 	for i := len(tl.items) - 1; i >= 0; i-- {
-		if tl.items[i].shows == e.Target.ID {
+		if tl.items[i].Shows == e.Target.ID {
 			sh.drop(tl, i+1)
 			return
 		}
@@ -167,7 +173,7 @@ func (sh *tailShard) drop(tl *tail, n int) {
 		tl.bytes -= it.size()
 		sh.bytes -= it.size()
 	}
-	tl.items = append([]*item(nil), tl.items[n:]...)
+	tl.items = append([]*Item(nil), tl.items[n:]...)
 }
 
 // evict forgets the least recently used threads while the shard is over its share.

@@ -1,0 +1,312 @@
+// Package feed decides what one reader of the logs is told next. A reader is one
+// connected device; its feed merges the logs of its user's threads, each from the
+// event behind what the reader has got, by event time. Replay and live delivery
+// are the same: a replay is a feed that starts with many threads to read.
+//
+// A reader calls [Feed.Resync] to have the feed look at the heads of all threads,
+// and [Feed.Wake] when one log has grown. Then it calls [Feed.Next] for the next
+// event and [Feed.Pass] once it has handled it, until there is none. The feed
+// knows no connection, no window and no lock of a session: what it needs of them
+// is handed in.
+//
+// Where a reader is in the logs has these names:
+//
+//	one thread's log      1  2  3  4  5  6  7  8  9  10
+//	                            │        │        │   └─ want: the log is known to reach here
+//	                            │        │        └─ cursor: the feed has passed all up to here
+//	                            │        └─ what the device has acknowledged: Progress keeps it
+//	                            └─ Origin: where the reader started
+//
+// An [Origin] is found once, when the reader first looks: from what the client
+// names, or from the device's stored position. A cursor moves over the next event
+// only, so nothing is skipped because something was full. [Progress] collects what
+// the device acknowledges, and makes of it the position that is stored.
+//
+// Read in this order: feed.go, stream.go, origin.go, progress.go, item.go,
+// tailcache.go.
+package feed
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// Store is what feeds read of the store, and the position that fixes the origin of
+// a new device. [chat.Store] has it.
+type Store interface {
+	UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserThread, error)
+	UserThread(ctx context.Context, user chat.UserID, thread chat.ThreadID) (chat.UserThread, error)
+	Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error)
+	SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID) (chat.Seq, error)
+	Marks(ctx context.Context, thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, error)
+	chat.PositionStore
+}
+
+// Logs is where all feeds of a node read: the store, and before it the tail cache.
+type Logs struct {
+	Store Store
+	Tails *TailCache
+}
+
+// Reader is the device that a feed is for. It does not change.
+type Reader struct {
+	User      chat.UserID
+	Device    chat.DeviceID
+	Connected time.Time       // what the device did before is part of its replay
+	LastSeen  *chat.MessageID // the resume position that the client names; nil: what it acknowledged
+}
+
+// Feed is what one reader is told next. One goroutine at a time uses it. The zero
+// Feed is not ready for use: see [New].
+type Feed struct {
+	logs   *Logs
+	reader Reader
+
+	resolved bool // origin is known
+	origin   Origin
+	streams  map[chat.ThreadID]*stream
+	merge    merge
+	left     []*stream      // passed their end, and their logs go on: is the user in again?
+	loaded   int            // bytes of the items of all streams
+	newest   chat.MessageID // the newest message there is for the user, or was passed
+	next     Next           // what Next gave last
+
+	// The present catch-up.
+	catching bool
+	open     int // streams that have not reached their target
+}
+
+// New makes the feed of a reader. It reads nothing before [Feed.Resync].
+func New(logs *Logs, reader Reader) Feed { return Feed{logs: logs, reader: reader} }
+
+// Next is one event of a feed.
+type Next struct {
+	*Item
+	Thread chat.ThreadID
+	Joined chat.Seq // the event with which the user joined the stint that it is part of
+	After  chat.Seq // the last event of the thread that was for this reader; else where it started
+
+	// Own is set for what this very device did since it connected: it knows already.
+	Own bool
+	// Unseen is set for what the user may not see.
+	Unseen bool
+}
+
+// ForReader reports whether the reader is to be told of the event.
+func (n Next) ForReader() bool { return !n.Own && !n.Unseen }
+
+// readTimeout bounds one read of the store.
+const readTimeout = 10 * time.Second
+
+// CatchUp begins a catch-up: it ends when the reader has passed all that the logs
+// hold at the next Resync.
+func (f *Feed) CatchUp() { f.catching = true }
+
+// CatchingUp reports whether the reader is told of the past still.
+func (f *Feed) CatchingUp() bool { return f.catching || !f.resolved }
+
+// CaughtUp reports once that a catch-up has ended.
+func (f *Feed) CaughtUp() bool {
+	if !f.resolved || !f.catching || f.open > 0 {
+		return false
+	}
+	f.catching = false
+	return true
+}
+
+// Newest is the newest message that there is for the user, as far as the feed knows;
+// the zero id if there is none.
+func (f *Feed) Newest() chat.MessageID { return f.newest }
+
+// Origin is where the reader started; found is false before the first Resync that
+// succeeded.
+func (f *Feed) Origin() (o Origin, found bool) { return f.origin, f.resolved }
+
+// Resync looks at the heads of all the user's threads and opens a stream for each
+// that the reader wants and that has news. After an error of any method the feed
+// is whole again once a Resync has succeeded.
+func (f *Feed) Resync(ctx context.Context, wanted func(chat.ThreadID) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	lines, err := f.logs.Store.UserThreads(ctx, f.reader.User)
+	if err != nil {
+		return err
+	}
+	if !f.resolved {
+		if f.origin, err = f.resolveOrigin(ctx, lines); err != nil {
+			return err
+		}
+		f.resolved = true
+	}
+	for _, line := range lines {
+		f.noteNewest(line)
+		if !wanted(line.Thread) || !f.mayHaveNews(line) {
+			continue
+		}
+		if err := f.followLine(ctx, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followLine has the feed read a thread up to what its line shows.
+func (f *Feed) followLine(ctx context.Context, line chat.UserThread) error {
+	_, known := f.streams[line.Thread]
+	st, err := f.stream(ctx, line)
+	if err != nil {
+		return err
+	}
+	if !known {
+		st.before = line.Head.Seq
+	}
+	st.want = max(st.want, lastVisible(line))
+	if f.catching && st.cursor < st.end() && st.target == 0 {
+		st.target = st.end()
+		f.open++
+	}
+	return f.offer(ctx, st)
+}
+
+// noteNewest looks whether a thread has the newest message that the user sees.
+func (f *Feed) noteNewest(line chat.UserThread) {
+	if line.LeftSeq > 0 {
+		return
+	}
+	if last := line.Head.LastVisibleTo(f.reader.User, line.JoinedSeq); last.ID.Compare(f.newest) > 0 {
+		f.newest = last.ID
+	}
+}
+
+// mayHaveNews spares a Resync the reads of threads in which nothing happened since
+// the origin.
+func (f *Feed) mayHaveNews(line chat.UserThread) bool {
+	if _, followed := f.streams[line.Thread]; followed {
+		return true
+	}
+	if at, known := f.origin.cursors[line.Thread]; known && !f.origin.named {
+		return at < lastVisible(line)
+	}
+	return line.Head.ID.Compare(f.origin.floor) >= 0
+}
+
+// stream finds or opens the stream of a thread.
+func (f *Feed) stream(ctx context.Context, line chat.UserThread) (*stream, error) {
+	st := f.streams[line.Thread]
+	if st == nil {
+		cursor, err := f.startOf(ctx, line)
+		if err != nil {
+			return nil, err
+		}
+		st = &stream{thread: line.Thread, cursor: cursor, delivered: cursor, joined: line.JoinedSeq, until: line.LeftSeq, place: -1}
+		if f.streams == nil {
+			f.streams = make(map[chat.ThreadID]*stream)
+		}
+		f.streams[line.Thread] = st
+		return st, nil
+	}
+	if st.until > 0 && line.JoinedSeq > st.until && st.cursor >= st.until {
+		st.until, st.cursor = 0, max(st.cursor, line.JoinedSeq-1) // in again
+		st.delivered, st.joined = st.cursor, line.JoinedSeq
+	}
+	return st, nil
+}
+
+// Wake says that a thread's log has reached seq. The caller has checked that the
+// reader wants the thread.
+func (f *Feed) Wake(ctx context.Context, thread chat.ThreadID, seq chat.Seq) error {
+	if !f.resolved {
+		return nil // the first Resync finds it
+	}
+	st := f.streams[thread]
+	if st == nil || st.until > 0 && seq > st.until {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+		line, err := f.logs.Store.UserThread(ctx, f.reader.User, thread)
+		if errors.Is(err, chat.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			st, err = f.stream(ctx, line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	st.want = max(st.want, seq)
+	return f.offer(ctx, st)
+}
+
+// Next gives the oldest event that the reader has not passed; ok is false if there
+// is none. Without a Pass it gives the same event again, unless that was changed or
+// erased meanwhile. A thread that the reader does not want any more is dropped, and
+// its cursor stays where it is.
+func (f *Feed) Next(ctx context.Context, wanted func(chat.ThreadID) bool) (next Next, ok bool, err error) {
+	for len(f.left) > 0 {
+		st := f.left[0]
+		f.left = f.left[1:]
+		if wanted(st.thread) {
+			if err := f.Wake(ctx, st.thread, st.want); err != nil {
+				return Next{}, false, err
+			}
+		}
+	}
+	for len(f.merge) > 0 {
+		st := f.merge[0]
+		f.refresh(st)
+		switch {
+		case len(st.items) == 0:
+			if err := f.advance(ctx, st); err != nil {
+				return Next{}, false, err
+			}
+		case !wanted(st.thread):
+			f.leave(st)
+		default:
+			it := st.items[0]
+			f.next = Next{
+				Item: it, Thread: st.thread, Joined: st.joined, After: st.delivered,
+				Own: f.isOwn(st, it), Unseen: !it.visibility.To(f.reader.User, st.joined),
+			}
+			return f.next, true, nil
+		}
+	}
+	return Next{}, false, nil
+}
+
+// Pass moves the thread's cursor over the event that Next gave last.
+func (f *Feed) Pass(ctx context.Context) error {
+	st, it := f.streams[f.next.Thread], f.next.Item
+	if f.next.ForReader() {
+		st.delivered = it.Seq
+	}
+	if !f.next.Unseen {
+		if it.Removes == f.reader.User {
+			st.until = it.Seq
+		}
+		if it.isMessage && it.Shows.Compare(f.newest) > 0 {
+			f.newest = it.Shows
+		}
+	}
+	f.next = Next{}
+	st.cursor = it.Seq
+	st.items = st.items[1:]
+	f.noteTarget(st)
+	if st.until > 0 && st.until < st.want && st.cursor >= st.until {
+		f.left = append(f.left, st)
+	}
+	return f.advance(ctx, st)
+}
+
+// isOwn reports whether the reader's device made the event while it was connected.
+// Within the millisecond of connecting, what the log held at the first look was
+// made before.
+func (f *Feed) isOwn(st *stream, it *Item) bool {
+	if it.By != f.reader.User || it.device != f.reader.Device {
+		return false
+	}
+	at, connected := int64(it.ID.Time()), f.reader.Connected.UnixMilli()
+	return at > connected || at == connected && it.Seq > st.before
+}

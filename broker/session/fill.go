@@ -1,0 +1,281 @@
+package session
+
+import (
+	"time"
+
+	"github.com/parleyhq/parley/broker/feed"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// outbox is what only the connection's writer touches, inside Fill: what it has
+// drained from the inbox and not sent yet, and what the client has subscribed.
+type outbox struct {
+	interest interest // what is in force for the present Fill
+	receipts []pendingReceipt
+	ephemera []ephemeral
+	replies  []*Reply
+	control  []contracts.Frame
+	last     Reason
+	replayed int // events sent in the present catch-up
+}
+
+// storeRetry is the pause after a failure to read.
+const storeRetry = time.Second
+
+// Fill puts what is due into the batch, as far as the window and the batch have
+// room. A batch left empty means that there is nothing to send until the next
+// [Transport.Wake].
+func (s *Session) Fill(b Batch) {
+	err := s.fill(b)
+	if err == nil || s.reg.ctx.Err() != nil {
+		return
+	}
+	s.mu.Lock()
+	s.inbox.resync = true // nothing more is sent before what could not be read
+	pending := s.retrying
+	s.retrying = true
+	s.mu.Unlock()
+	if !pending {
+		s.reg.log.Warn("session cannot read its threads, will retry", "user", s.user, "device", s.device, "error", err)
+		time.AfterFunc(storeRetry, s.retry)
+	}
+}
+
+// retry has the session read again after a failure.
+func (s *Session) retry() {
+	s.mu.Lock()
+	s.retrying = false
+	s.mu.Unlock()
+	s.params.Transport.Wake()
+}
+
+func (s *Session) fill(b Batch) error {
+	out := &s.out
+	wakes, resync, ready := s.drainInbox()
+	if !ready {
+		return nil
+	}
+	if resync {
+		if err := s.resyncFeed(); err != nil {
+			return err
+		}
+	}
+	for _, w := range wakes {
+		if err := s.feed.Wake(s.reg.ctx, w.thread, w.seq); err != nil {
+			return err
+		}
+	}
+	out.control = s.sendControl(b, out.control)
+	if out.last != 0 && len(out.control) == 0 {
+		s.params.Transport.Close(out.last)
+		return nil
+	}
+	out.replies = s.sendReplies(b, out.replies)
+	if err := s.sendEvents(b); err != nil {
+		return err
+	}
+	out.receipts = s.sendReceipts(b, out.receipts)
+	out.ephemera = s.sendEphemera(b, out.ephemera)
+	s.announce(b)
+	return nil
+}
+
+// drainInbox moves what others have left into the outbox. It is not ready before
+// the client knows that it is connected and what it has subscribed, and between a
+// failure to read and the retry.
+func (s *Session) drainInbox() (wakes []wake, resync, ready bool) {
+	out := &s.out
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := &s.inbox
+	if s.ended || !s.begun || s.held > 0 || s.retrying {
+		return nil, false, false
+	}
+	out.interest = s.interest
+	if in.subscribed { // only what is sent from here on covers what is subscribed now
+		in.subscribed = false
+		s.progress.Covers(out.interest.allFrames(), s.frameSeq)
+	}
+	wakes, resync = in.wakes, in.resync
+	in.wakes, in.resync = nil, false
+	if in.catchUp {
+		in.catchUp = false
+		s.feed.CatchUp()
+	}
+	if len(out.control) == 0 { // else they wait in the inbox, which is bounded
+		out.control, in.control = in.control, nil
+		out.last = in.last
+	}
+	if len(out.receipts) == 0 {
+		out.receipts = in.receipts.drain()
+	}
+	if len(out.ephemera) == 0 && !s.holdsEphemera() {
+		out.ephemera = in.ephemera.drain()
+	}
+	if len(out.replies) == 0 {
+		out.replies = in.replies.drain()
+	}
+	return wakes, resync, true
+}
+
+// resyncFeed has the feed look at all heads. The first time, that finds the origin.
+func (s *Session) resyncFeed() error {
+	_, known := s.feed.Origin()
+	err := s.feed.Resync(s.reg.ctx, func(thread chat.ThreadID) bool { return s.out.interest.frames(thread).ok })
+	if origin, found := s.feed.Origin(); found && !known {
+		s.mu.Lock()
+		s.progress.Begin(origin)
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// sendEvents sends what the feed gives, as long as window and batch have room.
+func (s *Session) sendEvents(b Batch) error {
+	var g grant // of the thread that Next asks for last, which is that of its event
+	wanted := func(thread chat.ThreadID) bool {
+		g = s.out.interest.frames(thread)
+		return g.ok
+	}
+	for b.Room() {
+		next, ok, err := s.feed.Next(s.reg.ctx, wanted)
+		if err != nil || !ok {
+			return err
+		}
+		if next.Unseen {
+			s.noteUnseen(next)
+		}
+		if next.ForReader() && !s.deliver(b, next, g) {
+			return nil
+		}
+		if err := s.feed.Pass(s.reg.ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deliver puts one event into window and batch. It reports false if it has to wait.
+func (s *Session) deliver(b Batch, next feed.Next, g grant) bool {
+	entry := sent{
+		durable: true, thread: next.Thread, joined: next.Joined, after: next.After, seq: next.Seq, id: next.ID,
+		by: next.By, removal: next.Removes == s.user,
+	}
+	if next.Counts {
+		entry.message = next.Shows
+	}
+	if !s.put(b, next.Frame(s.reg.now), next.Thread, g.qos, entry) {
+		return false
+	}
+	if s.feed.CatchingUp() {
+		s.out.replayed++
+	}
+	return true
+}
+
+// noteUnseen moves the device's position over an event that the user may not see, if
+// nothing is in flight. Otherwise the people whom the user blocks could make each of
+// its replays longer.
+func (s *Session) noteUnseen(next feed.Next) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.window.entries) == 0 {
+		s.progress.Advance(feed.Acked{FrameSeq: s.frameSeq + 1, Thread: next.Thread, Seq: next.Seq, ID: next.ID})
+	}
+}
+
+// put gives a frame its number, a place in the window and a packet id, and hands
+// it to the batch. It reports false if it has to wait.
+func (s *Session) put(b Batch, f contracts.Frame, thread chat.ThreadID, qos byte, entry sent) bool {
+	s.mu.Lock()
+	if s.ended || s.window.full(qos) {
+		s.blocked()
+		s.mu.Unlock()
+		return false
+	}
+	s.frameSeq++
+	entry.frameSeq = s.frameSeq
+	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Topic: contracts.Topic{Kind: contracts.TopicThreadFrames, Thread: thread}, QoS: qos}
+	d.PacketID = s.window.add(entry, qos, !s.params.SubscribesAll)
+	s.mu.Unlock()
+	if !b.Put(d) {
+		s.params.Transport.Close(FrameTooLarge)
+		return false
+	}
+	s.reg.stats.frames.Add(1)
+	return true
+}
+
+// sendControl sends frames that wait for no window; it gives back what the batch
+// had no room for.
+func (s *Session) sendControl(b Batch, frames []contracts.Frame) []contracts.Frame {
+	for len(frames) > 0 && b.Room() {
+		s.putControl(b, frames[0])
+		frames = frames[1:]
+	}
+	if len(frames) == 0 {
+		return nil
+	}
+	return frames
+}
+
+// putControl sends a frame of the device's own, if it is subscribed to those.
+func (s *Session) putControl(b Batch, f contracts.Frame) bool {
+	if !s.out.interest.device().ok {
+		return false
+	}
+	s.putUnacknowledged(b, f, contracts.Topic{Kind: contracts.TopicDeviceFrames, Device: s.device})
+	return true
+}
+
+// putUnacknowledged sends a frame that waits for no window and is in none.
+func (s *Session) putUnacknowledged(b Batch, f contracts.Frame, topic contracts.Topic) {
+	s.mu.Lock()
+	s.frameSeq++
+	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Topic: topic}
+	s.mu.Unlock()
+	if !b.Put(d) {
+		s.params.Transport.Close(FrameTooLarge)
+	}
+}
+
+// sendReceipts sends waiting receipts; it gives back what has to wait on.
+func (s *Session) sendReceipts(b Batch, receipts []pendingReceipt) []pendingReceipt {
+	for len(receipts) > 0 && b.Room() {
+		r := receipts[0]
+		if g := s.out.interest.frames(r.thread); g.ok && !s.put(b, r.frame, r.thread, g.qos, sent{}) {
+			break
+		}
+		receipts = receipts[1:]
+	}
+	if len(receipts) == 0 {
+		return nil
+	}
+	return receipts
+}
+
+// announce sends caught_up once the feed has caught up. A client that has not
+// subscribed its device topic yet is told when it does.
+func (s *Session) announce(b Batch) {
+	if !b.Room() {
+		return
+	}
+	s.mu.Lock()
+	owed := s.inbox.owed
+	s.mu.Unlock()
+	done := s.feed.CaughtUp()
+	if !done && !owed {
+		return
+	}
+	owed = !s.putControl(b, contracts.CaughtUpFrame(s.feed.Newest(), s.out.replayed))
+	if !owed {
+		s.out.replayed = 0
+	}
+	s.mu.Lock()
+	s.inbox.owed = owed
+	s.mu.Unlock()
+	if done && s.params.SubscribesAll {
+		s.params.Transport.Wake() // for the ephemera that waited for it
+	}
+}
