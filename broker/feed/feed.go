@@ -72,7 +72,6 @@ type Feed struct {
 	left     []*stream      // passed their end, and their logs go on: is the user in again?
 	loaded   int            // bytes of the items of all streams
 	newest   chat.MessageID // the newest message there is for the user, or was passed
-	next     Next           // what Next gave last
 
 	// The present catch-up.
 	catching bool
@@ -93,10 +92,12 @@ type Next struct {
 	Own bool
 	// Unseen is set for what the user may not see.
 	Unseen bool
+
+	of *stream
 }
 
 // ForReader reports whether the reader is to be told of the event.
-func (n Next) ForReader() bool { return !n.Own && !n.Unseen }
+func (n *Next) ForReader() bool { return !n.Own && !n.Unseen }
 
 // readTimeout bounds one read of the store.
 const readTimeout = 10 * time.Second
@@ -240,17 +241,17 @@ func (f *Feed) Wake(ctx context.Context, thread chat.ThreadID, seq chat.Seq) err
 	return f.offer(ctx, st)
 }
 
-// Next gives the oldest event that the reader has not passed; ok is false if there
-// is none. Without a Pass it gives the same event again, unless that was changed or
+// Next puts the oldest event that the reader has not passed into next, which is the
+// caller's; ok is false if there is none. Without a Pass it gives the same event again, unless that was changed or
 // erased meanwhile. A thread that the reader does not want any more is dropped, and
 // its cursor stays where it is.
-func (f *Feed) Next(ctx context.Context, wanted func(chat.ThreadID) bool) (next Next, ok bool, err error) {
+func (f *Feed) Next(ctx context.Context, wanted func(chat.ThreadID) bool, next *Next) (ok bool, err error) {
 	for len(f.left) > 0 {
 		st := f.left[0]
 		f.left = f.left[1:]
 		if wanted(st.thread) {
 			if err := f.Wake(ctx, st.thread, st.want); err != nil {
-				return Next{}, false, err
+				return false, err
 			}
 		}
 	}
@@ -260,29 +261,29 @@ func (f *Feed) Next(ctx context.Context, wanted func(chat.ThreadID) bool) (next 
 		switch {
 		case len(st.items) == 0:
 			if err := f.advance(ctx, st); err != nil {
-				return Next{}, false, err
+				return false, err
 			}
 		case !wanted(st.thread):
 			f.leave(st)
 		default:
 			it := st.items[0]
-			f.next = Next{
-				Item: it, Thread: st.thread, Joined: st.joined, After: st.delivered,
+			*next = Next{
+				Item: it, Thread: st.thread, Joined: st.joined, After: st.delivered, of: st,
 				Own: f.isOwn(st, it), Unseen: !it.visibility.To(f.reader.User, st.joined),
 			}
-			return f.next, true, nil
+			return true, nil
 		}
 	}
-	return Next{}, false, nil
+	return false, nil
 }
 
 // Pass moves the thread's cursor over the event that Next gave last.
-func (f *Feed) Pass(ctx context.Context) error {
-	st, it := f.streams[f.next.Thread], f.next.Item
-	if f.next.ForReader() {
+func (f *Feed) Pass(ctx context.Context, next *Next) error {
+	st, it := next.of, next.Item
+	if next.ForReader() {
 		st.delivered = it.Seq
 	}
-	if !f.next.Unseen {
+	if !next.Unseen {
 		if it.Removes == f.reader.User {
 			st.until = it.Seq
 		}
@@ -290,7 +291,6 @@ func (f *Feed) Pass(ctx context.Context) error {
 			f.newest = it.Shows
 		}
 	}
-	f.next = Next{}
 	st.cursor = it.Seq
 	st.items = st.items[1:]
 	f.noteTarget(st)

@@ -138,18 +138,19 @@ func (s *Session) sendEvents(b Batch) error {
 		g = s.out.interest.frames(thread)
 		return g.ok
 	}
+	var next feed.Next
 	for b.Room() {
-		next, ok, err := s.feed.Next(s.reg.ctx, wanted)
+		ok, err := s.feed.Next(s.reg.ctx, wanted, &next)
 		if err != nil || !ok {
 			return err
 		}
 		if next.Unseen {
-			s.noteUnseen(next)
+			s.noteUnseen(&next)
 		}
-		if next.ForReader() && !s.deliver(b, next, g) {
+		if next.ForReader() && !s.deliver(b, &next, g) {
 			return nil
 		}
-		if err := s.feed.Pass(s.reg.ctx); err != nil {
+		if err := s.feed.Pass(s.reg.ctx, &next); err != nil {
 			return err
 		}
 	}
@@ -157,7 +158,7 @@ func (s *Session) sendEvents(b Batch) error {
 }
 
 // deliver puts one event into window and batch. It reports false if it has to wait.
-func (s *Session) deliver(b Batch, next feed.Next, g grant) bool {
+func (s *Session) deliver(b Batch, next *feed.Next, g grant) bool {
 	entry := sent{
 		durable: true, thread: next.Thread, joined: next.Joined, after: next.After, seq: next.Seq, id: next.ID,
 		by: next.By, removal: next.Removes == s.user,
@@ -177,7 +178,7 @@ func (s *Session) deliver(b Batch, next feed.Next, g grant) bool {
 // noteUnseen moves the device's position over an event that the user may not see, if
 // nothing is in flight. Otherwise the people whom the user blocks could make each of
 // its replays longer.
-func (s *Session) noteUnseen(next feed.Next) {
+func (s *Session) noteUnseen(next *feed.Next) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.window.entries) == 0 {
