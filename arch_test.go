@@ -82,7 +82,8 @@ var layers = []layer{
 	{"rest", []string{"contracts", "auth", "chat", "internal"}},
 	{"hooks", []string{"broker/session", "contracts", "auth", "chat", "internal"}}, // the sessions, which know no protocol; not the broker
 	{"broker/feed", []string{"contracts", "chat", "internal"}},                     // knows no session and no connection
-	{"broker/session", []string{"broker/feed", "contracts", "chat", "internal"}},
+	{"broker/presence", []string{"chat", "internal"}},                              // knows no session
+	{"broker/session", []string{"broker/feed", "broker/presence", "contracts", "chat", "internal"}},
 	{"broker", []string{"contracts", "auth", "chat", "internal"}},
 	{"auth", []string{"contracts", "chat", "internal"}}, // for the problem codes
 	{"contracts", []string{"chat", "internal"}},

@@ -77,7 +77,7 @@ func (r *Registry) handlePresence(audience []chat.UserID, p chat.Presence) {
 			}
 			if s.hint(e) {
 				s.mu.Lock()
-				s.greeting.announced(p.User)
+				s.greeting.Announced(p.User)
 				s.mu.Unlock()
 			}
 		}

@@ -91,15 +91,10 @@ func (d *device) awaitPresences(user chat.UserID, want ...string) {
 	d.n.eventually(fmt.Sprintf("presence of %s: %v", user, want), func() bool { return slices.Equal(d.presences(user), want) })
 }
 
-// settled waits until all that has happened so far is announced.
-func (n *node) settled() {
+// awaitAnnounced waits until all that has happened so far is announced.
+func (n *node) awaitAnnounced() {
 	n.t.Helper()
-	p := &n.sessions.presence
-	n.eventually("an idle presence", func() bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return !p.working
-	})
+	n.eventually("an idle presence", n.sessions.presence.Idle)
 }
 
 func TestPeersAreToldWhoComesAndGoes(t *testing.T) {
@@ -124,7 +119,7 @@ func TestPeersAreToldWhoComesAndGoes(t *testing.T) {
 	}
 	n.connect(as("bob", "phone"))
 	alice.awaitPresences("bob", "online", "offline", "online")
-	n.settled()
+	n.awaitAnnounced()
 	for stranger, told := range map[chat.UserID][]string{"mallory": alice.presences("mallory"), "alice": alice.presences("alice")} {
 		if len(told) > 0 {
 			t.Errorf("alice was told %v of %s", told, stranger)
@@ -141,21 +136,21 @@ func TestReconnectionWithinTheGraceIsSilent(t *testing.T) {
 	for range 5 {
 		bob := n.connect(as("bob", "phone"))
 		bob.awaitCaughtUp()
-		n.settled()
+		n.awaitAnnounced()
 		bob.disconnect()
 		n.wantOnline("bob", true)
 	}
-	n.sessions.presence.part() // too early
-	n.settled()
+	n.sessions.presence.EndGraces() // too early
+	n.awaitAnnounced()
 	n.wantOnline("bob", true)
 	n.pass(30 * time.Minute)
 	n.connect(as("bob", "phone")).disconnect() // the grace begins anew
 	n.pass(40 * time.Minute)
-	n.sessions.presence.part()
-	n.settled()
+	n.sessions.presence.EndGraces()
+	n.awaitAnnounced()
 	alice.awaitPresences("bob", "online")
 	n.pass(20 * time.Minute)
-	n.sessions.presence.part()
+	n.sessions.presence.EndGraces()
 	alice.awaitPresences("bob", "online", "offline")
 }
 
@@ -174,7 +169,7 @@ func TestPresenceIsKeptFromWhoIsBlocked(t *testing.T) {
 	again.awaitCaughtUp()
 	bob.disconnect()
 	carol.awaitPresences("bob", "online", "offline")
-	n.settled()
+	n.awaitAnnounced()
 	mark := n.send(as("carol", "web"), g, "mark")
 	for _, d := range []*device{alice, again} {
 		if frames := d.awaitSeq(g, mark.Seq); count(frames, contracts.FrameTyping) > 0 || len(d.presences("bob")) > 0 {
@@ -197,11 +192,11 @@ func TestJSONClientIsGreetedBehindCaughtUp(t *testing.T) {
 	for _, user := range []chat.UserID{"bob", "carol", "eve", "stranger"} {
 		n.connect(as(user, "web")).awaitCaughtUp()
 	}
-	n.settled()
+	n.awaitAnnounced()
 	alice := n.connect(as("alice", "phone"))
 	alice.awaitPresences("bob", "online")
 	alice.awaitPresences("carol", "online")
-	n.settled()
+	n.awaitAnnounced()
 	frames := alice.awaitFrames(func(f frame) bool { return f.T == contracts.FramePresence || f.T == contracts.FrameCaughtUp })
 	if frames[0].T != contracts.FrameCaughtUp || len(frames) != 3 {
 		t.Errorf("the greeting is %+v, want caught_up, bob and carol", frames)
@@ -239,7 +234,7 @@ func TestPresentStateComesAfterTheSubscribe(t *testing.T) {
 	n.pair("alice", "bob")
 	n.pair("alice", "carol")
 	n.connect(as("bob", "web"))
-	n.settled()
+	n.awaitAnnounced()
 	alice := n.connect(as("alice", "phone"), mqtt)
 	alice.subscribe("v1/presence/carol")
 	alice.awaitPresences("carol", "offline")
@@ -252,7 +247,7 @@ func TestPresentStateComesAfterTheSubscribe(t *testing.T) {
 	alice.sess.Unsubscribe("v1/presence/carol")
 	alice.sess.Subscribed()
 	n.connect(as("carol", "web"))
-	n.settled()
+	n.awaitAnnounced()
 	alice.awaitPresences("carol", "offline")
 }
 
@@ -266,7 +261,7 @@ func TestResumedSubscriptionsAreGreeted(t *testing.T) {
 	alice.awaitPresences("bob", "offline")
 	alice.disconnect()
 	n.connect(as("bob", "web"))
-	n.settled()
+	n.awaitAnnounced()
 	alice = n.connect(as("alice", "phone"), mqtt, keep)
 	alice.awaitPresences("bob", "online")
 }
@@ -334,7 +329,8 @@ func TestGreetingWaitsForTheSubscription(t *testing.T) {
 	if !alice.sess.Subscribe("v1/presence/bob", f, 0) {
 		t.Fatal("refused")
 	}
-	alice.sess.welcome(t.Context()) // of an earlier one
+	n.sessions.presence.Greet(alice.sess) // for an earlier one
+	n.awaitAnnounced()
 	alice.sess.Subscribed()
 	alice.awaitPresences("bob", "offline")
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/broker/feed"
+	"github.com/parleyhq/parley/broker/presence"
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -51,12 +52,8 @@ type Chat interface {
 	Acknowledge(ctx context.Context, user chat.UserID, device chat.DeviceID, a chat.Ack) error
 	// Typing tells a thread's others that the caller is typing.
 	Typing(ctx context.Context, c chat.Caller, thread chat.ThreadID) error
-	// AnnouncePresence tells who may know that a user came or went.
-	AnnouncePresence(ctx context.Context, p chat.Presence) error
-	// OnlinePeers lists whom a device that connects is told to be online.
-	OnlinePeers(ctx context.Context, user chat.UserID) ([]chat.UserID, error)
-	// Presence tells the caller of one user.
-	Presence(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
+
+	presence.Chat
 }
 
 // Store is what sessions use of the store. [chat.Store] has it.
@@ -87,7 +84,7 @@ type Registry struct {
 	logs     *feed.Logs
 	kept     kept
 	beat     heartbeat
-	presence presence
+	presence *presence.Tracker
 	seed     maphash.Seed
 	users    [64]userShard
 	stats    counters
@@ -101,7 +98,6 @@ type Registry struct {
 type userShard struct {
 	mu       sync.RWMutex
 	sessions map[chat.UserID][]*Session
-	presence map[chat.UserID]*userPresence // of who is online, or was until a moment ago
 	closed   bool
 }
 
@@ -132,9 +128,8 @@ func NewRegistry(cfg Config) *Registry {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for i := range r.users {
 		r.users[i].sessions = make(map[chat.UserID][]*Session)
-		r.users[i].presence = make(map[chat.UserID]*userPresence)
 	}
-	r.presence.reg = r
+	r.presence = presence.New(presence.Config{Chat: r.chat, Log: r.log, Grace: r.limits.PresenceGrace, Now: r.now, Spawn: r.spawn})
 	r.unsubscribe = cfg.Bus.Subscribe(r)
 	r.spawn(func(ctx context.Context) { r.beat.run(ctx, r) })
 	return r
@@ -171,7 +166,7 @@ func (r *Registry) Open(p Params) (*Session, error) {
 	s.lastPong = s.started
 	s.feed = feed.New(r.logs, feed.Reader{User: s.user, Device: s.device, Connected: s.started, LastSeen: p.LastSeen})
 	s.declared.everything = p.SubscribesAll
-	s.greeting.everybody = p.SubscribesAll
+	s.greeting.Everybody = p.SubscribesAll
 	if err := r.admit(s); err != nil {
 		return nil, err
 	}
@@ -221,7 +216,7 @@ func (r *Registry) admit(s *Session) error {
 		mine = append(mine, s)
 	}
 	sh.sessions[s.user] = mine
-	r.presence.came(sh, s.user)
+	r.presence.Came(s.user)
 	if !s.params.SubscribesAll {
 		s.resumed = r.inherit(s)
 	}
@@ -248,7 +243,7 @@ func (r *Registry) inherit(s *Session) bool {
 	}
 	s.declared.filters = filters
 	for _, sub := range filters {
-		s.greeting.add(sub.filter)
+		askPresence(&s.greeting, sub.filter)
 	}
 	return true
 }
@@ -262,7 +257,7 @@ func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 	if i := slices.Index(mine, s); i >= 0 {
 		mine = slices.Delete(slices.Clone(mine), i, i+1)
 		if len(mine) == 0 {
-			lastSeen = r.presence.left(sh, s.user)
+			lastSeen = r.presence.Left(s.user)
 		}
 		if keep := min(s.KeepFor(), r.limits.KeepSubscriptions); keep > 0 && !s.params.SubscribesAll {
 			s.mu.Lock()
@@ -279,6 +274,11 @@ func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 	r.beat.remove(s)
 	r.stats.sessions.Add(-1)
 	return lastSeen
+}
+
+// Online reports whether a device of the user is connected, or was until a moment ago.
+func (r *Registry) Online(_ context.Context, user chat.UserID) (bool, error) {
+	return r.presence.Online(user), nil
 }
 
 // of lists a user's sessions on this node. The slice is shared: it is not written to.
@@ -318,7 +318,7 @@ func (r *Registry) Drain() {
 // What they had acknowledged is stored as far as ctx allows.
 func (r *Registry) Close(ctx context.Context) {
 	r.unsubscribe()
-	r.presence.close()
+	r.presence.Close()
 	for _, s := range r.all() {
 		s.End()
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/broker/feed"
+	"github.com/parleyhq/parley/broker/presence"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
@@ -115,11 +116,11 @@ type Session struct {
 
 	mu        sync.Mutex // guards all below; held for moments, never across I/O
 	inbox     inbox
-	declared  interest // what the client asked for
-	interest  interest // what of it is in force
-	replays   bool     // declared has thread frames that interest had not
-	greeting  greeting // whose presence the client is still to be told
-	asked     greeting // and by subscriptions that are not in force yet
+	declared  interest          // what the client asked for
+	interest  interest          // what of it is in force
+	replays   bool              // declared has thread frames that interest had not
+	greeting  presence.Greeting // whose presence the client is still to be told
+	asked     presence.Greeting // and by subscriptions that are not in force yet
 	window    window
 	frameSeq  uint64
 	progress  feed.Progress
@@ -340,7 +341,7 @@ func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
 	ok, fresh := s.declared.add(name, f, qos)
 	s.replays = s.replays || ok && fresh && f.Frames
 	if ok {
-		s.asked.add(f)
+		askPresence(&s.asked, f)
 	}
 	return ok
 }
@@ -359,7 +360,7 @@ func (s *Session) Unsubscribe(name string) bool {
 func (s *Session) Subscribed() {
 	s.mu.Lock()
 	s.interest = s.declared
-	s.greeting.take(&s.asked)
+	s.greeting.Merge(&s.asked)
 	if s.replays {
 		s.replays, s.inbox.resync, s.inbox.catchUp = false, true, true
 	}
@@ -396,7 +397,7 @@ func (s *Session) End() {
 		return
 	}
 	s.ended = true
-	s.inbox, s.greeting, s.asked = inbox{}, greeting{}, greeting{}
+	s.inbox, s.greeting, s.asked = inbox{}, presence.Greeting{}, presence.Greeting{}
 	s.mu.Unlock()
 	lastSeen := s.reg.remove(s)
 

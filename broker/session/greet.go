@@ -1,0 +1,42 @@
+package session
+
+import (
+	"github.com/parleyhq/parley/broker/presence"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+)
+
+// askPresence has a greeting tell what a subscription of presence asks for.
+func askPresence(g *presence.Greeting, f contracts.Filter) {
+	switch {
+	case !f.Presence:
+	case f.AnyUser:
+		g.Everybody = true
+	default:
+		g.Add(f.User)
+	}
+}
+
+// greet has the client told what the greeting says, now that it may be. A JSON
+// client gets it behind its caught_up.
+func (s *Session) greet() {
+	s.mu.Lock()
+	due := s.begun && !s.ended && s.greeting.Due()
+	s.greeting.Queued = s.greeting.Queued || due
+	s.mu.Unlock()
+	if due {
+		s.reg.presence.Greet(s)
+	}
+}
+
+// DrainGreeting implements [presence.Guest].
+func (s *Session) DrainGreeting() presence.Greeting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.greeting
+	s.greeting = presence.Greeting{}
+	return g
+}
+
+// TellPresence implements [presence.Guest].
+func (s *Session) TellPresence(p chat.Presence) { s.hint(presenceOf(p, s.reg.now())) }
