@@ -108,7 +108,7 @@ func (c *jsonConn) serve(s *session.Session) {
 		default:
 			f, err := contracts.ParseClientFrame(frame)
 			if err == nil {
-				err = s.Take(f)
+				err = s.Handle(f)
 			}
 			s.Refuse(err)
 		}

@@ -67,7 +67,7 @@ func (p publish) answer(reason byte, text string) {
 func (p publish) clientFrame() {
 	f, err := contracts.ParseClientFrame(p.packet.Payload)
 	if err == nil {
-		err = p.session.Take(f)
+		err = p.session.Handle(f)
 	}
 	p.session.Refuse(err)
 	p.answer(packets.CodeSuccess.Code, "")

@@ -1,10 +1,12 @@
 package feed
 
 import (
-	"container/list"
 	"encoding/binary"
+	"math"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -26,18 +28,16 @@ type TailCache struct {
 }
 
 type tailShard struct {
-	mu      sync.Mutex
-	threads map[chat.ThreadID]*list.Element // of *tail
-	recent  list.List                       // most recently used first
-	bytes   int
-	limit   int
+	mu    sync.Mutex
+	tails *simplelru.LRU[chat.ThreadID, *tail] // bounded by their bytes, not by its own size
+	bytes int
+	limit int
 }
 
 // tail is a contiguous run of one thread's newest events.
 type tail struct {
-	thread chat.ThreadID
-	items  []*Item
-	bytes  int
+	items []*Item
+	bytes int
 }
 
 // Bounds of the cache.
@@ -51,7 +51,7 @@ const (
 func NewTailCache() *TailCache {
 	t := new(TailCache)
 	for i := range t.shards {
-		t.shards[i].threads = make(map[chat.ThreadID]*list.Element)
+		t.shards[i].tails, _ = simplelru.NewLRU[chat.ThreadID, *tail](math.MaxInt, nil) // fails for a size of 0 only
 		t.shards[i].limit = tailBytes / len(t.shards)
 	}
 	return t
@@ -76,8 +76,8 @@ func (t *TailCache) Outdate(e chat.Event) {
 	sh := t.shard(e.Thread)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if el, ok := sh.threads[e.Thread]; ok {
-		sh.outdate(el.Value.(*tail), e)
+	if tl, ok := sh.tails.Peek(e.Thread); ok {
+		sh.outdate(tl, e)
 	}
 	t.version(e.Thread).Add(1)
 }
@@ -87,8 +87,7 @@ func (t *TailCache) Clear() {
 	for i := range t.shards {
 		sh := &t.shards[i]
 		sh.mu.Lock()
-		clear(sh.threads)
-		sh.recent.Init()
+		sh.tails.Purge()
 		sh.bytes = 0
 		sh.mu.Unlock()
 	}
@@ -133,11 +132,11 @@ func (t *TailCache) After(id chat.ThreadID, seq, known chat.Seq) []*Item {
 	sh := t.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	el, ok := sh.threads[id]
+	tl, ok := sh.tails.Peek(id)
 	if !ok {
 		return nil
 	}
-	items := el.Value.(*tail).items
+	items := tl.items
 	if len(items) == 0 || items[0].Seq > seq+1 || items[len(items)-1].Seq < max(known, seq+1) {
 		return nil
 	}
@@ -146,12 +145,11 @@ func (t *TailCache) After(id chat.ThreadID, seq, known chat.Seq) []*Item {
 
 // use finds or makes a thread's tail and marks it as used.
 func (sh *tailShard) use(id chat.ThreadID) *tail {
-	if el, ok := sh.threads[id]; ok {
-		sh.recent.MoveToFront(el)
-		return el.Value.(*tail)
+	tl, ok := sh.tails.Get(id)
+	if !ok {
+		tl = new(tail)
+		sh.tails.Add(id, tl)
 	}
-	tl := &tail{thread: id}
-	sh.threads[id] = sh.recent.PushFront(tl)
 	return tl
 }
 
@@ -178,11 +176,8 @@ func (sh *tailShard) drop(tl *tail, n int) {
 
 // evict forgets the least recently used threads while the shard is over its share.
 func (sh *tailShard) evict() {
-	for sh.bytes > sh.limit && sh.recent.Len() > 1 {
-		el := sh.recent.Back()
-		tl := el.Value.(*tail)
+	for sh.bytes > sh.limit && sh.tails.Len() > 1 {
+		_, tl, _ := sh.tails.RemoveOldest()
 		sh.bytes -= tl.bytes
-		sh.recent.Remove(el)
-		delete(sh.threads, tl.thread)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // putBack gives what is to be stored of two runs of events, if storing the first
 // failed while the second came.
-func putBack(first, second []sent) map[stay]chat.Ack {
+func putBack(first, second []sent) map[stint]chat.Ack {
 	var p pendingAcks
 	for i := range first {
 		p.add(&first[i])
@@ -23,9 +23,9 @@ func putBack(first, second []sent) map[stay]chat.Ack {
 	return p.receipts()
 }
 
-func (p *pendingAcks) receipts() map[stay]chat.Ack {
-	all := make(map[stay]chat.Ack)
-	for in, a := range p.stays {
+func (p *pendingAcks) receipts() map[stint]chat.Ack {
+	all := make(map[stint]chat.Ack)
+	for in, a := range p.stints {
 		all[in] = a.Ack
 	}
 	return all
@@ -50,12 +50,12 @@ func TestReceiptsAddUp(t *testing.T) {
 	for i := range events {
 		p.add(&events[i])
 	}
-	if got := p.receipts()[stay{thread: thread}]; !reflect.DeepEqual(got, want) {
+	if got := p.receipts()[stint{thread: thread}]; !reflect.DeepEqual(got, want) {
 		t.Errorf("acknowledged in one go: %+v, want %+v", got, want)
 	}
 	for split := 1; split < len(events); split++ {
 		acked := putBack(events[:split], events[split:])
-		got := acked[stay{thread: thread}]
+		got := acked[stint{thread: thread}]
 		for _, sender := range want.Senders { // in either order
 			found := false
 			for _, x := range got.Senders {
@@ -79,7 +79,7 @@ func TestReceiptsOfManySenders(t *testing.T) {
 		events = append(events, sent{seq: i + 1, after: i, message: chat.MessageID{byte(i + 1)}, by: chat.UserID(fmt.Sprint("sender-", i%senders))})
 	}
 	for split := range events {
-		a := putBack(events[:split], events[split:])[stay{}]
+		a := putBack(events[:split], events[split:])[stint{}]
 		if len(a.Senders) != senders {
 			t.Fatalf("put back after %d: %d senders, want %d", split, len(a.Senders), senders)
 		}
@@ -95,7 +95,7 @@ func TestReceiptsOfManySenders(t *testing.T) {
 	}
 }
 
-// Who is removed and added again has received what it acknowledges of either stay:
+// Who is removed and added again has received what it acknowledges of either stint:
 // one receipt for both would be above its leaving, and say nothing of the first.
 func TestReceiptsOfTwoStaysAreTwo(t *testing.T) {
 	thread := chat.ThreadID{1}
@@ -105,7 +105,7 @@ func TestReceiptsOfTwoStaysAreTwo(t *testing.T) {
 		{thread: thread, joined: 5, after: 4, seq: 5, id: chat.EventID{5}},
 		{thread: thread, joined: 5, after: 5, seq: 6, id: chat.EventID{6}, message: chat.MessageID{6}, by: "alice"},
 	}
-	want := map[stay]chat.Ack{
+	want := map[stint]chat.Ack{
 		{thread, 1}: {Thread: thread, From: 2, Seq: 2, Message: chat.MessageID{2}, Senders: []chat.AckedSender{{User: "alice", Message: chat.MessageID{2}, Seq: 2}}},
 		{thread, 5}: {Thread: thread, From: 5, Seq: 6, Message: chat.MessageID{6}, Senders: []chat.AckedSender{{User: "alice", Message: chat.MessageID{6}, Seq: 6}}},
 	}

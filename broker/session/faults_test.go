@@ -141,7 +141,7 @@ func TestTakeoverOfACleanSessionInheritsNothing(t *testing.T) {
 }
 
 // Whoever wins the race for a device, nobody is left behind, and the expiry of
-// other people's tokens stays watched.
+// other people's tokens stints watched.
 func TestRacingTakeoversLeaveNothingBehind(t *testing.T) {
 	n := newNode(t, Limits{})
 	bystander := n.connect(as("carol", "phone"))
@@ -178,7 +178,7 @@ func TestRacingTakeoversLeaveNothingBehind(t *testing.T) {
 }
 
 func TestKeptSubscriptionsAreBoundedPerUser(t *testing.T) {
-	var k kept
+	var k keptSubscriptions
 	now := time.Now()
 	put := func(user chat.UserID, device string) {
 		k.put(keptKey{user, chat.DeviceID(device)}, nil, now.Add(time.Hour))
@@ -187,7 +187,7 @@ func TestKeptSubscriptionsAreBoundedPerUser(t *testing.T) {
 	for i := range 10 * maxKeptPerUser {
 		put("mallory", contracts.FormatTime(now.Add(time.Duration(i)*time.Second)))
 	}
-	if _, found := k.take(keptKey{"bob", "phone"}, now); !found {
+	if _, found := k.pop(keptKey{"bob", "phone"}, now); !found {
 		t.Error("one user pushed out another's subscriptions")
 	}
 	if len(k.devices) != maxKeptPerUser {

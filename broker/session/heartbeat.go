@@ -49,17 +49,17 @@ func (h *heartbeat) run(ctx context.Context, r *Registry) {
 			return
 		}
 		now := r.now()
-		for _, s := range h.take(slot) {
+		for _, s := range h.sessionsIn(slot) {
 			s.beat(now)
 		}
 		for _, s := range h.expired(now) {
 			s.Close(TokenExpired)
 		}
-		r.kept.expire(now)
+		r.keptSubs.expire(now)
 	}
 }
 
-func (h *heartbeat) take(slot int) []*Session {
+func (h *heartbeat) sessionsIn(slot int) []*Session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sessions := make([]*Session, 0, len(h.slots[slot]))

@@ -8,12 +8,12 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// kept holds the subscriptions of devices that are away and asked to find them
+// keptSubscriptions holds the subscriptions of devices that are away and asked to find them
 // again (MQTT session expiry). They are a convenience: the frames themselves are
 // in the log, and a device that finds no session subscribes anew. So they are kept
 // in memory, for a bounded time, of a bounded number of devices; the one that left
 // first goes first.
-type kept struct {
+type keptSubscriptions struct {
 	mu      sync.Mutex
 	devices map[keptKey]*list.Element // of *keptEntry
 	perUser map[chat.UserID]int
@@ -37,7 +37,7 @@ const (
 	maxKeptPerUser = 16
 )
 
-func (k *kept) put(key keptKey, filters []subscription, expires time.Time) {
+func (k *keptSubscriptions) put(key keptKey, filters []subscription, expires time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.devices == nil {
@@ -55,7 +55,7 @@ func (k *kept) put(key keptKey, filters []subscription, expires time.Time) {
 	}
 }
 
-func (k *kept) take(key keptKey, now time.Time) ([]subscription, bool) {
+func (k *keptSubscriptions) pop(key keptKey, now time.Time) ([]subscription, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	el, ok := k.devices[key]
@@ -67,7 +67,7 @@ func (k *kept) take(key keptKey, now time.Time) ([]subscription, bool) {
 	return e.filters, now.Before(e.expires)
 }
 
-func (k *kept) forget(key keptKey) {
+func (k *keptSubscriptions) forget(key keptKey) {
 	if el, ok := k.devices[key]; ok {
 		k.oldest.Remove(el)
 		delete(k.devices, key)
@@ -77,7 +77,7 @@ func (k *kept) forget(key keptKey) {
 	}
 }
 
-func (k *kept) forgetOldestOf(user chat.UserID) {
+func (k *keptSubscriptions) forgetOldestOf(user chat.UserID) {
 	for el := k.oldest.Front(); el != nil; el = el.Next() {
 		if e := el.Value.(*keptEntry); e.key.user == user {
 			k.forget(e.key)
@@ -89,7 +89,7 @@ func (k *kept) forgetOldestOf(user chat.UserID) {
 // expire forgets devices whose time has passed. Those that asked for different
 // times are not in order of expiry, so it looks at a few of the oldest and leaves
 // the rest to take and the bound.
-func (k *kept) expire(now time.Time) {
+func (k *keptSubscriptions) expire(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for el, n := k.oldest.Front(), 0; el != nil && n < 1000; n++ {

@@ -8,31 +8,31 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// stay is one stay of the user in a thread. What was received in a later one says
+// stint is one stint of the user in a thread. What was received in a later one says
 // nothing about an earlier: each has a receipt of its own.
-type stay struct {
+type stint struct {
 	thread chat.ThreadID
 	joined chat.Seq
 }
 
-// pendingAcks are the receipts that are not stored yet, one for each stay. The zero
+// pendingAcks are the receipts that are not stored yet, one for each stint. The zero
 // value has none.
 type pendingAcks struct {
-	stays map[stay]*pendingAck
-	last  *pendingAck // most acknowledgements are of the same stay as the one before
+	stints map[stint]*pendingAck
+	last   *pendingAck // most acknowledgements are of the same stint as the one before
 }
 
-// pendingAck is the receipt of a stay.
+// pendingAck is the receipt of a stint.
 type pendingAck struct {
 	chat.Ack
-	in     stay
+	in     stint
 	places map[chat.UserID]int // where in Senders somebody is, once they are many
 }
 
 // manySenders is from where on a search through them takes longer than a map's.
 const manySenders = 8
 
-func (p *pendingAcks) empty() bool { return len(p.stays) == 0 }
+func (p *pendingAcks) empty() bool { return len(p.stints) == 0 }
 
 // drain gives all, and has none then.
 func (p *pendingAcks) drain() pendingAcks {
@@ -41,31 +41,31 @@ func (p *pendingAcks) drain() pendingAcks {
 	return drained
 }
 
-// of finds or makes the receipt of a stay; from is the first event of a new one.
-func (p *pendingAcks) of(in stay, from chat.Seq) *pendingAck {
+// of finds or makes the receipt of a stint; from is the first event of a new one.
+func (p *pendingAcks) of(in stint, from chat.Seq) *pendingAck {
 	if p.last != nil && p.last.in == in {
 		return p.last
 	}
-	a := p.stays[in]
+	a := p.stints[in]
 	if a == nil {
 		a = &pendingAck{in: in, Ack: chat.Ack{Thread: in.thread, From: from}}
-		if p.stays == nil {
-			p.stays = make(map[stay]*pendingAck)
+		if p.stints == nil {
+			p.stints = make(map[stint]*pendingAck)
 		}
-		p.stays[in] = a
+		p.stints[in] = a
 	}
 	p.last = a
 	return a
 }
 
-// add has the receipt of its stay cover an acknowledged event. The user's own removal
+// add has the receipt of its stint cover an acknowledged event. The user's own removal
 // is no receipt: a device that was away is sent that alone, and not what came before
 // it.
 func (p *pendingAcks) add(e *sent) {
 	if e.removal {
 		return
 	}
-	a := p.of(stay{e.thread, e.joined}, e.after+1)
+	a := p.of(stint{e.thread, e.joined}, e.after+1)
 	a.From, a.Seq = min(a.From, e.after+1), max(a.Seq, e.seq)
 	if !e.message.IsZero() {
 		a.addMessage(chat.AckedSender{User: e.by, Message: e.message, Seq: e.seq})
@@ -74,7 +74,7 @@ func (p *pendingAcks) add(e *sent) {
 
 // putBack adds what was drained, and could not be stored, to what came since.
 func (p *pendingAcks) putBack(older pendingAcks) {
-	for in, a := range older.stays {
+	for in, a := range older.stints {
 		newer := p.of(in, a.From)
 		newer.From, newer.Seq = min(newer.From, a.From), max(newer.Seq, a.Seq)
 		for _, m := range a.Senders {
@@ -84,14 +84,14 @@ func (p *pendingAcks) putBack(older pendingAcks) {
 }
 
 // inOrder gives them as they are to be stored: marks only rise, so of a thread the
-// earlier stay comes first.
+// earlier stint comes first.
 func (p *pendingAcks) inOrder() []*pendingAck {
-	return slices.SortedFunc(maps.Values(p.stays), func(a, b *pendingAck) int { return cmp.Compare(a.in.joined, b.in.joined) })
+	return slices.SortedFunc(maps.Values(p.stints), func(a, b *pendingAck) int { return cmp.Compare(a.in.joined, b.in.joined) })
 }
 
 // stored forgets one.
 func (p *pendingAcks) stored(a *pendingAck) {
-	delete(p.stays, a.in)
+	delete(p.stints, a.in)
 	p.last = nil
 }
 

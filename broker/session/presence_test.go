@@ -277,10 +277,10 @@ func TestTypingReachesTheOthersOfTheThread(t *testing.T) {
 	}
 	typing := contracts.ClientFrame{Type: contracts.FrameTyping, Thread: g}
 	for range 3 { // the first is forwarded
-		must(t, web.sess.Take(typing))
+		must(t, web.sess.Handle(typing))
 	}
 	n.pass(chat.TypingInterval)
-	must(t, web.sess.Take(typing))
+	must(t, web.sess.Handle(typing))
 	mark := n.send(as("alice", "web"), g, "mark")
 	isTyping := func(f frame) bool { return f.T == contracts.FrameTyping }
 	for _, d := range []*device{bob, carol} {
@@ -296,7 +296,7 @@ func TestTypingReachesTheOthersOfTheThread(t *testing.T) {
 		thread chat.ThreadID
 		code   chat.Code
 	}{{n.group("dan"), chat.CodeNotAParticipant}, {chat.ThreadID{}, contracts.CodeInvalidFrame}} {
-		if err := bob.sess.Take(contracts.ClientFrame{Type: contracts.FrameTyping, Thread: refused.thread}); chat.CodeOf(err) != refused.code {
+		if err := bob.sess.Handle(contracts.ClientFrame{Type: contracts.FrameTyping, Thread: refused.thread}); chat.CodeOf(err) != refused.code {
 			t.Errorf("typing there: %v, want %s", err, refused.code)
 		}
 	}

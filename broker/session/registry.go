@@ -82,7 +82,7 @@ type Registry struct {
 	now    func() time.Time
 
 	logs     *feed.Logs
-	kept     kept
+	keptSubs keptSubscriptions
 	beat     heartbeat
 	presence *presence.Tracker
 	seed     maphash.Seed
@@ -230,7 +230,7 @@ func (r *Registry) admit(s *Session) error {
 // inherit takes on the subscriptions that the device's last connection left, or
 // the one it takes over has.
 func (r *Registry) inherit(s *Session) bool {
-	filters, found := r.kept.take(keptKey{s.user, s.device}, r.now())
+	filters, found := r.keptSubs.pop(keptKey{s.user, s.device}, r.now())
 	if s.prev != nil && !s.prev.params.SubscribesAll {
 		s.prev.mu.Lock()
 		if s.prev.params.KeepFor > 0 { // a clean session ends with its connection
@@ -261,7 +261,7 @@ func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 		}
 		if keep := min(s.KeepFor(), r.limits.KeepSubscriptions); keep > 0 && !s.params.SubscribesAll {
 			s.mu.Lock()
-			r.kept.put(keptKey{s.user, s.device}, s.declared.filters, r.now().Add(keep))
+			r.keptSubs.put(keptKey{s.user, s.device}, s.declared.filters, r.now().Add(keep))
 			s.mu.Unlock()
 		}
 	}

@@ -248,7 +248,7 @@ func (s *Session) resync() {
 	s.params.Transport.Wake()
 }
 
-// Refuse answers a client frame with the error that [Session.Take] gave for it, nil
+// Refuse answers a client frame with the error that [Session.Handle] gave for it, nil
 // with nothing. What is no frame counts, as [Session.Fail] says; what may only not be
 // done does not.
 func (s *Session) Refuse(err error) {
@@ -309,9 +309,9 @@ func (s *Session) Typing(thread chat.ThreadID) error {
 	return s.reg.chat.Typing(ctx, s.params.Caller, thread)
 }
 
-// Take does what a client frame asks for. Its error is an *chat.Error for
+// Handle does what a client frame asks for. Its error is an *chat.Error for
 // [Session.Refuse].
-func (s *Session) Take(f contracts.ClientFrame) error {
+func (s *Session) Handle(f contracts.ClientFrame) error {
 	switch f.Type {
 	case contracts.FrameClientAck:
 		if !s.AckThrough(f.FrameSeq) {

@@ -36,7 +36,7 @@ type sent struct {
 
 	durable bool // the rest is set
 	thread  chat.ThreadID
-	joined  chat.Seq // the event with which the user joined the stay it was sent in
+	joined  chat.Seq // the event with which the user joined the stint it was sent in
 	after   chat.Seq // the event of the thread sent before it
 	seq     chat.Seq
 	id      chat.EventID
