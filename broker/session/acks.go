@@ -64,19 +64,17 @@ func (s *Session) follow(due afterAck) {
 	}
 }
 
-// positionEvery spaces the writes of a device's position: losing the last seconds
-// of it repeats a few frames.
+// positionEvery is the least time between two writes of a device's position. If the
+// last seconds of it are lost, the device gets a few frames again.
 const positionEvery = 5 * time.Second
 
-// receiptsEvery spaces the receipts of one session: the first is stored at once, what
-// is acknowledged within that time after it goes into the next. So a device that
-// reads fast, or is one of many that get many messages, costs few writes, and its
-// senders see nothing of that.
+// receiptsEvery is the least time between two writes of a session's receipts: the first
+// acknowledgement is stored at once, those of the next 200 ms are stored together. So a
+// device that reads fast costs few writes, and its senders do not notice.
 const receiptsEvery = 200 * time.Millisecond
 
-// flush stores receipts until there are none: what is acknowledged meanwhile goes
-// into the next. There is at most one flush per session, and after the end it is the
-// one that closes done.
+// flush stores receipts and position until there are none left. There is at most one
+// flush per session; the last one, after the session's end, closes done.
 //
 // The position is stored after the receipts it implies: the other way round, a
 // crash in between would leave a message SENT for ever that no device is sent again.
@@ -98,7 +96,8 @@ func (s *Session) flush(ctx context.Context) {
 	}
 }
 
-// rest has a flush pause, until the session ends: what is left is stored at once then.
+// rest pauses a flush. The end of the session ends the pause, so that what is left is
+// stored at once.
 func (s *Session) rest(ctx context.Context, pause time.Duration) {
 	s.mu.Lock()
 	if s.removed {

@@ -67,7 +67,7 @@ func (r *Registry) handleTyping(audience []chat.UserID, t chat.Typing) {
 	}
 }
 
-// handlePresence leaves a presence frame with the sessions of who may know.
+// handlePresence leaves a presence frame with the sessions of the audience.
 func (r *Registry) handlePresence(audience []chat.UserID, p chat.Presence) {
 	var e ephemeral
 	for _, user := range audience {
@@ -113,14 +113,14 @@ func (i *interest) ephemeral(topic contracts.Topic) bool {
 	return i.typing(topic.Thread)
 }
 
-// holdsEphemera reports whether they wait: a JSON client is told of the past before
-// it is told who is there. The writer asks.
+// holdsEphemera reports whether typing and presence frames wait: a JSON client gets its
+// replay first. The connection's writer calls it.
 func (s *Session) holdsEphemera() bool {
 	return s.params.SubscribesAll && s.feed.CatchingUp()
 }
 
-// sendEphemera sends what is still worth it; it gives back what the batch had no
-// room for.
+// sendEphemera sends the waiting frames but for stale typing. It gives back those that
+// the batch had no room for.
 func (s *Session) sendEphemera(b Batch, waiting []ephemeral) []ephemeral {
 	for len(waiting) > 0 && b.Room() {
 		e := waiting[0]

@@ -9,9 +9,9 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// heartbeat looks after idle sessions with one ticker for all of them, so that an
-// idle connection holds no timer: a wheel whose slots are pinged in turn, and the
-// tokens in the order they expire.
+// heartbeat looks after idle sessions with one ticker for all of them, so that an idle
+// connection holds no timer. It has a wheel of slots, whose sessions are pinged slot by
+// slot, and a heap of the sessions by the expiry of their tokens.
 type heartbeat struct {
 	mu       sync.Mutex
 	slots    [wheelSlots]map[*Session]struct{}
@@ -118,8 +118,8 @@ func (s *Session) beat(now time.Time) {
 	s.tell(contracts.PingFrame(now))
 }
 
-// blocked notes that a frame waits for the window, and sees to it that somebody
-// looks whether that lasts too long. It is called with mu held.
+// blocked notes that a frame waits for room in the window, and sets a timer that ends
+// the connection if it waits too long. It is called with mu held.
 func (s *Session) blocked() {
 	if s.fullSince.IsZero() {
 		s.fullSince = s.reg.now()

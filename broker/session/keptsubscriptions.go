@@ -8,11 +8,11 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// keptSubscriptions holds the subscriptions of devices that are away and asked to find them
-// again (MQTT session expiry). They are a convenience: the frames themselves are
-// in the log, and a device that finds no session subscribes anew. So they are kept
-// in memory, for a bounded time, of a bounded number of devices; the one that left
-// first goes first.
+// keptSubscriptions holds the subscriptions of devices that are away and have asked to
+// find them again (MQTT session expiry). They are a convenience: the frames themselves
+// are in the log, and a device that finds no session subscribes anew. So they are kept
+// in memory, for a bounded time, of a bounded number of devices. The device that left
+// first is dropped first.
 type keptSubscriptions struct {
 	mu      sync.Mutex
 	devices map[keptKey]*list.Element // of *keptEntry
@@ -31,7 +31,7 @@ type keptEntry struct {
 	expires time.Time
 }
 
-// Bounds of what is kept. That per user keeps one from pushing out everybody else.
+// Bounds of what is kept. With the bound per user, one user cannot push out all others.
 const (
 	maxKept        = 50_000
 	maxKeptPerUser = 16

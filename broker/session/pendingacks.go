@@ -8,8 +8,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// stint is one stint of the user in a thread. What was received in a later one says
-// nothing about an earlier: each has a receipt of its own.
+// stint is one stint of the user in a thread. Each has a receipt of its own: what was
+// received in a later stint says nothing about an earlier one.
 type stint struct {
 	thread chat.ThreadID
 	joined chat.Seq
@@ -83,13 +83,13 @@ func (p *pendingAcks) putBack(older pendingAcks) {
 	}
 }
 
-// inOrder gives them as they are to be stored: marks only rise, so of a thread the
-// earlier stint comes first.
+// inOrder gives the receipts in the order in which they must be stored: marks only
+// rise, so the earlier stint of a thread comes first.
 func (p *pendingAcks) inOrder() []*pendingAck {
 	return slices.SortedFunc(maps.Values(p.stints), func(a, b *pendingAck) int { return cmp.Compare(a.in.joined, b.in.joined) })
 }
 
-// stored forgets one.
+// stored forgets a receipt that is stored.
 func (p *pendingAcks) stored(a *pendingAck) {
 	delete(p.stints, a.in)
 	p.last = nil

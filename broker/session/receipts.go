@@ -56,14 +56,14 @@ func (q *receiptQueue) drain() []pendingReceipt {
 	return drained
 }
 
-// receiptWakes spaces how often a connection is woken for receipts alone: the first
-// goes out at once, what comes within that time after it goes together. Whoever wrote
-// to a large group is told by each of its people, and each frame by itself would cost
-// two system calls here and two there.
+// receiptWakes is the least time between two wakes of a connection for receipts alone:
+// the first receipt goes out at once, those of the next 25 ms go out together. The
+// sender of a message to a large group gets a receipt from each of its people, and a
+// write for each would cost two system calls here and two at the client.
 const receiptWakes = 25 * time.Millisecond
 
-// nudge reports whether the connection is to be woken for a receipt now; if not, it
-// will be. It is called with mu held.
+// nudge reports whether the caller is to wake the connection for a receipt now. If not,
+// a timer does it later. It is called with mu held.
 func (s *Session) nudge() bool {
 	if s.nudging {
 		return false

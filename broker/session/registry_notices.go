@@ -7,8 +7,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// HandleNotice leaves a notice with the sessions it concerns. It waits for none of
-// them.
+// HandleNotice leaves a notice with the sessions that it concerns, and waits for none
+// of them.
 func (r *Registry) HandleNotice(n chat.Notice) {
 	switch {
 	case n.Event != nil:

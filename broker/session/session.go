@@ -46,14 +46,14 @@ const (
 	TokenExpired                     // the token's exp has passed
 	Unresponsive                     // no pong, or a full window, for too long
 	FrameTooLarge                    // a frame exceeds what the client accepts
-	BadFrames                        // too many frames that are none
+	BadFrames                        // too many malformed frames
 	ShuttingDown                     // the server stops
-	ProtocolError                    // an ack of something never sent
+	ProtocolError                    // an acknowledgement of a frame that was never sent
 	QoSUnsupported                   // a publish with QoS 2
 	Refused                          // a 3.1.1 publish that cannot be refused otherwise
 )
 
-// Batch takes what a session has to send.
+// Batch collects what a connection writes at once.
 type Batch interface {
 	// Room reports whether another delivery fits into what is written at once.
 	Room() bool
@@ -166,17 +166,17 @@ const (
 	maxControl = 16   // beyond: dropped, an earlier one still says it
 )
 
-// Resumed reports whether the subscriptions of an earlier connection live on.
+// Resumed reports whether the session has the subscriptions of an earlier connection.
 func (s *Session) Resumed() bool { return s.resumed }
 
-// KeepFor is how long the client wants its subscriptions to outlive it.
+// KeepFor is how long the client wants its subscriptions to outlive the connection.
 func (s *Session) KeepFor() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.params.KeepFor
 }
 
-// SetKeepFor changes that, as a client may when it leaves.
+// SetKeepFor changes KeepFor. A client may do so when it leaves.
 func (s *Session) SetKeepFor(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,7 +240,7 @@ func (s *Session) wake(thread chat.ThreadID, seq chat.Seq) {
 	s.params.Transport.Wake()
 }
 
-// resync says that wakes may have been lost.
+// resync has the feed look at all heads, since wakes may have been lost.
 func (s *Session) resync() {
 	s.mu.Lock()
 	s.inbox.resync = true
@@ -248,9 +248,9 @@ func (s *Session) resync() {
 	s.params.Transport.Wake()
 }
 
-// Refuse answers a client frame with the error that [Session.Handle] gave for it, nil
-// with nothing. What is no frame counts, as [Session.Fail] says; what may only not be
-// done does not.
+// Refuse tells the client of the error that [Session.Handle] returned for its frame;
+// nil is no error. A malformed frame counts as one of those that end the connection, as
+// with [Session.Fail]. A frame that asks for what the client may not do does not count.
 func (s *Session) Refuse(err error) {
 	refusal, refused := errors.AsType[*chat.Error](err)
 	switch {
@@ -288,7 +288,8 @@ func (s *Session) tell(f contracts.Frame) {
 	s.params.Transport.Wake()
 }
 
-// Warn answers with an error frame what was refused, but is no wrong frame.
+// Warn tells the client by an error frame that what it asked for was refused. The
+// client's frame was well-formed and does not count as wrong.
 func (s *Session) Warn(code chat.Code, detail string) { s.tell(contracts.ErrorFrame(code, detail)) }
 
 // pong records a client's answer to a ping.
@@ -298,7 +299,8 @@ func (s *Session) pong() {
 	s.mu.Unlock()
 }
 
-// typingTimeout bounds how long a client's typing holds up what it sends after it.
+// typingTimeout bounds how long a typing frame holds up the frames that the client
+// sends after it.
 const typingTimeout = 5 * time.Second
 
 // Typing tells the others of a thread that the user is writing something. Its error
@@ -354,9 +356,9 @@ func (s *Session) Unsubscribe(name string) bool {
 	return s.declared.remove(name)
 }
 
-// Subscribed has the subscriptions take effect: what comes from now on is for them. The
-// replay of a thread starts at the first subscription that matches it. A transport
-// that tells the client so holds what is sent until it has, see [Session.Hold].
+// Subscribed has the subscriptions take effect. The replay of a thread starts at the
+// first subscription that matches it. A transport that acknowledges subscriptions calls
+// [Session.Hold] before, so that no frame goes out before the acknowledgement.
 func (s *Session) Subscribed() {
 	s.mu.Lock()
 	s.interest = s.declared
@@ -388,8 +390,8 @@ func (s *Session) Release() {
 // Close ends the connection.
 func (s *Session) Close(r Reason) { s.params.Transport.Close(r) }
 
-// End says that the connection is gone. The session stops; what the client
-// acknowledged is stored before the session counts as done.
+// End says that the connection is gone. The session stops, and stores what the client
+// has acknowledged.
 func (s *Session) End() {
 	s.mu.Lock()
 	if s.ended {

@@ -10,10 +10,10 @@ import (
 // No clock, no lock, no I/O.
 //
 // Invariants: entries are in rising frameSeq; at most limit of them, and at most
-// receiveMax that carry a packet id; only a run of acknowledged entries from the
-// front is ever released, so what was released is exactly what a client holds. An
-// acknowledged event counts as received once no message of its own thread before
-// it is missing, whatever is of others.
+// receiveMax that carry a packet id. Only a run of acknowledged entries from the
+// front is ever released, so the client holds everything that was released. An
+// acknowledged event counts as received once no message of its own thread before it
+// is unacknowledged; messages of other threads do not matter.
 // Packet ids in it are distinct: they count up, and the window spans far fewer
 // than there are.
 type window struct {
