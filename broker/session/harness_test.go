@@ -64,7 +64,7 @@ func (n *node) eventually(what string, ok func() bool) {
 	n.t.Helper()
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	for deadline := time.After(20 * time.Second); !ok(); {
+	for deadline := time.After(2 * time.Minute); !ok(); {
 		select {
 		case <-look.C:
 		case <-deadline:
@@ -169,7 +169,7 @@ func (tr *truth) awaitChange() {
 	tr.mu.Unlock()
 	select {
 	case <-changed:
-	case <-time.After(20 * time.Second): // the writers have failed
+	case <-time.After(2 * time.Minute): // the writers have failed
 	}
 }
 
