@@ -11,7 +11,8 @@
 // The package knows no protocol: a connection is a [Transport].
 //
 // Read in this order: session.go (what a session has, and who touches it), fill.go
-// (what it sends), window.go, acks.go, registry.go, notices.go, interest.go.
+// (what it sends), window.go, acks.go, registry.go, registry_notices.go,
+// subscriptions.go.
 package session
 
 import (
