@@ -24,7 +24,7 @@ func newMetrics(sessions *session.Registry, b *broker.Broker) *prometheus.Regist
 			func() float64 { return float64(sessions.Stats().ReceiptsDropped) }),
 		counter("parley_mqtt_replies_dropped_total", "Answers to MQTT publishes dropped because their client does not read.",
 			func() float64 { return float64(sessions.Stats().RepliesDropped) }),
-		counter("parley_mqtt_panics_total", "MQTT connections ended by a panic of the MQTT library.",
+		counter("parley_mqtt_panics_total", "MQTT connections ended by a panic of mochi, the MQTT library.",
 			func() float64 { return float64(b.Panics()) }),
 	)
 	return r
