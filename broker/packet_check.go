@@ -22,7 +22,8 @@ var (
 // checkPacket returns an error if a packet from a client is not complete and well-formed, or
 // is one that clients may not send. flags are the low four bits of its first byte, body is
 // what follows the fixed header. v5 says whether the connection speaks MQTT 5 and not 3.1.1;
-// a CONNECT says so by itself.
+// a CONNECT says so by itself. The guard calls it (guard.go says why) before mochi sees
+// the packet.
 func checkPacket(kind, flags byte, body []byte, v5 bool) error {
 	r := reader{rest: body}
 	switch kind {

@@ -14,7 +14,9 @@
 // message.go, thread.go for the log and what it folds into; visible.go for who sees
 // what; store.go and bus.go for the ports; service.go; append.go for the way of every
 // change into a log; then send.go and retry.go, messagechange.go with edit.go,
-// reactions.go and pins.go, and receipts.go with markread.go and acknowledge.go.
+// reactions.go and pins.go, and receipts.go with markread.go and acknowledge.go. What is left stands alone: create.go and
+// participants.go, history.go and pagecursor.go, expire.go, typing.go, prekeys.go,
+// blocks.go, moderation.go, and ratelimit.go.
 package chat
 
 import (

@@ -27,7 +27,8 @@ const (
 	AlreadyExists                      // these two people have a 1:1 already
 )
 
-// CreateThread makes a thread. For a 1:1 of two people who have one it gives that one,
+// CreateThread makes a thread. For a 1:1 of two people who have one it gives that one, as
+// the store decides (each store's CreateThread, which makes a pair's thread only once),
 // and for a retry the thread that the first try made (docs/contract.md#threads).
 func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) (v ThreadView, outcome CreateOutcome, err error) {
 	if err := c.need(ScopeWrite); err != nil {

@@ -15,7 +15,8 @@ const (
 // RunExpiry makes tombstones of expired messages, every second until ctx ends
 // (docs/contract.md#disappearing-messages). What readers see does not depend on
 // it: they are shown a tombstone from the millisecond on at which a message
-// expires; see [Event.AsOf].
+// expires; see [Event.AsOf]. When a message expires is fixed when it is appended
+// (append.go).
 func (s *Service) RunExpiry(ctx context.Context) {
 	ticker := time.NewTicker(expiryInterval)
 	defer ticker.Stop()

@@ -10,7 +10,8 @@ import (
 const TypingInterval = 3 * time.Second
 
 // Typing tells the other participants that the caller is writing something, except those
-// whom it blocks. Nothing of it is stored.
+// whom it blocks. Nothing of it is stored. The sessions of each node pass the notice on to
+// their clients (broker/session/ephemera.go).
 func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err

@@ -4,6 +4,10 @@
 //
 // Begin with [Open]: it gives a [Source], which fetches the document now and then and
 // keeps the last good [Set]. [Parse] reads one document.
+//
+// Read in this order: jwks.go and key.go (a document and its keys), fetch.go (what a
+// location may be, and one download from it), refresh.go (when that is done, and how
+// the set is replaced).
 package jwks
 
 import (

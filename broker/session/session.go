@@ -12,7 +12,8 @@
 //
 // Read in this order: session.go (what a session has, and who touches it), fill.go
 // (what it sends), window.go, acks.go, registry.go, registry_notices.go,
-// subscriptions.go.
+// subscriptions.go, keptsubscriptions.go, and the queues of what is not durable:
+// receipts.go, ephemera.go, replies.go.
 package session
 
 import (

@@ -7,7 +7,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// interest is what a session has subscribed. The zero value is nothing. It is a
+// interest is what a session has subscribed, each filter with its QoS. What a filter
+// matches, contracts.Filter says (contracts/topics.go). The zero value is nothing. It is a
 // value: a change makes a new list, so that the writer can go by a copy.
 type interest struct {
 	everything bool // a JSON connection

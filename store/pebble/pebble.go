@@ -5,7 +5,7 @@
 // Read in this order: keys.go (the layout on disk, one line a kind of key), view.go
 // (what readers see), groupcommit.go (how a batch becomes durable), append.go (an
 // append from its locks to its batch), fold.go (how an edit, a deletion or a reaction
-// rewrites its message), duplicates.go (how a retry is recognised). decoder.go,
+// rewrites its message), duplicates.go (how a retry is recognised). codec.go,
 // recordcodec.go, eventcodec.go and messagecodec.go say what stands under the keys;
 // clientseqcache.go and blockercache.go spare a send its reads; every other file
 // implements a part of the port.

@@ -10,6 +10,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// This file packs all values but events (eventcodec.go) and messages (messagecodec.go).
+// How numbers, names and times are packed, codec.go says.
+
 // place is where in which log an event stands.
 type place struct {
 	thread chat.ThreadID
