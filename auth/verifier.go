@@ -141,14 +141,6 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
-// wireClaims are the claims of a token as its JSON spells them
-// (docs/contract.md#authentication).
-type wireClaims struct {
-	jwt.RegisteredClaims
-	Scope  string `json:"scope,omitempty"` // space-separated
-	Device string `json:"device_id,omitempty"`
-}
-
 // Verify gives the identity that a token proves. Its errors are *chat.Error with the
 // code unauthenticated.
 func (v *Verifier) Verify(token string) (Identity, error) {
@@ -190,6 +182,9 @@ func (v *Verifier) verify(token string) (verified, error) {
 	var claims wireClaims
 	var generation uint64
 	_, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (key any, err error) {
+		if err := strictHeader(t.Raw); err != nil {
+			return nil, err
+		}
 		kid, err := keyID(t.Header)
 		if err == nil {
 			// The parser has checked that this alg has a finder.
