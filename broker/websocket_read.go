@@ -77,7 +77,7 @@ func (r *wsReader) Read(p []byte) (n int, err error) {
 func (r *wsReader) control(header ws.Header, payload io.Reader) error {
 	data := make([]byte, header.Length) // 125 bytes at most, which NextFrame has checked
 	if _, err := io.ReadFull(payload, data); err != nil {
-		return err
+		return unexpected(err) // io.EOF would be the end of the message that the frame interrupts
 	}
 	if header.OpCode == ws.OpPing {
 		return r.pong(append(appendWSHeader(nil, wsPong, len(data)), data...))

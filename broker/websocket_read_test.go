@@ -50,6 +50,7 @@ func TestReadMessages(t *testing.T) {
 		{"a ping in fragments", [][]byte{masked(ws.OpPing, false, "x")}, "", "", closeProtocolError},
 		{"a length with the sign bit", [][]byte{{0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}, "", "", 0},
 		{"a message over the limit", [][]byte{masked(ws.OpText, false, strings.Repeat("x", 1<<16)), masked(ws.OpContinuation, true, "x")}, "", "", closeTooBig},
+		{"half a ping between fragments", [][]byte{masked(ws.OpText, false, "be"), masked(ws.OpPing, true, "hey")[:6]}, "", "", 0},
 		{"half a message", [][]byte{text("one"), {0x81, 0x85, 0, 0, 0, 0, 'h'}}, "one", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
