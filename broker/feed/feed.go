@@ -130,17 +130,9 @@ func (f *Feed) Origin() (o Origin, found bool) { return f.origin, f.resolved }
 // that the reader wants and that has news. After an error of any method the feed
 // is whole again once a Resync has succeeded.
 func (f *Feed) Resync(ctx context.Context, wanted func(chat.ThreadID) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	lines, err := f.logs.Store.UserThreads(ctx, f.reader.User)
+	lines, err := f.heads(ctx)
 	if err != nil {
 		return err
-	}
-	if !f.resolved {
-		if f.origin, err = f.resolveOrigin(ctx, lines); err != nil {
-			return err
-		}
-		f.resolved = true
 	}
 	for _, line := range lines {
 		f.noteNewest(line)
@@ -152,6 +144,18 @@ func (f *Feed) Resync(ctx context.Context, wanted func(chat.ThreadID) bool) erro
 		}
 	}
 	return nil
+}
+
+// heads reads the heads of all the user's threads. The first time, it finds the origin.
+func (f *Feed) heads(ctx context.Context) ([]chat.UserThread, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	lines, err := f.logs.Store.UserThreads(ctx, f.reader.User)
+	if err == nil && !f.resolved {
+		f.origin, err = f.resolveOrigin(ctx, lines)
+		f.resolved = err == nil
+	}
+	return lines, err
 }
 
 // followLine has the feed read a thread up to what its line shows.

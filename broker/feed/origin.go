@@ -68,6 +68,8 @@ func (f *Feed) startOf(ctx context.Context, line chat.UserThread) (chat.Seq, err
 	o := f.origin
 	cursor, known := o.cursors[line.Thread]
 	if !known || o.named {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
 		floor, err := f.logs.Store.SeqAt(ctx, line.Thread, o.floor)
 		if err != nil {
 			return 0, err

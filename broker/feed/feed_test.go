@@ -1,0 +1,75 @@
+package feed
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// slowStore has threads of two events, which take time to read.
+type slowStore struct {
+	Store
+
+	threads int
+	pause   time.Duration
+}
+
+func (s slowStore) UserThreads(context.Context, chat.UserID) ([]chat.UserThread, error) {
+	lines := make([]chat.UserThread, s.threads)
+	for i := range lines {
+		id := chat.ThreadID{15: byte(i + 1)}
+		lines[i] = chat.UserThread{Thread: id, JoinedSeq: 1, Head: chat.Head{Seq: 2, ID: eventID(2)}}
+	}
+	return lines, nil
+}
+
+func (s slowStore) Position(context.Context, chat.UserID, chat.DeviceID) (chat.Position, bool, error) {
+	cursors := make(map[chat.ThreadID]chat.Seq)
+	for i := range s.threads {
+		cursors[chat.ThreadID{15: byte(i + 1)}] = 1
+	}
+	return chat.Position{Time: eventID(1), Cursors: cursors}, true, nil
+}
+
+func (s slowStore) Events(ctx context.Context, thread chat.ThreadID, _, _ chat.Seq, _ chat.Limit) ([]chat.Event, error) {
+	select {
+	case <-time.After(s.pause):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return []chat.Event{{Thread: thread, Seq: 2, ID: eventID(2), Kind: chat.KindMessage, By: "alice", Message: &chat.Message{}}}, nil
+}
+
+func eventID(seq chat.Seq) chat.EventID { return chat.EventID{15: byte(seq)} }
+
+// readTimeout is for one read. A reader of many threads gets them all in its first
+// Resync, also from a store that needs longer for all of them.
+func TestEachReadHasItsOwnTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(&Logs{Store: slowStore{threads: 20, pause: time.Second}, Tails: NewTailCache()}, Reader{User: "bob", Device: "phone"})
+		all := func(chat.ThreadID) bool { return true }
+		f.CatchUp()
+		if err := f.Resync(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		for next := new(Next); ; got++ {
+			ok, err := f.Next(t.Context(), all, next)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			if err := f.Pass(t.Context(), next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !f.CaughtUp() || got != 20 {
+			t.Errorf("the feed gave %d events, want 20", got)
+		}
+	})
+}
