@@ -160,7 +160,7 @@ func TestTechnologyStaysInItsFolder(t *testing.T) {
 // domainImports are the only modules that the domain may use: ids, a token bucket
 // and a bounded map, no technology.
 var domainImports = []string{
-	"github.com/google/uuid", "github.com/hashicorp/golang-lru/v2/simplelru", "github.com/oklog/ulid/v2", "golang.org/x/time/rate",
+	"github.com/google/uuid", "github.com/hashicorp/golang-lru/v2/simplelru", "github.com/oklog/ulid/v2",
 }
 
 func TestDomainKnowsNoTechnology(t *testing.T) {

@@ -24,10 +24,9 @@ func (s *Service) Block(ctx context.Context, c Caller, user UserID) error {
 	if err := c.other(user); err != nil {
 		return err
 	}
-	if err := s.store.PutBlock(ctx, Block{User: c.User, Blocked: user, At: s.markTime()}); err != nil {
-		return Unavailable("store the block", err)
-	}
-	return nil
+	return s.changeBlock(ctx, c, user, true, func() error {
+		return s.store.PutBlock(ctx, Block{User: c.User, Blocked: user, At: s.markTime()})
+	})
 }
 
 // Unblock removes a block. A message that was sent meanwhile stays hidden, unless its
@@ -39,10 +38,24 @@ func (s *Service) Unblock(ctx context.Context, c Caller, user UserID) error {
 	if err := c.other(user); err != nil {
 		return err
 	}
-	if err := s.store.DeleteBlock(ctx, c.User, user); err != nil {
-		return Unavailable("remove the block", err)
-	}
-	return nil
+	return s.changeBlock(ctx, c, user, false, func() error { return s.store.DeleteBlock(ctx, c.User, user) })
+}
+
+// changeBlock makes a change of the caller's blocks, unless the user is blocked or not, as
+// wanted, already.
+func (s *Service) changeBlock(ctx context.Context, c Caller, user UserID, wanted bool, change func() error) error {
+	return s.writing(c, costWrite, func() (wrote bool, err error) {
+		switch blocked, err := s.store.HasBlocked(ctx, c.User, user); {
+		case err != nil:
+			return false, Unavailable("look up the block", err)
+		case blocked == wanted:
+			return false, nil
+		}
+		if err := change(); err != nil {
+			return false, Unavailable("change the block", err)
+		}
+		return true, nil
+	})
 }
 
 func (c Caller) other(user UserID) error {
@@ -58,6 +71,9 @@ func (c Caller) other(user UserID) error {
 // Blocks lists whom the caller blocks, the oldest block first.
 func (s *Service) Blocks(ctx context.Context, c Caller) ([]Block, error) {
 	if err := c.need(ScopeRead); err != nil {
+		return nil, err
+	}
+	if err := s.spendRead(c); err != nil {
 		return nil, err
 	}
 	blocks, err := s.store.Blocks(ctx, c.User)

@@ -42,6 +42,27 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	if e.Thread, err = newThreadID(e.At()); err != nil {
 		return ThreadView{}, 0, Unavailable("mint a thread id", err)
 	}
+	cost := costOfThread(len(change.Members))
+	if limited := s.rates.writes.spend(string(c.User), cost, s.now()); limited != nil {
+		switch known, err := isDuplicate(s.store.SentBefore(ctx, e)); {
+		case err != nil:
+			return ThreadView{}, 0, err
+		case !known:
+			return ThreadView{}, 0, limited
+		}
+		cost = 0 // it is a retry, and is about to be answered as one
+	}
+	v, outcome, err = s.createThread(ctx, c, e)
+	if err == nil && outcome != Created {
+		s.rates.writes.giveBack(string(c.User), cost, s.now())
+	}
+	return v, outcome, err
+}
+
+// costOfThread is what it costs to make a thread of so many people.
+func costOfThread(people int) int { return (people + peoplePerOne - 1) / peoplePerOne }
+
+func (s *Service) createThread(ctx context.Context, c Caller, e Event) (v ThreadView, outcome CreateOutcome, err error) {
 	var pair *PairExistsError
 	var dup *DuplicateError
 	switch err := s.store.CreateThread(ctx, e); {
@@ -49,7 +70,7 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 		v, err := s.viewWithParticipants(ctx, c.User, pair.Thread)
 		return v, AlreadyExists, err
 	case errors.As(err, &dup):
-		v, err := s.createdBefore(ctx, c, *change, dup.Existing)
+		v, err := s.createdBefore(ctx, c, *e.Change, dup.Existing)
 		return v, Recreated, err
 	case err != nil:
 		return ThreadView{}, 0, Unavailable("store the thread", err)
@@ -68,6 +89,9 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChange, created Event) (ThreadView, error) {
 	if _, hash := created.Retry(); hash != change.BodyHash {
 		return ThreadView{}, keyReused()
+	}
+	if err := s.spendRead(c); err != nil {
+		return ThreadView{}, err
 	}
 	v, err := s.viewWithParticipants(ctx, c.User, created.Thread)
 	if err == nil {

@@ -10,18 +10,16 @@ type MessagePage struct {
 
 // History lists a thread's messages, newest first, back to where the caller joined.
 func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequest) (MessagePage, error) {
-	line, size, err := s.reading(ctx, c, id, p)
-	if err != nil {
-		return MessagePage{}, err
-	}
 	if isCursor(cursorSince, p.Cursor) { // the cursor alone says in which direction to go on
 		return s.HistorySince(ctx, c, id, MessageID{}, p)
 	}
-	before := Seq(0)
-	if p.Cursor != "" {
-		if before, err = decodeSeqCursor(cursorHistory, id, p.Cursor); err != nil {
-			return MessagePage{}, err
-		}
+	before, err := seqOf(cursorHistory, id, p.Cursor)
+	if err != nil {
+		return MessagePage{}, err
+	}
+	line, size, err := s.reading(ctx, c, id, p)
+	if err != nil {
+		return MessagePage{}, err
 	}
 	found, err := s.store.Messages(ctx, id, MessageRange{After: line.JoinedSeq - 1, Before: before, Viewer: c.User, NewestFirst: true, Count: size + 1})
 	if err != nil {
@@ -33,18 +31,18 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 // HistorySince lists the messages after the message since, oldest first. If no message
 // has that id, they are those of a later time than the id's.
 func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since MessageID, p PageRequest) (MessagePage, error) {
+	after, err := seqOf(cursorSince, id, p.Cursor)
+	if err != nil {
+		return MessagePage{}, err
+	}
 	line, size, err := s.reading(ctx, c, id, p)
 	if err != nil {
 		return MessagePage{}, err
 	}
-	var after Seq
-	if p.Cursor != "" {
-		after, err = decodeSeqCursor(cursorSince, id, p.Cursor)
-	} else {
-		after, err = s.lastAt(ctx, id, since)
-	}
-	if err != nil {
-		return MessagePage{}, err
+	if p.Cursor == "" {
+		if after, err = s.lastAt(ctx, id, since); err != nil {
+			return MessagePage{}, err
+		}
 	}
 	found, err := s.store.Messages(ctx, id, MessageRange{After: max(after, line.JoinedSeq-1), Viewer: c.User, Count: size + 1})
 	if err != nil {
@@ -96,6 +94,9 @@ func (s *Service) Message(ctx context.Context, c Caller, id MessageID) (Event, e
 	if err := c.need(ScopeRead); err != nil {
 		return Event{}, err
 	}
+	if err := s.spendRead(c); err != nil {
+		return Event{}, err
+	}
 	return s.messageFor(ctx, c.User, id)
 }
 
@@ -108,17 +109,28 @@ func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq,
 	return at - 1, nil
 }
 
+// seqOf is the seq that a page cursor says; zero if there is no cursor.
+func seqOf(kind cursorKind, thread ThreadID, cursor string) (Seq, error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	return decodeSeqCursor(kind, thread, cursor)
+}
+
 // reading refuses who may not read a thread, and gives the reader's line of it and the
 // page's size.
 func (s *Service) reading(ctx context.Context, c Caller, id ThreadID, p PageRequest) (UserThread, int, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return UserThread{}, 0, err
 	}
-	line, err := s.standing(ctx, c.User, id)
+	size, err := s.pageSize(p)
 	if err != nil {
 		return UserThread{}, 0, err
 	}
-	size, err := s.pageSize(p)
+	if err := s.spendRead(c); err != nil {
+		return UserThread{}, 0, err
+	}
+	line, err := s.standing(ctx, c.User, id)
 	return line, size, err
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // Limits bound what callers may do (docs/contract.md#limits). A field that is
-// zero takes the default, except for SendRate, PrekeyFetches and
+// zero takes the default, except for the rates and for PrekeyFetches and
 // PrekeyFetchesOf: there zero means no limit.
 type Limits struct {
 	Participants      int           // people in a group, the creator included
@@ -15,8 +15,11 @@ type Limits struct {
 	EditWindow        time.Duration // how long a message may be edited or deleted
 	PageSize          int           // the largest page
 	Pins              int           // pinned messages of a thread
-	SendRate          float64       // messages per second and user
+	SendRate          float64       // durable writes per second and user, weighted
 	SendBurst         int           // how many of them at once, at least 1
+	SystemRate        float64       // system messages per second and service
+	ReadRate          float64       // reads per second and user
+	ReadBurst         int           // how many of them at once, at least 1
 	PrekeyFetches     int           // per caller and minute
 	PrekeyFetchesOf   int           // per caller and target in ten minutes
 	CommitTimeout     time.Duration // from minting an id to its commit; shorter than OverlapWindow
@@ -32,6 +35,9 @@ var DefaultLimits = Limits{
 	Pins:              3,
 	SendRate:          20,
 	SendBurst:         40,
+	SystemRate:        1000,
+	ReadRate:          50,
+	ReadBurst:         200,
 	PrekeyFetches:     60,
 	PrekeyFetchesOf:   6,
 	CommitTimeout:     5 * time.Second,

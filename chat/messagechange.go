@@ -14,8 +14,18 @@ type changed struct {
 }
 
 // changeMessageFor appends what decide makes of a message, for a caller who is in its
-// thread and sees it. The message is as readers see it at that moment.
-func (s *Service) changeMessageFor(ctx context.Context, c Caller, id MessageID, decide decideOnMessage) (changed, error) {
+// thread and sees it. The message is as readers see it at that moment. It costs the caller
+// a write, unless decide makes nothing of it.
+func (s *Service) changeMessageFor(ctx context.Context, c Caller, id MessageID, decide decideOnMessage) (done changed, err error) {
+	err = s.writing(c, costWrite, func() (wrote bool, err error) {
+		done, err = s.changeSeenMessage(ctx, c, id, decide)
+		return len(done.events) > 0, err
+	})
+	return done, err
+}
+
+// changeSeenMessage is changeMessageFor without its cost.
+func (s *Service) changeSeenMessage(ctx context.Context, c Caller, id MessageID, decide decideOnMessage) (changed, error) {
 	m, err := s.messageFor(ctx, c.User, id)
 	if err != nil {
 		return changed{}, err

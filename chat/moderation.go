@@ -49,18 +49,22 @@ func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason Rep
 	if utf8.RuneCountInString(note) > MaxNoteChars {
 		return Report{}, Invalid("note", "is longer than 1000 characters")
 	}
-	m, err := s.messageFor(ctx, c.User, id)
-	if err != nil {
-		return Report{}, err
-	}
-	r := Report{
-		ID: s.reports.next(s.now()), Thread: m.Thread, Message: id, Sender: m.By,
-		By: c.User, Reason: reason, Note: note,
-	}
-	if err := s.store.PutReport(ctx, r); err != nil {
-		return Report{}, Unavailable("store the report", err)
-	}
-	return r, nil
+	var r Report
+	err := s.writing(c, costReport, func() (wrote bool, err error) {
+		m, err := s.messageFor(ctx, c.User, id)
+		if err != nil {
+			return false, err
+		}
+		r = Report{
+			ID: s.reports.next(s.now()), Thread: m.Thread, Message: id, Sender: m.By,
+			By: c.User, Reason: reason, Note: note,
+		}
+		if err := s.store.PutReport(ctx, r); err != nil {
+			return false, Unavailable("store the report", err)
+		}
+		return true, nil
+	})
+	return r, err
 }
 
 // reportIDs mints ids that rise from call to call, within one millisecond too.
@@ -100,6 +104,9 @@ func (s *Service) Reports(ctx context.Context, c Caller, p PageRequest) (ReportP
 			return ReportPage{}, err
 		}
 	}
+	if err := s.spendRead(c); err != nil {
+		return ReportPage{}, err
+	}
 	found, err := s.store.Reports(ctx, before, size+1)
 	if err != nil {
 		return ReportPage{}, Unavailable("list the reports", err)
@@ -127,8 +134,10 @@ func (s *Service) changeDenylist(ctx context.Context, c Caller, sha256 string, c
 	if !isSHA256(sha256) {
 		return Invalid("sha256", "must be 64 lower-case hex digits")
 	}
-	if err := change(ctx, sha256); err != nil {
-		return Unavailable("change the denylist", err)
-	}
-	return nil
+	return s.writing(c, costWrite, func() (wrote bool, err error) {
+		if err := change(ctx, sha256); err != nil {
+			return false, Unavailable("change the denylist", err)
+		}
+		return true, nil
+	})
 }

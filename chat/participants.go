@@ -15,7 +15,7 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 	if _, err := ParseUserID(string(user)); err != nil {
 		return ParticipantView{}, false, err
 	}
-	events, t, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
+	events, t, err := s.changeThread(ctx, c, id, func(t Thread) ([]Event, error) {
 		if err := t.mayChangeGroup(c.User); err != nil {
 			return nil, err
 		}
@@ -41,7 +41,7 @@ func (s *Service) RemoveParticipant(ctx context.Context, c Caller, id ThreadID, 
 	if err := c.need(ScopeWrite); err != nil {
 		return err
 	}
-	_, _, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
+	_, _, err := s.changeThread(ctx, c, id, func(t Thread) ([]Event, error) {
 		if err := t.mayChangeGroup(c.User); err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func (s *Service) SetRole(ctx context.Context, c Caller, id ThreadID, user UserI
 	if role != Admin && role != Member {
 		return ParticipantView{}, Invalid("role", "must be admin or member")
 	}
-	events, t, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
+	events, t, err := s.changeThread(ctx, c, id, func(t Thread) ([]Event, error) {
 		if err := t.mayAdminister(c.User); err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title str
 	if utf8.RuneCountInString(title) > MaxTitleChars {
 		return ThreadView{}, Invalid("title", "is longer than 256 characters")
 	}
-	_, _, err := s.queues.change(ctx, id, func(t Thread) ([]Event, error) {
+	_, _, err := s.changeThread(ctx, c, id, func(t Thread) ([]Event, error) {
 		if err := t.mayAdminister(c.User); err != nil {
 			return nil, err
 		}
@@ -113,6 +113,16 @@ func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title str
 		return ThreadView{}, err
 	}
 	return s.viewWithParticipants(ctx, c.User, id)
+}
+
+// changeThread appends what decide makes of a thread's state. It costs the caller a write,
+// unless decide makes nothing of it.
+func (s *Service) changeThread(ctx context.Context, c Caller, id ThreadID, decide func(Thread) ([]Event, error)) (events []Event, t Thread, err error) {
+	err = s.writing(c, costWrite, func() (wrote bool, err error) {
+		events, t, err = s.queues.change(ctx, id, decide)
+		return len(events) > 0, err
+	})
+	return events, t, err
 }
 
 // participantView is a participant after the given events of its thread, as another sees it.

@@ -8,6 +8,9 @@ func (s *Service) Pins(ctx context.Context, c Caller, id ThreadID) ([]Pin, error
 	if err := c.need(ScopeRead); err != nil {
 		return nil, err
 	}
+	if err := s.spendRead(c); err != nil {
+		return nil, err
+	}
 	t, me, err := s.threadFor(ctx, c.User, id)
 	if err != nil {
 		return nil, err
@@ -83,10 +86,18 @@ func (s *Service) Unpin(ctx context.Context, c Caller, id ThreadID, message Mess
 }
 
 // changePin is changeMessageFor a message that has to be in the given thread.
-func (s *Service) changePin(ctx context.Context, c Caller, id ThreadID, message MessageID, decide decideOnMessage) (changed, error) {
+func (s *Service) changePin(ctx context.Context, c Caller, id ThreadID, message MessageID, decide decideOnMessage) (done changed, err error) {
 	if err := c.need(ScopeWrite); err != nil {
 		return changed{}, err
 	}
+	err = s.writing(c, costWrite, func() (wrote bool, err error) {
+		done, err = s.changePinOf(ctx, c, id, message, decide)
+		return len(done.events) > 0, err
+	})
+	return done, err
+}
+
+func (s *Service) changePinOf(ctx context.Context, c Caller, id ThreadID, message MessageID, decide decideOnMessage) (changed, error) {
 	if _, err := s.standing(ctx, c.User, id); err != nil {
 		return changed{}, err
 	}
@@ -97,7 +108,7 @@ func (s *Service) changePin(ctx context.Context, c Caller, id ThreadID, message 
 	if m.Thread != id { // whether or not the caller is in that one
 		return changed{}, noSuchMessage()
 	}
-	return s.changeMessageFor(ctx, c, message, decide)
+	return s.changeSeenMessage(ctx, c, message, decide)
 }
 
 func (c Caller) pinning(what ChangeEvent, m Event) Event {

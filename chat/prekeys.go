@@ -111,6 +111,15 @@ func (s *Service) UploadPrekeys(ctx context.Context, c Caller, u PrekeyUpload) (
 		return PrekeyDevice{}, err
 	}
 	u.At = s.markTime()
+	var stored PrekeyDevice
+	err := s.writing(c, costKeys, func() (wrote bool, err error) {
+		stored, err = s.putPrekeys(ctx, c, u)
+		return true, err
+	})
+	return stored, err
+}
+
+func (s *Service) putPrekeys(ctx context.Context, c Caller, u PrekeyUpload) (PrekeyDevice, error) {
 	stored, err := s.store.PutPrekeys(ctx, c.User, c.Device, u)
 	switch {
 	case errors.Is(err, ErrTooManyDevices):
@@ -160,6 +169,9 @@ func (s *Service) OwnPrekeys(ctx context.Context, c Caller) ([]PrekeyDevice, err
 	if err := c.need(ScopeRead); err != nil {
 		return nil, err
 	}
+	if err := s.spendRead(c); err != nil {
+		return nil, err
+	}
 	devices, err := s.store.PrekeyDevices(ctx, c.User)
 	if err != nil {
 		return nil, Unavailable("count the prekeys", err)
@@ -171,6 +183,9 @@ func (s *Service) OwnPrekeys(ctx context.Context, c Caller) ([]PrekeyDevice, err
 // key is given once, whoever asks (docs/contract.md#prekeys).
 func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (PrekeyBundle, error) {
 	if err := c.need(ScopeRead); err != nil {
+		return PrekeyBundle{}, err
+	}
+	if err := s.spendRead(c); err != nil {
 		return PrekeyBundle{}, err
 	}
 	if err := s.prekeyFetches.spend(string(c.User), s.now()); err != nil {

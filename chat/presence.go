@@ -19,6 +19,9 @@ func (s *Service) Presence(ctx context.Context, c Caller, user UserID) (Presence
 	if err := c.need(ScopeRead); err != nil {
 		return Presence{}, err
 	}
+	if err := s.spendRead(c); err != nil {
+		return Presence{}, err
+	}
 	shared, err := s.ShareThread(ctx, c.User, user)
 	if err != nil {
 		return Presence{}, err

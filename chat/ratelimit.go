@@ -2,77 +2,130 @@ package chat
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
-// rateLimits hold each of many callers to a rate, with a burst. They keep only those
-// callers who have used some of their burst.
+// rateLimits hold each of many callers to a rate, with a burst. Of a caller they keep one
+// time, the one at which its burst will be whole again, and only while that is to come.
+// A cost of n puts that time off by n intervals: it may lie so far ahead as the burst
+// lasts, and further only for what was reserved.
 type rateLimits struct {
-	rate   rate.Limit
-	burst  int
-	seed   maphash.Seed
-	shards [16]rateShard
+	interval time.Duration // in which the rate gives back one; 0: there is no limit
+	burst    int
+	seed     maphash.Seed
+	shards   [16]rateShard
 }
 
 type rateShard struct {
 	mu    sync.Mutex
-	rated map[string]*rate.Limiter
+	whole map[string]time.Time // when each caller's burst is whole again
+	sweep int                  // at how many of them those at rest are forgotten
 }
 
-// maxRated bounds a shard: beyond it, the callers whose burst is whole again are
-// forgotten, which changes nothing for them.
+// maxRated is how many callers a shard keeps before it looks for some to forget: those
+// whose burst is whole again, for whom that changes nothing.
 const maxRated = 4096
+
+// maxAhead bounds how long a write may have to wait for its time. The clock may be set
+// back, so no caller is kept waiting for longer than that and its burst.
+const maxAhead = 30 * time.Second
 
 // newRateLimits allows so many per second; zero is no limit.
 func newRateLimits(perSecond float64, burst int) *rateLimits {
-	r := &rateLimits{rate: rate.Limit(perSecond), burst: max(burst, 1), seed: maphash.MakeSeed()}
+	r := &rateLimits{burst: max(burst, 1), seed: maphash.MakeSeed()}
+	if perSecond > 0 {
+		r.interval = max(1, time.Duration(float64(time.Second)/perSecond))
+	}
 	for i := range r.shards {
-		r.shards[i].rated = make(map[string]*rate.Limiter)
+		r.shards[i].whole, r.shards[i].sweep = make(map[string]time.Time), maxRated
 	}
 	return r
 }
 
-// spend uses up one of the caller's burst, or refuses it and says when to retry.
-func (r *rateLimits) spend(who string, now time.Time) error {
-	if r.rate <= 0 {
-		return nil
+// spend uses up a cost of the caller's burst, or refuses it and says when to retry. What is
+// refused uses up nothing. A cost above the burst counts as the whole burst.
+func (r *rateLimits) spend(who string, cost int, now time.Time) error {
+	if wait, ok := r.reserve(who, cost, now, 0); !ok {
+		return tooFast(wait)
 	}
-	wait := r.limiter(who, now).ReserveN(now, 1)
-	delay := wait.DelayFrom(now)
-	if delay <= 0 {
-		return nil
-	}
-	wait.CancelAt(now)
-	return tooFast(delay)
+	return nil
 }
 
-// allows is spend for a request that is dropped and not refused.
-func (r *rateLimits) allows(who string, now time.Time) bool { return r.spend(who, now) == nil }
+// allows is spend of one for what is dropped and not refused.
+func (r *rateLimits) allows(who string, now time.Time) bool { return r.spend(who, 1, now) == nil }
 
-func (r *rateLimits) limiter(who string, now time.Time) *rate.Limiter {
-	sh := &r.shards[maphash.String(r.seed, who)%uint64(len(r.shards))]
+// reserve uses up a cost whose time may come only later, and says in how long. Whatever
+// the caller spends afterwards comes after it. If that were longer than most, reserve uses
+// up nothing and is not ok.
+func (r *rateLimits) reserve(who string, cost int, now time.Time, most time.Duration) (wait time.Duration, ok bool) {
+	if r.interval == 0 {
+		return 0, true
+	}
+	sh := r.shard(who)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	l, ok := sh.rated[who]
-	if !ok {
-		if len(sh.rated) >= maxRated {
-			sh.forgetRested(now)
-		}
-		l = rate.NewLimiter(r.rate, r.burst)
-		sh.rated[who] = l
+	used := r.used(sh.whole[who], now) + time.Duration(min(cost, r.burst))*r.interval
+	if wait = max(0, used-r.span()); wait > most {
+		return wait, false
 	}
-	return l
+	if _, known := sh.whole[who]; !known && len(sh.whole) >= sh.sweep {
+		sh.forgetRested(now)
+	}
+	sh.whole[who] = now.Add(used)
+	return wait, true
 }
 
+// giveBack undoes a spend or a reserve of that cost.
+func (r *rateLimits) giveBack(who string, cost int, now time.Time) {
+	if r.interval == 0 {
+		return
+	}
+	sh := r.shard(who)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if whole, known := sh.whole[who]; known {
+		sh.whole[who] = whole.Add(-time.Duration(min(cost, r.burst)) * r.interval)
+	}
+}
+
+// left is how much of its burst the caller may spend now, and in how long the burst is
+// whole again.
+func (r *rateLimits) left(who string, now time.Time) (n int, whole time.Duration) {
+	sh := r.shard(who)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	used := r.used(sh.whole[who], now)
+	return max(0, int((r.span()-used)/max(1, r.interval))), used
+}
+
+// span is how long the rate takes to give back the whole burst.
+func (r *rateLimits) span() time.Duration {
+	if float64(r.burst)*float64(r.interval) > math.MaxInt64/2 {
+		return math.MaxInt64 / 2
+	}
+	return time.Duration(r.burst) * r.interval
+}
+
+// used is how long it takes until the burst is whole again.
+func (r *rateLimits) used(whole, now time.Time) time.Duration {
+	return min(max(0, whole.Sub(now)), r.span()+maxAhead)
+}
+
+func (r *rateLimits) shard(who string) *rateShard {
+	return &r.shards[maphash.String(r.seed, who)%uint64(len(r.shards))]
+}
+
+// forgetRested forgets the callers whose burst is whole again. If they were few, it waits
+// until there are twice as many callers before it looks again.
 func (sh *rateShard) forgetRested(now time.Time) {
-	for who, l := range sh.rated {
-		if l.TokensAt(now) >= float64(l.Burst()) {
-			delete(sh.rated, who)
+	for who, whole := range sh.whole {
+		if !whole.After(now) {
+			delete(sh.whole, who)
 		}
 	}
+	sh.sweep = max(maxRated, 2*len(sh.whole))
 }
 
 // spanLimits allow each of many callers so many requests in any span of time, where

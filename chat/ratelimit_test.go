@@ -14,22 +14,22 @@ func TestRateLimitAllowsABurstAndThenTheRate(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	r := newRateLimits(20, 40)
 	for i := range 40 {
-		if err := r.spend("ann", now); err != nil {
+		if err := r.spend("ann", 1, now); err != nil {
 			t.Fatalf("send %d of the burst: %v", i+1, err)
 		}
 	}
-	err := r.spend("ann", now)
+	err := r.spend("ann", 1, now)
 	refusal, ok := errors.AsType[*Error](err)
 	if !ok || refusal.Code != CodeRateLimited || refusal.RetryAfter != 50*time.Millisecond {
 		t.Fatalf("the 41st: %v, want %s for 50 ms", err, CodeRateLimited)
 	}
-	if err := r.spend("bob", now); err != nil {
+	if err := r.spend("bob", 1, now); err != nil {
 		t.Errorf("another user: %v", err)
 	}
-	if err := r.spend("ann", now.Add(49*time.Millisecond)); err == nil {
+	if err := r.spend("ann", 1, now.Add(49*time.Millisecond)); err == nil {
 		t.Error("a send went through before its time: refused ones must cost nothing, and give nothing")
 	}
-	if err := r.spend("ann", now.Add(50*time.Millisecond)); err != nil {
+	if err := r.spend("ann", 1, now.Add(50*time.Millisecond)); err != nil {
 		t.Errorf("after 50 ms: %v", err)
 	}
 }
@@ -37,7 +37,7 @@ func TestRateLimitAllowsABurstAndThenTheRate(t *testing.T) {
 func TestRateLimitOfZeroIsNoLimit(t *testing.T) {
 	r := newRateLimits(0, 0)
 	for range 1000 {
-		if err := r.spend("ann", time.Unix(1, 0)); err != nil {
+		if err := r.spend("ann", 1, time.Unix(1, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,12 +48,12 @@ func TestRateLimitForgetsThoseAtRest(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	for i := range 3 * maxRated * len(r.shards) {
 		now = now.Add(time.Second)
-		if err := r.spend(fmt.Sprint("u", i), now); err != nil {
+		if err := r.spend(fmt.Sprint("u", i), 1, now); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range r.shards {
-		if n := len(r.shards[i].rated); n > maxRated {
+		if n := len(r.shards[i].whole); n > maxRated {
 			t.Errorf("shard %d keeps %d users", i, n)
 		}
 	}

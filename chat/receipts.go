@@ -133,6 +133,9 @@ func (s *Service) Receipts(ctx context.Context, c Caller, id MessageID) ([]Recip
 	if err := c.need(ScopeRead); err != nil {
 		return nil, err
 	}
+	if err := s.spendRead(c); err != nil {
+		return nil, err
+	}
 	message, err := s.messageFor(ctx, c.User, id)
 	if err != nil {
 		return nil, err

@@ -80,12 +80,20 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 // retry is answered as one (docs/contract.md#sending).
 func (s *Service) unlessSentBefore(ctx context.Context, e Event, refusal error) error {
 	err := s.store.SentBefore(ctx, e)
-	var dup *DuplicateError
-	switch {
-	case err == nil:
-		return refusal
-	case errors.As(err, &dup):
-		return dup
+	switch known, failed := isDuplicate(err); {
+	case failed != nil:
+		return failed
+	case known:
+		return err
 	}
-	return Unavailable("look up whether it was sent before", err)
+	return refusal
+}
+
+// isDuplicate reports whether an error of [LogStore.SentBefore] says that the event was
+// sent before.
+func isDuplicate(err error) (bool, error) {
+	if _, known := errors.AsType[*DuplicateError](err); known || err == nil {
+		return known, nil
+	}
+	return false, Unavailable("look up whether it was sent before", err)
 }

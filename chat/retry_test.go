@@ -223,15 +223,18 @@ func TestClientSeqTakenGivesTheExistingMessage(t *testing.T) {
 	sameList(t, "history", w.history("bob", id), "from bob", "from the tablet", "first")
 }
 
-func TestRetryOfOneWhoHasLeftIsRefused(t *testing.T) {
+// What it sent is its own, so a retry is answered as one also to who has left.
+func TestRetryOfOneWhoHasLeftIsAnswered(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
 	req := w.request(id, "before leaving")
-	_, err := w.Send(t.Context(), as("bob"), req)
+	first, err := w.Send(t.Context(), as("bob"), req)
 	must(t, err)
 	w.remove("bob", id, "bob")
 	w.heard.drain()
-	_, err = w.Send(t.Context(), as("bob"), req)
+	same(t, "id", w.resend("bob", req, chat.Replayed).ID, first.Event.ID)
+	sameList(t, "told", w.heard.one(t).Audience, "alice")
+	_, err = w.Send(t.Context(), as("bob"), w.request(id, "after leaving"))
 	refused(t, err, chat.CodeNotAParticipant)
 	w.heard.nothing(t)
 }

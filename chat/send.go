@@ -55,33 +55,35 @@ func (s *Service) Send(ctx context.Context, c Caller, req SendRequest) (SendResu
 
 // Sending is a message on its way into the log.
 type Sending struct {
-	svc    *Service
-	caller Caller
-	hash   [32]byte
-	op     *operation
+	admission *Admission
+	hash      [32]byte
+	op        *operation
 }
 
 // BeginSend is the first half of [Service.Send]: it checks the request and puts the
 // message into its thread's append queue. Messages of one thread are stored in the order
 // in which they were begun. Whether the message was stored, [Sending.Result] tells.
 func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Sending, error) {
-	if req.ContentType == "" {
-		req.ContentType = Text
-	}
-	if err := s.checkSend(c, req); err != nil {
+	a, err := s.Admit(ctx, c, req, 0)
+	if err != nil {
 		return nil, err
 	}
+	return a.Begin(ctx)
+}
+
+func (s *Service) beginSend(ctx context.Context, a *Admission) (*Sending, error) {
+	c, req := a.caller, a.req
 	refs, err := s.loadReferences(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	p := &Sending{svc: s, caller: c, hash: req.hash()}
+	p := &Sending{admission: a, hash: req.hash()}
 	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
-		if !in && req.ContentType != System {
-			return nil, notAParticipant()
-		}
 		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
+		if !in && req.ContentType != System {
+			return nil, s.unlessSentBefore(ctx, e, notAParticipant())
+		}
 		if err := refs.check(req, me); err != nil {
 			return nil, s.unlessSentBefore(ctx, e, err)
 		}
@@ -98,14 +100,18 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 // Result waits until the message is stored, or refused. It is called once.
 func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 	events, thread, err := p.op.wait(ctx)
+	svc := p.admission.svc
 	var dup *DuplicateError
 	switch {
 	case errors.As(err, &dup):
-		return p.svc.sentBefore(ctx, p.caller, p.hash, thread, dup)
+		if err := p.admission.knownBefore(ctx); err != nil {
+			return SendResult{}, err
+		}
+		return svc.sentBefore(ctx, p.admission.caller, p.hash, thread, dup)
 	case err != nil:
 		return SendResult{}, err
 	}
-	p.svc.tellBlocked(events[0])
+	svc.tellBlocked(events[0])
 	return SendResult{Event: events[0], Outcome: Sent}, nil
 }
 
@@ -121,7 +127,7 @@ func (s *Service) tellFailed(m Event, why FailureReason, users ...UserID) {
 	s.bus.Publish(Notice{Audience: []UserID{m.By}, Failure: f})
 }
 
-// checkSend makes the checks that need no state: scope, values, rate.
+// checkSend makes the checks that need no state: scope and values.
 func (s *Service) checkSend(c Caller, req SendRequest) error {
 	scope := ScopeWrite
 	if req.ContentType == System {
@@ -130,13 +136,7 @@ func (s *Service) checkSend(c Caller, req SendRequest) error {
 	if err := c.need(scope); err != nil {
 		return err
 	}
-	if err := req.validate(s.limits); err != nil {
-		return err
-	}
-	if req.ContentType == System { // a service sets its own rate
-		return nil
-	}
-	return s.sends.spend(string(c.User), s.now())
+	return req.validate(s.limits)
 }
 
 // references are what a send refers to besides its thread, as it is when the send

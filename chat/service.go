@@ -35,7 +35,7 @@ type Service struct {
 
 	unsubscribe func() // the cache from the bus
 
-	sends           *rateLimits // by user
+	rates           rates
 	prekeyFetches   *spanLimits // by caller
 	prekeyFetchesOf *spanLimits // by caller and target
 	typings         *rateLimits // by user and thread
@@ -53,7 +53,7 @@ func New(cfg Config) *Service {
 	l := cfg.Limits.orDefaults()
 	s := &Service{
 		store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
-		sends:           newRateLimits(l.SendRate, l.SendBurst),
+		rates:           newRates(l),
 		prekeyFetches:   newSpanLimits(l.PrekeyFetches, time.Minute),
 		prekeyFetchesOf: newSpanLimits(l.PrekeyFetchesOf, 10*time.Minute),
 		typings:         newRateLimits(1/TypingInterval.Seconds(), 1),

@@ -75,8 +75,8 @@ type LogStore interface {
 	// Append stored, and no two events of one Append change the same one.
 	Append(ctx context.Context, head Head, events []Event) (n int, err error)
 	// SentBefore is the *DuplicateError for which Append would refuse a message, or
-	// nil. Of e it uses the thread, the sender's user and device, the idempotency key
-	// and the client_seq.
+	// CreateThread a creation, or nil. Of e it uses the thread, the sender's user and
+	// device, the idempotency key and a message's client_seq.
 	SentBefore(ctx context.Context, e Event) error
 	// Events lists the events with after < seq ≤ through, oldest first, at most
 	// limit.Count of them and, once past the first, at most limit.Bytes of

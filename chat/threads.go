@@ -32,6 +32,9 @@ func (s *Service) Thread(ctx context.Context, c Caller, id ThreadID) (ThreadView
 	if err := c.need(ScopeRead); err != nil {
 		return ThreadView{}, err
 	}
+	if err := s.spendRead(c); err != nil {
+		return ThreadView{}, err
+	}
 	return s.viewWithParticipants(ctx, c.User, id)
 }
 
@@ -80,7 +83,16 @@ func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadP
 	if err != nil {
 		return ThreadPage{}, err
 	}
-	places, err := s.threadPlaces(ctx, c.User, p.Cursor)
+	var from threadPosition
+	if p.Cursor != "" {
+		if from, err = decodeThreadCursor(c.User, p.Cursor); err != nil {
+			return ThreadPage{}, err
+		}
+	}
+	if err := s.spendRead(c); err != nil {
+		return ThreadPage{}, err
+	}
+	places, err := s.threadPlaces(ctx, c.User, from)
 	if err != nil {
 		return ThreadPage{}, err
 	}
@@ -102,15 +114,9 @@ func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadP
 	return page, nil
 }
 
-// threadPlaces orders the threads a user is in by activity, from the cursor on.
-func (s *Service) threadPlaces(ctx context.Context, user UserID, cursor string) ([]threadPosition, error) {
-	var from threadPosition
-	if cursor != "" {
-		var err error
-		if from, err = decodeThreadCursor(user, cursor); err != nil {
-			return nil, err
-		}
-	}
+// threadPlaces orders the threads a user is in by activity, those after from; the zero
+// position is before all.
+func (s *Service) threadPlaces(ctx context.Context, user UserID, from threadPosition) ([]threadPosition, error) {
 	lines, err := s.store.UserThreads(ctx, user)
 	if err != nil {
 		return nil, Unavailable("list the threads", err)
@@ -125,7 +131,7 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, cursor string) 
 		if head.LastMessageSeq > 0 {
 			at.activity = ulidTime(head.LastMessage)
 		}
-		if cursor == "" || from.before(at) {
+		if from == (threadPosition{}) || from.before(at) {
 			places = append(places, at)
 		}
 	}

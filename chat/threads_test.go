@@ -197,7 +197,8 @@ func TestLimits(t *testing.T) {
 	w := newWorldOf(t, setup{limits: chat.Limits{Participants: 3, PageSize: 2}})
 	want := chat.DefaultLimits
 	want.Participants, want.PageSize = 3, 2
-	want.SendRate, want.SendBurst = 0, 0 // zero is a setting: no limit
+	want.SendRate, want.SendBurst, want.SystemRate = 0, 0, 0 // zero is a setting: no limit
+	want.ReadRate, want.ReadBurst = 0, 0
 	want.PrekeyFetches, want.PrekeyFetchesOf = 0, 0
 	same(t, "zero fields take the default", w.Limits(), want)
 

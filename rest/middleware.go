@@ -21,7 +21,8 @@ type exchange struct {
 	start     time.Time
 	route     string // the pattern, never the path: paths are unbounded and hold ids
 	user      chat.UserID
-	err       error // why the answer is a 5xx; nil if it is not one
+	accepted  *chat.Caller // of the token that was accepted, without the device; nil: none was
+	err       error        // why the answer is a 5xx; nil if it is not one
 }
 
 type exchangeKey struct{}
@@ -102,6 +103,7 @@ func routed(handle fiber.Handler) fiber.Handler {
 
 // end counts and logs a finished exchange. It logs neither token nor body nor path.
 func (s *server) end(c *fiber.Ctx, ex *exchange) {
+	s.tellRates(c, ex)
 	took := time.Since(ex.start)
 	method, status := methodName(c.Method()), c.Response().StatusCode()
 	s.metrics.observe(method, ex.route, status, took)

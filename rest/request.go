@@ -65,6 +65,7 @@ func (s *server) authenticate(c *fiber.Ctx) (chat.Caller, error) {
 	if err != nil {
 		return chat.Caller{}, err
 	}
+	exchangeOf(c).accepted = &chat.Caller{User: identity.User, Scopes: identity.Scopes}
 	return identity.Caller(c.Get("X-Device-Id"), c.Query("device_id"))
 }
 

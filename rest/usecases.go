@@ -18,6 +18,8 @@ type Chat interface {
 	BlockCalls
 	ModerationCalls
 	Ready(ctx context.Context) error
+	// Rates lists the rates that limit a caller.
+	Rates(c chat.Caller) []chat.RateState
 }
 
 // ThreadCalls are the use cases about threads and who is in them.

@@ -82,8 +82,11 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	d := chat.DefaultLimits
 	fs.IntVar(&s.limits.Participants, "max-participants", d.Participants, "participants of a group")
 	fs.IntVar(&s.limits.CiphertextBytes, "max-ciphertext", d.CiphertextBytes, "bytes of the ciphertext of a message")
-	fs.Float64Var(&s.limits.SendRate, "rate-send", d.SendRate, "messages that a user may send per second, 0 for no limit")
-	fs.IntVar(&s.limits.SendBurst, "rate-send-burst", d.SendBurst, "messages that a user may send at once, before --rate-send applies")
+	fs.Float64Var(&s.limits.SendRate, "rate-send", d.SendRate, "durable writes of a user per second, messages above all, 0 for no limit")
+	fs.IntVar(&s.limits.SendBurst, "rate-send-burst", d.SendBurst, "durable writes of a user at once, before --rate-send applies")
+	fs.Float64Var(&s.limits.SystemRate, "rate-system", d.SystemRate, "system messages of a service per second, 0 for no limit")
+	fs.Float64Var(&s.limits.ReadRate, "rate-read", d.ReadRate, "reads of a user per second, 0 for no limit")
+	fs.IntVar(&s.limits.ReadBurst, "rate-read-burst", d.ReadBurst, "reads of a user at once, before --rate-read applies")
 	fs.IntVar(&s.limits.PrekeyFetches, "rate-prekeys", d.PrekeyFetches, "prekey fetches of a caller per minute, 0 for no limit")
 	fs.IntVar(&s.limits.PrekeyFetchesOf, "rate-prekeys-of", d.PrekeyFetchesOf, "prekey fetches of a caller for one and the same user per ten minutes, 0 for no limit")
 	fs.DurationVar(&s.limits.EditWindow, "edit-window", d.EditWindow, "how long a message may be edited or deleted")
@@ -135,6 +138,10 @@ func (s *settings) check() error {
 		return errors.New("--mqtts-listen needs --tls-cert and --tls-key")
 	case s.limits.SendRate < 0 || s.limits.SendBurst < 1:
 		return errors.New("--rate-send must not be negative, --rate-send-burst at least 1")
+	case s.limits.ReadRate < 0 || s.limits.ReadBurst < 1:
+		return errors.New("--rate-read must not be negative, --rate-read-burst at least 1")
+	case s.limits.SystemRate < 0:
+		return errors.New("--rate-system must not be negative")
 	case s.limits.PrekeyFetches < 0 || s.limits.PrekeyFetchesOf < 0:
 		return errors.New("--rate-prekeys and --rate-prekeys-of must not be negative")
 	case s.drainDelay < 0:

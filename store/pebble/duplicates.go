@@ -40,6 +40,9 @@ func (w *logWriter) duplicate(ctx context.Context, e chat.Event, recalled timesp
 	if found {
 		return &chat.DuplicateError{By: chat.ByIdempotencyKey, Existing: existing}
 	}
+	if e.Message == nil { // a creation has no client_seq
+		return nil
+	}
 	existing, found, err = w.sentWithClientSeq(ctx, e)
 	if err != nil {
 		return err

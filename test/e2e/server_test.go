@@ -124,8 +124,10 @@ func (s *server) args() []string {
 		"serve", "--listen", s.http, "--mqtt-listen", s.tcp,
 		"--store", s.store, "--jwt-secret-file", s.secretFile(),
 	}
-	if hasFlag("rate-send") && !slices.Contains(s.extra, "--rate-send") {
-		args = append(args, "--rate-send", "0")
+	for _, rate := range []string{"rate-send", "rate-system", "rate-read"} {
+		if hasFlag(rate) && !slices.Contains(s.extra, "--"+rate) {
+			args = append(args, "--"+rate, "0")
+		}
 	}
 	if !slices.Contains(s.extra, "--drain-delay") {
 		args = append(args, "--drain-delay", "10ms")
