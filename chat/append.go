@@ -312,8 +312,12 @@ func (a *appendQueues) decide(ctx context.Context, q *appendQueue, ops []*operat
 		for i := range drafts {
 			e := &drafts[i]
 			e.Thread, e.Seq, e.ID = q.id, next.Head.Seq+1, nextEventID(next.Head.ID, a.svc.now())
-			if e.Kind == KindMessage && op.ttl > 0 {
-				e.Message.ExpiresAt = e.At().Add(op.ttl)
+			e.At = a.svc.markTime()
+			if e.Kind == KindMessage {
+				e.Message.CreatedAt = e.At
+				if op.ttl > 0 {
+					e.Message.ExpiresAt = e.At.Add(op.ttl)
+				}
 			}
 			if e.ChangesMessage() && e.Message != nil { // it shows its target as it is after it
 				after := e.Message.Apply(*e)

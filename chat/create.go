@@ -38,8 +38,8 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	if err != nil {
 		return ThreadView{}, 0, err
 	}
-	e := Event{Seq: 1, ID: nextEventID(EventID{}, s.now()), Kind: KindThread, By: c.User, Device: c.Device, Change: change}
-	if e.Thread, err = newThreadID(e.At()); err != nil {
+	e := Event{Seq: 1, ID: nextEventID(EventID{}, s.now()), At: s.markTime(), Kind: KindThread, By: c.User, Device: c.Device, Change: change}
+	if e.Thread, err = newThreadID(IDTime(e.ID)); err != nil {
 		return ThreadView{}, 0, Unavailable("mint a thread id", err)
 	}
 	cost := costOfThread(len(change.Members))

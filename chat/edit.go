@@ -83,7 +83,7 @@ func (s *Service) Delete(ctx context.Context, c Caller, id MessageID) error {
 }
 
 func (s *Service) inEditWindow(m Event) error {
-	if s.now().Sub(m.At()) > s.limits.EditWindow {
+	if s.now().Sub(m.At) > s.limits.EditWindow {
 		return Refuse(CodeEditWindowClosed, "the message is too old to be edited or deleted")
 	}
 	return nil

@@ -32,7 +32,7 @@ func TestEdit(t *testing.T) {
 	same(t, "device", e.Device, chat.DeviceID("phone"))
 	same(t, "target", e.Target, chat.Target{ID: first.ID, Seq: 2})
 	same(t, "text told", string(e.Message.Ciphertext), "first")
-	same(t, "edited at, told", e.Message.EditedAt, e.At())
+	same(t, "edited at, told", e.Message.EditedAt, e.At)
 
 	sameList(t, "history: it keeps its place", w.history("bob", id), "between", "first")
 	same(t, "bob's", string(w.message("bob", first).Message.Ciphertext), "first")

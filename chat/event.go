@@ -26,7 +26,8 @@ const (
 type Event struct {
 	Thread ThreadID
 	Seq    Seq
-	ID     EventID // event time, and a message's public id
+	ID     EventID   // a message's public id; its time orders events, and is no clock's
+	At     time.Time // when it was made by the wall clock: UTC, milliseconds
 	Kind   EventKind
 	By     UserID   // who did it: a message's sender; "" is the server, for what expired
 	Device DeviceID // the device it was done on
@@ -53,10 +54,10 @@ type Target struct {
 	Seq Seq
 }
 
-// At is the event time, in UTC, to the millisecond.
-func (e Event) At() time.Time { return ulidTime(e.ID) }
-
-func ulidTime(id ulid.ULID) time.Time { return time.UnixMilli(int64(id.Time())).UTC() }
+// IDTime is the time in an id, in UTC. It orders what was made by several nodes and is
+// not when that was made: see [Event.At]. Events from before stores kept that time have
+// this one as both.
+func IDTime(id ulid.ULID) time.Time { return time.UnixMilli(int64(id.Time())).UTC() }
 
 // ChangesMessage reports whether [Message.Apply] has the event change its target.
 func (e Event) ChangesMessage() bool {

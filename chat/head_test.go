@@ -14,14 +14,14 @@ func TestHeadIsWhatEachPersonSees(t *testing.T) {
 		var thread Thread
 		var sent []Event
 		for seq := Seq(1); seq <= 12; seq++ {
-			e := Event{Seq: seq, ID: EventID{15: byte(seq)}, Kind: KindMessage}
+			e := Event{Seq: seq, ID: EventID{15: byte(seq)}, At: instant(int(seq)), Kind: KindMessage}
 			by := rapid.IntRange(0, 1).Draw(t, "by")
 			switch rapid.SampledFrom([]string{"shown", "hidden", "hidden", "again", "other"}).Draw(t, "what") {
 			case "shown":
-				e.By, e.Message = people[by], &Message{}
+				e.By, e.Message = people[by], &Message{CreatedAt: e.At}
 				sent = append(sent, e)
 			case "hidden":
-				e.By, e.Message = people[by], &Message{HiddenFrom: people[1-by]}
+				e.By, e.Message = people[by], &Message{CreatedAt: e.At, HiddenFrom: people[1-by]}
 				sent = append(sent, e)
 			case "again":
 				if len(sent) == 0 {
@@ -29,7 +29,8 @@ func TestHeadIsWhatEachPersonSees(t *testing.T) {
 				}
 				m := &sent[rapid.IntRange(0, len(sent)-1).Draw(t, "message")]
 				e.Kind, e.Target = KindRedelivery, Target{m.ID, m.Seq}
-				m.Message = &Message{RedeliveredSeq: seq}
+				m.Message = &Message{CreatedAt: m.At, RedeliveredSeq: seq}
+				e.Message = m.Message
 			case "other":
 				e.Kind, e.Change = KindThread, &ThreadChange{Event: TitleChanged}
 			}
@@ -42,7 +43,7 @@ func TestHeadIsWhatEachPersonSees(t *testing.T) {
 					}
 				}
 				got := thread.Head.For(user)
-				if got.LastMessage != want.ID || got.LastMessageSeq != want.Seq || got.Seq != seq {
+				if got.LastMessage != want.ID || got.LastMessageSeq != want.Seq || !got.LastMessageAt.Equal(want.At) || got.Seq != seq {
 					t.Fatalf("after event %d the last that %s sees is %d, want %d: %+v", seq, user, got.LastMessageSeq, want.Seq, thread.Head)
 				}
 				for joined := Seq(1); joined <= seq; joined++ {

@@ -160,9 +160,9 @@ func TestSincePositions(t *testing.T) {
 		"the newest":                    {m3.ID, nil},
 		"zero":                          {chat.MessageID{}, []string{"one", "two", "three"}},
 		"a message of another thread":   {elsewhere.ID, []string{"two", "three"}},
-		"an instant between two":        {chat.EventIDAt(m2.At().Add(time.Millisecond)), []string{"three"}},
-		"the instant of a message":      {chat.EventIDAt(m2.At()), []string{"two", "three"}},
-		"before the thread was created": {chat.EventIDAt(m1.At().Add(-time.Hour)), []string{"one", "two", "three"}},
+		"an instant between two":        {chat.EventIDAt(m2.At.Add(time.Millisecond)), []string{"three"}},
+		"the instant of a message":      {chat.EventIDAt(m2.At), []string{"two", "three"}},
+		"before the thread was created": {chat.EventIDAt(m1.At.Add(-time.Hour)), []string{"one", "two", "three"}},
 		"the far future":                {highest, nil},
 		"the id after a message":        {chat.NextInOrder(m2.ID), []string{"three"}},
 	} {

@@ -87,7 +87,7 @@ func TestNextInOrder(t *testing.T) {
 func TestEventIDAt(t *testing.T) {
 	at := time.Date(2026, 5, 30, 17, 42, 11, 234_999_999, time.UTC)
 	id := EventIDAt(at)
-	if got := (Event{ID: id}).At(); !got.Equal(at.Truncate(time.Millisecond)) {
+	if got := IDTime(id); !got.Equal(at.Truncate(time.Millisecond)) {
 		t.Errorf("the id's time is %v", got)
 	}
 	if minted := nextEventID(EventID{}, at); minted.Compare(id) < 0 {
@@ -181,7 +181,7 @@ func TestReportIDsSortAsTheyCome(t *testing.T) {
 	last := ids.next(at)
 	for range 1000 {
 		id := ids.next(at)
-		if id.Compare(last) <= 0 || !ulidTime(id).Equal(at) {
+		if id.Compare(last) <= 0 || !IDTime(id).Equal(at) {
 			t.Fatalf("%s came after %s", id, last)
 		}
 		last = id
@@ -189,7 +189,7 @@ func TestReportIDsSortAsTheyCome(t *testing.T) {
 	if id := ids.next(at.Add(-time.Millisecond)); id.Compare(last) <= 0 {
 		t.Errorf("%s came after %s, the clock a millisecond back", id, last)
 	}
-	if back := at.Add(-time.Hour); !ulidTime(ids.next(back)).Equal(back) {
+	if back := at.Add(-time.Hour); !IDTime(ids.next(back)).Equal(back) {
 		t.Error("the clock was set back an hour, and reports are still of before")
 	}
 }

@@ -31,7 +31,8 @@ func (t ContentType) isRef() bool {
 // folded in. Messages are values: a change makes a new one, and never writes into
 // slices that somebody else may hold.
 type Message struct {
-	Ciphertext       []byte // empty once deleted
+	CreatedAt        time.Time // [Event.At] of the event that sent it
+	Ciphertext       []byte    // empty once deleted
 	ContentType      ContentType
 	ClientSeq        int64
 	AttachmentID     string
@@ -92,7 +93,7 @@ func (m Message) Apply(e Event) Message {
 	switch e.Kind {
 	case KindEdit:
 		if m.Deleted == "" {
-			m.Ciphertext, m.ContentType, m.EditedAt = e.Message.Ciphertext, e.Message.ContentType, e.At()
+			m.Ciphertext, m.ContentType, m.EditedAt = e.Message.Ciphertext, e.Message.ContentType, e.At
 		}
 	case KindDelete:
 		m = m.erased(e.Reason)
@@ -151,9 +152,9 @@ func withReaction(reactions []Reaction, e Event) []Reaction {
 			reactions = slices.Delete(reactions, i, i+1)
 		}
 	case i < 0:
-		reactions = append(reactions, Reaction{Emoji: e.Reaction.Emoji, By: []ReactionBy{{e.By, e.At()}}})
+		reactions = append(reactions, Reaction{Emoji: e.Reaction.Emoji, By: []ReactionBy{{e.By, e.At}}})
 	case reactions[i].index(e.By) < 0:
-		reactions[i].By = append(slices.Clip(reactions[i].By), ReactionBy{e.By, e.At()})
+		reactions[i].By = append(slices.Clip(reactions[i].By), ReactionBy{e.By, e.At})
 	}
 	if len(reactions) == 0 {
 		return nil

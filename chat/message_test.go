@@ -12,7 +12,7 @@ import (
 
 // about makes an event about a message, n seconds after it.
 func about(n int, kind EventKind, by UserID, change func(*Event)) Event {
-	e := Event{Kind: kind, By: by, Seq: Seq(n + 2), Target: Target{Seq: 2}, ID: EventIDAt(instant(n))}
+	e := Event{Kind: kind, By: by, Seq: Seq(n + 2), Target: Target{Seq: 2}, ID: EventIDAt(instant(n)), At: instant(n)}
 	change(&e)
 	return e
 }

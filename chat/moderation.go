@@ -36,7 +36,7 @@ type Report struct {
 }
 
 // At is when it was made.
-func (r Report) At() time.Time { return ulidTime(r.ID) }
+func (r Report) At() time.Time { return IDTime(r.ID) }
 
 // Report files a complaint about a message that the caller sees.
 func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason ReportReason, note string) (Report, error) {
@@ -76,7 +76,7 @@ type reportIDs struct {
 func (r *reportIDs) next(now time.Time) ReportID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if ulidTime(r.last).Sub(now) > time.Second { // the clock was set back
+	if IDTime(r.last).Sub(now) > time.Second { // the clock was set back
 		r.last = ReportID{}
 	}
 	r.last = nextEventID(r.last, now)

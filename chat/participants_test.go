@@ -19,9 +19,10 @@ func TestAddParticipant(t *testing.T) {
 	v, added, err := w.AddParticipant(t.Context(), as("bob"), id, "carol") // any member may add
 	must(t, err)
 	same(t, "added", added, true)
-	same(t, "participant", v.Participant, chat.Participant{User: "carol", Role: chat.Member, JoinedSeq: 2, JoinedAt: joined})
-
 	n := w.heard.one(t)
+	same(t, "participant", v.Participant, chat.Participant{
+		User: "carol", Role: chat.Member, JoinedSeq: 2, JoinedID: n.Event.ID, JoinedAt: joined,
+	})
 	sameList(t, "audience", n.Audience, "alice", "bob", "carol")
 	same(t, "event", n.Event.Change.Event, chat.ParticipantAdded)
 	same(t, "by", n.Event.By, chat.UserID("bob"))

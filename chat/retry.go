@@ -24,7 +24,7 @@ func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thr
 		return SendResult{}, err
 	case failed && found.Message.Deleted == DeletedByExpiry:
 		result.Outcome = Gone
-	case failed && s.now().Sub(found.At()) <= s.limits.IdempotencyWindow:
+	case failed && s.now().Sub(found.At) <= s.limits.IdempotencyWindow:
 		return s.redeliver(ctx, c, result)
 	default:
 		s.bus.Publish(Notice{Audience: t.Users(), Event: &found})

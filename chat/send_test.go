@@ -29,7 +29,7 @@ func TestSendStoresAllOfIt(t *testing.T) {
 	same(t, "outcome", res.Outcome, chat.Sent)
 	e := res.Event
 	same(t, "seq", e.Seq, 3)
-	same(t, "time", e.At(), at)
+	same(t, "time", e.At, at)
 	same(t, "sender", e.By, chat.UserID("alice"))
 	same(t, "device", e.Device, chat.DeviceID("phone"))
 

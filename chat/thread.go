@@ -51,7 +51,8 @@ type Pin struct {
 type Participant struct {
 	User      UserID
 	Role      Role
-	JoinedSeq Seq // the event it joined with; see [Participant.Sees]
+	JoinedSeq Seq     // the event it joined with; see [Participant.Sees]
+	JoinedID  EventID // that event's id
 	JoinedAt  time.Time
 }
 
@@ -61,10 +62,12 @@ type Head struct {
 	ID             EventID   // of the newest event
 	LastMessage    MessageID // zero while there is none
 	LastMessageSeq Seq
+	LastMessageAt  time.Time // its [Message.CreatedAt]
 	// LastHiddenFrom is the user who does not see that message; "" is nobody. LastShown
 	// is the newest message that this user sees; zero is none.
 	LastHiddenFrom UserID
 	LastShown      Target
+	LastShownAt    time.Time // its [Message.CreatedAt]
 }
 
 // withMessage moves the head over a message. A message is hidden in 1:1s only, and only
@@ -73,12 +76,13 @@ type Head struct {
 func (h Head) withMessage(e Event) Head {
 	switch e.Message.HiddenFrom {
 	case "":
-		h.LastShown = Target{}
+		h.LastShown, h.LastShownAt = Target{}, time.Time{}
 	case h.LastHiddenFrom:
 	default:
-		h.LastShown = Target{h.LastMessage, h.LastMessageSeq}
+		h.LastShown, h.LastShownAt = Target{h.LastMessage, h.LastMessageSeq}, h.LastMessageAt
 	}
-	h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = e.ID, e.Seq, e.Message.HiddenFrom
+	h.LastMessage, h.LastMessageSeq, h.LastMessageAt = e.ID, e.Seq, e.At
+	h.LastHiddenFrom = e.Message.HiddenFrom
 	return h
 }
 
@@ -86,9 +90,9 @@ func (h Head) withMessage(e Event) Head {
 func (h Head) withRedelivery(e Event) Head {
 	switch {
 	case e.Target.ID == h.LastMessage:
-		h.LastHiddenFrom, h.LastShown = "", Target{}
+		h.LastHiddenFrom, h.LastShown, h.LastShownAt = "", Target{}, time.Time{}
 	case h.LastHiddenFrom != "" && e.Target.Seq > h.LastShown.Seq:
-		h.LastShown = e.Target
+		h.LastShown, h.LastShownAt = e.Target, e.Message.CreatedAt
 	}
 	return h
 }
@@ -119,7 +123,7 @@ func (t Thread) LastActivity() time.Time {
 	if t.Head.LastMessageSeq == 0 {
 		return t.CreatedAt
 	}
-	return ulidTime(t.Head.LastMessage)
+	return t.Head.LastMessageAt
 }
 
 // Apply folds the next event of the thread's log into its state. It is the only
@@ -146,13 +150,13 @@ func (t Thread) applyChange(e Event) Thread {
 	switch c.Event {
 	case ThreadCreated:
 		t.ID, t.Type, t.Title = e.Thread, c.Type, c.Title
-		t.CreatedAt, t.CreatedBy = e.At(), e.By
+		t.CreatedAt, t.CreatedBy = e.At, e.By
 		t.Participants = make([]Participant, 0, len(c.Members))
 		for _, m := range c.Members {
-			t.Participants = append(t.Participants, Participant{User: m.User, Role: m.Role, JoinedSeq: e.Seq, JoinedAt: e.At()})
+			t.Participants = append(t.Participants, Participant{User: m.User, Role: m.Role, JoinedSeq: e.Seq, JoinedID: e.ID, JoinedAt: e.At})
 		}
 	case ParticipantAdded:
-		joined := Participant{User: c.User, Role: c.Role, JoinedSeq: e.Seq, JoinedAt: e.At()}
+		joined := Participant{User: c.User, Role: c.Role, JoinedSeq: e.Seq, JoinedID: e.ID, JoinedAt: e.At}
 		t.Participants = append(slices.Clip(t.Participants), joined)
 	case ParticipantRemoved:
 		if i := t.index(c.User); i >= 0 {
@@ -166,7 +170,7 @@ func (t Thread) applyChange(e Event) Thread {
 	case TitleChanged:
 		t.Title = c.Title
 	case Pinned:
-		t.Pins = append(slices.Clip(t.Pins), Pin{Message: e.Target.ID, Seq: e.Target.Seq, By: e.By, At: e.At()})
+		t.Pins = append(slices.Clip(t.Pins), Pin{Message: e.Target.ID, Seq: e.Target.Seq, By: e.By, At: e.At})
 	case Unpinned:
 		t.Pins = t.pinsWithout(e.Target.ID)
 	}

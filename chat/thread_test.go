@@ -11,10 +11,8 @@ import (
 // roll folds changes into a thread, one event after the other, a second apart.
 func roll(t Thread, changes ...ThreadChange) Thread {
 	for _, c := range changes {
-		t = t.Apply(Event{
-			Thread: t.ID, Seq: t.Head.Seq + 1, ID: nextEventID(t.Head.ID, time.UnixMilli(int64(t.Head.ID.Time())+1000)),
-			Kind: KindThread, By: "alice", Change: &c,
-		})
+		id := nextEventID(t.Head.ID, IDTime(t.Head.ID).Add(time.Second))
+		t = t.Apply(Event{Thread: t.ID, Seq: t.Head.Seq + 1, ID: id, At: IDTime(id), Kind: KindThread, By: "alice", Change: &c})
 	}
 	return t
 }
@@ -48,7 +46,7 @@ func TestApply(t *testing.T) {
 	}
 	joined := roll(titled, added("carol"))
 	carol, in := joined.Participant("carol")
-	if !in || carol.JoinedSeq != 3 || !carol.JoinedAt.Equal(ulidTime(joined.Head.ID)) {
+	if !in || carol.JoinedSeq != 3 || !carol.JoinedAt.Equal(IDTime(joined.Head.ID)) {
 		t.Errorf("carol joined as %+v", carol)
 	}
 	promoted := roll(joined, given("bob", Admin))
@@ -63,13 +61,13 @@ func TestApply(t *testing.T) {
 		t.Errorf("who was not in changed the participants to %v", got)
 	}
 
-	m := Event{Thread: group.ID, Seq: left.Head.Seq + 1, ID: nextEventID(left.Head.ID, ulidTime(left.Head.ID).Add(time.Hour)), Kind: KindMessage, Message: &Message{}}
+	m := Event{Thread: group.ID, Seq: left.Head.Seq + 1, ID: nextEventID(left.Head.ID, IDTime(left.Head.ID).Add(time.Hour)), At: IDTime(left.Head.ID).Add(time.Minute), Kind: KindMessage, Message: &Message{}}
 	sent := left.Apply(m)
-	if want := (Head{Seq: m.Seq, ID: m.ID, LastMessage: m.ID, LastMessageSeq: m.Seq}); sent.Head != want {
+	if want := (Head{Seq: m.Seq, ID: m.ID, LastMessage: m.ID, LastMessageSeq: m.Seq, LastMessageAt: m.At}); sent.Head != want {
 		t.Errorf("the head is %+v, want %+v", sent.Head, want)
 	}
 	after := roll(sent, added("dave"))
-	if after.Head.LastMessage != m.ID || after.Head.LastMessageSeq != m.Seq || !after.LastActivity().Equal(m.At()) {
+	if after.Head.LastMessage != m.ID || after.Head.LastMessageSeq != m.Seq || !after.LastActivity().Equal(m.At) {
 		t.Errorf("a change of members moved the last message: %+v", after.Head)
 	}
 }

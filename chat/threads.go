@@ -129,7 +129,7 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, from threadPosi
 		head := line.Head.For(user)
 		at := threadPosition{activity: line.Thread.createdAt(), thread: line.Thread}
 		if head.LastMessageSeq > 0 {
-			at.activity = ulidTime(head.LastMessage)
+			at.activity = IDTime(head.LastMessage)
 		}
 		if from == (threadPosition{}) || from.before(at) {
 			places = append(places, at)
@@ -172,14 +172,13 @@ func (s *Service) markView(ctx context.Context, t Thread, viewer, p Participant,
 // is none. So no viewer learns the id of a message that it does not see. It seldom has
 // to read from the store.
 func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, marked MessageID) (MessageID, error) {
-	at, joined := int64(marked.Time()), viewer.JoinedAt.UnixMilli()
 	newest := t.Head.LastVisibleTo(viewer.User, viewer.JoinedSeq)
 	switch {
-	case marked.IsZero() || newest.Seq == 0 || at < joined:
+	case marked.IsZero() || newest.Seq == 0 || marked.Compare(viewer.JoinedID) < 0:
 		return MessageID{}, nil
 	case marked.Compare(newest.ID) >= 0:
 		return newest.ID, nil
-	case t.Type == Group && at > joined: // in a group no message is hidden
+	case t.Type == Group: // in a group no message is hidden
 		return marked, nil
 	}
 	m, err := s.store.Message(ctx, marked)

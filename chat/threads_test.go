@@ -69,7 +69,7 @@ func TestThreadsByLatestActivity(t *testing.T) {
 	w.clock.advance(time.Second)
 	m := w.send("alice", one, "news")
 	sameList(t, "a message", list("alice"), "one", "three", "two")
-	same(t, "last activity", w.view("bob", one).LastActivity(), m.At())
+	same(t, "last activity", w.view("bob", one).LastActivity(), m.At)
 
 	w.clock.advance(time.Second)
 	w.add("alice", one, "carol")

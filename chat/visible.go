@@ -1,6 +1,9 @@
 package chat
 
-import "cmp"
+import (
+	"cmp"
+	"time"
+)
 
 // Visibility says which participants of its thread an event is visible to. It is
 // the one rule for all readers: replay and live delivery, history and receipts.
@@ -37,8 +40,8 @@ func (p Participant) Sees(e Event) bool { return e.VisibleTo(p.User, p.JoinedSeq
 // the last one before that is not.
 func (h Head) For(user UserID) Head {
 	if h.LastHiddenFrom != "" && h.LastHiddenFrom == user {
-		h.LastMessage, h.LastMessageSeq = h.LastShown.ID, h.LastShown.Seq
-		h.LastHiddenFrom, h.LastShown = "", Target{}
+		h.LastMessage, h.LastMessageSeq, h.LastMessageAt = h.LastShown.ID, h.LastShown.Seq, h.LastShownAt
+		h.LastHiddenFrom, h.LastShown, h.LastShownAt = "", Target{}, time.Time{}
 	}
 	return h
 }

@@ -38,7 +38,7 @@ func messageFrame(e chat.Event, id chat.MessageID) Frame {
 	b.text("sender_id", string(e.By))
 	b.bytes("ciphertext", m.Ciphertext)
 	b.text("content_type", string(m.ContentType))
-	b.time("created_at", chat.Event{ID: id}.At())
+	b.time("created_at", m.CreatedAt)
 	if !m.ReplyTo.IsZero() {
 		b.id("reply_to_msg_id", m.ReplyTo)
 	}
@@ -64,7 +64,7 @@ func editFrame(e chat.Event) Frame {
 	b.text("sender_id", string(e.By))
 	b.bytes("ciphertext", m.Ciphertext)
 	b.text("content_type", string(m.ContentType))
-	b.time("edited_at", e.At())
+	b.time("edited_at", e.At)
 	return b.frame()
 }
 
@@ -90,7 +90,7 @@ func reactionFrame(e chat.Event) Frame {
 		op = "remove"
 	}
 	b.text("op", op)
-	b.time("at", e.At())
+	b.time("at", e.At)
 	return b.frame()
 }
 
@@ -102,7 +102,7 @@ func threadFrame(e chat.Event) Frame {
 	b.text("event", string(c.Event))
 	b.optional("type", string(c.Type))
 	if c.Event == chat.ThreadCreated {
-		b.members(c.Members, e.At())
+		b.members(c.Members, e.At)
 	}
 	b.text("by", string(e.By))
 	b.optional("user_id", string(c.User))
@@ -114,7 +114,7 @@ func threadFrame(e chat.Event) Frame {
 	if !e.Target.ID.IsZero() { // pinned, unpinned
 		b.id("message_id", e.Target.ID)
 	}
-	b.time("at", e.At())
+	b.time("at", e.At)
 	return b.frame()
 }
 

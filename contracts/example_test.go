@@ -18,7 +18,7 @@ var (
 // The server encodes an event once, and each connection adds its own frame_seq.
 func ExampleFrame() {
 	frame := contracts.EventFrame(chat.Event{
-		Thread: exampleThread, Seq: 9, ID: chat.EventIDAt(exampleTime), Kind: chat.KindReaction, By: "alice",
+		Thread: exampleThread, Seq: 9, ID: chat.EventIDAt(exampleTime), At: exampleTime, Kind: chat.KindReaction, By: "alice",
 		Target:   chat.Target{ID: chat.EventIDAt(exampleTime.Add(-time.Minute)), Seq: 7},
 		Reaction: &chat.ReactionChange{Emoji: "👍"},
 	})

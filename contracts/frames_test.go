@@ -38,11 +38,12 @@ func mustThread(s string) chat.ThreadID {
 }
 
 func goldenEvent(kind chat.EventKind) chat.Event {
-	return chat.Event{Thread: goldenThread, Seq: 7, ID: goldenID, Kind: kind, By: "u_42", Device: "phone"}
+	return chat.Event{Thread: goldenThread, Seq: 7, ID: goldenID, At: goldenAt, Kind: kind, By: "u_42", Device: "phone"}
 }
 
 func goldenMessage(m chat.Message) chat.Event {
 	e := goldenEvent(chat.KindMessage)
+	m.CreatedAt = e.At
 	e.Message = &m
 	return e
 }
@@ -56,7 +57,8 @@ func goldenChange(c chat.ThreadChange) chat.Event {
 // goldenAbout is an event of that kind about the message with goldenID.
 func goldenAbout(kind chat.EventKind, change func(*chat.Event)) chat.Event {
 	e := goldenEvent(kind)
-	e.Seq, e.ID = 9, chat.EventIDAt(goldenAt.Add(time.Minute))
+	e.Seq, e.ID = 9, chat.EventIDAt(goldenAt.Add(time.Hour)) // no frame tells the time of an id
+	e.At = goldenAt.Add(time.Minute)
 	e.Target = chat.Target{ID: goldenID, Seq: 7}
 	change(&e)
 	return e
@@ -70,7 +72,7 @@ func goldenPinning(what chat.ChangeEvent) chat.Event {
 func goldenChanges() map[string]Frame {
 	content := func(m chat.Message) func(*chat.Event) { return func(e *chat.Event) { e.Message = &m } }
 	image := chat.Message{
-		Ciphertext: []byte("hello"), ContentType: chat.ImageRef, ClientSeq: 3, AttachmentID: "a", AttachmentSHA256: strings.Repeat("ab", 32),
+		CreatedAt: goldenAt, Ciphertext: []byte("hello"), ContentType: chat.ImageRef, ClientSeq: 3, AttachmentID: "a", AttachmentSHA256: strings.Repeat("ab", 32),
 		ReplyTo: goldenID, ExpiresAt: goldenAt.Add(time.Hour),
 		Reactions: []chat.Reaction{{Emoji: "x", By: []chat.ReactionBy{{User: "bob", At: goldenAt}}}},
 	}

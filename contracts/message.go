@@ -50,7 +50,7 @@ func NewMessage(e chat.Event) Message {
 		ClientSeq:        m.ClientSeq,
 		Ciphertext:       m.Ciphertext,
 		ContentType:      string(m.ContentType),
-		CreatedAt:        FormatTime(e.At()),
+		CreatedAt:        FormatTime(e.At),
 		EditedAt:         optionalTime(m.EditedAt),
 		Deleted:          m.Deleted != "",
 		Reactions:        convertAll(m.Reactions, newReaction),

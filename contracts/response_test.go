@@ -27,7 +27,7 @@ func wantJSON(t *testing.T, v any, want string) {
 
 func TestMessageJSON(t *testing.T) {
 	e := chat.Event{
-		Thread: chat.ThreadID{1}, Seq: 2, ID: idAt(0), Kind: chat.KindMessage, By: "alice", Device: "phone",
+		Thread: chat.ThreadID{1}, Seq: 2, ID: idAt(0), At: sentAt, Kind: chat.KindMessage, By: "alice", Device: "phone",
 		Message: &chat.Message{Ciphertext: []byte{0xff, 0xff}, ContentType: chat.Text, ClientSeq: 7},
 	}
 	id := e.ID.String()
@@ -48,7 +48,7 @@ func TestMessageJSON(t *testing.T) {
 
 func TestChangedMessageJSON(t *testing.T) {
 	e := chat.Event{
-		Thread: chat.ThreadID{1}, Seq: 2, ID: idAt(0), Kind: chat.KindMessage, By: "alice", Device: "phone",
+		Thread: chat.ThreadID{1}, Seq: 2, ID: idAt(0), At: sentAt, Kind: chat.KindMessage, By: "alice", Device: "phone",
 		Message: &chat.Message{
 			Ciphertext: []byte{0xff}, ContentType: chat.Text, EditedAt: sentAt.Add(time.Second),
 			Reactions: []chat.Reaction{

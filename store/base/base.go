@@ -22,17 +22,28 @@ func Defaults(idempotencyWindow *time.Duration, now *func() time.Time, log **slo
 	}
 }
 
-// CheckFormat refuses a store whose format is not the one that this build writes. Zero
-// is that of no store.
-func CheckFormat(stored, written int64) error {
+// CheckFormat refuses a store whose format this build can neither use nor convert: it
+// converts those from oldest on. Zero is the format of no store.
+func CheckFormat(stored, oldest, written int64) error {
 	switch {
 	case stored <= 0:
 		return errors.New("the format version is unreadable")
 	case stored > written:
 		return fmt.Errorf("it has format %d and this build knows up to %d: it was written by a newer version", stored, written)
-	case stored < written:
-		return fmt.Errorf("it has format %d and this build knows only %d: it was written by a build before the first release and is of no use to this one",
-			stored, written)
+	case stored < oldest:
+		return fmt.Errorf("it has format %d and this build knows only %d to %d: it was written by a build before the first release and is of no use to this one",
+			stored, oldest, written)
 	}
 	return nil
+}
+
+// JoinedIDAt stands for the id of the event with which somebody joined, where a store of
+// an earlier format kept only its time: it is the highest id of that millisecond. So no
+// message of before the joining passes for a later one.
+func JoinedIDAt(at time.Time) (id chat.EventID) {
+	id = chat.EventIDAt(at)
+	for i := 6; i < len(id); i++ { // behind the 48 bits of time
+		id[i] = 0xFF
+	}
+	return id
 }

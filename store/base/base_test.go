@@ -9,11 +9,11 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-func TestOneFormatIsAccepted(t *testing.T) {
+func TestFormatsThatCanBeReadAreAccepted(t *testing.T) {
 	for stored, want := range map[int64]string{
-		-1: "unreadable", 0: "unreadable", 2: "before the first release", 3: "", 4: "newer version",
+		-1: "unreadable", 0: "unreadable", 2: "before the first release", 3: "", 4: "", 5: "newer version",
 	} {
-		switch err := CheckFormat(stored, 3); {
+		switch err := CheckFormat(stored, 3, 4); {
 		case want == "" && err != nil:
 			t.Errorf("format %d is refused: %v", stored, err)
 		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):

@@ -2,14 +2,16 @@ package mongo
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // newEventDoc is the document of an event that follows the head prev.
 func newEventDoc(e chat.Event, prev headState) eventDoc {
 	doc := eventDoc{
-		ID: e.ID, Thread: e.Thread, Seq: e.Seq, Kind: e.Kind, By: e.By, Device: e.Device,
+		ID: e.ID, At: e.At, Thread: e.Thread, Seq: e.Seq, Kind: e.Kind, By: e.By, Device: e.Device,
 		Key: " " + e.ID.String(), ClientSeq: e.ID.String(), // no request's key has a space
 		Hidden: e.HiddenFrom, Reason: e.Reason, Changed: prev.next(e).changed,
 	}
@@ -34,9 +36,9 @@ func newEventDoc(e chat.Event, prev headState) eventDoc {
 		doc.Message = messageDoc{Body: e.Message.Ciphertext, Type: e.Message.ContentType}
 	}
 	if h := prev.next(e).Head; h.LastMessageSeq > 0 && (e.Kind != chat.KindMessage || h.LastHiddenFrom != "") {
-		doc.Last = &lastDoc{ID: h.LastMessage, Seq: h.LastMessageSeq, Hidden: h.LastHiddenFrom}
+		doc.Last = &lastDoc{ID: h.LastMessage, Seq: h.LastMessageSeq, At: h.LastMessageAt, Hidden: h.LastHiddenFrom}
 		if h.LastShown.Seq > 0 {
-			doc.Last.Shown = &targetDoc{ID: h.LastShown.ID, Seq: h.LastShown.Seq}
+			doc.Last.Shown = &shownDoc{ID: h.LastShown.ID, Seq: h.LastShown.Seq, At: h.LastShownAt}
 		}
 	}
 	return doc
@@ -76,7 +78,7 @@ func newChangeDoc(c *chat.ThreadChange) *changeDoc {
 // whole target.
 func (doc *eventDoc) event() (chat.Event, error) {
 	e := chat.Event{
-		Thread: doc.Thread, Seq: doc.Seq, ID: doc.ID, Kind: doc.Kind, By: doc.By, Device: doc.Device, Reason: doc.Reason,
+		Thread: doc.Thread, Seq: doc.Seq, ID: doc.ID, At: timeOr(doc.At, doc.ID), Kind: doc.Kind, By: doc.By, Device: doc.Device, Reason: doc.Reason,
 	}
 	if t := doc.Target; t != nil {
 		e.Target = chat.Target{ID: t.ID, Seq: t.Seq}
@@ -94,7 +96,7 @@ func (doc *eventDoc) event() (chat.Event, error) {
 			return e, fmt.Errorf("message %s has the client_seq %v", doc.ID, doc.ClientSeq)
 		}
 		m := doc.Message.message()
-		m.ClientSeq, m.HiddenFrom = clientSeq, doc.Hidden
+		m.CreatedAt, m.ClientSeq, m.HiddenFrom = e.At, clientSeq, doc.Hidden
 		m.IdempotencyKey, m.BodyHash = doc.retry()
 		e.Message = &m
 	case chat.KindEdit:
@@ -108,6 +110,15 @@ func (doc *eventDoc) event() (chat.Event, error) {
 	default: // the others carry nothing more
 	}
 	return e, nil
+}
+
+// timeOr is the wall-clock time of an event. In a document of format 2 it is missing, and
+// is that of the event's id.
+func timeOr(at time.Time, id chat.EventID) time.Time {
+	if at.IsZero() {
+		return chat.IDTime(id)
+	}
+	return at.UTC()
 }
 
 func eventsOf(docs []eventDoc) ([]chat.Event, error) {
@@ -174,11 +185,12 @@ func (doc *eventDoc) head() headState {
 	switch last := doc.Last; {
 	case last != nil:
 		h.LastMessage, h.LastMessageSeq, h.LastHiddenFrom = last.ID, last.Seq, last.Hidden
-		if last.Shown != nil {
-			h.LastShown = chat.Target{ID: last.Shown.ID, Seq: last.Shown.Seq}
+		h.LastMessageAt = timeOr(last.At, last.ID)
+		if shown := last.Shown; shown != nil {
+			h.LastShown, h.LastShownAt = chat.Target{ID: shown.ID, Seq: shown.Seq}, timeOr(shown.At, shown.ID)
 		}
 	case doc.Kind == chat.KindMessage:
-		h.LastMessage, h.LastMessageSeq = doc.ID, doc.Seq
+		h.LastMessage, h.LastMessageSeq, h.LastMessageAt = doc.ID, doc.Seq, timeOr(doc.At, doc.ID)
 	}
 	return h
 }
@@ -190,7 +202,7 @@ func newThreadDoc(t chat.Thread, applied chat.Seq) threadDoc {
 		Members: make([]memberDoc, len(t.Participants)), Pins: make([]pinDoc, len(t.Pins)),
 	}
 	for i, p := range t.Participants {
-		doc.Members[i] = memberDoc{User: p.User, Role: p.Role, Seq: p.JoinedSeq, At: p.JoinedAt}
+		doc.Members[i] = memberDoc{User: p.User, Role: p.Role, Seq: p.JoinedSeq, ID: p.JoinedID, At: p.JoinedAt}
 	}
 	for i, p := range t.Pins {
 		doc.Pins[i] = pinDoc{ID: p.Message, Seq: p.Seq, By: p.By, At: p.At}
@@ -205,7 +217,10 @@ func (doc *threadDoc) thread() chat.Thread {
 		Participants: make([]chat.Participant, len(doc.Members)),
 	}
 	for i, m := range doc.Members {
-		t.Participants[i] = chat.Participant{User: m.User, Role: m.Role, JoinedSeq: m.Seq, JoinedAt: m.At.UTC()}
+		if m.ID.IsZero() { // of format 2
+			m.ID = base.JoinedIDAt(m.At)
+		}
+		t.Participants[i] = chat.Participant{User: m.User, Role: m.Role, JoinedSeq: m.Seq, JoinedID: m.ID, JoinedAt: m.At.UTC()}
 	}
 	for _, p := range doc.Pins {
 		t.Pins = append(t.Pins, chat.Pin{Message: p.ID, Seq: p.Seq, By: p.By, At: p.At.UTC()})

@@ -54,7 +54,11 @@ func messageFrom(by chat.UserID, text string) chat.Event {
 }
 
 func about(target chat.Event, kind chat.EventKind, by chat.UserID) chat.Event {
-	return chat.Event{Kind: kind, By: by, Device: "phone", Target: chat.Target{ID: target.ID, Seq: target.Seq}}
+	e := chat.Event{Kind: kind, By: by, Device: "phone", Target: chat.Target{ID: target.ID, Seq: target.Seq}}
+	if kind == chat.KindRedelivery {
+		e.Message = target.Message
+	}
+	return e
 }
 
 func changed(c chat.ThreadChange) chat.Event {
@@ -70,7 +74,7 @@ func stamped(thread chat.ThreadID, head chat.Head, events ...chat.Event) []chat.
 				break
 			}
 		}
-		events[i].Thread, events[i].Seq, events[i].ID = thread, head.Seq+1+chat.Seq(i), id
+		events[i].Thread, events[i].Seq, events[i].ID, events[i].At = thread, head.Seq+1+chat.Seq(i), id, chat.IDTime(id)
 	}
 	return events
 }

@@ -10,6 +10,7 @@ import (
 // and never changed. Of the other fields, empty ones are left out.
 type eventDoc struct {
 	ID     chat.EventID   `bson:"_id"`
+	At     time.Time      `bson:"at,omitempty"` // missing in documents of format 2
 	Thread chat.ThreadID  `bson:"thread"`
 	Seq    chat.Seq       `bson:"seq"`
 	Kind   chat.EventKind `bson:"kind"`
@@ -44,8 +45,15 @@ type eventDoc struct {
 type lastDoc struct {
 	ID     chat.MessageID `bson:"id"`
 	Seq    chat.Seq       `bson:"seq"`
+	At     time.Time      `bson:"at,omitempty"` // missing in documents of format 2
 	Hidden chat.UserID    `bson:"hidden,omitempty"`
-	Shown  *targetDoc     `bson:"shown,omitempty"` // the last one that Hidden sees
+	Shown  *shownDoc      `bson:"shown,omitempty"` // the last one that Hidden sees
+}
+
+type shownDoc struct {
+	ID  chat.MessageID `bson:"id"`
+	Seq chat.Seq       `bson:"seq"`
+	At  time.Time      `bson:"at,omitempty"` // missing in documents of format 2
 }
 
 type targetDoc struct {
@@ -114,10 +122,11 @@ type threadDoc struct {
 }
 
 type memberDoc struct {
-	User chat.UserID `bson:"user"`
-	Role chat.Role   `bson:"role"`
-	Seq  chat.Seq    `bson:"seq"` // of the joining
-	At   time.Time   `bson:"at"`
+	User chat.UserID  `bson:"user"`
+	Role chat.Role    `bson:"role"`
+	Seq  chat.Seq     `bson:"seq"` // of the joining
+	ID   chat.EventID `bson:"id"`  // of the joining; missing in documents of format 2
+	At   time.Time    `bson:"at"`
 }
 
 type pinDoc struct {

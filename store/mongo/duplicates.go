@@ -85,5 +85,5 @@ func (s *Store) keyHolder(ctx context.Context, by chat.UserID, key string) (even
 
 // recalls reports whether an event is recent enough for its idempotency key to count.
 func (s *Store) recalls(doc eventDoc) bool {
-	return !chat.Event{ID: doc.ID}.At().Before(s.now().Add(-s.idempotencyWindow))
+	return !timeOr(doc.At, doc.ID).Before(s.now().Add(-s.idempotencyWindow))
 }

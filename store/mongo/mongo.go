@@ -60,8 +60,13 @@ import (
 )
 
 // formatVersion is the shape of the documents that this build writes. Raise it
-// when an older build could not read them any more.
-const formatVersion = 2
+// when an older build could not read them any more. A store of a format from
+// oldestFormat on is used as it is: documents of it are read as what they are, and
+// written documents have the new one.
+const (
+	formatVersion = 3
+	oldestFormat  = 2
+)
 
 // closeTimeout bounds how long Close waits for the calls under way, for a server that
 // does not answer.
@@ -154,7 +159,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	return s.probeJoins(ctx)
 }
 
-// checkFormat refuses a database of another format and writes the format into a new one.
+// checkFormat refuses a database of a format that is not known, and has the database say
+// that it has the present one.
 func (s *Store) checkFormat(ctx context.Context) error {
 	_, err := s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion)))
 	if err == nil {
@@ -169,7 +175,11 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	if err := s.meta.FindOne(ctx, d("_id", "format")).Decode(&format); err != nil {
 		return fmt.Errorf("read the format version: %w", err)
 	}
-	return base.CheckFormat(format.Version, formatVersion)
+	if err := base.CheckFormat(format.Version, oldestFormat, formatVersion); err != nil {
+		return err
+	}
+	_, err = s.meta.UpdateByID(ctx, "format", d("$max", d("version", int64(formatVersion))))
+	return wrap("mark the database with the format", err)
 }
 
 // Ping reports whether the server that takes writes answers.

@@ -86,7 +86,7 @@ func TestOpenWithoutAServer(t *testing.T) {
 
 func TestOpenRefusesOtherFormats(t *testing.T) {
 	for version, want := range map[int64]string{
-		formatVersion + 1: "written by a newer version", formatVersion - 1: "written by a build before the first release", 0: "unreadable",
+		formatVersion + 1: "written by a newer version", oldestFormat - 1: "written by a build before the first release", 0: "unreadable",
 	} {
 		server := mongod.Shared(t)
 		uri := server.URI()

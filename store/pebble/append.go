@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -39,7 +40,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	w := s.newLogWriter(v, stored)
 	w.locked = true
 	defer w.discard()
-	n, refused := w.addUntilRefused(ctx, events, s.recalled())
+	n, refused := w.addUntilRefused(ctx, events, s.recalledSince())
 	if n == 0 {
 		return 0, refused
 	}
@@ -62,13 +63,13 @@ func appendNames(thread chat.ThreadID, events []chat.Event) []string {
 }
 
 // addUntilRefused adds events to the batch up to the first one that is refused.
-func (w *logWriter) addUntilRefused(ctx context.Context, events []chat.Event, recalled timespan) (n int, refused error) {
+func (w *logWriter) addUntilRefused(ctx context.Context, events []chat.Event, since time.Time) (n int, refused error) {
 	if len(events) > 1 {
 		w.gathered = make(map[string]chat.Event)
 	}
 	for i, e := range events {
 		if e.Kind == chat.KindMessage {
-			if err := w.duplicate(ctx, e, recalled); err != nil {
+			if err := w.duplicate(ctx, e, since); err != nil {
 				return i, err
 			}
 		}
@@ -182,8 +183,8 @@ func (w *logWriter) noteClientSeq(c client, n int64) {
 // is recognised.
 func (w *logWriter) addIdempotencyKey(e chat.Event) {
 	if key, _ := e.Retry(); key != "" {
-		w.store.usesDay(dayOf(e.At()))
-		w.set(idempotencyKey(dayOf(e.At()), e.By, key), encodePlace(place{e.Thread, e.Seq}))
+		w.store.keyDays.add(dayOf(e.At))
+		w.set(idempotencyKey(dayOf(e.At), e.By, key), encodePlace(place{e.Thread, e.Seq}))
 		w.noteGathered(idempotencyName(e), e)
 	}
 }

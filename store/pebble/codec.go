@@ -113,10 +113,20 @@ func (d *decoder) count() int {
 	return int(n)
 }
 
-func (d *decoder) version(want byte) {
-	if v := d.byte(); d.err == nil && v != want {
-		d.err = fmt.Errorf("encoding version %d, this build knows %d", v, want)
+// version reads the version of a value, which must be one of those that this build knows.
+func (d *decoder) version(oldest, newest byte) byte {
+	v := d.byte()
+	if d.err == nil {
+		d.err = checkVersion(v, oldest, newest)
 	}
+	return v
+}
+
+func checkVersion(v, oldest, newest byte) error {
+	if v < oldest || v > newest {
+		return fmt.Errorf("encoding version %d, this build knows %d to %d", v, oldest, newest)
+	}
+	return nil
 }
 
 func appendStr[T ~string | ~[]byte](b []byte, s T) []byte {
@@ -135,3 +145,14 @@ func appendTarget(b []byte, t chat.Target) []byte {
 }
 
 func appendTime(b []byte, t time.Time) []byte { return binary.AppendVarint(b, t.UnixMilli()) }
+
+// appendDrift packs a wall-clock time as its difference from the time in an id, which is
+// nearly always a few milliseconds.
+func appendDrift(b []byte, id chat.EventID, at time.Time) []byte {
+	return binary.AppendVarint(b, at.UnixMilli()-int64(id.Time()))
+}
+
+// drifted reads what appendDrift wrote.
+func (d *decoder) drifted(id chat.EventID) time.Time {
+	return time.UnixMilli(int64(id.Time()) + d.varint()).UTC()
+}

@@ -41,6 +41,7 @@ func newCosted(t *testing.T, people, messages int) *costed {
 	c.Store = open(t, Options{FS: vfs.NewMem(), Now: func() time.Time { return testTime }, costs: c.costs})
 	c.stopSweeping()
 	c.sweeping.Wait()
+	c.keyDays.add(dayOf(testTime) - 1) // as if requests had come yesterday, too
 	for i := range c.users {
 		c.users[i] = chat.UserID(fmt.Sprintf("user%03d", i))
 	}

@@ -2,21 +2,14 @@ package pebble
 
 import (
 	"context"
-	"encoding/binary"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// timespan is the time from one moment to another, both included.
-type timespan struct{ from, to time.Time }
-
-// recalled is the time span of the messages whose idempotency keys are recognised. It
-// reaches a day into the future: another clock that is ahead may have minted the id.
-func (s *Store) recalled() timespan {
-	now := s.now()
-	return timespan{from: now.Add(-s.idempotencyWindow), to: now.Add(24 * time.Hour)}
-}
+// recalledSince is the time from which on the idempotency keys of requests are recognised.
+// There is no end: a clock that was set back since may have stood at any later time.
+func (s *Store) recalledSince() time.Time { return s.now().Add(-s.idempotencyWindow) }
 
 // SentBefore implements [chat.LogStore].
 func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
@@ -27,13 +20,13 @@ func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
 	defer v.release()
 	w := s.newLogWriter(v, headRecord{})
 	defer w.discard()
-	return w.duplicate(ctx, e, s.recalled())
+	return w.duplicate(ctx, e, s.recalledSince())
 }
 
 // duplicate is a *DuplicateError if the message was sent before: with its
-// idempotency key in the given time span, or with its client_seq at any time.
-func (w *logWriter) duplicate(ctx context.Context, e chat.Event, recalled timespan) error {
-	existing, found, err := w.sentWithKey(e, recalled)
+// idempotency key at the given time or later, or with its client_seq at any time.
+func (w *logWriter) duplicate(ctx context.Context, e chat.Event, since time.Time) error {
+	existing, found, err := w.sentWithKey(e, since)
 	if err != nil {
 		return err
 	}
@@ -54,8 +47,8 @@ func (w *logWriter) duplicate(ctx context.Context, e chat.Event, recalled timesp
 }
 
 // sentWithKey finds the event that was sent with e's idempotency key: in the batch, or
-// stored, in the given time span.
-func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bool, error) {
+// stored, at the given time or later.
+func (w *logWriter) sentWithKey(e chat.Event, since time.Time) (chat.Event, bool, error) {
 	name := idempotencyName(e)
 	if name == "" {
 		return chat.Event{}, false, nil
@@ -64,9 +57,8 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 		return copied(existing)
 	}
 	key, _ := e.Retry()
-	// The loop may count down past day 0, so days are signed here.
-	for d := min(int64(dayOf(recalled.to)), w.store.newestDay.Load()); d >= int64(dayOf(recalled.from)); d-- {
-		at, found, err := lookup(w.view, idempotencyKey(day(d), e.By, key), decodePlace)
+	for _, d := range w.store.keyDays.since(dayOf(since)) {
+		at, found, err := lookup(w.view, idempotencyKey(d, e.By, key), decodePlace)
 		if err != nil {
 			return chat.Event{}, false, err
 		}
@@ -74,7 +66,7 @@ func (w *logWriter) sentWithKey(e chat.Event, recalled timespan) (chat.Event, bo
 			continue
 		}
 		existing, found, err := w.view.event(at)
-		if err != nil || found && !existing.At().Before(recalled.from) {
+		if err != nil || found && !existing.At.Before(since) {
 			return w.found(existing, found, err)
 		}
 	}
@@ -110,30 +102,6 @@ func (w *logWriter) found(existing chat.Event, found bool, err error) (chat.Even
 		return copied(w.asChanged(existing))
 	}
 	return existing, found, err
-}
-
-// readNewestDay sets newestDay when the store is opened.
-func (s *Store) readNewestDay() error {
-	v, err := s.state.view()
-	if err != nil {
-		return err
-	}
-	defer v.release()
-	s.newestDay.Store(-1)
-	return v.scan(context.Background(), within([]byte{prefixIdempotency}), true, func(key, _ []byte) (bool, error) {
-		s.newestDay.Store(int64(binary.BigEndian.Uint32(key[1:])))
-		return false, nil
-	})
-}
-
-// usesDay is called before an idempotency key of that day is written.
-func (s *Store) usesDay(d day) {
-	for {
-		newest := s.newestDay.Load()
-		if int64(d) <= newest || s.newestDay.CompareAndSwap(newest, int64(d)) {
-			return
-		}
-	}
 }
 
 // noteGathered lets later events of the batch be recognised as duplicates of e.

@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,4 +38,42 @@ func TestKeysOfTomorrowAreFound(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A retry is recognised however far the clock was set back since, and the key of a day in
+// the future is kept until that day has passed.
+func TestRetryIsRecognisedAfterTheClockWasSetBack(t *testing.T) {
+	disk := vfs.NewMem()
+	ahead := testTime.AddDate(0, 0, 30)
+	s, err := Open("db", Options{FS: disk, Now: func() time.Time { return ahead }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
+	early := messageOf(1, 2, "early")
+	early.At = ahead
+	mustAppend(t, s, early)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	var later atomic.Int64
+	s = open(t, Options{FS: disk, Now: func() time.Time { return testTime.AddDate(0, 0, int(later.Load())) }})
+	again := messageOf(1, 3, "early")
+	for range 2 {
+		n, err := s.Append(t.Context(), chat.Head{Seq: 2}, []chat.Event{again})
+		dup, ok := errors.AsType[*chat.DuplicateError](err)
+		if n != 0 || !ok || dup.By != chat.ByIdempotencyKey || dup.Existing.ID != early.ID {
+			t.Fatalf("the retry: %d, %v; want a duplicate of %s by its key", n, err, early.ID)
+		}
+		if err := s.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later.Store(32)
+	if err := s.sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again.Message.ClientSeq = 99
+	mustAppend(t, s, again)
 }

@@ -12,7 +12,10 @@ import (
 
 // An event is packed as
 //
-//	version1 kind1 flags1 ciphertextLen4 [expires] by [hiddenFrom] id16 device [target] <body> <ciphertext>
+//	version1 kind1 flags1 ciphertextLen4 [expires] by [hiddenFrom] id16 drift device [target] <body> <ciphertext>
+//
+// The drift is by how many milliseconds the event's wall-clock time is later than the
+// time in its id. An event of version 2 has none, and is read as if it were zero.
 //
 // The fields that decide whether a message is shown or counted come first, so that they
 // can be read without decoding the rest. The ciphertext comes last and its length at a
@@ -23,8 +26,9 @@ import (
 // (fold.go). An edit and a redelivery hold no content of their own; readers show that
 // of the message.
 const (
-	eventVersion = 2
-	eventPrelude = 7 // version, kind, flags, length of the ciphertext
+	eventVersion       = 3
+	oldestEventVersion = 2 // without a drift
+	eventPrelude       = 7 // version, kind, flags, length of the ciphertext
 )
 
 // The kinds of events as they stand on disk.
@@ -77,7 +81,7 @@ func checkStorable(e chat.Event) error {
 	case chat.KindReaction:
 		whole = e.Reaction != nil && e.Target.Seq > 0
 	case chat.KindRedelivery:
-		whole = e.Target.Seq > 0
+		whole = e.Message != nil && e.Target.Seq > 0
 	case chat.KindThread:
 		whole = e.Change != nil
 	}
@@ -111,7 +115,7 @@ func encodeEvent(e chat.Event) ([]byte, error) {
 	if flags&isHidden != 0 {
 		b = appendStr(b, hiddenFrom)
 	}
-	b = appendStr(append(b, e.ID[:]...), e.Device)
+	b = appendStr(appendDrift(append(b, e.ID[:]...), e.ID, e.At), e.Device)
 	if flags&hasTarget != 0 {
 		b = appendTarget(b, e.Target)
 	}
@@ -153,13 +157,19 @@ func decodeEvent(at place, value []byte) (chat.Event, error) {
 	if start.flags&isHidden != 0 {
 		e.HiddenFrom = chat.UserID(d.str())
 	}
-	e.ID, e.Device = d.id(), chat.DeviceID(d.str())
+	e.ID = d.id()
+	e.At = chat.IDTime(e.ID)
+	if start.version > oldestEventVersion {
+		e.At = d.drifted(e.ID)
+	}
+	e.Device = chat.DeviceID(d.str())
 	if start.flags&hasTarget != 0 {
 		e.Target = d.target()
 	}
 	d.body(&e, start)
 	if e.Kind == chat.KindMessage {
-		e.Message.ExpiresAt, e.Message.HiddenFrom, e.HiddenFrom = expiresAt, e.HiddenFrom, ""
+		e.Message.CreatedAt, e.Message.ExpiresAt = e.At, expiresAt
+		e.Message.HiddenFrom, e.HiddenFrom = e.HiddenFrom, ""
 		if start.ciphertext > 0 {
 			e.Message.Ciphertext = bytes.Clone(value[body:])
 		}
@@ -222,19 +232,19 @@ func (d *decoder) change() *chat.ThreadChange {
 
 // eventPeek is the prelude of an event's record.
 type eventPeek struct {
-	kind, flags byte
-	ciphertext  int    // its length
-	rest        []byte // what follows the prelude; points into the value
+	version, kind, flags byte
+	ciphertext           int    // its length
+	rest                 []byte // what follows the prelude; points into the value
 }
 
 func eventStart(value []byte) (eventPeek, error) {
 	if len(value) < eventPrelude {
 		return eventPeek{}, errShort
 	}
-	if value[0] != eventVersion {
-		return eventPeek{}, fmt.Errorf("encoding version %d, this build knows %d", value[0], eventVersion)
+	if err := checkVersion(value[0], oldestEventVersion, eventVersion); err != nil {
+		return eventPeek{}, err
 	}
-	p := eventPeek{kind: value[1], flags: value[2], rest: value[eventPrelude:]}
+	p := eventPeek{version: value[0], kind: value[1], flags: value[2], rest: value[eventPrelude:]}
 	if p.flags&^knownFlags != 0 {
 		return eventPeek{}, fmt.Errorf("unknown event flags %#x", p.flags)
 	}

@@ -21,15 +21,15 @@ func creationOf(kind chat.ThreadType, thread byte, users ...chat.UserID) chat.Ev
 	for _, u := range users {
 		c.Members = append(c.Members, chat.InitialMember{User: u, Role: chat.Member})
 	}
-	return chat.Event{Thread: chat.ThreadID{15: thread}, Seq: 1, ID: numberedID(1), Kind: chat.KindThread, By: users[0], Device: "d", Change: c}
+	return chat.Event{Thread: chat.ThreadID{15: thread}, Seq: 1, ID: numberedID(1), At: testTime, Kind: chat.KindThread, By: users[0], Device: "d", Change: c}
 }
 
 func messageOf(thread byte, seq chat.Seq, key string) chat.Event {
 	id := numberedID(seq)
 	id[13] = thread
 	return chat.Event{
-		Thread: chat.ThreadID{15: thread}, Seq: seq, ID: id, Kind: chat.KindMessage, By: "ann", Device: "d",
-		Message: &chat.Message{Ciphertext: []byte("sealed"), ContentType: chat.Text, ClientSeq: int64(seq), IdempotencyKey: key},
+		Thread: chat.ThreadID{15: thread}, Seq: seq, ID: id, At: testTime, Kind: chat.KindMessage, By: "ann", Device: "d",
+		Message: &chat.Message{CreatedAt: testTime, Ciphertext: []byte("sealed"), ContentType: chat.Text, ClientSeq: int64(seq), IdempotencyKey: key},
 	}
 }
 
@@ -37,10 +37,14 @@ func messageOf(thread byte, seq chat.Seq, key string) chat.Event {
 func aboutOf(message chat.Event, seq chat.Seq, kind chat.EventKind) chat.Event {
 	id := numberedID(seq)
 	id[13] = message.Thread[15]
-	return chat.Event{
-		Thread: message.Thread, Seq: seq, ID: id, Kind: kind, By: message.By, Device: "d",
+	e := chat.Event{
+		Thread: message.Thread, Seq: seq, ID: id, At: testTime, Kind: kind, By: message.By, Device: "d",
 		Target: chat.Target{ID: message.ID, Seq: message.Seq}, HiddenFrom: message.Message.HiddenFrom,
 	}
+	if kind == chat.KindRedelivery {
+		e.Message = message.Message
+	}
+	return e
 }
 
 func editOf(message chat.Event, seq chat.Seq, text string) chat.Event {

@@ -35,7 +35,7 @@ func TestEventsAboutNoMessageAreRefused(t *testing.T) {
 		"an event that is none":      {deletionOf(change, 4)},
 		"another id":                 {reactionOf(other, 4, "+1")},
 		"the same append":            {editOf(unborn, 4, "x")},
-		"nothing":                    {{Thread: sent.Thread, Seq: 4, ID: numberedID(4), Kind: chat.KindRedelivery}},
+		"nothing":                    {{Thread: sent.Thread, Seq: 4, ID: numberedID(4), Kind: chat.KindRedelivery, Message: sent.Message}},
 		"a message without contents": {{Thread: sent.Thread, Seq: 4, ID: numberedID(4), Kind: chat.KindMessage}},
 	} {
 		if n, err := s.Append(t.Context(), chat.Head{Seq: 3}, events); n != 0 || err == nil {

@@ -38,8 +38,8 @@ import (
 //	R <ulid>                                 report
 //	a <sha256>                               denied attachment
 //
-// The day of an idempotency key is the UTC day of its message's id: the old keys of many
-// days are dropped by one range deletion. A time of expiry is unsigned: one before the
+// The day of an idempotency key is the UTC day on which its request was made: the old keys
+// of many days are dropped by one range deletion. A time of expiry is unsigned: one before the
 // epoch is stored as the epoch.
 const (
 	prefixFormat      = 'v'

@@ -5,7 +5,8 @@
 // Read in this order: keys.go (the layout on disk, one line a kind of key), view.go
 // (what readers see), groupcommit.go (how a batch becomes durable), append.go (an
 // append from its locks to its batch), fold.go (how an edit, a deletion or a reaction
-// rewrites its message), duplicates.go (how a retry is recognised). codec.go,
+// rewrites its message), duplicates.go
+// and keydays.go (how a retry is recognised). codec.go,
 // recordcodec.go, eventcodec.go and messagecodec.go say what stands under the keys;
 // clientseqcache.go and blockercache.go spare a send its reads; every other file
 // implements a part of the port.
@@ -37,7 +38,6 @@ import (
 	"log/slog"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -50,8 +50,13 @@ import (
 )
 
 // formatVersion is the layout of keys and values that this build writes. Raise
-// it when an older build could not read the store any more.
-const formatVersion = 3
+// it when an older build could not read the store any more. A store of a format from
+// oldestFormat on is used as it is: what is read of it says which format it has, and
+// what is written has the new one.
+const (
+	formatVersion = 4
+	oldestFormat  = 3
+)
 
 // Options of a store. The zero value is good.
 type Options struct {
@@ -66,15 +71,13 @@ type Options struct {
 
 // Store implements [chat.Store].
 type Store struct {
-	db         *pebble.DB
-	lock       io.Closer // of the directory
-	state      *durable
-	locks      keylock.Locks
-	clientSeqs *clientSeqCache
-	blockers   *blockerCache
-	// newestDay is at or above the days of all idempotency keys, and -1 if there are
-	// none. A send need not look for its key on later days.
-	newestDay         atomic.Int64
+	db                *pebble.DB
+	lock              io.Closer // of the directory
+	state             *durable
+	locks             keylock.Locks
+	clientSeqs        *clientSeqCache
+	blockers          *blockerCache
+	keyDays           keyDays
 	idempotencyWindow time.Duration
 	now               func() time.Time
 	log               *slog.Logger
@@ -106,7 +109,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
 		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
 	}
-	if err := s.readNewestDay(); err != nil {
+	if err := s.readKeyDays(); err != nil {
 		s.state.close()
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
@@ -172,7 +175,8 @@ func lockDirectory(disk vfs.FS, dir string) (*pebble.Lock, error) {
 	return lock, nil
 }
 
-// checkFormat refuses a store of another format and writes the format into a new one.
+// checkFormat refuses a store of a format that is not known, and has the store say that
+// it has the present one.
 func checkFormat(db *pebble.DB) error {
 	raw, closer, err := db.Get(formatKey())
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -188,7 +192,10 @@ func checkFormat(db *pebble.DB) error {
 	if n <= 0 || version > math.MaxInt64 {
 		version = 0 // which is no format
 	}
-	return base.CheckFormat(int64(version), formatVersion)
+	if err := base.CheckFormat(int64(version), oldestFormat, formatVersion); err != nil || version == formatVersion {
+		return err
+	}
+	return db.Set(formatKey(), binary.AppendUvarint(nil, formatVersion), pebble.Sync)
 }
 
 // Ping reports whether the store takes reads and writes.

@@ -42,7 +42,7 @@ func TestOpenRefusesOtherFormats(t *testing.T) {
 		stored []byte
 		want   string
 	}{
-		"older":      {binary.AppendUvarint(nil, formatVersion-1), "written by a build before the first release"},
+		"older":      {binary.AppendUvarint(nil, oldestFormat-1), "written by a build before the first release"},
 		"newer":      {binary.AppendUvarint(nil, formatVersion+1), "written by a newer version"},
 		"unreadable": {[]byte{0x80}, "unreadable"},
 	} {
@@ -86,9 +86,7 @@ func TestSweepDropsOldDays(t *testing.T) {
 	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
 	for seq := chat.Seq(2); seq <= 6; seq++ {
 		e := messageOf(1, seq, "key"+string(rune('0'+seq)))
-		if err := e.ID.SetTime(uint64(testTime.AddDate(0, 0, int(seq)-6).UnixMilli())); err != nil {
-			t.Fatal(err)
-		}
+		e.At = testTime.AddDate(0, 0, int(seq)-6)
 		mustAppend(t, s, e)
 	}
 	for _, want := range []struct {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // This file packs all values but events (eventcodec.go) and messages (messagecodec.go).
@@ -67,7 +68,14 @@ func encodeHead(h headRecord) []byte {
 	b = append(binary.AppendUvarint(b, uint64(h.LastMessageSeq)), h.LastMessage[:]...)
 	b = appendStr(b, h.LastHiddenFrom)
 	b = append(binary.AppendUvarint(b, uint64(h.LastShown.Seq)), h.LastShown.ID[:]...)
-	return appendBool(b, h.pinned)
+	b = appendBool(b, h.pinned)
+	if h.LastMessageSeq > 0 {
+		b = appendDrift(b, h.LastMessage, h.LastMessageAt)
+	}
+	if h.LastShown.Seq > 0 {
+		b = appendDrift(b, h.LastShown.ID, h.LastShownAt)
+	}
+	return b
 }
 
 func decodeHead(value []byte) (headRecord, error) {
@@ -77,6 +85,18 @@ func decodeHead(value []byte) (headRecord, error) {
 	}}
 	h.LastShown.Seq, h.LastShown.ID = d.seq(), d.id()
 	h.pinned = d.bool()
+	drifts := d.rest != "" // format 3 had none
+	at := func(id chat.MessageID, seq chat.Seq) time.Time {
+		switch {
+		case seq == 0:
+			return time.Time{}
+		case drifts:
+			return d.drifted(id)
+		}
+		return chat.IDTime(id)
+	}
+	h.LastMessageAt = at(h.LastMessage, h.LastMessageSeq)
+	h.LastShownAt = at(h.LastShown.ID, h.LastShown.Seq)
 	return h, d.end()
 }
 
@@ -102,7 +122,10 @@ func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
 	return m, d.end()
 }
 
-const threadVersion = 2
+const (
+	threadVersion       = 3
+	oldestThreadVersion = 2 // without the ids of the events that people joined with
+)
 
 // encodeThread packs a thread without its id, which is in the key, and without its
 // head, which has a key of its own because it moves with every message.
@@ -113,7 +136,8 @@ func encodeThread(t chat.Thread) []byte {
 	b = binary.AppendUvarint(b, uint64(len(t.Participants)))
 	for _, p := range t.Participants {
 		b = appendStr(appendStr(b, p.User), p.Role)
-		b = appendTime(binary.AppendUvarint(b, uint64(p.JoinedSeq)), p.JoinedAt)
+		b = append(binary.AppendUvarint(b, uint64(p.JoinedSeq)), p.JoinedID[:]...)
+		b = appendTime(b, p.JoinedAt)
 	}
 	b = binary.AppendUvarint(b, uint64(len(t.Pins)))
 	for _, p := range t.Pins {
@@ -125,7 +149,7 @@ func encodeThread(t chat.Thread) []byte {
 
 func decodeThread(id chat.ThreadID, value []byte) (chat.Thread, error) {
 	d := decode(value)
-	d.version(threadVersion)
+	version := d.version(oldestThreadVersion, threadVersion)
 	t := chat.Thread{
 		ID: id, Type: chat.ThreadType(d.str()), Title: d.str(),
 		CreatedAt: d.time(), CreatedBy: chat.UserID(d.str()),
@@ -133,9 +157,15 @@ func decodeThread(id chat.ThreadID, value []byte) (chat.Thread, error) {
 	n := d.count()
 	t.Participants = make([]chat.Participant, 0, n)
 	for range n {
-		t.Participants = append(t.Participants, chat.Participant{
-			User: chat.UserID(d.str()), Role: chat.Role(d.str()), JoinedSeq: d.seq(), JoinedAt: d.time(),
-		})
+		p := chat.Participant{User: chat.UserID(d.str()), Role: chat.Role(d.str()), JoinedSeq: d.seq()}
+		if version > oldestThreadVersion {
+			p.JoinedID = d.id()
+		}
+		p.JoinedAt = d.time()
+		if version == oldestThreadVersion {
+			p.JoinedID = base.JoinedIDAt(p.JoinedAt)
+		}
+		t.Participants = append(t.Participants, p)
 	}
 	for range d.count() {
 		t.Pins = append(t.Pins, chat.Pin{Message: d.id(), Seq: d.seq(), By: chat.UserID(d.str()), At: d.time()})
@@ -156,7 +186,7 @@ func encodePosition(p chat.Position) []byte {
 
 func decodePosition(value []byte) (chat.Position, error) {
 	d := decode(value)
-	d.version(positionVersion)
+	d.version(positionVersion, positionVersion)
 	p := chat.Position{Time: d.id()}
 	n := d.count()
 	if n > 0 {
@@ -185,7 +215,7 @@ func encodePrekeys(p chat.PrekeyDevice) []byte {
 
 func decodePrekeys(device chat.DeviceID, value []byte) (chat.PrekeyDevice, error) {
 	d := decode(value)
-	d.version(prekeysVersion)
+	d.version(prekeysVersion, prekeysVersion)
 	p := chat.PrekeyDevice{Device: device, UpdatedAt: d.time(), Identity: d.bytes(), Signed: d.signedPrekey()}
 	if d.bool() {
 		last := d.signedPrekey()
@@ -224,7 +254,7 @@ func encodeReport(r chat.Report) []byte {
 
 func decodeReport(id chat.ReportID, value []byte) (chat.Report, error) {
 	d := decode(value)
-	d.version(reportVersion)
+	d.version(reportVersion, reportVersion)
 	r := chat.Report{
 		ID: id, Thread: d.id(), Message: d.id(), Sender: chat.UserID(d.str()), By: chat.UserID(d.str()),
 		Reason: chat.ReportReason(d.str()), Note: d.str(),

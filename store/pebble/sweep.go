@@ -32,7 +32,8 @@ func (s *Store) sweep(ctx context.Context) error {
 		return err
 	}
 	defer v.release()
-	old := idempotencyDaysBefore(dayOf(s.recalled().from))
+	since := dayOf(s.recalledSince())
+	old := idempotencyDaysBefore(since)
 	// A range deletion leaves a tombstone: none is written if there is nothing to delete.
 	empty := true
 	err = v.scan(ctx, old, false, func(_, _ []byte) (bool, error) {
@@ -46,5 +47,9 @@ func (s *Store) sweep(ctx context.Context) error {
 	if err := b.DeleteRange(old.lower, old.upper, nil); err != nil {
 		return err
 	}
-	return s.state.commit(ctx, b)
+	if err := s.state.commit(ctx, b); err != nil {
+		return err
+	}
+	s.keyDays.dropBefore(since)
+	return nil
 }

@@ -35,7 +35,7 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	}
 	w := s.newLogWriter(v, headRecord{})
 	defer w.discard()
-	before, found, err := w.sentWithKey(created, s.recalled())
+	before, found, err := w.sentWithKey(created, s.recalledSince())
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (f *fixture) creation(kind chat.ThreadType, users ...chat.UserID) chat.Even
 		change.Title = "the group"
 	}
 	return chat.Event{
-		Thread: newThreadID(), Seq: 1, ID: mint(chat.EventID{}, f.clock.Now()),
+		Thread: newThreadID(), Seq: 1, ID: mint(chat.EventID{}, f.clock.Now()), At: f.clock.Now().UTC(),
 		Kind: chat.KindThread, By: users[0], Device: "phone", Change: change,
 	}
 }
@@ -133,7 +133,7 @@ func unreaction(message chat.Event, by chat.UserID, emoji string) chat.Event {
 
 func redelivery(message chat.Event) chat.Event {
 	e := about(message, chat.KindRedelivery, message.By)
-	e.HiddenFrom = ""
+	e.HiddenFrom, e.Message = "", message.Message
 	return e
 }
 
@@ -155,7 +155,13 @@ func (f *fixture) stamp(thread chat.ThreadID, head chat.Head, drafts []chat.Even
 	last := head.ID
 	for i := range events {
 		last = mint(last, f.clock.Now())
-		events[i].Thread, events[i].Seq, events[i].ID = thread, head.Seq+1+chat.Seq(i), last
+		e := &events[i]
+		e.Thread, e.Seq, e.ID, e.At = thread, head.Seq+1+chat.Seq(i), last, f.clock.Now().UTC()
+		if e.Kind == chat.KindMessage {
+			m := *e.Message
+			m.CreatedAt = e.At
+			e.Message = &m
+		}
 	}
 	return events
 }

@@ -139,8 +139,8 @@ func testSeqAt(t *testing.T, f *fixture) {
 	}{
 		{"before everything", chat.EventID{}, 1},
 		{"the id of an event", log[3].ID, log[3].Seq},
-		{"just above an event", mint(log[3].ID, log[3].At()), log[3].Seq + 1},
-		{"a time between", chat.EventIDAt(log[2].At().Add(-time.Second)), log[2].Seq},
+		{"just above an event", mint(log[3].ID, log[3].At), log[3].Seq + 1},
+		{"a time between", chat.EventIDAt(log[2].At.Add(-time.Second)), log[2].Seq},
 		{"after everything", chat.EventIDAt(f.clock.Now().Add(time.Hour)), 10},
 	}
 	for _, tt := range tests {

@@ -47,7 +47,7 @@ func testEdit(t *testing.T, f *fixture) {
 	log = append(log, f.append(thread, edit(sent, "hello"))...)
 	f.wantFolded(thread, log)
 	got := f.message(sent.ID).Message
-	if string(got.Ciphertext) != "hello" || !got.EditedAt.Equal(log[2].At()) || got.IdempotencyKey != sent.Message.IdempotencyKey {
+	if string(got.Ciphertext) != "hello" || !got.EditedAt.Equal(log[2].At) || got.IdempotencyKey != sent.Message.IdempotencyKey {
 		t.Errorf("the edited message is %+v", got)
 	}
 
@@ -56,7 +56,7 @@ func testEdit(t *testing.T, f *fixture) {
 	again.Message.ContentType, again.Device = chat.System, "tablet"
 	log = append(log, f.append(thread, again, draft("ann", "another"))...)
 	f.wantFolded(thread, log)
-	if got := f.message(sent.ID).Message; got.ContentType != chat.System || !got.EditedAt.Equal(log[3].At()) {
+	if got := f.message(sent.ID).Message; got.ContentType != chat.System || !got.EditedAt.Equal(log[3].At) {
 		t.Errorf("the message edited again is of type %s, edited at %v", got.ContentType, got.EditedAt)
 	}
 	for i, want := range []chat.EventKind{chat.KindEdit, chat.KindEdit} {
@@ -128,8 +128,8 @@ func testReactions(t *testing.T, f *fixture) {
 	if len(got) != 2 || got[0].Emoji != "👍" || got[1].Emoji != custom || len(got[0].By) != 1 || got[0].By[0].User != "ann" {
 		t.Fatalf("the reactions are %+v", got)
 	}
-	if at := got[0].By[0].At; !at.Equal(log[4].At()) {
-		t.Errorf("ann reacted at %v, want %v", at, log[4].At())
+	if at := got[0].By[0].At; !at.Equal(log[4].At) {
+		t.Errorf("ann reacted at %v, want %v", at, log[4].At)
 	}
 }
 

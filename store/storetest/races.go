@@ -235,8 +235,8 @@ func testRacingChanges(t *testing.T, f *fixture) {
 	if len(log) != 2+4*racers || len(m.Reactions) != 1 || len(m.Reactions[0].By) != racers {
 		t.Errorf("%d events led to the reactions %+v", len(log), m.Reactions)
 	}
-	if !m.EditedAt.Equal(last.At()) {
-		t.Errorf("edited at %v, the last edit was at %v", m.EditedAt, last.At())
+	if !m.EditedAt.Equal(last.At) {
+		t.Errorf("edited at %v, the last edit was at %v", m.EditedAt, last.At)
 	}
 }
 

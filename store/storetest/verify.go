@@ -96,7 +96,7 @@ func (f *fixture) verifyMessages(thread chat.ThreadID, log []chat.Event) {
 		}
 		f.verifyChanges(e, log)
 		again := e
-		again.Seq, again.ID = head.Seq+1, mint(head.ID, e.At())
+		again.Seq, again.ID = head.Seq+1, mint(head.ID, e.At)
 		n, err := f.store.Append(f.tb.Context(), head, []chat.Event{again})
 		var dup *chat.DuplicateError
 		if n != 0 || !errors.As(err, &dup) {

@@ -21,13 +21,13 @@ func (r *runner) appendChange(t *thread, c chat.Caller, e event) *event {
 	return r.append(t, c, e)
 }
 
-// storeID keeps the id of an event. An id is above that of the event before, and its
-// time is the event's.
-func (r *runner) storeID(t *thread, e *event, id chat.EventID) {
+// storeID keeps the id of an event, which is above that of the event before.
+func (r *runner) storeID(t *thread, e *event, told *chat.Event) {
+	id := told.ID
 	if e.seq > 1 && id.Compare(t.log[e.seq-2].id) <= 0 {
 		r.trial.Fatalf("the id of event %d of %s is not above the one before", e.seq, t)
 	}
-	equal(r, "the bus", "event time", int64(id.Time()), e.at.UnixMilli())
+	equal(r, "the bus", "event time", told.At.UnixMilli(), e.at.UnixMilli())
 	e.id = id
 	if e.kind == chat.KindMessage {
 		r.byID[id] = e.about

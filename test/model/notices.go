@@ -146,7 +146,7 @@ func (r *runner) describeEvent(n chat.Notice) string {
 	}
 	want := t.log[e.Seq-1]
 	if want.id.IsZero() {
-		r.storeID(t, want, e.ID)
+		r.storeID(t, want, e)
 	}
 	r.compareEvent("the event told", *e, t, want)
 	what := chat.ChangeEvent("")
