@@ -1,5 +1,5 @@
 // Package bus opens the bus that a URL names. It is the only package that knows every
-// kind of bus. What a bus promises is said at [chat.Bus].
+// kind of bus. [chat.Bus] says what a bus promises.
 package bus
 
 import (

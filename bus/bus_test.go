@@ -28,7 +28,7 @@ func TestOpenRefusesBadURLs(t *testing.T) {
 			t.Errorf("Open(%q) = %v, %v; want an error with %q", url, b, err, want)
 		}
 		if err != nil && strings.Contains(err.Error(), "pass") {
-			t.Errorf("Open(%q) tells the password: %v", url, err)
+			t.Errorf("the error of Open(%q) shows the password: %v", url, err)
 		}
 	}
 }

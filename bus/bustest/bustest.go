@@ -1,6 +1,6 @@
-// Package bustest is the contract of [chat.Bus] in executable form. Every bus
-// runs it whole. It assumes that a bus under this light load loses nothing,
-// which the port does not promise but every bus worth having does.
+// Package bustest is the contract of [chat.Bus] in executable form. Every bus has to pass
+// all of it. The tests assume that the bus loses no notice under their light load, although
+// the port allows it to.
 package bustest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// patience is how long a notice may travel.
+// patience is how long a test waits for a notice.
 const patience = 10 * time.Second
 
 // Run runs the suite. Each test gets a bus of its own from open, with nobody
@@ -43,10 +43,10 @@ func Run(t *testing.T, open func(t *testing.T) chat.Bus) {
 	}
 }
 
-// ear is a handler that lets a test wait for what it hears.
+// ear is a handler whose notices a test can wait for.
 type ear struct {
 	notices chan chat.Notice
-	deaf    atomic.Bool  // set once it must not be called any more
+	deaf    atomic.Bool  // set by the test when the handler must not be called any more
 	late    atomic.Int64 // calls after that
 }
 
@@ -156,9 +156,9 @@ func (w *witness) HandleNotice(n chat.Notice) {
 
 func (w *witness) HandleLoss() {}
 
-// While several publish without pause, a subscriber stops, and they go on for a
-// while. A notice that another one hears after that shows that the bus has been
-// through all of it.
+// A subscriber stops while several publishers publish without a pause, and each of these
+// publishes some more after that. Then one more notice is published: when another
+// subscriber gets it, the bus has delivered all notices before it.
 func testStop(t *testing.T, b chat.Bus) {
 	const publishers, more = 4, 200
 	stopping := &ear{notices: make(chan chat.Notice, 1)}
@@ -192,7 +192,7 @@ func testStop(t *testing.T, b chat.Bus) {
 	}
 }
 
-// overflowing keeps of the notices only what its ear has room for.
+// overflowing keeps the notices that its ear has room for, and drops the others.
 type overflowing struct{ *ear }
 
 func (o overflowing) HandleNotice(n chat.Notice) {
@@ -252,12 +252,12 @@ func testPing(t *testing.T, b chat.Bus) {
 	ended, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the test ended it"))
 	if err := b.Ping(ended); err == nil {
-		t.Error("Ping with an ended context says that hints travel")
+		t.Error("Ping with an ended context returns no error")
 	}
 	if err := b.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
 	if err := b.Ping(t.Context()); err == nil {
-		t.Error("Ping of a closed bus says that hints travel")
+		t.Error("Ping of a closed bus returns no error")
 	}
 }

@@ -1,6 +1,6 @@
-// Package local is the bus of a single node. Publish calls every handler itself, one
-// after the other. So notices arrive in the order in which they were published, none is
-// lost, and there is no goroutine and no queue.
+// Package local is the bus of a single node. Publish calls the handlers itself, one after
+// the other. So each publisher's notices arrive in the order in which they were published,
+// none is lost, and there is no goroutine and no queue.
 package local
 
 import (
@@ -16,7 +16,7 @@ import (
 // not stop its own subscription, nor close the bus: both wait for it to return.
 type Bus struct {
 	mu     sync.RWMutex
-	subs   []*subscription // replaced, never written into
+	subs   []*subscription // a change replaces the slice, so that Publish can read the old one without mu
 	closed bool
 }
 
@@ -83,9 +83,9 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// subscription is one handler and the number of its calls under way. A RWMutex would
-// not do for them: a handler that publishes is called again from within itself, which a
-// waiting stop must not hold up.
+// subscription is one handler and the number of its calls under way. A RWMutex in place of
+// the count would deadlock: a handler that publishes is called again from within its own
+// call, and would then wait for a stop that waits for that call.
 type subscription struct {
 	handler chat.BusHandler
 

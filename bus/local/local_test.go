@@ -36,8 +36,8 @@ func TestPublishReturnsAfterTheHandlers(t *testing.T) {
 	}
 }
 
-// A stop waits for the handler; the handler publishes meanwhile and must get
-// through, or both would wait for ever.
+// While stop waits for a handler, the handler publishes. Its Publish must return, or both
+// would wait for ever.
 func TestHandlerPublishesWhileItIsStopped(t *testing.T) {
 	b := local.New()
 	inside, stopping := make(chan struct{}), make(chan struct{})
@@ -73,7 +73,7 @@ func TestHandlerSubscribesAnother(t *testing.T) {
 	b.Publish(notice())
 	b.Publish(notice())
 	if heard != 3 {
-		t.Errorf("handlers ran %d times, want 3: once, then both", heard)
+		t.Errorf("handlers ran %d times, want 3: the first one for the first notice, both for the second", heard)
 	}
 }
 
