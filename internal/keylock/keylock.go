@@ -1,6 +1,5 @@
-// Package keylock is mutual exclusion by name: whoever holds a name shuts out those
-// who want the same one, and nobody else. Names that nobody holds or waits for take
-// no memory.
+// Package keylock has locks by name: two callers can hold locks at the same time if their
+// names differ. A name that nobody holds or waits for takes no memory.
 package keylock
 
 import (
@@ -83,8 +82,8 @@ func (l *Locks) unlock(names []string) {
 	}
 }
 
-// leave counts one caller less and drops a name that nobody wants any more. The
-// caller holds l.mu.
+// leave counts one caller less, and drops a name that nobody holds or waits for any more.
+// It is called with l.mu held.
 func (l *Locks) leave(name string, k *lock) {
 	if k.wanted--; k.wanted == 0 {
 		delete(l.names, name)

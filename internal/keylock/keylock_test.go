@@ -31,11 +31,11 @@ func TestOneHoldsAName(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-second:
-			t.Fatal("two hold the same names")
+			t.Fatal("two callers hold the same names")
 		default:
 		}
 		if n := l.Wanted("a"); n != 2 {
-			t.Errorf("%d hold a or wait for it, want 2", n)
+			t.Errorf("%d callers hold a or wait for it, want 2", n)
 		}
 		unlock()
 		<-second
@@ -45,7 +45,7 @@ func TestOneHoldsAName(t *testing.T) {
 	})
 }
 
-// Who gives up waiting holds none of the names it asked for.
+// A caller whose context ends while it waits holds none of the names that it asked for.
 func TestWaitingEndsWithItsContext(t *testing.T) {
 	var l Locks
 	unlock := mustLock(t.Context(), t, &l, "b")
@@ -55,7 +55,7 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 	if _, err := l.Lock(ctx, "a", "b"); !errors.Is(err, tired) {
 		t.Errorf("Lock of a held name: %v, want %v", err, tired)
 	}
-	mustLock(t.Context(), t, &l, "a")() // what was locked on the way is free again
+	mustLock(t.Context(), t, &l, "a")() // a, which was locked before the wait for b, is free again
 	unlock()
 	if len(l.names) != 0 {
 		t.Errorf("%d names are kept that nobody wants", len(l.names))

@@ -1,6 +1,6 @@
-// Package workers keeps goroutines for short work that comes often. The small stack of a
-// new goroutine is grown and copied several times in the course of a commit or a packet;
-// that of a kept goroutine is large enough already.
+// Package workers keeps idle goroutines for short work that comes often. A new goroutine
+// has a small stack, which is grown and copied several times in the course of a commit or a
+// packet. The stack of a goroutine that has done such work is large enough already.
 package workers
 
 import (
@@ -18,12 +18,12 @@ type Pool struct {
 	once   sync.Once
 }
 
-// New makes a pool that keeps at most that many idle goroutines.
+// New makes a pool that keeps at most keep idle goroutines.
 func New(keep int) *Pool {
 	return &Pool{keep: int32(keep), jobs: make(chan func()), closed: make(chan struct{})}
 }
 
-// Go runs f, as the go statement does. It does so after Close too.
+// Go runs f in the background, as the go statement does, also after Close.
 func (p *Pool) Go(f func()) {
 	select {
 	case p.jobs <- f:

@@ -9,7 +9,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// All that is given runs, at once if need be, whatever is kept.
+// All functions run, even if they wait for each other, however many goroutines are kept.
 func TestNothingWaitsForAFreeGoroutine(t *testing.T) {
 	for _, keep := range []int{0, 1, 100} {
 		p := New(keep)
@@ -33,7 +33,7 @@ func TestNothingWaitsForAFreeGoroutine(t *testing.T) {
 	}
 }
 
-// No more are kept than were asked for.
+// A pool keeps no more idle goroutines than New was told.
 func TestNoMoreAreKept(t *testing.T) {
 	p := New(1)
 	defer p.Close()
@@ -43,7 +43,7 @@ func TestNoMoreAreKept(t *testing.T) {
 		<-done
 	}
 	if idle := p.idle.Load(); idle > 1 {
-		t.Errorf("%d are idle", idle)
+		t.Errorf("%d goroutines are idle, want at most 1", idle)
 	}
 }
 
