@@ -23,7 +23,7 @@ func TestSubscribeCodesComeInOrder(t *testing.T) {
 	}
 }
 
-// A refused filter delivers nothing, also when its thread has news.
+// A refused filter delivers nothing, even when its thread has a new message.
 func TestRefusedSubscriptionDeliversNothing(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -103,7 +103,7 @@ func TestWhatConnackTells(t *testing.T) {
 		}
 	}
 
-	// An empty client id takes the token's device, or "default".
+	// A client without a client id is assigned the token's device, or "default".
 	h := helloOf(ann)
 	h.clientID = ""
 	if got := connect(h).AssignedClientID; got != "a" {

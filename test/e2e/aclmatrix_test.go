@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// tree is whose threads and devices the matrix is about: Ann subscribes and publishes,
-// Bob shares a group with her, Eve does not.
+// tree has the threads and devices whose topics the matrices try: Ann subscribes and
+// publishes, Bob shares a group with her, Eve does not.
 type tree struct {
 	ann, bob, eve        *device
 	own, foreign, shared string // threads: of Ann alone, of Eve, of Ann and Bob
@@ -20,13 +20,13 @@ func newTree(t *testing.T, s *server) tree {
 	return w
 }
 
-// spell fills a topic or filter in.
+// spell replaces the placeholders of a topic or filter with the threads' ids.
 func (w tree) spell(pattern string) string {
 	return strings.NewReplacer("OWN", w.own, "FOREIGN", w.foreign, "SHARED", w.shared, "UPPER", strings.ToUpper(w.own), "NONE", noThread).Replace(pattern)
 }
 
-// What each filter is granted (docs/contract.md#mqtt): in MQTT 5 the code, in
-// 3.1.1 every refusal is 0x80.
+// The SUBACK code of each filter (docs/contract.md#mqtt). The table has those of MQTT 5;
+// in 3.1.1 every refusal is 0x80.
 func TestFilterMatrix(t *testing.T) {
 	const granted, no, noShare, wrong = 1, 0x87, 0x9E, 0x8F
 	s := startServer(t)
@@ -38,7 +38,7 @@ func TestFilterMatrix(t *testing.T) {
 		filter string
 		code   byte
 	}{
-		// Threads: all, or one that she is in.
+		// Threads: all of hers, or one that she is in.
 		{"v1/threads/#", granted},
 		{"v1/threads/+/#", granted},
 		{"v1/threads/+/+", granted},
@@ -60,7 +60,8 @@ func TestFilterMatrix(t *testing.T) {
 		{"v1/threads//frames", no},
 		{"v1/threads", no},
 
-		// Presence: of those she shares a thread with, her own, whoever she may see.
+		// Presence: hers, that of one person she shares a thread with, or that of everybody
+		// she may see.
 		{"v1/presence/#", granted},
 		{"v1/presence/+", granted},
 		{"v1/presence/ann", granted},
@@ -135,7 +136,7 @@ func TestFilterMatrix(t *testing.T) {
 			}
 		}
 	}
-	// None of the wildcards that were granted yields what is not hers.
+	// No wildcard that was granted delivers frames of another's thread or presence.
 	w.eve.send(t, w.foreign, "private")
 	mark := w.bob.send(t, w.shared, "for Ann")
 	for _, r := range []*raw{old, now} {
@@ -154,9 +155,9 @@ func TestFilterMatrix(t *testing.T) {
 	}
 }
 
-// What becomes of a PUBLISH to each topic (docs/contract.md#mqtt): in MQTT 5
-// the code of its PUBACK; in 3.1.1 a refusal ends the connection; with QoS 0
-// nothing, or an error frame.
+// The answer to a PUBLISH on each topic (docs/contract.md#mqtt). The table has the PUBACK
+// codes of MQTT 5; in 3.1.1 a refusal ends the connection. A PUBLISH with QoS 0 gets no
+// answer, or an error frame.
 func TestPublishMatrix(t *testing.T) {
 	const ok, no = 0, 0x87
 	s := startServer(t)
@@ -227,7 +228,7 @@ func TestPublishMatrix(t *testing.T) {
 					r.deliver(t)
 				}
 			}
-			r.ping(t) // still here
+			r.ping(t) // the connection is still open
 			r.publish(t, 9, 1, w.spell(c.topic), payload(c.payload, n+1))
 			got := r.answered(t)
 			switch closes := version == mqtt311 && c.code >= 0x80; {
@@ -244,7 +245,8 @@ func TestPublishMatrix(t *testing.T) {
 			}
 		}
 	}
-	// Bob and the threads have what was sent with QoS 1 where she may, and nothing else.
+	// Only the messages that Ann sent with QoS 1 into her threads are stored, and Bob gets
+	// those of the shared one.
 	for _, thread := range []string{w.own, w.shared} {
 		if history := w.ann.history(t, thread); len(history) != 2 {
 			t.Errorf("the thread has %+v, want a message for each version", history)

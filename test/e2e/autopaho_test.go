@@ -10,8 +10,8 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 )
 
-// autopaho as its makers mean it to be used: it keeps the connection up by
-// itself, over crashes of the server, and its user misses nothing.
+// autopaho is used as its makers mean it: it connects again by itself after the server
+// has crashed, and its user misses nothing.
 func TestAutopahoOverACrash(t *testing.T) {
 	s := startServer(t)
 	for _, scheme := range []string{"mqtt", "ws"} {
@@ -22,7 +22,7 @@ func TestAutopahoOverACrash(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Each connection is a record of its own: frame_seq starts anew.
+			// Each connection has a record of its own, because frame_seq starts anew with it.
 			records := make(chan *record, 16)
 			var current *record
 			manager, err := autopaho.NewConnection(context.Background(), autopaho.ClientConfig{

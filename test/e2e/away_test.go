@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Whatever happened while a device was away is in its replay, in order, with the
-// present content and nothing of what is deleted; the log by seq says the same.
+// Everything that happened while a device was away is in its replay, in order. Messages
+// have their present content, and deleted ones have none. GET …/events has the same.
 func TestWhatHappenedWhileAwayIsReplayed(t *testing.T) {
 	s := startServer(t)
 	for _, p := range protocols {
@@ -23,14 +23,14 @@ func TestWhatHappenedWhileAwayIsReplayed(t *testing.T) {
 
 			kinds := changeEverything(t, ann, group.ID, old)
 			checkReplay(t, p.live(t, bob, options{}), bob, group.ID, old[2].Seq, kinds)
-			// A device that holds nothing gets all of the thread in its present form.
+			// A new device gets the whole thread in its present form.
 			checkPresent(t, p.live(t, bob, options{lastSeen: longAgo}), bob)
 		})
 	}
 }
 
-// changeEverything does to old and new messages what can be done, and tells the
-// kinds of frames that it has to make.
+// changeEverything makes every kind of change to old and new messages. It returns the
+// types of the frames that must follow, in order.
 func changeEverything(t testing.TB, ann *device, group string, old []message) (kinds []string) {
 	t.Helper()
 	fresh := sendMany(t, ann, group, 3)
@@ -52,7 +52,8 @@ func changeEverything(t testing.TB, ann *device, group string, old []message) (k
 	}
 }
 
-// checkReplay sees those frames and no others after that seq, as the log has them.
+// checkReplay checks that the replay after that seq has frames of exactly these types, and
+// that they are those of the log.
 func checkReplay(t *testing.T, line *client, d *device, thread string, after uint64, kinds []string) {
 	t.Helper()
 	line.checkOrder(t)
@@ -93,8 +94,8 @@ func sameJSON(t testing.TB, a, b string) bool {
 	return reflect.DeepEqual(left, right)
 }
 
-// checkPresent sees every content that came equal to what the message is now, and
-// the del of each message that has none after it.
+// checkPresent checks that each message came with the content that it has now, and that
+// a del frame followed each tombstone.
 func checkPresent(t *testing.T, line *client, d *device) {
 	t.Helper()
 	open := map[string]frame{}
@@ -117,8 +118,8 @@ func checkPresent(t *testing.T, line *client, d *device) {
 	}
 }
 
-// A device that is connected but behind, its window full, is caught up from the
-// store: what was deleted meanwhile does not reach it.
+// A device whose window is full gets the next events later, from the store: a message
+// that was deleted meanwhile reaches it without its content.
 func TestDeletedWhileTheWindowIsFull(t *testing.T) {
 	s := startServer(t, "--ack-window", "4")
 	for _, p := range oneOfEach {

@@ -10,15 +10,15 @@ import (
 	v5 "github.com/eclipse/paho.golang/packets"
 )
 
-// A device that was away comes back to a backlog of many threads and takes it a
-// few frames at a time. The server reads what the device has room for; it does
-// not collect the rest in memory.
+// A device that was away comes back to a backlog of many threads and receives it a
+// few frames at a time. The server loads as much as the device has room for; it does
+// not hold the rest in memory.
 func TestBacklogToASmallWindow(t *testing.T) {
 	const (
 		receiveMax = 10
 		size       = 2 << 10
-		// What the collector's goal may grow by, which is twice what lives: the
-		// backlog is 28 MB as frames.
+		// goalGrowth is how far the garbage collector's goal may rise. The goal is twice
+		// the live heap, and the whole backlog has 28 MB as frames.
 		goalGrowth = 24 << 20
 	)
 	threads, perThread := bulk(100), bulk(100)
@@ -26,7 +26,7 @@ func TestBacklogToASmallWindow(t *testing.T) {
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	ann.bulk = true
 	ids := writeBacklog(t, ann, bob.user, threads, perThread, size)
-	s.stop(t) // the newest messages are in memory no more
+	s.stop(t) // empties the tail cache
 	s.binary = plainBinary(t)
 	s.start(t)
 
@@ -73,8 +73,8 @@ func TestBacklogToASmallWindow(t *testing.T) {
 	historyOf(t, ann, ids, seen).check(t)
 }
 
-// writeBacklog makes threads with that many messages in each, all for one who is
-// not there.
+// writeBacklog makes threads with that many messages in each, for a user who is not
+// connected.
 func writeBacklog(t *testing.T, d *device, to string, threads, perThread, size int) (ids []string) {
 	t.Helper()
 	for range threads {
@@ -101,8 +101,8 @@ func writeBacklog(t *testing.T, d *device, to string, threads, perThread, size i
 	return ids
 }
 
-// nothingComes sees that no delivery is on its way: the answer to a ping, which
-// the server makes after all it had to send, is the next packet.
+// nothingComes checks that no delivery is on its way: the next packet is the answer to a
+// ping, and the server sends that after all that it had to send before.
 func (r *raw) nothingComes(t testing.TB) {
 	t.Helper()
 	r.bytes(t, []byte{v5.PINGREQ << 4, 0})

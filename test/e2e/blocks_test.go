@@ -25,7 +25,7 @@ func newPair(t testing.TB, s *server, p protocol) *pair {
 	return c
 }
 
-// failedFor sees that both of Ann's devices are told of the failure.
+// failedFor checks that both of Ann's devices are told of the failure.
 func (c *pair) failedFor(t testing.TB, m message) {
 	t.Helper()
 	for name, line := range map[string]*client{"phone": c.onPhone, "laptop": c.onLaptop} {
@@ -57,7 +57,7 @@ func TestBlockedMessagesNeverShow(t *testing.T) {
 			c.onLaptop.untilMessage(t, hidden.ID) // Ann's own devices have it
 			c.failedFor(t, hidden)
 
-			// What is done to it does not show either.
+			// Changes of the hidden message are hidden too.
 			c.phone.edit(t, hidden.ID, "changed, and still not to be seen")
 			c.phone.react(t, hidden.ID, "👍")
 			c.phone.pin(t, http.StatusCreated, c.thread, hidden.ID)
@@ -75,7 +75,7 @@ func TestBlockedMessagesNeverShow(t *testing.T) {
 			}
 			checkNotThere(t, c.watch, c.thread, hidden.ID)
 
-			// The blocker may write, and the next frame of its other device is that.
+			// The blocker may write, and its other device gets that message as the next frame.
 			tablet := s.device(t, c.watch.user, "tablet")
 			marker := tablet.send(t, c.thread, "from Bob")
 			if f := c.onWatch.nextDurable(t); f.ID != marker.ID {
@@ -93,7 +93,8 @@ func TestBlockedMessagesNeverShow(t *testing.T) {
 				again.checkOrder(t)
 				again.close()
 			}
-			// Reading on does not touch it, and what came before the block was delivered.
+			// Reading later messages changes no hidden one; the message before the block was
+			// delivered.
 			c.watch.markRead(t, c.thread, marker.ID)
 			for id, want := range map[string]string{before.ID: "READ", hidden.ID: "FAILED", deleted.ID: "FAILED"} {
 				if got := c.phone.stateOf(t, id, c.watch.user); got != want {
@@ -104,7 +105,7 @@ func TestBlockedMessagesNeverShow(t *testing.T) {
 	}
 }
 
-// checkNotThere sees that a message which does not show cannot be acted on.
+// checkNotThere checks that nothing can be done to a message that is hidden from the user.
 func checkNotThere(t *testing.T, d *device, thread, id string) {
 	t.Helper()
 	d.refused(t, 404, "message_not_found", http.MethodPatch, "/v1/messages/"+id, map[string]any{"ciphertext": []byte("x")})
@@ -151,7 +152,7 @@ func TestRedelivery(t *testing.T) {
 	}
 }
 
-// redelivered follows a redelivery with that seq to READ.
+// redelivered checks a redelivery with that seq on its way to READ.
 func (c *pair) redelivered(t *testing.T, hidden message, seq uint64) {
 	t.Helper()
 	f := c.onWatch.nextDurable(t)
@@ -169,7 +170,7 @@ func (c *pair) redelivered(t *testing.T, hidden message, seq uint64) {
 	if got := everywhere(t, c.thread, hidden.ID, c.watch, c.phone); got.Seq != hidden.Seq {
 		t.Errorf("the redelivered message is %+v, it keeps its seq %d", got, hidden.Seq)
 	}
-	// Away before it acknowledged, the device gets the redelivery again.
+	// The device disconnects before it acknowledges, and gets the redelivery again.
 	c.onWatch.drop()
 	c.onWatch = c.protocol.open(t, c.watch, options{manual: true})
 	f = c.onWatch.until(t, "redelivery", func(f frame) bool { return f.Redelivery })
@@ -183,7 +184,7 @@ func (c *pair) redelivered(t *testing.T, hidden message, seq uint64) {
 	if got := c.phone.receiptOf(t, hidden.ID, c.watch.user); got.State != "READ" || got.DeliveredAt == nil || got.ReadAt == nil {
 		t.Errorf("after reading (%s) the message is %+v", d.raw, got)
 	}
-	// Delivered is delivered: another retry is an ordinary replay.
+	// Once it is delivered, another retry is answered like the retry of any message.
 	events := len(c.phone.events(t, c.thread, 0, 100))
 	m, header := c.phone.resend(t, http.StatusAccepted, c.thread, outgoing{Key: "k", ClientSeq: 1000, Ciphertext: hidden.Ciphertext})
 	if m.ID != hidden.ID || header.Get("Idempotency-Replayed") != "true" || len(c.phone.events(t, c.thread, 0, 100)) != events {
@@ -191,8 +192,8 @@ func (c *pair) redelivered(t *testing.T, hidden message, seq uint64) {
 	}
 }
 
-// By client_seq alone, with another key, a failed message is tried again as well,
-// and what was edited meanwhile comes in its present form.
+// A retry with the same client_seq but another key redelivers a failed message too. If
+// the message was edited meanwhile, its present content is delivered.
 func TestRedeliveryByClientSeq(t *testing.T) {
 	s := startServer(t)
 	c := newPair(t, s, mqtt5TCP)
@@ -213,13 +214,13 @@ func TestRedeliveryByClientSeq(t *testing.T) {
 	}
 	f.ack()
 	eventually(t, "delivery", func() bool { return c.phone.stateOf(t, hidden.ID, c.watch.user) == "DELIVERED" })
-	// Now it is there like any other: the same client_seq is taken.
+	// The message is now delivered like any other: its client_seq is in use.
 	if m, _ := c.phone.resend(t, http.StatusConflict, c.thread, again); m.ID != hidden.ID {
 		t.Errorf("one more retry gives %+v", m)
 	}
 }
 
-// Blocks are of 1:1s: in a group everybody hears everybody.
+// Blocks hold in 1:1 threads only: in a group everybody gets everybody's messages.
 func TestBlocksDoNotConcernGroups(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")

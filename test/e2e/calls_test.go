@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// What follows are the calls of a user, each answered as it has to be.
+// The REST calls of a user. Each fails the test if the answer is not the one wanted.
 
 func (d *device) createGroup(t testing.TB, others ...string) thread {
 	t.Helper()
@@ -54,7 +54,7 @@ func (d *device) send(t testing.TB, thread, text string) message {
 	return d.sendOut(t, thread, outgoing{Ciphertext: []byte(text)})
 }
 
-// sendOut is send with all that a message may have.
+// sendOut posts a message with any of its fields, which has to be accepted.
 func (d *device) sendOut(t testing.TB, thread string, out outgoing) message {
 	t.Helper()
 	m, _, err := d.post(context.Background(), thread, out)
@@ -79,7 +79,7 @@ func (d *device) post(ctx context.Context, thread string, out outgoing) (message
 	return m, a.header, json.Unmarshal(a.body, &m)
 }
 
-// try sends and gives any answer.
+// try posts a message and returns the answer, whatever it is.
 func (d *device) try(ctx context.Context, thread string, out outgoing) (answer, error) {
 	if out.ClientSeq == 0 {
 		out.ClientSeq = d.sent.Add(1)
@@ -90,8 +90,8 @@ func (d *device) try(ctx context.Context, thread string, out outgoing) (answer, 
 	return d.call(ctx, http.MethodPost, "/v1/threads/"+thread+"/messages", out, "Idempotency-Key", out.Key)
 }
 
-// resend sends, or sends again, what has to be answered with the status and a
-// message.
+// resend posts a message, for the first time or again. The answer has to have the status
+// and a message.
 func (d *device) resend(t testing.TB, status int, thread string, out outgoing) (message, http.Header) {
 	t.Helper()
 	a, err := d.try(t.Context(), thread, out)
@@ -143,7 +143,7 @@ func (d *device) unreact(t testing.TB, id, emoji string) {
 	d.must(t, http.StatusNoContent, http.MethodDelete, "/v1/messages/"+id+"/reactions/"+url.PathEscape(emoji), nil)
 }
 
-// receiptsOf is where each recipient stands with a message.
+// receiptsOf gives the state of a message for each recipient.
 func (d *device) receiptsOf(t testing.TB, messageID string) receipts {
 	t.Helper()
 	var r receipts
@@ -151,7 +151,7 @@ func (d *device) receiptsOf(t testing.TB, messageID string) receipts {
 	return r
 }
 
-// receiptOf is where one recipient stands with a message.
+// receiptOf gives the state of a message for one recipient.
 func (d *device) receiptOf(t testing.TB, messageID, recipient string) receipt {
 	t.Helper()
 	r := d.receiptsOf(t, messageID)
@@ -207,8 +207,8 @@ func (d *device) since(t testing.TB, threadID, messageID string) []message {
 	}
 }
 
-// events is a thread's log after a seq, in pages of that size, each frame held to
-// asyncapi.yaml.
+// events is a thread's log after a seq, read in pages of that size. Each event is checked
+// against asyncapi.yaml.
 func (d *device) events(t testing.TB, threadID string, after uint64, pageSize int) []frame {
 	t.Helper()
 	var all []frame
@@ -240,7 +240,7 @@ func (d *device) events(t testing.TB, threadID string, after uint64, pageSize in
 	}
 }
 
-// eventFrame is an event of a page as the frame it is on a connection.
+// eventFrame makes an event of a page into the frame that a connection would get.
 func eventFrame(t testing.TB, raw []byte) frame {
 	t.Helper()
 	numbered := slices.Concat(raw[:len(raw)-1], []byte(`,"frame_seq":1}`))
@@ -298,8 +298,8 @@ func (d *device) unblock(t testing.TB, user string) {
 	d.must(t, http.StatusNoContent, http.MethodDelete, "/v1/users/me/blocks/"+user, nil)
 }
 
-// refused makes a request, which may be against openapi.yaml, and sees that it is
-// refused with that status and code.
+// refused makes a request, which may break openapi.yaml, and checks that it is refused
+// with that status and code.
 func (d *device) refused(t testing.TB, status int, code, method, path string, body any, header ...string) answer {
 	t.Helper()
 	a, err := d.callBy(t.Context(), wrongClient, method, path, body, header...)

@@ -28,7 +28,7 @@ func newCast(t testing.TB, s *server, p protocol) *cast {
 	return c
 }
 
-// told is the durable frame that the laptop and the watch get next, the same.
+// told is the next durable frame of the laptop and of the watch, which have to be equal.
 func (c *cast) told(t testing.TB, kind string) frame {
 	t.Helper()
 	onLaptop, onWatch := c.onLaptop.nextDurable(t), c.onWatch.nextDurable(t)
@@ -41,7 +41,7 @@ func (c *cast) told(t testing.TB, kind string) frame {
 	return onWatch
 }
 
-// everybody is the durable frame that all three connected devices get next.
+// everybody is the next durable frame of all three connected devices.
 func (c *cast) everybody(t testing.TB, kind string) frame {
 	t.Helper()
 	f := c.told(t, kind)
@@ -51,8 +51,8 @@ func (c *cast) everybody(t testing.TB, kind string) frame {
 	return f
 }
 
-// nothingElse sees that none of the three has a frame that the test did not
-// expect: the next is a message from Bob's tablet.
+// nothingElse checks that none of the three got a frame that the test has not looked at:
+// Bob's tablet sends a message, and that is the next frame of each.
 func (c *cast) nothingElse(t testing.TB) {
 	t.Helper()
 	marker := c.tablet.send(t, c.thread, "marker")
@@ -63,7 +63,7 @@ func (c *cast) nothingElse(t testing.TB) {
 	}
 }
 
-// sent is a message from Ann's phone that the others have got.
+// sent sends a message from Ann's phone and waits until the others have it.
 func (c *cast) sent(t testing.TB, text string) message {
 	t.Helper()
 	m := c.phone.send(t, c.thread, text)
@@ -73,14 +73,15 @@ func (c *cast) sent(t testing.TB, text string) message {
 	return m
 }
 
-// everywhere sees that every way to read the message gives the same to Ann and
-// to Bob, and gives it back.
+// everywhere checks that Ann and Bob get the same message by every way of reading it, and
+// returns it.
 func (c *cast) everywhere(t testing.TB, id string) message {
 	t.Helper()
 	return everywhere(t, c.thread, id, c.phone, c.watch)
 }
 
-// everywhere reads a message in every way there is, as each of the devices.
+// everywhere reads a message by every way there is, as each of the devices, checks that
+// all get the same, and returns it.
 func everywhere(t testing.TB, thread, id string, devices ...*device) message {
 	t.Helper()
 	want := devices[0].message(t, id)
@@ -110,10 +111,10 @@ func everywhere(t testing.TB, thread, id string, devices ...*device) message {
 	return want
 }
 
-// longAgo is an id before every message: a position in time.
+// longAgo is an id lower than that of any message.
 const longAgo = "01000000000000000000000000"
 
-// invisible sees that a message does not show for a user in any way of reading.
+// invisible checks that the user does not get the message by any way of reading.
 func invisible(t testing.TB, d *device, thread, id string) {
 	t.Helper()
 	for _, all := range [][]message{d.history(t, thread), d.since(t, thread, longAgo)} {

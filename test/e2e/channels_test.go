@@ -20,10 +20,10 @@ type channel struct {
 	messages []string // by their names in components.messages
 }
 
-// realtimeAddress stands for the topic where there are none: on JSON connections.
+// realtimeAddress stands for the topic on JSON connections, which have none.
 const realtimeAddress = "/v1/realtime"
 
-// channels are all that asyncapi.yaml has for an action: the server's "send" or
+// channels are those that asyncapi.yaml has for an action of the server: "send" or
 // "receive".
 func channels(action string) ([]channel, error) {
 	doc, err := document("asyncapi.yaml")
@@ -86,8 +86,8 @@ func number(v any) (int, bool) {
 
 var sendChannels = sync.OnceValues(func() ([]channel, error) { return channels("send") })
 
-// checkPlace holds where a frame came to asyncapi.yaml: the topic, which is empty on
-// JSON connections, and the QoS. subscribed is that of the subscription.
+// checkPlace checks the topic and the QoS of a frame against asyncapi.yaml. On JSON
+// connections the topic is empty. subscribed is the QoS of the subscription.
 func checkPlace(f frame, subscribed byte) error {
 	all, err := sendChannels()
 	if err != nil {
@@ -117,7 +117,7 @@ func checkPlace(f frame, subscribed byte) error {
 	return nil
 }
 
-// checkReply holds what answers a published message to asyncapi.yaml.
+// checkReply checks the reply to a published message against asyncapi.yaml.
 func checkReply(topic, contentType string, qos byte, payload []byte) error {
 	schemas, err := frameSchemas()
 	if err != nil {
@@ -139,12 +139,12 @@ func checkReply(topic, contentType string, qos byte, payload []byte) error {
 	return nil
 }
 
-// isReply reports whether a topic is one for replies, by its form.
+// isReply reports whether a topic has the form of one for replies.
 func isReply(topic string) bool {
 	return strings.HasPrefix(topic, "v1/devices/") && !strings.HasSuffix(topic, "/frames")
 }
 
-// Each topic of the contract is in the document, with what it carries and how.
+// The document has each topic of the contract, with its messages and its QoS.
 func TestAsyncAPIHasTheTopicTree(t *testing.T) {
 	for action, want := range map[string][]string{
 		"send": {
@@ -184,7 +184,7 @@ func TestAsyncAPIHasTheTopicTree(t *testing.T) {
 	}
 }
 
-// The check of places is only as good as what it refuses.
+// checkPlace and checkReply refuse what they must.
 func TestAsyncAPICatchesWrongPlaces(t *testing.T) {
 	const thread, other = "0197226c-3f55-7cc3-98c4-dc0c0c07398f", "0197226c-3f55-7cc3-98c4-dc0c0c073990"
 	for what, c := range map[string]struct {

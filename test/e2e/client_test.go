@@ -21,8 +21,8 @@ import (
 // client is one live connection of a device.
 type client struct {
 	*record
-	close func() // says goodbye
-	drop  func() // cuts the line
+	close func() // ends the connection as the protocol asks
+	drop  func() // closes the socket, and sends nothing before
 }
 
 // options of one connection.
@@ -30,17 +30,17 @@ type options struct {
 	manual     bool   // the test acknowledges, frame by frame
 	lastSeen   string // resume position
 	receiveMax uint16 // MQTT 5
-	keep       bool   // MQTT: no clean start
+	keep       bool   // MQTT: no clean start, and the session is kept
 	filters    []string
 }
 
-// protocol is one way to realtime.
+// protocol is one way to connect.
 type protocol struct {
 	name    string
 	connect func(d *device, o options) (*client, error)
 }
 
-// protocols are all ways a client can take, by the library it would use.
+// protocols are all ways to connect, each with the library that a client would use.
 var protocols = []protocol{jsonProtocol, mqtt5WS, mqtt5TCP, mqtt311WS, mqtt311TCP}
 
 var (
@@ -51,8 +51,8 @@ var (
 	mqtt311TCP   = protocol{"MQTT311-tcp", func(d *device, o options) (*client, error) { return connectMQTT311(d, o, dialTCP) }}
 )
 
-// open connects a device and, at the end of the test, sees that nothing the
-// connection got was against the contract.
+// open connects a device. At the end of the test it checks that all frames of the
+// connection were as the contract says.
 func (p protocol) open(t testing.TB, d *device, o options) *client {
 	t.Helper()
 	c, err := p.connect(d, o)
@@ -280,7 +280,7 @@ func connectMQTT311(d *device, o options, dial dialer) (*client, error) {
 	}
 	return &client{
 		record: r,
-		// Disconnect returns when it is done, or too early when its time is up.
+		// Disconnect returns when it is done, or when its time is up.
 		close: func() { cli.Disconnect(uint(patience.Milliseconds())); r.finish(0) },
 		drop: func() {
 			mu.Lock()

@@ -21,7 +21,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// document reads a YAML file beside this module as plain JSON values.
+// document reads a YAML file of the product's folder contracts as plain JSON values.
 func document(name string) (any, error) {
 	source, err := os.ReadFile(filepath.Join("..", "..", "contracts", name))
 	if err != nil {
@@ -79,11 +79,11 @@ func dig(v any, path ...string) any {
 // frameEnd is how every frame from the server ends: frame_seq is its last member.
 var frameEnd = regexp.MustCompile(`,"frame_seq":[1-9][0-9]*\}$`)
 
-// validBodies are the hashes of frames that were valid. What differs only in its
-// frame_seq, as on many connections, need not be held to its schema again.
+// validBodies are the hashes of valid frames without their frame_seq. Many connections
+// get a frame that differs only in that: it need not be checked again.
 var validBodies sync.Map
 
-// checkFrame holds one frame from the server to asyncapi.yaml.
+// checkFrame checks one frame from the server against asyncapi.yaml.
 func checkFrame(raw []byte) error {
 	end := frameEnd.FindIndex(raw[max(0, len(raw)-40):])
 	if end == nil {
@@ -200,7 +200,7 @@ func TestAsyncAPIExamplesFitTheirSchemas(t *testing.T) {
 	}
 }
 
-// What the product's own tests hold its encoder to is what the document says.
+// The frames that the product's own tests expect of its encoder fit the document.
 func TestAsyncAPIDescribesTheGoldenVectors(t *testing.T) {
 	vectors, err := filepath.Glob(filepath.Join("..", "..", "contracts", "testdata", "frames", "*.json"))
 	if err != nil || len(vectors) == 0 {
@@ -217,7 +217,7 @@ func TestAsyncAPIDescribesTheGoldenVectors(t *testing.T) {
 	}
 }
 
-// The suite is only as strict as the document: these must not pass.
+// The suite is only as strict as the document, so the document must refuse these frames.
 func TestAsyncAPICatchesTypos(t *testing.T) {
 	const thread, id = "0197226c-3f55-7cc3-98c4-dc0c0c07398f", "01JWFG3M2J8K4N5P7Q8R0S1TVW"
 	const at = "2026-05-30T17:42:11.234Z"
@@ -266,7 +266,7 @@ func TestAsyncAPICatchesTypos(t *testing.T) {
 	}
 }
 
-// So must these not in a page of events.
+// The document must refuse these events in a page of events.
 func TestOpenAPICatchesTyposInEvents(t *testing.T) {
 	const thread, id = "0197226c-3f55-7cc3-98c4-dc0c0c07398f", "01JWFG3M2J8K4N5P7Q8R0S1TVW"
 	const at = "2026-05-30T17:42:11.234Z"
@@ -297,7 +297,7 @@ func TestOpenAPICatchesTyposInEvents(t *testing.T) {
 	}
 }
 
-// checkEvent holds an event to openapi.yaml, as an answer that has it alone.
+// checkEvent checks an event against openapi.yaml, as the only one of a page.
 func checkEvent(event string) error {
 	contract, err := openAPI()
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// attempt is one send whose outcome the test remembers over the crash.
+// attempt is one send and its outcome, which the test knows after the crash.
 type attempt struct {
 	by  *device
 	out outgoing
-	got *message // nil: no answer came, it may be stored or not
+	got *message // nil: no answer came, and the message may be stored or not
 }
 
-// What was answered 202 is there after a kill -9, once, and a retry of anything
-// finds it.
+// Every message that was answered 202 is there once after a kill -9, and a retry of any
+// send finds its message.
 func TestKillDuringSends(t *testing.T) {
 	const senders = 8
 	enough := int64(bulk(300))
@@ -64,8 +64,8 @@ func TestKillDuringSends(t *testing.T) {
 	line.drop()
 	s.start(t)
 
-	// Each retry of what was answered gives the same message; what was not
-	// answered is sent now, or had been stored and is found.
+	// The retry of an answered send gives the same message. The retry of an unanswered one
+	// finds the message that was stored, or stores it now.
 	for _, a := range attempts {
 		m, header, err := a.by.post(t.Context(), group.ID, a.out)
 		if err != nil {
@@ -82,7 +82,7 @@ func TestKillDuringSends(t *testing.T) {
 	}
 	checkLog(t, people[0].history(t, group.ID), attempts)
 
-	// The watcher, who was connected all the time, comes to the same log.
+	// The watcher was connected during the sends and connects again: it learns the same log.
 	seen := &union{}
 	seen.take(t, line.record)
 	back := mqtt5TCP.open(t, watcher, options{})
@@ -94,8 +94,8 @@ func TestKillDuringSends(t *testing.T) {
 	}
 }
 
-// checkLog sees every attempt in the history once, with seq 2, 3, 4 … after the
-// thread's creation, and ids rising with it.
+// checkLog checks that the history has every attempt once, with seq 2, 3, 4 … after the
+// thread's creation, and that the ids rise with seq.
 func checkLog(t *testing.T, history []message, attempts []*attempt) {
 	t.Helper()
 	if len(history) != len(attempts) {

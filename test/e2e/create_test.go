@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// create posts a creation that has to be answered with the status.
+// create posts the creation of a thread, which has to be answered with the status.
 func (d *device) create(t testing.TB, status int, kind string, others []string, header ...string) (thread, http.Header) {
 	t.Helper()
 	a := d.must(t, status, http.MethodPost, "/v1/threads", map[string]any{"type": kind, "participants": others}, header...)
@@ -28,7 +28,7 @@ func TestOneToOneExistsOnce(t *testing.T) {
 			t.Errorf("%s gets %s, want %s", d.user, again.ID, first.ID)
 		}
 	}
-	// At once, by both: one thread.
+	// Both create it at the same time: there is still one thread.
 	cid, dora := s.device(t, "cid", "c"), s.device(t, "dora", "d")
 	found := make(chan string, 16)
 	var creating sync.WaitGroup
@@ -106,7 +106,7 @@ func TestIdempotentCreation(t *testing.T) {
 	}
 }
 
-// The same creation at once makes one thread, told once.
+// The same creation, made many times at once, makes one thread, and Bob is told of it once.
 func TestIdempotentCreationAtOnce(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")

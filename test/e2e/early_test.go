@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// What a client sends right behind its upgrade request, before it is answered, is part
-// of the connection, which is the same as any other: it gets frames, and its end is seen.
+// A frame that a client sends right behind its upgrade request, before the answer, is
+// handled. The connection is like any other: it gets frames, and the server sees its end.
 func TestFrameBehindTheUpgrade(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")

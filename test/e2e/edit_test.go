@@ -41,7 +41,7 @@ func TestEditsAreTold(t *testing.T) {
 	}
 }
 
-// Every device of the sender may edit, again and again, also the kind of content.
+// Every device of the sender may edit, more than once, and may change the content type too.
 func TestEditByAnotherDeviceOfTheSender(t *testing.T) {
 	s := startServer(t)
 	c := newCast(t, s, jsonProtocol)
@@ -116,7 +116,7 @@ func TestDeletionsAreTold(t *testing.T) {
 	}
 }
 
-// The retry of a send whose message was changed since finds it as it is now.
+// The retry of a send gives the message as it is now, if it was edited or deleted since.
 func TestRetryOfWhatWasEditedOrDeleted(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -153,11 +153,11 @@ func TestEditWindow(t *testing.T) {
 	path := "/v1/messages/" + sent.ID
 	ann.refused(t, http.StatusForbidden, "edit_window_closed", http.MethodPatch, path, map[string]any{"ciphertext": []byte("late")})
 	ann.refused(t, http.StatusForbidden, "edit_window_closed", http.MethodDelete, path, nil)
-	ann.del(t, deleted.ID) // a repetition is no deletion
+	ann.del(t, deleted.ID) // deleting it again changes nothing, so the window does not matter
 	if m := ann.message(t, sent.ID); string(m.Ciphertext) != "in time" || m.Deleted {
 		t.Errorf("after the window the message is %+v", m)
 	}
-	// The window is for content only.
+	// After the window, reactions and pins are still allowed.
 	ann.react(t, sent.ID, "👍")
 	ann.pin(t, http.StatusCreated, group.ID, sent.ID)
 }
@@ -208,7 +208,7 @@ func TestRefusedEditsAndDeletions(t *testing.T) {
 	ann.refused(t, 404, "message_not_found", "DELETE", unknown, nil)
 	ann.refused(t, 404, "message_not_found", "DELETE", "/v1/messages/nonsense", nil)
 	if m := ann.message(t, sent.ID); string(m.Ciphertext) != "words" || m.EditedAt != nil {
-		t.Errorf("after all that the message is %+v", m)
+		t.Errorf("after all refusals the message is %+v", m)
 	}
 	if events := ann.events(t, group.ID, 0, 100); len(events) != before {
 		t.Errorf("refusals made events: %v", events[before:])

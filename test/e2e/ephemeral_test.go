@@ -10,12 +10,12 @@ import (
 	"github.com/coder/websocket/wsjson"
 )
 
-// withEphemera subscribes typing and presence besides what a client has anyway.
+// withEphemera are options that subscribe typing and presence too.
 func withEphemera(d *device) options {
 	return options{filters: append(options{}.topics(d), "v1/threads/+/typing", "v1/presence/+")}
 }
 
-// presences lists what was told of a user, in order.
+// presences are the statuses that came of a user, in order.
 func (r *record) presences(user string) (told []string) {
 	for _, f := range r.all() {
 		if f.T == "presence" && f.UserID == user {
@@ -30,8 +30,8 @@ func (r *record) untilPresence(t testing.TB, user, status string) frame {
 	return r.until(t, user+" "+status, func(f frame) bool { return f.T == "presence" && f.UserID == user && f.Status == status })
 }
 
-// Online with the first device, offline a while after the last one went; nobody
-// learns of it but who shares a thread and is not blocked.
+// A user is online from the first device's connection to a while after the last one's end.
+// Only people who share a thread with the user, and are not blocked, are told.
 func TestPresenceFrames(t *testing.T) {
 	s := startServer(t, "--presence-grace", "100ms")
 	for _, p := range oneOfEach {
@@ -51,7 +51,7 @@ func TestPresenceFrames(t *testing.T) {
 			eventually(t, "the same by REST", func() bool { // it is stored a moment after
 				return gone.LastSeenAt != nil && text(gone.LastSeenAt) == text(ann.presenceOf(t, bob.user).LastSeenAt)
 			})
-			// Who is told who is there the moment somebody comes may be told of him twice.
+			// If Bob connects while Ann is being told who is online, she may be told of him twice.
 			if told := slices.Compact(watch.presences(bob.user)); len(told) != 2 {
 				t.Errorf("Ann was told %v of two devices that came and went", told)
 			}
@@ -59,7 +59,7 @@ func TestPresenceFrames(t *testing.T) {
 			blocked.untilMessage(t, mark.ID)
 			stranger.untilMessage(t, zoe.sendFrom(t, "other").ID)
 			if a, b := blocked.presences(bob.user), stranger.presences(bob.user); len(a)+len(b) > 0 {
-				t.Errorf("whom Bob blocks was told %v, a stranger %v", a, b)
+				t.Errorf("the user whom Bob blocks was told %v, a stranger %v", a, b)
 			}
 		})
 	}
@@ -72,7 +72,7 @@ func (d *device) sendFrom(t testing.TB, id string) message {
 	return other.send(t, other.createGroup(t).ID, "mark")
 }
 
-// Who connects is told who is there: on JSON behind caught_up, on MQTT behind the
+// A client that connects is told who is online: on JSON after caught_up, on MQTT after the
 // SUBACK.
 func TestPresentStateOfOthers(t *testing.T) {
 	s := startServer(t)
@@ -133,8 +133,9 @@ func TestPresentStateOfOthers(t *testing.T) {
 	}
 }
 
-// Typing goes to the other participants, whatever they and the writer speak; at most
-// once in 3 s, to nobody's own device, nowhere for who is not in.
+// Typing reaches the other participants, whatever protocol they and the writer use. It is
+// told at most once in 3 s, and never to the writer's own devices. A user who is not in the
+// thread reaches nobody.
 func TestTyping(t *testing.T) {
 	s := startServer(t)
 	ann, phone := s.device(t, "ann", "a"), s.device(t, "ann", "phone")
@@ -178,8 +179,8 @@ func (r *record) count(kind string) (n int) {
 	return n
 }
 
-// typeBy says on a connection of its own that the user is typing, and sees that the
-// server has taken it.
+// typeBy says on a connection of its own that the user is typing, and waits until the
+// server has handled that.
 func (d *device) typeBy(t testing.TB, from, thread string) {
 	t.Helper()
 	topic, payload := "v1/threads/"+thread+"/typing", ""
@@ -226,7 +227,8 @@ func (d *device) dialJSON(t testing.TB) *websocket.Conn {
 	return conn
 }
 
-// Typing where one is not: an error frame, which is no wrong frame; PUBACK 0x87.
+// Typing in a thread that one is not in is refused: on JSON with an error frame, which does
+// not count towards the limit of wrong frames, and on MQTT 5 with PUBACK 0x87.
 func TestTypingElsewhere(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The log by seq has every durable frame that a connection got, whatever the
-// size of its pages.
+// GET …/events gives every durable frame that a connection got, whatever the size of the
+// pages.
 func TestEventsAreTheFramesOfAConnection(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -35,7 +35,7 @@ func TestEventsAreTheFramesOfAConnection(t *testing.T) {
 				if e.Seq != after+uint64(i)+1 {
 					t.Fatalf("after %d in pages of %d event %d has seq %d", after, size, i, e.Seq)
 				}
-				// What was shown live has changed since; anything else is the same.
+				// A message may have been edited since it was sent live; the rest is the same.
 				if f := live[e.Seq]; f.T != "msg" && f.T != "edit" && !sameJSON(t, f.body(), e.body()) {
 					t.Errorf("the log has %s, live came %s", e.body(), f.body())
 				}
@@ -64,7 +64,7 @@ func TestRefusedEvents(t *testing.T) {
 	}
 }
 
-// History by cursor and by since is the same list from two ends.
+// The history by cursor (newest first) and by since (oldest first) has the same messages.
 func TestHistoryInPages(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -102,7 +102,8 @@ func reversed(messages []message) []message {
 	return all
 }
 
-// pages walks a listing; what only the first page takes is given apart.
+// pages reads all pages of a listing. first is the part of the query that only the first
+// page has.
 func (d *device) pages(t testing.TB, path, first string) (all []message) {
 	t.Helper()
 	for query := first; ; {

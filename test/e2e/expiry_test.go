@@ -29,7 +29,7 @@ func TestDisappearingMessages(t *testing.T) {
 			c.told(t, "thread")
 			eventually(t, "delivery", func() bool { return c.phone.stateOf(t, sent.ID, c.watch.user) == "DELIVERED" })
 
-			// Nobody acted: every device is told.
+			// No device caused the expiry, so every device is told.
 			gone := c.everybody(t, "del")
 			if early := time.Until(end); early > 0 {
 				t.Errorf("the del came %v early", early)
@@ -57,8 +57,8 @@ func TestDisappearingMessages(t *testing.T) {
 	}
 }
 
-// checkExpired sees what an expired message leaves behind: states, no pin, no
-// unread, and no way back.
+// checkExpired checks what an expired message leaves behind: its states, no pin and nothing
+// unread. A retry of its send does not bring it back.
 func checkExpired(t *testing.T, c *cast, sent message, out outgoing, away string) {
 	t.Helper()
 	r := c.phone.receiptsOf(t, sent.ID)
@@ -92,7 +92,8 @@ func checkExpired(t *testing.T, c *cast, sent message, out outgoing, away string
 	}
 }
 
-// What everybody got before it expired has not failed: its retry is a replay.
+// A message that all recipients got before it expired has not failed. The retry of its
+// send is answered with its tombstone.
 func TestRetryOfWhatExpiredAfterDelivery(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -117,8 +118,8 @@ func TestRetryOfWhatExpiredAfterDelivery(t *testing.T) {
 	}
 }
 
-// A message that expired before its recipient came is not received any more, also
-// when its tombstone is acknowledged.
+// A message that expired before its recipient connected stays FAILED, even when the
+// recipient acknowledges its tombstone.
 func TestExpiredWhileTheRecipientWasAway(t *testing.T) {
 	s := startServer(t)
 	for _, p := range oneOfEach {
@@ -146,8 +147,7 @@ func TestExpiredWhileTheRecipientWasAway(t *testing.T) {
 	}
 }
 
-// From expires_at on no reader gets the content, whether or not the server has
-// come by to erase it.
+// From expires_at on no reader gets the content, even if the server has not erased it yet.
 func TestExpiredIsATombstoneAtOnce(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -160,8 +160,9 @@ func TestExpiredIsATombstoneAtOnce(t *testing.T) {
 	}
 }
 
-// watchExpiry reads a message in every way until its del is in the log, and sees
-// that no request made after its end shows it, and no answer before hides it.
+// watchExpiry reads a message by every way until its del is in the log. It checks that no
+// request after its expiry shows the content, and that every answer before it does. It
+// counts the reads before and after.
 func watchExpiry(t testing.TB, d *device, thread string, sent message) (before, after int) {
 	t.Helper()
 	end := instant(t, *sent.ExpiresAt)
@@ -212,8 +213,8 @@ func find(t testing.TB, all []message, id string) message {
 	return message{}
 }
 
-// What expires while the server is down is never served again, and its del comes
-// within seconds of the start.
+// A message that expires while the server is down is never served again, and its del
+// follows within seconds of the start.
 func TestExpiredWhileTheServerWasDown(t *testing.T) {
 	t.Parallel()
 	for what, halt := range map[string]func(*server, testing.TB){"stopped": (*server).stop, "killed": (*server).kill} {
@@ -258,7 +259,7 @@ func TestExpiredWhileTheServerWasDown(t *testing.T) {
 	}
 }
 
-// Deleted by its sender before its time, a message expires no more.
+// A message that its sender deletes before its expiry does not expire.
 func TestDeletedBeforeItExpires(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -12,8 +12,8 @@ import (
 	v5 "github.com/eclipse/paho.golang/packets"
 )
 
-// What follows are faults that MQTT brokers are known to have. Each leaves the
-// server and everybody else as they were: a bystander keeps getting messages.
+// The tests below send what other MQTT brokers are known to fail on. Nothing of it may harm
+// the server or another client: a bystander keeps getting messages.
 
 // bystander is somebody whose connection must not suffer.
 type bystander struct {
@@ -116,8 +116,8 @@ func TestConnectionWithoutConnectIsClosed(t *testing.T) {
 	}
 }
 
-// PUBACKs that come together count one by one, whatever their form and however the
-// stream is cut, up to one that is malformed.
+// Of PUBACKs that arrive together each counts, whatever its form and wherever the stream
+// is cut, up to the first that is malformed.
 func TestBurstOfPubacks(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -217,7 +217,7 @@ func (r *raw) awaitPuback(t testing.TB, id uint16) {
 	}
 }
 
-// With a receive maximum of one, everything comes, one by one and in order.
+// A client with a Receive Maximum of one gets everything, one by one and in order.
 func TestReceiveMaximumOfOne(t *testing.T) {
 	messages := uint64(bulk(500))
 	s := startServer(t)
@@ -259,8 +259,8 @@ func TestReceiveMaximumOfOne(t *testing.T) {
 	<-sending
 }
 
-// A client that asks for a client_ack of frames never sent, or sends nonsense,
-// is told so, and closed when it does not stop.
+// A client that acknowledges frames that were never sent, or sends nonsense, gets error
+// frames, and is disconnected if it goes on.
 func TestBadJSONFrames(t *testing.T) {
 	s := startServer(t)
 	for _, bad := range []string{"", "nonsense", "[]", `{"t":"unknown"}`, `{"t":"client_ack"}`, `{"t":"client_ack","frame_seq":-1}`, `{"t":"client_ack","frame_seq":1.5}`, `{}`} {

@@ -46,8 +46,8 @@ type frame struct {
 	raw    []byte
 	topic  string // MQTT only
 	qos    byte   // MQTT only
-	moment uint64 // when it had arrived
-	ack    func() // tells the server that this frame has arrived
+	moment uint64 // when it arrived, as now counts
+	ack    func() // acknowledges the frame
 }
 
 // durable frames carry a seq; they are replayed and acknowledged.
@@ -66,13 +66,13 @@ func (f frame) String() string {
 // by reports whether the frame tells of something that the user did.
 func (f frame) by(user string) bool { return f.By != nil && *f.By == user }
 
-// body is the frame without its number: what all connections get alike.
+// body is the frame without its frame_seq. It is the same on all connections.
 func (f frame) body() string {
 	return frameEnd.ReplaceAllString(string(f.raw), "}")
 }
 
-// record is everything one connection received, in order. Scenarios read it
-// with a cursor of their own.
+// record is everything that one connection received, in order. Tests read it frame by
+// frame, from its cursor on.
 type record struct {
 	mu         sync.Mutex
 	frames     []frame
@@ -87,10 +87,10 @@ type record struct {
 
 func newRecord() *record { return &record{changed: make(chan struct{})} }
 
-// add holds a frame to the contract and keeps it. It must not need the test to
-// be running still, so what is wrong is reported later. A frame that a client
-// hands over after the test gave the connection up counts as never received:
-// kept is false, and it must not be acknowledged.
+// add checks a frame against the contract and keeps it. The test may have ended by then, so
+// violations are reported later. A frame that comes from the client library after the test
+// has ended the connection counts as never received: kept is false, and the frame must not
+// be acknowledged.
 func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f frame, kept bool) {
 	f = frame{raw: raw, topic: topic, qos: qos, moment: now()}
 	err := checkFrame(raw)
@@ -117,7 +117,7 @@ func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f fra
 	return f, true
 }
 
-// acknowledge notes that an acknowledgement is about to be sent.
+// acknowledge records an acknowledgement that is about to be sent.
 func (r *record) acknowledge(f frame) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,7 +130,7 @@ func (r *record) violate(format string, args ...any) {
 	}
 }
 
-// finish notes that the connection is over, and why.
+// finish records that the connection has ended, and with which code.
 func (r *record) finish(code int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,8 +158,8 @@ func (r *record) over() bool {
 	return r.ended
 }
 
-// watch calls look with all frames so far whenever there are more, until it is
-// satisfied; false means that the connection ended or the time ran out.
+// watch calls look with all frames so far, and again whenever there are more, until look
+// returns true. watch returns false if the connection ended or the time ran out before.
 func (r *record) watch(limit time.Duration, look func([]frame) bool) bool {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
@@ -181,20 +181,20 @@ func (r *record) watch(limit time.Duration, look func([]frame) bool) bool {
 	}
 }
 
-// next is the frame after the last one that this test looked at. What the server
-// sends by itself passes.
+// next is the frame after the last one that the test looked at. Pings and presence are
+// passed over.
 func (r *record) next(t testing.TB) frame {
 	t.Helper()
 	return r.until(t, "any frame", func(f frame) bool { return f.T != "ping" && f.T != "presence" })
 }
 
-// nextDurable is next, without receipts.
+// nextDurable is the next durable frame; all others are passed over.
 func (r *record) nextDurable(t testing.TB) frame {
 	t.Helper()
 	return r.until(t, "durable frame", frame.durable)
 }
 
-// expect is next, of that type.
+// expect is next, and has to be of that type.
 func (r *record) expect(t testing.TB, kind string) frame {
 	t.Helper()
 	f := r.next(t)
@@ -255,7 +255,7 @@ func (r *record) has(match func(frame) bool) bool {
 	return false
 }
 
-// awaitEnd waits for the end of the connection and sees that it came with code.
+// awaitEnd waits for the end of the connection, which has to have this code.
 func (r *record) awaitEnd(t testing.TB, code int) {
 	t.Helper()
 	r.watch(patience, func([]frame) bool { return false })
@@ -269,7 +269,7 @@ func (r *record) awaitEnd(t testing.TB, code int) {
 	}
 }
 
-// checkOrder sees that seq rises strictly in every thread of one connection.
+// checkOrder checks that seq rises strictly in every thread of one connection.
 func (r *record) checkOrder(t testing.TB) {
 	t.Helper()
 	last := map[string]uint64{}

@@ -28,8 +28,8 @@ func (d *device) setTitle(t testing.TB, thread string, title any) {
 	d.must(t, http.StatusOK, http.MethodPatch, "/v1/threads/"+thread, map[string]any{"title": title})
 }
 
-// Roles, titles and who comes and goes are told to every device but the acting
-// one; what changes nothing is not.
+// A new role, a new title, a joining and a leaving are told to every device but the acting
+// one. A call that changes nothing is told to nobody.
 func TestChangesOfAGroupAreTold(t *testing.T) {
 	s := startServer(t)
 	for _, p := range protocols {
@@ -50,7 +50,7 @@ func TestChangesOfAGroupAreTold(t *testing.T) {
 			c.phone.setTitle(t, c.thread, "Tea")
 			c.phone.setTitle(t, c.thread, nil)
 			if f := c.told(t, "thread"); f.Event != "title_changed" || f.Title != nil || f.Seq != 3 {
-				t.Errorf("no title is told as %s", f.raw)
+				t.Errorf("the removal of the title is told as %s", f.raw)
 			}
 			if th := c.watch.thread(t, c.thread); th.Title != nil {
 				t.Errorf("the title is %q", *th.Title)
@@ -89,8 +89,8 @@ func TestChangesOfAGroupAreTold(t *testing.T) {
 	}
 }
 
-// When the last admin leaves, the longest-standing member becomes admin; of those
-// who came together, the first of the creating request.
+// When the last admin leaves, the member who joined first becomes admin. Members who came
+// with the creation stand in the order of its request.
 func TestSuccession(t *testing.T) {
 	s := startServer(t)
 	ann, zed, bob := s.device(t, "ann", "a"), s.device(t, "zed", "z"), s.device(t, "bob", "b")
@@ -114,18 +114,18 @@ func TestSuccession(t *testing.T) {
 	}
 	ann.refused(t, 403, "not_a_participant", http.MethodGet, "/v1/threads/"+group.ID, nil)
 
-	// Not the last admin: nobody else becomes one.
+	// One of two admins leaves: nobody else becomes admin.
 	zed.setRole(t, group.ID, "aaron", "admin")
 	zed.remove(t, group.ID, "zed")
 	if got := bob.thread(t, group.ID); got.roles() != "bob:member aaron:admin" {
 		t.Errorf("after one of two admins left: %s", got.roles())
 	}
-	// Who comes back stands at the end.
+	// Ann comes back as the newest member: Bob becomes admin before her.
 	aaron := s.device(t, "aaron", "a")
 	aaron.add(t, group.ID, "ann")
 	aaron.remove(t, group.ID, "aaron")
 	if got := bob.thread(t, group.ID); got.roles() != "bob:admin ann:member" {
-		t.Errorf("after that: %s", got.roles())
+		t.Errorf("after the last admin left again: %s", got.roles())
 	}
 	bob.remove(t, group.ID, "ann")
 	if got := bob.thread(t, group.ID); got.roles() != "bob:admin" || got.ParticipantCount != 1 {
@@ -187,12 +187,12 @@ func TestRefusedChangesOfGroups(t *testing.T) {
 		c.by.refused(t, c.status, c.code, c.method, c.path, c.body)
 	}
 	if th := ann.thread(t, strings.TrimPrefix(group, "/v1/threads/")); th.roles() != "ann:admin bob:member" || th.Title != nil {
-		t.Errorf("after all that the group is %+v", th)
+		t.Errorf("after all refusals the group is %+v", th)
 	}
 	ann.setTitle(t, strings.TrimPrefix(group, "/v1/threads/"), strings.Repeat("é", 256))
 }
 
-// A group holds 250, whoever comes last.
+// A group has room for 250 people, at its creation and later.
 func TestFullGroup(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -217,7 +217,7 @@ func TestFullGroup(t *testing.T) {
 	}
 }
 
-// The counts and marks of a thread, as each sees them.
+// The unread count and the marks of a thread, as Ann and as Bob get them.
 func TestUnreadCount(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// seed makes a random test repeatable: it is printed and taken back from
-// PARLEY_E2E_SEED.
+// seed is the start of a test's random numbers. It is printed, and PARLEY_E2E_SEED sets it,
+// so that a failure can be repeated.
 func seed(t testing.TB) uint64 {
 	t.Helper()
 	n := uint64(time.Now().UnixNano())
@@ -29,7 +29,7 @@ func seed(t testing.TB) uint64 {
 	return n
 }
 
-// Sizes of the hammer. On mongodb most are a tenth (see bulk).
+// Sizes of TestHammer. On mongodb those of messages and reconnects are a tenth (see bulk).
 const (
 	hammerSenders    = 8
 	hammerAtOnce     = 5      // backlog messages of one sender at a time
@@ -39,7 +39,7 @@ const (
 	hammerKills      = 5
 )
 
-// backlogSize is more than a tenth on mongodb, and what the test server bears.
+// backlogSize is smaller on mongodb: it is what the test server can serve in time.
 func backlogSize() int {
 	if onMongo {
 		return 1_500
@@ -47,10 +47,11 @@ func backlogSize() int {
 	return hammerBacklog
 }
 
-// Senders at full speed into three threads, while receivers of every family come
-// and go and the server is killed again and again; then a long backlog that all
-// receivers take at once. Nobody misses anything, nobody saw what is not there,
-// and no receipt was ahead of its acknowledgement.
+// Senders write at full speed into three threads, while receivers of every client family
+// come and go and the server is killed again and again. Then all receivers are away, a long
+// backlog is written, and all read it at once. In the end no receiver has missed an event
+// or was sent one that is not in the log, and no receipt was told before the
+// acknowledgement that it stands for.
 func TestHammer(t *testing.T) {
 	h := newHammer(t, seed(t))
 	sent, done := make(chan struct{}), make(chan struct{})
@@ -100,13 +101,13 @@ type hammer struct {
 	seed      uint64
 	srv       *server
 	people    []*device // the senders; they are never connected
-	desk      *device   // another device of the first sender: it gets receipts, of the first thread
+	desk      *device   // another device of the first sender; it subscribes the first thread, for its receipts
 	protocols []protocol
 	receivers []*device
 	threads   []string
 
 	mu       sync.Mutex
-	up       chan struct{} // closed while the server is there
+	up       chan struct{} // closed while the server runs
 	progress chan struct{} // closed and renewed with every accepted message
 	accepted []message
 	events   map[string]int
@@ -146,7 +147,7 @@ func newHammer(t *testing.T, seed uint64) *hammer {
 	return h
 }
 
-// awaitServer waits until the server is there, for as long as anything waits.
+// awaitServer waits until the server runs, and returns false after patience.
 func (h *hammer) awaitServer() bool {
 	h.mu.Lock()
 	up := h.up
@@ -159,8 +160,8 @@ func (h *hammer) awaitServer() bool {
 	}
 }
 
-// send has every sender send n messages, each until it is accepted, in so many
-// goroutines.
+// send starts each goroutines for every sender. Every goroutine sends n messages, and
+// retries each until it is accepted.
 func (h *hammer) send(sending *sync.WaitGroup, each, n int, text string) {
 	for i := range each * len(h.people) {
 		p := h.people[i%len(h.people)]
@@ -196,8 +197,8 @@ func (h *hammer) sendUntilAccepted(p *device, thread string, out outgoing) (mess
 	}
 }
 
-// killAgainAndAgain kills the server each time some more messages are accepted,
-// and starts it again.
+// killAgainAndAgain kills the server hammerKills times, each time after some more messages
+// are accepted, and starts it again.
 func (h *hammer) killAgainAndAgain(t *testing.T) {
 	t.Helper()
 	for n := 1; n <= hammerKills; n++ {
@@ -225,12 +226,12 @@ func (h *hammer) awaitAccepted(t *testing.T, n int) {
 		select {
 		case <-progress:
 		case <-deadline:
-			t.Fatalf("not %d messages were accepted in %v", n, 2*patience)
+			t.Fatalf("fewer than %d messages were accepted in %v", n, 2*patience)
 		}
 	}
 }
 
-// connect connects as soon as there is a server.
+// connect connects a device, and tries again while the server is down.
 func (h *hammer) connect(t *testing.T, p protocol, d *device, filters ...string) *client {
 	t.Helper()
 	for deadline := time.Now().Add(4 * patience); ; {
@@ -246,8 +247,8 @@ func (h *hammer) connect(t *testing.T, p protocol, d *device, filters ...string)
 	}
 }
 
-// comeAndGo connects again and again, each time for a random number of frames or
-// a random moment, and leaves politely or not. Now and then it reads.
+// comeAndGo connects again and again, each time for a random number of frames or a random
+// time, and then closes the connection or drops it. Sometimes it marks a message as read.
 func (h *hammer) comeAndGo(t *testing.T, p protocol, d *device, random *rand.Rand) *union {
 	t.Helper()
 	seen := &union{name: p.name, user: d.user}
@@ -271,7 +272,8 @@ func (h *hammer) comeAndGo(t *testing.T, p protocol, d *device, random *rand.Ran
 	return seen
 }
 
-// read marks a message as read, if the frame is one and the server is there.
+// read marks the message of a frame as read. Frames of another type are passed over. The
+// server may be down, so the answer does not matter.
 func (h *hammer) read(d *device, f frame) {
 	if f.T != "msg" {
 		return
@@ -282,7 +284,7 @@ func (h *hammer) read(d *device, f frame) {
 	_, _ = d.call(context.Background(), http.MethodPost, "/v1/threads/"+f.ThreadID+"/read", map[string]any{"up_to_msg_id": f.ID})
 }
 
-// hold keeps the desk connected, whatever happens, until all is done.
+// hold keeps the desk connected until done, and connects again after each kill.
 func (h *hammer) hold(t *testing.T, seen *union, done <-chan struct{}) {
 	t.Helper()
 	for going := true; going; {
@@ -329,7 +331,7 @@ func (h *hammer) ask(d *device, m message) {
 	a, err := d.call(context.Background(), http.MethodGet, "/v1/messages/"+m.ID+"/receipts", nil)
 	var got receipts
 	if err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &got) != nil {
-		return // there is no server just now
+		return // the server is down
 	}
 	at := now()
 	h.mu.Lock()
@@ -339,7 +341,7 @@ func (h *hammer) ask(d *device, m message) {
 	}
 }
 
-// stay connects once more until everything has come.
+// stay connects once more, and stays connected until everything has come.
 func (h *hammer) stay(t *testing.T, p protocol, d *device, seen *union) {
 	t.Helper()
 	c := h.connect(t, p, d)

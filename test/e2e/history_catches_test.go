@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// soundHistory is of one thread in which Ann wrote three messages: Bob got them
-// over two connections, the second message twice, and read the second; Ann's
-// laptop was told so.
+// soundHistory is a history without problems. In its one thread Ann wrote three messages.
+// Bob got them over two connections, the second message twice, and read the second; Ann's
+// laptop was told of his receipts.
 func soundHistory() *history {
 	const thread = "t"
 	ann, bob := "ann", "bob"
@@ -65,7 +65,8 @@ func soundHistory() *history {
 func TestHistoryAcceptsWhatIsSound(t *testing.T) {
 	soundHistory().check(t)
 
-	// Who came later knows the rest; who edited meanwhile changed no event.
+	// A member who joined later knows only the rest of the log, and an edit changes the
+	// content that the log shows: both are sound.
 	h := soundHistory()
 	bob := h.observers[0]
 	delete(bob.seen["t"], 1)
@@ -75,7 +76,7 @@ func TestHistoryAcceptsWhatIsSound(t *testing.T) {
 	h.check(t)
 }
 
-// Each breach of the contract is found, by the rule that names it.
+// Each breach of the contract is found, and named as what it is.
 func TestHistoryCatches(t *testing.T) {
 	bob := func(h *history) *union { return h.observers[0] }
 	laptop := func(h *history) *union { return h.observers[1] }

@@ -10,18 +10,18 @@ import (
 	"testing"
 )
 
-// history is everything that a test knows of some threads in the end: what its
-// observers were told on all their connections, before crashes and after, what
-// the server had answered on the way, and what it has stored. Its problems are
-// the breaches of the contract's promises of order and receipts.
+// history is everything that a test knows of some threads in the end: the frames of its
+// observers on all their connections, before crashes and after, the answers that the
+// server gave on the way, and the log that it has stored. Its problems are the places where
+// the server broke the contract's promises of order and receipts.
 //
-// Observers see their threads from the first event of theirs on, and to the end;
-// witnesses may miss some.
+// An observer must have got every event of each thread from its first one on, to the end.
+// A witness may have missed some.
 type history struct {
 	log       map[string][]frame // each thread's events in the end, oldest first
 	members   map[string][]participant
 	observers []*union
-	witnesses []*union  // observers who left before the end
+	witnesses []*union  // receivers that need not have got everything
 	accepted  []message // answered 202
 	states    []state   // in the order of asking
 	reads     []reading
@@ -29,34 +29,36 @@ type history struct {
 	seqs map[string]uint64 // of the messages in the log
 }
 
-// ack is an acknowledgement that a client sent, of one durable frame.
+// ack is a client's acknowledgement of one durable frame.
 type ack struct {
 	moment uint64
 	thread string
 	seq    uint64
 }
 
-// reading is a "read up to" that a user sent: that counts as received too.
+// reading is a call by which a user marked a thread as read up to a message. It counts as
+// an acknowledgement of everything up to there.
 type reading struct {
 	moment       uint64
 	user, thread string
 	upTo         string // message id
 }
 
-// state is where a recipient stood with a message when it was asked for.
+// state is the state of a message for a recipient at the moment when the test asked.
 type state struct {
 	moment          uint64
 	thread, message string
 	receipt         receipt
 }
 
-// moments are a clock that only orders: what is sent takes its moment before, what
-// arrives after, so an effect never has an earlier moment than its cause.
+// moments counts the sends and arrivals of all connections, to order them. A send is
+// counted before it is made and an arrival after it, so an effect never has a lower number
+// than its cause.
 var moments atomic.Uint64
 
 func now() uint64 { return moments.Add(1) }
 
-// historyOf asks for what the server has of the threads.
+// historyOf reads the logs and participants of the threads from the server.
 func historyOf(t testing.TB, d *device, threads []string, observers ...*union) *history {
 	t.Helper()
 	h := &history{log: map[string][]frame{}, members: map[string][]participant{}, observers: observers}
@@ -76,7 +78,7 @@ func (h *history) check(t testing.TB) {
 	}
 }
 
-// problems are what is wrong, at most a few of each sort.
+// problems describes what breaks a rule, at most five cases for each.
 func (h *history) problems() []string {
 	h.index()
 	var all []string
@@ -94,7 +96,7 @@ func (h *history) problems() []string {
 	return all
 }
 
-// logIsInOrder: seq is 1, 2, 3 …, and messages' ids rise with it.
+// logIsInOrder checks that seq is 1, 2, 3 …, and that messages' ids rise with it.
 func (h *history) logIsInOrder(wrong func(string, ...any)) {
 	for id, log := range h.log {
 		last := ""
@@ -113,8 +115,8 @@ func (h *history) logIsInOrder(wrong func(string, ...any)) {
 	}
 }
 
-// linesAreInOrder: each connection was told things in the order of the log, and
-// nothing that is not in it. So the order is the same for all observers.
+// linesAreInOrder checks that each connection got events of the log only, and in its order.
+// So the order is the same for all receivers.
 func (h *history) linesAreInOrder(wrong func(string, ...any)) {
 	for _, o := range h.everybody() {
 		for n, line := range o.lines {
@@ -138,7 +140,7 @@ func (h *history) linesAreInOrder(wrong func(string, ...any)) {
 	}
 }
 
-// nothingIsMissing: every observer has all of the log from its first event on.
+// nothingIsMissing checks that every observer got all of the log from its first event on.
 func (h *history) nothingIsMissing(wrong func(string, ...any)) {
 	for _, o := range h.observers {
 		for id, log := range h.log {
@@ -155,8 +157,8 @@ func (h *history) nothingIsMissing(wrong func(string, ...any)) {
 	}
 }
 
-// sameEvent is whether two frames tell of one event. Their content may have been
-// edited in between.
+// sameEvent reports whether two frames tell of one event. The message may have been edited
+// in between, so their content may differ.
 func sameEvent(a, b frame) bool {
 	type event struct {
 		t, thread, id, sender, device, kind, by, user, role, message, emoji, op, at, reason string
@@ -173,7 +175,8 @@ func sameEvent(a, b frame) bool {
 	return of(a) == of(b)
 }
 
-// acceptedIsThere: what was answered 202 is in the history where the answer said.
+// acceptedIsThere checks that each message that was answered 202 is in the log, with the seq
+// of the answer.
 func (h *history) acceptedIsThere(wrong func(string, ...any)) {
 	for _, m := range h.accepted {
 		log := h.log[m.ThreadID]
@@ -190,8 +193,8 @@ func (h *history) acceptedIsThere(wrong func(string, ...any)) {
 // mark names one of a participant's two marks in a thread.
 type mark struct{ kind, thread, user string }
 
-// marksOnlyRise: the delivered and read frames that an observer got about one
-// person tell of messages that there are, and only rise.
+// marksOnlyRise checks that the delivered and read frames that a receiver got about one
+// person name messages of the log, and never an older one than before.
 func (h *history) marksOnlyRise(wrong func(string, ...any)) {
 	for _, o := range h.everybody() {
 		last := map[mark]uint64{}
@@ -202,7 +205,7 @@ func (h *history) marksOnlyRise(wrong func(string, ...any)) {
 			m, seq := mark{f.T, f.ThreadID, text(f.By)}, h.seqOf(cmp.Or(f.UpTo, f.ID))
 			switch {
 			case seq == 0:
-				wrong("%s: of no message in the history: %s", o.name, f.raw)
+				wrong("%s: a receipt of no message in the history: %s", o.name, f.raw)
 			case seq < last[m]:
 				wrong("%s: thread %s: %s of %s goes back from seq %d to %d", o.name, m.thread, m.kind, m.user, last[m], seq)
 			}
@@ -211,8 +214,8 @@ func (h *history) marksOnlyRise(wrong func(string, ...any)) {
 	}
 }
 
-// marksAreStored: the server knows in the end what it told of receipts, and who
-// has read a message has received it.
+// marksAreStored checks that the server has stored every mark of which it told, and that no
+// participant has read more than it has received.
 func (h *history) marksAreStored(wrong func(string, ...any)) {
 	for _, o := range h.everybody() {
 		for f := range o.receipts() {
@@ -231,7 +234,7 @@ func (h *history) marksAreStored(wrong func(string, ...any)) {
 	}
 }
 
-// stored is the seq of a mark in the end.
+// stored is the seq of a mark as the server has it in the end; 0 if there is none.
 func (h *history) stored(m mark) uint64 {
 	for _, p := range h.members[m.thread] {
 		switch {
@@ -245,7 +248,7 @@ func (h *history) stored(m mark) uint64 {
 	return 0
 }
 
-// seqOf is the seq of a message in the log, or 0.
+// seqOf is the seq of a message in the log; 0 if it is not there.
 func (h *history) seqOf(message string) uint64 { return h.seqs[message] }
 
 func (h *history) index() {
@@ -259,7 +262,8 @@ func (h *history) index() {
 	}
 }
 
-// statesOnlyRise: SENT, DELIVERED, READ, and a time once told stays.
+// statesOnlyRise checks that states only go from SENT to DELIVERED to READ, and that a time
+// does not change once it was told.
 func (h *history) statesOnlyRise(wrong func(string, ...any)) {
 	type machine struct{ message, user string }
 	rank := map[string]int{"SENT": 0, "DELIVERED": 1, "READ": 2}
@@ -275,11 +279,11 @@ func (h *history) statesOnlyRise(wrong func(string, ...any)) {
 	}
 }
 
-// changed is whether what was told once is told otherwise.
+// changed reports whether a time that was told has become another.
 func changed(before, after *string) bool { return before != nil && text(before) != text(after) }
 
-// receivedIsAcknowledged: who is said to have received something had sent, before
-// that, an acknowledgement of it and of all events before it, or had read it.
+// receivedIsAcknowledged checks that before a user was said to have received a message, the
+// user had acknowledged it and all events before it, or had marked it as read.
 func (h *history) receivedIsAcknowledged(wrong func(string, ...any)) {
 	got := h.progress()
 	for _, c := range h.claims() {
@@ -298,7 +302,7 @@ func (h *history) receivedIsAcknowledged(wrong func(string, ...any)) {
 	}
 }
 
-// claim is that a user has received a thread up to a seq.
+// claim is a statement of the server that a user has received a thread up to a seq.
 type claim struct {
 	moment           uint64
 	by, user, thread string
@@ -330,8 +334,8 @@ type step struct {
 	seq    uint64
 }
 
-// progress is, by user and thread, how far its acknowledgements reached without a
-// gap, of any one device, and its reading.
+// progress gives, for each user and thread, how far the user had received it and when: the
+// highest seq up to which one device had acknowledged everything, or the user had read.
 func (h *history) progress() map[[2]string][]step {
 	steps := map[[2]string][]step{}
 	for _, o := range h.everybody() {

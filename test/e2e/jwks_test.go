@@ -61,7 +61,7 @@ func (k issuerKey) jwk() map[string]string {
 	return jwk
 }
 
-// mint signs claims; key may be another's than the header says.
+// mint signs claims with key, which need not be the key that the token's header names.
 func (k issuerKey) mint(t testing.TB, claims claimSet, key any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(k.method, claims)
@@ -121,7 +121,7 @@ func (i *issuer) count() int {
 	return i.fetches
 }
 
-// tokenRefused sees a token refused by every way in.
+// tokenRefused checks that the token is refused by REST and by each protocol.
 func (d *device) tokenRefused(t *testing.T, what string) {
 	t.Helper()
 	d.must(t, http.StatusUnauthorized, http.MethodGet, "/v1/threads", nil)
@@ -136,12 +136,12 @@ func (d *device) tokenRefused(t *testing.T, what string) {
 	}
 }
 
-// Tokens of every algorithm, and of the secret, get in by every way; people of
-// different keys talk to each other.
+// Tokens of every algorithm are accepted beside those of the secret, and people whose
+// tokens have different keys talk to each other.
 func TestTokensOfAKeySet(t *testing.T) {
 	keys := []issuerKey{newIssuerKey(t, "RS256", "r"), newIssuerKey(t, "ES256", "e"), newIssuerKey(t, "EdDSA", "d")}
 	s := startServer(t, "--jwks", startIssuer(t, keys...).URL+"/jwks")
-	ann := s.device(t, "ann", "a") // of the secret
+	ann := s.device(t, "ann", "a") // her token is signed with the secret
 	group := ann.createGroup(t, "RS256", "ES256", "EdDSA")
 	var lines []*client
 	for n, p := range []protocol{jsonProtocol, mqtt5TCP, mqtt311WS} {
@@ -157,7 +157,7 @@ func TestTokensOfAKeySet(t *testing.T) {
 	}
 }
 
-// forgeries are tokens of a user that nobody signed who may.
+// forgeries are tokens of a user that no key of the set has signed as its alg and kid say.
 func forgeries(t *testing.T, keys []issuerKey) map[string]string {
 	t.Helper()
 	claims := userClaims("RS256", "x")
@@ -180,8 +180,8 @@ func forgeries(t *testing.T, keys []issuerKey) map[string]string {
 	}
 }
 
-// The issuer changes its keys, and then is away: nobody who holds a good token
-// notices, and those of a key that is gone are refused.
+// The issuer changes its keys, and for a while does not answer. Tokens of the keys in the
+// set stay good throughout, and those of a removed key are refused.
 func TestKeyRotation(t *testing.T) {
 	t.Parallel()
 	before, after := newIssuerKey(t, "ES256", "before"), newIssuerKey(t, "ES256", "after")
@@ -191,7 +191,7 @@ func TestKeyRotation(t *testing.T) {
 	group := ann.createGroup(t, bob.user)
 	annLine := mqtt5TCP.live(t, ann, options{})
 
-	issuer.publish(false, before, after) // first both, so that nothing that is out ends
+	issuer.publish(false, before, after) // first both keys, so that the old tokens stay good
 	bobLine := jsonProtocol.live(t, bob, options{})
 	if n := issuer.count(); n != 2 {
 		t.Errorf("the keys were fetched %d times for one unknown kid", n)
@@ -210,7 +210,7 @@ func TestKeyRotation(t *testing.T) {
 	issuer.publish(false, after) // the old key goes
 	last := newIssuerKey(t, "EdDSA", "last")
 	eventually(t, "the old key is gone", func() bool {
-		// An unknown kid asks for the keys, every ten seconds at most.
+		// A token with an unknown kid has the keys fetched, every ten seconds at most.
 		cid := last.device(t, s, "cid", "c")
 		cid.must(t, http.StatusUnauthorized, http.MethodGet, "/v1/threads", nil)
 		a, err := ann.call(t.Context(), http.MethodGet, "/v1/threads", nil)
@@ -221,7 +221,7 @@ func TestKeyRotation(t *testing.T) {
 	})
 	ann.tokenRefused(t, "a key that is gone")
 	sent := bob.send(t, group.ID, "of the key that stayed")
-	annLine.untilMessage(t, sent.ID) // connected before: until the token ends
+	annLine.untilMessage(t, sent.ID) // a connection stays open until its token expires
 	if n, took := issuer.count(), time.Since(started); n > 5+int(took/(10*time.Second)) {
 		t.Errorf("the keys were fetched %d times in %v", n, took)
 	}

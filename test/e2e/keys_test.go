@@ -24,7 +24,7 @@ type keys struct {
 	LastResortPrekey *prekey  `json:"last_resort_prekey,omitempty"`
 }
 
-// bundle is what somebody fetches of a user.
+// bundle is what a fetch of a user's keys gives.
 type bundle struct {
 	UserID  string `json:"user_id"`
 	Devices []struct {
@@ -43,8 +43,8 @@ type prekeyCount struct {
 	UpdatedAt      string `json:"updated_at"`
 }
 
-// keysFrom are a device's keys with one-time keys first, first+1 … Each tells by
-// its content whose it is.
+// keysFrom makes keys of a device, with n one-time keys whose ids begin with first. The
+// content of each names its device.
 func (d *device) keysFrom(first uint32, n int) keys {
 	content := func(kind string, id uint32) []byte { return fmt.Appendf(nil, "%s/%s/%s/%d", d.user, d.id, kind, id) }
 	k := keys{
@@ -58,7 +58,7 @@ func (d *device) keysFrom(first uint32, n int) keys {
 	return k
 }
 
-// withLastResort adds the key that is given when no other is left.
+// withLastResort adds the key that is given when no one-time key is left.
 func (k keys) withLastResort(id uint32) keys {
 	k.LastResortPrekey = &prekey{KeyID: id, PublicKey: []byte("last resort"), Signature: []byte("signature")}
 	return k
@@ -89,7 +89,7 @@ func (d *device) counts(t testing.TB) map[string]int {
 	return left
 }
 
-// fetch takes a bundle that has to be there.
+// fetch fetches a user's bundle, which has to be there.
 func (d *device) fetch(t testing.TB, user string) bundle {
 	t.Helper()
 	var b bundle

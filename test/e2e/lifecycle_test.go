@@ -13,7 +13,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// jsonWriter writes what no well-behaved client would.
+// jsonWriter writes frames on a JSON connection that no well-behaved client would send.
 type jsonWriter struct{ conn *websocket.Conn }
 
 func (w jsonWriter) write(t testing.TB, text string) {
@@ -67,7 +67,7 @@ func TestTerminationIsOrderly(t *testing.T) {
 	s.awaitExit(t)
 }
 
-// A process that was asked to leave while many send finishes what it accepted.
+// A process that is asked to end while many people send stores every message that it accepts.
 func TestTerminationUnderLoad(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -101,7 +101,7 @@ func TestTerminationUnderLoad(t *testing.T) {
 	}
 }
 
-// A wrong start is one clear line and exit code 1, soon.
+// A start that cannot succeed ends soon, with one clear line and exit code 1.
 func TestWrongStarts(t *testing.T) {
 	running := startServer(t)
 	dir := t.TempDir()
@@ -130,16 +130,16 @@ func TestWrongStarts(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) { doesNotStart(t, dir, c.says, c.args...) })
 	}
-	if !onMongo { // there several servers may share a store
+	if !onMongo { // several servers may share a MongoDB
 		t.Run("store in use", func(t *testing.T) { doesNotStart(t, dir, "use", append(good, "--store", running.store)...) })
 	}
 	if got := running.status("/readyz"); got != http.StatusOK {
-		t.Errorf("the running server's /readyz is %d after all that", got)
+		t.Errorf("the running server's /readyz is %d after the wrong starts", got)
 	}
 }
 
-// doesNotStart sees the program say in one line what is wrong and leave with
-// code 1. It gives the line.
+// doesNotStart checks that the program says in one line what is wrong and exits with
+// code 1. It returns the line.
 func doesNotStart(t *testing.T, dir, says string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -151,7 +151,7 @@ func doesNotStart(t *testing.T, dir, says string, args ...string) string {
 		t.Fatalf("still running after 10 s:\n%s", out)
 	}
 	if err == nil || cmd.ProcessState.ExitCode() != 1 {
-		t.Errorf("it left with code %d, want 1:\n%s", cmd.ProcessState.ExitCode(), out)
+		t.Errorf("it exited with code %d, want 1:\n%s", cmd.ProcessState.ExitCode(), out)
 	}
 	line := strings.TrimSpace(string(out))
 	if strings.Count(line, "\n") != 0 || !strings.Contains(line, says) {

@@ -13,8 +13,8 @@ import (
 	"github.com/parleyhq/parley/test/mongod"
 )
 
-// patience bounds every wait. It is generous because a loaded machine is no
-// reason to fail; what passes never waits that long.
+// patience bounds every wait. It is long because a test must not fail on a loaded machine;
+// a test that passes does not wait that long.
 const patience = 2 * time.Minute
 
 // parleyBinary is the server under test, built with the race detector.
@@ -50,9 +50,9 @@ func buildServer(binary string, flags ...string) error {
 	return build.Run()
 }
 
-// plainBinary builds the server without the race detector, for what measures its
-// memory: in a build with it, Pebble puts its memtables and its block cache on Go's
-// heap in every second process, by a toss.
+// plainBinary builds the server without the race detector, for tests that measure its
+// memory. With the race detector Pebble decides at random, once for each process, whether
+// its memtables and its block cache are on Go's heap.
 func plainBinary(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "parley")
@@ -70,8 +70,8 @@ var serveHelp = sync.OnceValue(func() string {
 
 func hasFlag(name string) bool { return strings.Contains(serveHelp(), "-"+name) }
 
-// eventually polls a condition that nothing announces, less often as time goes by: a
-// poll can cost a whole request.
+// eventually polls until condition holds, for conditions that no frame announces. It polls
+// less often as time goes by, because a poll can cost a whole request.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -79,7 +79,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 		select {
 		case <-time.After(pause):
 		case <-deadline:
-			t.Fatalf("still not so after %v: %s", patience, what)
+			t.Fatalf("%v have passed without this: %s", patience, what)
 		}
 	}
 }

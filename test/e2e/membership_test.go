@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A subscription with a wildcard is to what the user may see, now and later.
+// A subscription with a wildcard covers what the user may see at each moment.
 func TestWildcardsFollowMembership(t *testing.T) {
 	s := startServer(t)
 	for _, filter := range []string{"v1/threads/+/frames", "v1/threads/#", "v1/#"} {
@@ -30,8 +30,8 @@ func TestJSONFollowsMembership(t *testing.T) {
 	followMembership(t, ann, bob, jsonProtocol.live(t, bob, options{}))
 }
 
-// followMembership adds Bob to a group, removes him and adds him again, while
-// his one connection stays as it is.
+// followMembership adds Bob to a group, removes him and adds him again, during one
+// connection of his.
 func followMembership(t *testing.T, ann, bob *device, line *client) {
 	t.Helper()
 	group, other := ann.createGroup(t), ann.createGroup(t)
@@ -51,14 +51,14 @@ func followMembership(t *testing.T, ann, bob *device, line *client) {
 		t.Fatalf("Bob is told %v, want that he was removed", f)
 	}
 	hidden := ann.send(t, group.ID, "not for Bob")
-	// A later event of another thread proves that nothing came between.
+	// The next frame is a later event of another thread, so Bob got nothing of the group.
 	ann.add(t, other.ID, bob.user)
 	if f := line.expect(t, "thread"); f.ThreadID != other.ID || f.Event != "participant_added" {
 		t.Fatalf("after his removal Bob got %v", f)
 	}
 	bob.must(t, http.StatusForbidden, http.MethodGet, "/v1/threads/"+group.ID, nil)
 
-	// Back in, he sees the thread from his last joining on.
+	// After he is added again, he sees the thread from that event on.
 	ann.add(t, group.ID, bob.user)
 	if f := line.expect(t, "thread"); f.Event != "participant_added" || f.ThreadID != group.ID {
 		t.Fatalf("Bob is told %v, want that he was added again", f)
@@ -72,7 +72,8 @@ func followMembership(t *testing.T, ann, bob *device, line *client) {
 	}
 }
 
-// Who was removed while away gets told so, and nothing later of the thread.
+// A user who was removed while not connected is told so, and gets nothing later of the
+// thread.
 func TestRemovedWhileAway(t *testing.T) {
 	s := startServer(t)
 	for _, p := range oneOfEach {
@@ -117,7 +118,7 @@ func TestOtherDevicesOfTheSenderAreTold(t *testing.T) {
 	if f := onPhone.expect(t, "msg"); f.ID != back.ID {
 		t.Fatalf("the phone got %v, want only the laptop's message", f)
 	}
-	// Reading on one device is told to the other.
+	// When one device marks a thread as read, the user's other device is told.
 	bob := s.device(t, "bob", "b")
 	theirs := bob.send(t, group.ID, "from Bob")
 	onPhone.untilMessage(t, theirs.ID)

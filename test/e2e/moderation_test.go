@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// report is a complaint, as its maker is told of it and as operators list it.
+// report is a report of a message, as its reporter is answered and as operators list it.
 type report struct {
 	ID         string  `json:"id"`
 	MessageID  string  `json:"message_id"`
@@ -40,7 +40,7 @@ func (d *device) report(t testing.TB, messageID, reason, note string) report {
 	return r
 }
 
-// reports lists all in pages of that size.
+// reports lists all reports, in pages of that size.
 func (d *device) reports(t testing.TB, size int) (all []report) {
 	t.Helper()
 	for cursor := ""; ; {
@@ -149,7 +149,7 @@ func TestAttachmentDenylist(t *testing.T) {
 	next.ContentType = "file_ref"
 	refused()
 	next.ContentType, next.AttachmentID = "", ""
-	refused() // whatever the type, the hash counts
+	refused() // a text without an attachment id: the hash alone decides
 	other := next
 	other.Key, other.ClientSeq, other.AttachmentSHA256 = "k3", 3, strings.Repeat("0b", 32)
 	ann.sendOut(t, group.ID, other)
@@ -170,7 +170,7 @@ func TestAttachmentDenylist(t *testing.T) {
 	}
 }
 
-// Operators' calls are for operators, and their scope is for nothing else.
+// The calls for operators need the scope chat.admin, and that scope allows nothing else.
 func TestAdminScope(t *testing.T) {
 	s := startServer(t)
 	ann, admin := s.device(t, "ann", "a"), s.scoped(t, "operator", "chat.admin")

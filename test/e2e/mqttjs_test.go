@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// MQTT.js, the client of browsers, over WebSocket: connect, subscribe, send, receive,
-// and its own reconnect over a crash of the server, with nothing missed.
+// MQTT.js, the client library of browsers, connects over WebSocket, subscribes, sends and
+// receives. It reconnects by itself after a crash of the server, and misses nothing.
 func TestMQTTjs(t *testing.T) {
 	s := startServer(t)
 	modules := nodeModules(t, "mqttjs")
@@ -49,7 +49,7 @@ func TestMQTTjs(t *testing.T) {
 				js.refusedAndReplied(t, stored)
 			}
 
-			// Over a crash: what was sent while it was away, either way, arrives once.
+			// The server crashes: what was sent meanwhile, by and to the client, arrives once.
 			s.kill(t)
 			js.await(t, "close")
 			js.publish(t, messagesTopic(group.ID), mqttSend(t, "key-2", 2, "from MQTT.js, queued"))
@@ -85,11 +85,11 @@ type mqttjs struct {
 	records chan *record // one for each connection, whose frame_seq starts anew
 
 	mu      sync.Mutex
-	events  []mqttjsEvent // those that nobody has awaited yet
+	events  []mqttjsEvent // those that await has not returned yet
 	changed chan struct{}
 }
 
-// mqttjsEvent is one line that it writes.
+// mqttjsEvent is one line that client.mjs writes.
 type mqttjsEvent struct {
 	Event       string `json:"event"`
 	Topic       string `json:"topic"`
@@ -102,7 +102,7 @@ type mqttjsEvent struct {
 	Codes       []int  `json:"codes"`
 }
 
-// startMQTTjs connects a device, until the test ends.
+// startMQTTjs connects a device with MQTT.js until the test ends.
 func startMQTTjs(t *testing.T, modules string, d *device, version int) *mqttjs {
 	t.Helper()
 	dir := t.TempDir()
@@ -155,8 +155,8 @@ func startMQTTjs(t *testing.T, modules string, d *device, version int) *mqttjs {
 	return js
 }
 
-// follow sorts what comes: frames to the record of their connection, the rest to
-// await.
+// follow reads the process's lines: frames go to the record of their connection, all other
+// events to await.
 func (js *mqttjs) follow(stdout io.Reader) {
 	var current *record
 	for lines := bufio.NewReader(stdout); ; {
@@ -184,7 +184,7 @@ func (js *mqttjs) follow(stdout io.Reader) {
 	}
 }
 
-// await is the first event of that kind which has not been awaited yet.
+// await is the first event of that kind that it has not returned yet.
 func (js *mqttjs) await(t testing.TB, kind string) mqttjsEvent {
 	t.Helper()
 	deadline := time.After(patience)
@@ -202,7 +202,7 @@ func (js *mqttjs) await(t testing.TB, kind string) mqttjsEvent {
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("MQTT.js tells of no %s, but of %+v", kind, events)
+			t.Fatalf("MQTT.js reports no %s; its other events are %+v", kind, events)
 		}
 	}
 }
@@ -239,7 +239,7 @@ func (js *mqttjs) publish(t testing.TB, topic, payload string) {
 	js.tell(t, map[string]any{"do": "publish", "topic": topic, "payload": payload})
 }
 
-// refusedAndReplied is what MQTT 5 has besides: reason codes and response topics.
+// refusedAndReplied checks what only MQTT 5 has: reason codes and response topics.
 func (js *mqttjs) refusedAndReplied(t testing.TB, stored message) {
 	t.Helper()
 	js.publish(t, messagesTopic(noThread), mqttSend(t, "key-x", 9, "x"))

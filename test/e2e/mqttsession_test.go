@@ -17,8 +17,8 @@ import (
 type connectOnce struct {
 	version byte
 	hello   func(*hello)
-	cut     bool // it ends without DISCONNECT
-	forget  bool // MQTT 5: its DISCONNECT sets the session expiry to 0
+	cut     bool // the connection ends without DISCONNECT
+	forget  bool // MQTT 5: the DISCONNECT sets the session expiry to 0
 }
 
 func clean(*hello)              {}
@@ -26,8 +26,9 @@ func keeping(h *hello)          { h.keep = true }
 func resuming(h *hello)         { h.resume = true }
 func cleanAndExpiring(h *hello) { h.expiry = 300 }
 
-// When a session is present, and with it its subscriptions: the last connection of
-// each row is the one that is told.
+// Each row makes the connections of before, which subscribe, and then the last one. present
+// says whether the last one's CONNACK tells of a session, whose subscriptions are then in
+// force.
 func TestSessionPresent(t *testing.T) {
 	s := startServer(t)
 	for i, c := range []struct {
@@ -89,8 +90,7 @@ func (c connectOnce) connect(t testing.TB, s *server, d *device) (*raw, bool) {
 	return r, r.accepted(t, h).sessionPresent
 }
 
-// end ends the connection and waits until the server has done so too: then the device
-// is away.
+// end ends the connection and waits until the server has ended its session too.
 func (c connectOnce) end(t testing.TB, r *raw) {
 	t.Helper()
 	switch never := uint32(0); {
@@ -119,7 +119,7 @@ func (r *raw) unsubscribe(t testing.TB, id uint16, filter string) byte {
 	}
 }
 
-// A session is not told of to who is refused, nor to another user with its client id.
+// Neither a refused client nor another user with the same client id is told of a session.
 func TestSessionIsItsUsers(t *testing.T) {
 	s := startServer(t)
 	for _, version := range []byte{mqtt311, mqtt5} {
@@ -138,7 +138,8 @@ func TestSessionIsItsUsers(t *testing.T) {
 	}
 }
 
-// The CONNACK of MQTT 5 says what there is, and what a wish was cut to.
+// The CONNACK of MQTT 5 says which features the server has, and which session expiry a
+// client gets that asks for too long a one.
 func TestConnackSaysWhatIsAvailable(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -184,8 +185,8 @@ func TestConnackSaysWhatIsAvailable(t *testing.T) {
 	}
 }
 
-// Who is silent for one and a half times its keep-alive is gone; a PINGREQ, or any
-// other packet, keeps it.
+// A client that is silent for one and a half times its keep-alive is disconnected. A
+// PINGREQ, or any other packet, prevents that.
 func TestKeepAlive(t *testing.T) {
 	s := startServer(t)
 	for _, k := range rawKinds {
@@ -237,8 +238,7 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
-// What was not acknowledged comes again on the next connection, in order; what was
-// does not have to.
+// Frames that were not acknowledged come again on the next connection, in order.
 func TestRedeliveryAfterReconnect(t *testing.T) {
 	s := startServer(t)
 	for _, version := range []byte{mqtt311, mqtt5} {
@@ -251,7 +251,7 @@ func TestRedeliveryAfterReconnect(t *testing.T) {
 		for range 1 + len(sent) {
 			r.deliver(t)
 		}
-		// Twice in vain, then acknowledged.
+		// Two connections acknowledge nothing, and the third acknowledges all.
 		for try := range 3 {
 			kept.end(t, r)
 			var present bool
@@ -273,8 +273,8 @@ func TestRedeliveryAfterReconnect(t *testing.T) {
 	}
 }
 
-// A client that takes n unacknowledged packets has no more in flight, and gets one for
-// each that it acknowledges.
+// A client with a Receive Maximum of n gets at most n packets before it acknowledges one,
+// and then one more for each that it acknowledges.
 func TestReceiveMaximum(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -304,7 +304,7 @@ func TestReceiveMaximum(t *testing.T) {
 	}
 }
 
-// nothingButPingresp sees that the server has nothing to send.
+// nothingButPingresp checks that the server has nothing to send.
 func (r *raw) nothingButPingresp(t testing.TB) {
 	t.Helper()
 	r.bytes(t, []byte{v5.PINGREQ << 4, 0})
@@ -315,8 +315,8 @@ func (r *raw) nothingButPingresp(t testing.TB) {
 	}
 }
 
-// A frame larger than the client takes ends the connection and stays: the next one
-// that takes it gets it, and what is behind it.
+// A frame larger than the client's Maximum Packet Size ends the connection and is not
+// skipped. The next connection that allows it gets it, and then the frames behind it.
 func TestMaximumPacketSizeOfTheClient(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -335,7 +335,7 @@ func TestMaximumPacketSizeOfTheClient(t *testing.T) {
 		}
 		for _, f := range r.seen.all() {
 			if len(f.raw) > 1500 || f.ID == behind.ID {
-				t.Errorf("it got %v", f)
+				t.Errorf("the connection for small frames got %v", f)
 			}
 		}
 	}
@@ -392,7 +392,8 @@ func TestPublishesArriveInOrder(t *testing.T) {
 	}
 }
 
-// A client that cannot be told that it is connected is not: nothing of it stays.
+// A client whose Maximum Packet Size is too small for the CONNACK is not connected, and no
+// session of it is left.
 func TestClientThatTakesNoConnack(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -423,7 +424,7 @@ func TestResumingNeedsTheScopeToRead(t *testing.T) {
 	r.subscribe(t, 1, 1, "v1/#")
 	r.deliver(t)
 	h.password = ann.withClaims(t, func(c jwt.MapClaims) { c["scope"] = "chat.system" }).token
-	job := dialRaw(t, s, mqtt5) // takes the other one over
+	job := dialRaw(t, s, mqtt5) // the same device: its other connection ends
 	if ack := job.accepted(t, h); ack.sessionPresent {
 		t.Error("the session is present")
 	}

@@ -14,12 +14,12 @@ import (
 	v5 "github.com/eclipse/paho.golang/packets"
 )
 
-// mutations is how many there are of each version.
+// mutations is how many are tried for each version of MQTT.
 const mutations = 200
 
-// What is nearly a valid packet is the worst kind of invalid one. Each mutation of
-// what a client sends in its life gets a connection of its own, and none of them
-// disturbs the server or somebody else.
+// A packet that is nearly valid finds more faults than a random one. Each mutation spoils
+// one packet of those that a client sends, on a connection of its own. No mutation may harm
+// the server or another client.
 func TestMutatedPackets(t *testing.T) {
 	n := seed(t)
 	s := startServer(t)
@@ -52,13 +52,13 @@ func TestMutatedPackets(t *testing.T) {
 	if panics := s.metric(t, "parley_mqtt_panics_total"); panics != 0 {
 		t.Errorf("%.0f connections panicked", panics)
 	}
-	// Whoever sent all this is a client as before when it behaves.
+	// The device that sent all this can still connect.
 	r := dialRaw(t, s, mqtt5)
 	r.accepted(t, helloOf(mallory))
 	r.ping(t)
 }
 
-// packetsOf are one valid packet of each kind a client sends, CONNECT first.
+// packetsOf are valid packets of each kind that a client sends, CONNECT first.
 func packetsOf(t *testing.T, d *device, version byte, thread string) [][]byte {
 	t.Helper()
 	kept := &sink{}
@@ -102,7 +102,7 @@ func unsubscribeOf(version byte, id uint16, filter string) []byte {
 	return append([]byte{v5.UNSUBSCRIBE<<4 | 2, byte(len(body))}, body...)
 }
 
-// sink keeps what is written, packet by packet.
+// sink is a connection that keeps what is written, packet by packet.
 type sink struct {
 	net.Conn // none
 	packets  [][]byte
@@ -113,8 +113,8 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// mutate spoils one packet of a client's life and gives all of it up to there; a
-// CONNECT is as often the victim as all others together.
+// mutate spoils one of the packets and returns the bytes to send: the spoilt packet, behind
+// a valid CONNECT unless it is the CONNECT itself. Half of the times it is.
 func mutate(random *rand.Rand, packets [][]byte) (what string, stream []byte) {
 	victim := 0
 	if random.IntN(2) == 0 {
@@ -157,10 +157,9 @@ func mutate(random *rand.Rand, packets [][]byte) (what string, stream []byte) {
 	return fmt.Sprintf("packet %d (type %d): %s", victim, whole[0]>>4, what), stream
 }
 
-// sendMutation writes bytes, a PINGREQ behind them and the end of the stream, and
-// reads what comes until the server hangs up, as it has to. connected is whether
-// its first answer was a CONNACK of success. That the server resets the connection
-// is no error.
+// sendMutation writes the bytes, a PINGREQ and the end of the stream, and reads until the
+// server closes the connection, as it has to. connected says whether the first answer was a
+// CONNACK of success. A connection that the server resets is no error.
 func sendMutation(s *server, stream []byte) (connected bool, err error) {
 	conn, err := net.DialTimeout("tcp", s.tcp, patience)
 	if err != nil {
@@ -174,7 +173,7 @@ func sendMutation(s *server, stream []byte) (connected bool, err error) {
 	got, err := io.ReadAll(conn)
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return false, errors.New("the server neither hangs up nor goes on")
+		return false, errors.New("the server has not closed the connection")
 	}
 	return len(got) > 3 && got[0] == v5.CONNACK<<4 && got[3] == 0, nil
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// nodeModules is a node_modules with what the lock file in dir names. It is
-// installed once into the user's cache, in a folder named after what is pinned.
+// nodeModules is a node_modules with the packages that the files of npm in dir pin. They
+// are installed once into the user's cache, in a folder named after the hash of these files.
 func nodeModules(t testing.TB, dir string) string {
 	t.Helper()
 	for _, program := range []string{"node", "npm"} {
@@ -35,7 +35,8 @@ func nodeModules(t testing.TB, dir string) string {
 	if _, err := os.Stat(ready); err == nil {
 		return filepath.Join(ready, "node_modules")
 	}
-	// Whole or not at all, whoever else installs it at this moment.
+	// The packages are installed beside the folder and renamed to it, so that the folder is
+	// never incomplete, even if two test runs install it at the same time.
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		t.Fatal(err)
 	}

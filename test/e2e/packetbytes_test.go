@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// Packets by the byte, for what no codec would write.
+// The packets below are made byte by byte, because no codec would write them.
 
 func contains(payload []byte, text string) bool { return bytes.Contains(payload, []byte(text)) }
 
@@ -21,7 +21,7 @@ func textOf(s string) []byte {
 
 func idOf(id uint16) []byte { return binary.BigEndian.AppendUint16(nil, id) }
 
-// properties is a list of MQTT 5; an older version has none.
+// properties is the property list of an MQTT 5 packet. In an older version it is nothing.
 func properties(version byte, list ...byte) []byte {
 	if version < mqtt5 {
 		return nil

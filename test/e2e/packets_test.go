@@ -7,9 +7,9 @@ import (
 	v4 "github.com/eclipse/paho.mqtt.golang/packets"
 )
 
-// The ideas of the interoperability suites of MQTT that apply here, by the packet:
-// each that is malformed or out of place ends the connection, with the reason code of
-// MQTT 5 that the standard names (3.1.1 has none), and harms nobody else.
+// These cases follow the interoperability suites of MQTT. A packet that is malformed or out
+// of place ends its connection, with the reason code that the standard of MQTT 5 names
+// (3.1.1 has none). No other client notices.
 func TestPacketsThatEndTheConnection(t *testing.T) {
 	s := startServer(t)
 	by := newBystander(t, s)
@@ -84,7 +84,7 @@ func TestPacketsThatEndTheConnection(t *testing.T) {
 	by.unharmed(t)
 }
 
-// Whatever comes before the CONNECT, or is none, ends the connection.
+// A first packet that is not a valid CONNECT ends the connection.
 func TestWhatIsNoConnect(t *testing.T) {
 	s := startServer(t)
 	flags := func(b byte) []byte {
@@ -118,7 +118,7 @@ func TestWhatIsNoConnect(t *testing.T) {
 	}
 }
 
-// What a client may well send and the server has no use for does no harm.
+// Packets that a client may send and the server has no use for do no harm.
 func TestHarmlessPackets(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")

@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// Every way to realtime has to get on with every other: what one side is told
-// must not depend on what the other side speaks.
+// Clients of every protocol talk to clients of every other: what one is told must not
+// depend on the protocol of the other.
 func TestEveryPairOfProtocols(t *testing.T) {
 	s := startServer(t)
 	for _, a := range protocols {
@@ -25,7 +25,7 @@ func pairScenario(t *testing.T, s *server, a, b protocol) {
 	annLine := a.live(t, ann, options{})
 	bobLine := b.live(t, bob, options{manual: true})
 
-	// Bob learns of the thread; Ann, who made it on this device, is not told.
+	// Bob is told of the thread. Ann's device made it and is not told.
 	th := ann.createOneToOne(t, bob.user)
 	created := bobLine.expect(t, "thread")
 	if created.Event != "created" || created.Seq != 1 || !created.by(ann.user) {
@@ -42,8 +42,8 @@ func pairScenario(t *testing.T, s *server, a, b protocol) {
 		t.Fatalf("Bob got %+v, Ann had sent %+v", got, sent)
 	}
 
-	// Bob has it but has not said so. What Ann sees of a later event proves that
-	// nothing was told before it.
+	// Bob has the message and has not acknowledged it. The next frame that Ann gets is that
+	// of a later message, so she has not been told of a receipt.
 	if state := ann.stateOf(t, sent.ID, bob.user); state != "SENT" {
 		t.Fatalf("before the acknowledgement the message is %s", state)
 	}
@@ -72,7 +72,8 @@ func pairScenario(t *testing.T, s *server, a, b protocol) {
 		t.Fatalf("after reading the message is %s", state)
 	}
 
-	// Bob's line breaks; what he missed comes in order, then live frames.
+	// Bob's connection is cut. After he reconnects, what he missed comes in order, then live
+	// frames.
 	bobLine.drop()
 	var missed []message
 	for _, text := range []string{"one", "two", "three", "four", "five"} {
@@ -89,8 +90,8 @@ func pairScenario(t *testing.T, s *server, a, b protocol) {
 	annLine.checkOrder(t)
 }
 
-// checkCatchUp reads a replay to its caught_up: everything missed is in it, in
-// order, and the count is right. What was near the position may come again.
+// checkCatchUp reads a replay to its caught_up and checks that everything missed is in it,
+// in order, and that the count is right. Events shortly before the position may come again.
 func checkCatchUp(t testing.TB, c *client, missed []message) {
 	t.Helper()
 	end := c.untilType(t, "caught_up")

@@ -22,7 +22,7 @@ func TestPinsAreTold(t *testing.T) {
 			if want := (pin{second.ID, c.phone.user, f.At}); got != want {
 				t.Errorf("the pin is %+v, want %+v", got, want)
 			}
-			// Pinned is pinned, whoever says it again.
+			// Pinning a pinned message changes nothing, whoever does it.
 			if again := c.phone.pin(t, http.StatusOK, c.thread, second.ID); again != got {
 				t.Errorf("pinning again gives %+v, want %+v", again, got)
 			}
@@ -43,7 +43,7 @@ func TestPinsAreTold(t *testing.T) {
 			}
 			c.phone.refused(t, 404, "pin_not_found", http.MethodDelete, "/v1/threads/"+c.thread+"/pins/"+first.ID, nil)
 
-			// A deletion unpins, and says so by itself.
+			// Deleting a message removes its pin too, and only the del frame tells of that.
 			c.phone.del(t, second.ID)
 			c.told(t, "del")
 			if pins := c.watch.pins(t, c.thread); len(pins) != 0 {
@@ -68,7 +68,7 @@ func TestRefusedPins(t *testing.T) {
 	of := func(id string) map[string]any { return map[string]any{"message_id": id} }
 
 	ann.refused(t, 409, "too_many_pins", http.MethodPost, path, of(sent[3].ID))
-	ann.pin(t, http.StatusOK, group.ID, sent[2].ID) // that is none more
+	ann.pin(t, http.StatusOK, group.ID, sent[2].ID) // pinned already, so it does not count again
 	eve.refused(t, 403, "not_a_participant", http.MethodGet, path, nil)
 	eve.refused(t, 403, "not_a_participant", http.MethodPost, path, of(sent[3].ID))
 	eve.refused(t, 403, "not_a_participant", http.MethodDelete, path+"/"+sent[0].ID, nil)
@@ -90,10 +90,10 @@ func TestRefusedPins(t *testing.T) {
 	}
 }
 
-// noThread is a thread id that no thread has.
+// noThread is a well-formed id that no thread has.
 const noThread = "00000000-0000-7000-8000-000000000000"
 
-// Who joins later sees neither older messages nor what is done to them.
+// A user who joins later sees neither older messages nor changes of them.
 func TestNewcomersSeeThingsFromTheirJoiningOn(t *testing.T) {
 	s := startServer(t)
 	for _, p := range oneOfEach {

@@ -29,10 +29,11 @@ func subscribeTo(id uint16, topics ...string) *v5.Subscribe {
 	return p
 }
 
-// pipelinings is how often a race gets a chance.
+// pipelinings is how often each test tries to provoke a race.
 const pipelinings = 100
 
-// A client that does not wait for its SUBACK gets the answer to what it publishes next.
+// A client that subscribes its response topic and publishes without waiting for the SUBACK
+// gets the reply.
 func TestReplyBehindItsSubscribe(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "phone")
@@ -51,7 +52,7 @@ func TestReplyBehindItsSubscribe(t *testing.T) {
 	}
 }
 
-// Of two SUBSCRIBEs in one write, no frame of either comes before its own SUBACK.
+// When two SUBSCRIBEs come in one write, the frames of each come after its own SUBACK.
 func TestFramesFollowTheirOwnSuback(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")

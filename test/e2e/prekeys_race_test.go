@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// handed is what fetchers were given of one device, counted.
+// handed counts the keys of one device that fetchers were given.
 type handed struct {
 	mu         sync.Mutex
 	once       map[uint32]int
@@ -36,7 +36,7 @@ func (h *handed) enough(n int) bool {
 	return len(h.once) >= n || h.none > 0
 }
 
-// checkOnce sees that no key was given twice, and gives how many were given.
+// checkOnce checks that no key was given twice, and returns how many were given.
 func (h *handed) checkOnce(t *testing.T) int {
 	t.Helper()
 	for id, times := range h.once {
@@ -47,8 +47,8 @@ func (h *handed) checkOnce(t *testing.T) int {
 	return len(h.once)
 }
 
-// 32 fetchers at once on 100 keys get 100 different ones; who comes later gets
-// the last resort, or nothing if there is none.
+// 32 people who fetch at the same time from 100 keys get each key once. Later fetches get
+// the last-resort key, or nothing if there is none.
 func TestPrekeysUnderConcurrentFetches(t *testing.T) {
 	const fetchers, each = 32, 4
 	s := startServer(t)
@@ -93,8 +93,8 @@ func TestPrekeysUnderConcurrentFetches(t *testing.T) {
 	}
 }
 
-// fetchAll has many callers fetch a user's keys as often as they may, until none
-// is left or the server is gone.
+// fetchAll has many callers fetch a user's keys, each as often as the limit allows, until
+// no key is left or the server is gone.
 func (h *handed) fetchAll(t *testing.T, s *server, round, user string) {
 	var fetching sync.WaitGroup
 	for i := range crashFetchers {
@@ -117,8 +117,8 @@ func (h *handed) fetchAll(t *testing.T, s *server, round, user string) {
 
 const crashFetchers = 16
 
-// A crash may lose keys, and never gives one twice, nor does a later upload of
-// the same ids bring one back.
+// In a crash keys may be lost, but no key is given twice, not even after the same ids are
+// uploaded again.
 func TestPrekeysOverACrash(t *testing.T) {
 	s := startServer(t)
 	bob := s.device(t, "bob", "b")
@@ -138,8 +138,7 @@ func TestPrekeysOverACrash(t *testing.T) {
 	if lost := 100 - before - left; lost < 0 || lost > crashFetchers {
 		t.Errorf("%d keys were given and %d are left of 100", before, left)
 	}
-	// What is left, and what comes back with the same ids uploaded again: only ids
-	// that were never handed out.
+	// After the same ids are uploaded again, only those count that were never handed out.
 	if c := bob.upload(t, bob.keysFrom(1, 100)); c.OneTimePrekeys > 100-before {
 		t.Errorf("%d keys were given, and after the same upload there are %d", before, c.OneTimePrekeys)
 	}

@@ -25,7 +25,7 @@ func TestPrekeyBundles(t *testing.T) {
 		t.Errorf("the counts are %v", left)
 	}
 
-	// Every device gives one key, the first of the phone's two, then the other.
+	// The first fetch has a key of each device, the second one only the phone's other key.
 	b := ann.fetch(t, "bob")
 	if len(b.Devices) != 2 || len(b.UnavailableDevices) != 0 {
 		t.Fatalf("the bundle is %+v", b)
@@ -50,7 +50,7 @@ func TestPrekeyBundles(t *testing.T) {
 	}
 	ann.refused(t, 503, "prekeys_exhausted", http.MethodGet, "/v1/users/bob/prekeys", nil)
 
-	// A last resort is given as often as asked for.
+	// The last-resort key may be given more than once.
 	laptop.upload(t, laptop.keysFrom(0, 0).withLastResort(77))
 	for range 2 {
 		b = ann.fetch(t, "bob")
@@ -63,8 +63,8 @@ func TestPrekeyBundles(t *testing.T) {
 	}
 }
 
-// One-time keys add up, one still stored is replaced, one handed out is ignored;
-// everything else is replaced.
+// An upload adds its one-time keys. One whose id is stored already replaces that, and one
+// whose id was handed out is ignored. All other keys replace those of the last upload.
 func TestPrekeyUploads(t *testing.T) {
 	s := startServer(t)
 	bob, ann := s.device(t, "bob", "b"), s.device(t, "ann", "a")
@@ -73,7 +73,7 @@ func TestPrekeyUploads(t *testing.T) {
 	if c := bob.upload(t, bob.keysFrom(1, 4)); c.OneTimePrekeys != 3 {
 		t.Errorf("3 keys, one given, then the 3 again and a fourth: %+v", c)
 	}
-	// The rest is replaced: the last resort is gone with the upload that had none.
+	// The other keys are replaced: that upload had no last-resort key, so there is none now.
 	next := bob.keysFrom(2, 0)
 	next.IdentityKey, next.SignedPrekey.KeyID = []byte("another identity"), 1<<32-1
 	again := prekey{KeyID: 4, PublicKey: []byte("another fourth")}
@@ -101,7 +101,7 @@ func TestPrekeyUploads(t *testing.T) {
 		t.Errorf("all four were handed out, and after their upload there are %+v", c)
 	}
 	s.stop(t)
-	s.start(t) // that is not forgotten
+	s.start(t) // the server still knows which keys were handed out
 	if c := bob.upload(t, bob.keysFrom(1, 5)); c.OneTimePrekeys != 1 {
 		t.Errorf("after a restart the handed out ones count again: %+v", c)
 	}
@@ -138,7 +138,7 @@ func TestRefusedPrekeyUploads(t *testing.T) {
 		t.Errorf("refused uploads left %v", left)
 	}
 
-	// At most 1,000 are stored, and refused is refused whole.
+	// At most 1,000 keys are stored. An upload beyond that stores none of its keys.
 	for i := range 10 {
 		bob.upload(t, bob.keysFrom(uint32(1+100*i), 100))
 	}
@@ -160,7 +160,8 @@ func TestRefusedPrekeyUploads(t *testing.T) {
 	}
 }
 
-// Fetching is limited per caller and target, and per caller; refused costs no key.
+// Fetches are limited for each caller, and for each caller and user. A refused fetch uses
+// no key up.
 func TestPrekeyRates(t *testing.T) {
 	s := startServer(t)
 	const targets = 14
@@ -178,7 +179,7 @@ func TestPrekeyRates(t *testing.T) {
 	if left := bob.counts(t)["d"]; left != 14 {
 		t.Errorf("after 6 fetches and 2 refusals %d of 20 keys are left", left)
 	}
-	cid.fetch(t, bob.user) // others are not held up
+	cid.fetch(t, bob.user) // other callers are not limited by that
 
 	// 60 in any minute.
 	started, fetched := time.Now(), 0
@@ -219,7 +220,7 @@ func TestHEADOfPrekeysIsNoFetch(t *testing.T) {
 	ann.fetch(t, "bob") // and they did not count as fetches
 }
 
-// A device that falls under ten keys is told, and only it.
+// A device that has fewer than ten keys left is told, and no other device.
 func TestPrekeysLow(t *testing.T) {
 	s := startServer(t)
 	for _, p := range protocols {

@@ -58,12 +58,12 @@ func TestPresenceByREST(t *testing.T) {
 			if seen := instant(t, *got.LastSeenAt); seen.Before(left.Add(-2*time.Second)) || seen.After(time.Now()) {
 				t.Errorf("Bob left at %v and was seen last at %v", left.UTC(), seen)
 			}
-			// Who is blocked is told what is true of somebody who was never there.
+			// A user whom Bob blocks is told what is said of a user who never connected.
 			bob.block(t, ann.user)
 			again := p.live(t, bob, options{})
 			eventually(t, "Bob is back", func() bool { return bob.presenceOf(t, bob.user).Status == "online" })
 			if got := ann.presenceOf(t, bob.user); got.Status != "offline" || got.LastSeenAt != nil {
-				t.Errorf("to whom he blocks Bob is %+v", got)
+				t.Errorf("to a user whom he blocks Bob is %+v", got)
 			}
 			again.close()
 		})

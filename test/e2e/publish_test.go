@@ -19,7 +19,7 @@ type published struct {
 	id     uint16
 	code   byte
 	reason string // MQTT 5
-	closed bool   // instead of an answer
+	closed bool   // the connection was closed instead
 }
 
 // answered is the next PUBACK, or the end of the connection.
@@ -75,8 +75,8 @@ var rawKinds = []struct {
 	{"MQTT311-ws", mqtt311, func(t testing.TB, s *server, v byte) *raw { return dialRawWS(t, s, v, "") }},
 }
 
-// A message published is acknowledged once it is stored, as often as it comes, and
-// stored once.
+// A published message is acknowledged when it is stored. If it is published again, it is
+// acknowledged again and not stored twice.
 func TestPublishedMessageIsStoredOnce(t *testing.T) {
 	s := startServer(t)
 	for _, k := range rawKinds {
@@ -109,7 +109,8 @@ func TestPublishedMessageIsStoredOnce(t *testing.T) {
 	}
 }
 
-// Every refusal of a published message. In 3.1.1 the connection ends instead.
+// Every refusal of a published message, with its PUBACK code in MQTT 5. In 3.1.1 the
+// connection ends instead.
 func TestRefusedPublishes(t *testing.T) {
 	s := startServer(t, "--rate-send", "1", "--rate-send-burst", "100")
 	ann, eve := s.device(t, "ann", "a"), s.device(t, "eve", "e")
@@ -167,7 +168,7 @@ func TestRefusedPublishes(t *testing.T) {
 		})
 	}
 	if history := ann.history(t, group.ID); len(history) != 1 {
-		t.Errorf("what was refused is in the history: %+v", history)
+		t.Errorf("refused messages are in the history: %+v", history)
 	}
 	for seq := int64(10); ; seq++ { // until the rate is used up
 		got := ann.publishOne(t, messagesTopic(group.ID), mqttSend(t, fmt.Sprint("fast-", seq), seq, "x"))
@@ -190,7 +191,7 @@ func (d *device) publishOne(t testing.TB, topic, payload string) published {
 	return r.answered(t)
 }
 
-// A client that wants no reasons in words gets none.
+// A client that asks for no Reason Strings gets none.
 func TestReasonStringsAreOptional(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -209,7 +210,7 @@ func TestReasonStringsAreOptional(t *testing.T) {
 	}
 }
 
-// What is published with QoS 0 is not stored; the client is told.
+// A message published with QoS 0 is not stored, and the client is told so.
 func TestMessageWithQoS0IsNotStored(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -218,7 +219,7 @@ func TestMessageWithQoS0IsNotStored(t *testing.T) {
 		r := dialRaw(t, s, k.version)
 		r.accepted(t, helloOf(ann))
 		r.subscribe(t, 1, 0, "v1/devices/a/frames")
-		for range 12 { // more than there may be wrong frames
+		for range 12 { // more than the limit of wrong frames
 			r.publish(t, 0, 0, messagesTopic(group.ID), mqttSend(t, "k", 1, "x"))
 			if got := string(r.deliver(t).payload); !strings.Contains(got, `"t":"error"`) || !strings.Contains(got, `"invalid_request"`) {
 				t.Fatalf("%s: the device was told %s", k.name, got)
@@ -277,7 +278,8 @@ func TestPublishesAreAnsweredAndStoredInOrder(t *testing.T) {
 	}
 }
 
-// What was acknowledged is there after a kill -9; what was not, a retry sends once.
+// Messages that were acknowledged are there after a kill -9. The retry of one that was not
+// acknowledged stores it once.
 func TestAcknowledgedPublishSurvivesACrash(t *testing.T) {
 	s := startServer(t, "--rate-send", "0")
 	ann := s.device(t, "ann", "a")

@@ -16,8 +16,8 @@ import (
 	v5 "github.com/eclipse/paho.golang/packets"
 )
 
-// raw is an MQTT connection without a client's good manners: the test decides
-// every packet and may write any byte.
+// raw is an MQTT connection without a client library: the test decides on every packet and
+// may write any byte.
 type raw struct {
 	net.Conn
 	version byte    // 4 is MQTT 3.1.1, 5 is MQTT 5
@@ -66,15 +66,15 @@ type hello struct {
 	keepAlive                uint16
 	receiveMax               uint16
 	maxPacket                uint32 // MQTT 5
-	expiry                   uint32 // MQTT 5: the session expiry; keep has one of its own
+	expiry                   uint32 // MQTT 5: the session expiry; keep sets another one
 	lastSeen                 string
-	keep                     bool // the session is taken up and kept
-	resume                   bool // the session is taken up
+	keep                     bool // no clean start, and the session outlives the connection
+	resume                   bool // no clean start
 	will                     *will
-	userProperties           bool // some that mean nothing
+	userProperties           bool // with user properties that mean nothing to the server
 }
 
-// will is what a client wants published when it is gone.
+// will is the will message of a CONNECT.
 type will struct {
 	payload string
 	qos     byte
@@ -114,7 +114,7 @@ func (r *raw) bytes(t testing.TB, b []byte) {
 	}
 }
 
-// connack is what either version answers to a CONNECT.
+// connack is the answer to a CONNECT, of either version.
 type connack struct {
 	code           byte
 	sessionPresent bool
@@ -181,7 +181,7 @@ func (r *raw) sendConnect(t testing.TB, h hello) {
 	r.send(t, p)
 }
 
-// accepted connects a device that has to be let in.
+// accepted connects a device, which has to be accepted.
 func (r *raw) accepted(t testing.TB, h hello) connack {
 	t.Helper()
 	ack := r.connect(t, h)
@@ -209,14 +209,14 @@ func (r *raw) sendSubscribe(t testing.TB, id uint16, qos byte, filters ...string
 	r.send5(t, p)
 }
 
-// send5 frames a packet of the MQTT 5 codec.
+// send5 sends a packet of the MQTT 5 codec.
 func (r *raw) send5(t testing.TB, p v5.Packet) {
 	t.Helper()
 	r.send(t, p)
 }
 
-// subscribe sends a SUBSCRIBE and gives the codes of its SUBACK; deliveries that
-// come before it are passed to each, if any.
+// subscribe sends a SUBSCRIBE and returns the codes of its SUBACK. Deliveries that come
+// before it are passed over.
 func (r *raw) subscribe(t testing.TB, id uint16, qos byte, filters ...string) []byte {
 	t.Helper()
 	r.sendSubscribe(t, id, qos, filters...)
@@ -252,12 +252,13 @@ func (r *raw) puback(t testing.TB, id uint16) {
 	r.bytes(t, pubackOf(id))
 }
 
-// pubackOf is the same four bytes in both versions.
+// pubackOf is a PUBACK of success, which has the same four bytes in both versions.
 func pubackOf(id uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{v5.PUBACK << 4, 2}, id)
 }
 
-// ping sees that the connection is alive and all packets before were handled.
+// ping checks that the connection is open and that the server has handled all packets
+// before.
 func (r *raw) ping(t testing.TB) {
 	t.Helper()
 	r.bytes(t, []byte{v5.PINGREQ << 4, 0})
@@ -300,7 +301,7 @@ func (r *raw) tryRead() (any, error) {
 	return p.Content, nil
 }
 
-// see holds what the server publishes to asyncapi.yaml.
+// see checks a PUBLISH of the server against asyncapi.yaml.
 func (r *raw) see(topic, contentType string, qos byte, payload []byte) {
 	if !isReply(topic) {
 		r.seen.add(payload, topic, qos, func(frame) {})
@@ -319,7 +320,7 @@ type delivery struct {
 	payload []byte
 }
 
-// deliver is the next PUBLISH; other packets pass.
+// deliver is the next PUBLISH; other packets are passed over.
 func (r *raw) deliver(t testing.TB) delivery {
 	t.Helper()
 	d, err := r.tryDeliver()
@@ -346,8 +347,8 @@ func (r *raw) tryDeliver() (delivery, error) {
 	}
 }
 
-// ends reads on to the end of the connection; code is that of a DISCONNECT, or
-// 0 if the line was just cut.
+// ends reads until the connection ends. code is that of the server's DISCONNECT, or 0 if
+// none came.
 func (r *raw) ends(t testing.TB) (code byte) {
 	t.Helper()
 	for {

@@ -81,8 +81,8 @@ func TestRefusedReactions(t *testing.T) {
 	ann.refused(t, 404, "message_not_found", http.MethodDelete, "/v1/messages/"+longAgo+"/reactions/x", nil)
 	ann.refused(t, 409, "message_deleted", http.MethodPost, "/v1/messages/"+deleted.ID+"/reactions", good)
 
-	// 64 bytes are allowed, and 64 different reactions; who gives one that is
-	// there already adds no other.
+	// A reaction may have 64 bytes, and a message 64 different reactions. A second person's
+	// equal reaction is not another one.
 	longest := strings.Repeat("x", 64)
 	ann.react(t, sent.ID, longest)
 	for i := range 63 {
@@ -97,7 +97,7 @@ func TestRefusedReactions(t *testing.T) {
 	bob.react(t, sent.ID, "one more")
 }
 
-// Who changes one message at the same time loses nothing of another's change.
+// When many people change one message at the same time, no change is lost.
 func TestManyReactAtOnce(t *testing.T) {
 	const people = 12
 	s := startServer(t)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Reading implies delivery, each message keeps the times of its own, and what
-// moves nothing is not told.
+// A message that is read is delivered too. Each message keeps the times of its own receipts.
+// A read mark that does not rise is not told.
 func TestReceiptsKeepTheirTimes(t *testing.T) {
 	s := startServer(t)
 	ann, bob, cid := s.device(t, "ann", "a"), s.device(t, "bob", "b"), s.device(t, "cid", "c")
@@ -28,7 +28,7 @@ func TestReceiptsKeepTheirTimes(t *testing.T) {
 	bob.markRead(t, group.ID, sent[0].ID)
 	phone := mqtt5TCP.live(t, bob, options{})
 	eventually(t, "delivery of the rest", func() bool { return ann.stateOf(t, sent[3].ID, "bob") == "DELIVERED" })
-	for last := ""; last != sent[3].ID; { // it may come in two
+	for last := ""; last != sent[3].ID; { // the receipts may come in two frames
 		f := line.expect(t, "delivered")
 		if last = f.ID; !f.by("bob") || (last != sent[2].ID && last != sent[3].ID) {
 			t.Fatalf("after two reads that moved nothing Ann is told %s", f.raw)
@@ -55,7 +55,7 @@ func TestReceiptsKeepTheirTimes(t *testing.T) {
 	}
 }
 
-// The state machines are those of who was there at the time of sending.
+// The recipients of a message are those who were participants when it was sent.
 func TestRecipientsAreThoseOfTheMoment(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -73,12 +73,12 @@ func TestRecipientsAreThoseOfTheMoment(t *testing.T) {
 			ann.receiptOf(t, id, user)
 		}
 	}
-	// Who came later does not see the older message, who went sees nothing.
+	// Dora came later and does not see the older message; Cid has left and sees nothing.
 	s.device(t, "dora", "d").refused(t, 404, "message_not_found", http.MethodGet, "/v1/messages/"+before.ID+"/receipts", nil)
 	s.device(t, "cid", "c").refused(t, 403, "not_a_participant", http.MethodGet, "/v1/messages/"+before.ID+"/receipts", nil)
 }
 
-// Who joins again sees things from its last joining on.
+// A user who joins again sees the thread from the last joining on.
 func TestHistoryFromTheLastJoining(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -107,7 +107,7 @@ func TestHistoryFromTheLastJoining(t *testing.T) {
 	}
 }
 
-// What a device sent while it was not connected is a part of its replay.
+// Messages that a device sent by REST while it was not connected are in its replay.
 func TestOwnSendsAreReplayed(t *testing.T) {
 	s := startServer(t)
 	for _, p := range oneOfEach {
@@ -122,8 +122,8 @@ func TestOwnSendsAreReplayed(t *testing.T) {
 	}
 }
 
-// A key is remembered for the idempotency window, and so long may what was
-// blocked be tried again.
+// A key is known for the idempotency window, and for as long a blocked message may be
+// redelivered.
 func TestIdempotencyWindow(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--idempotency-window", "2s")

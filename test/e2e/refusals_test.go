@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Every call that reads needs chat.read, every other one of a user's own chat.write.
+// Every call of a user that reads needs chat.read, and every other call chat.write.
 func TestScopes(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -50,7 +50,7 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// What every call has in common.
+// The refusals that every call has in common.
 func TestCommonRefusals(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -86,7 +86,7 @@ func TestCommonRefusals(t *testing.T) {
 	}
 }
 
-// Reading and reading marks of what is not there, or not for the caller.
+// Reads, and read marks, of what does not exist or is hidden from the caller.
 func TestRefusedReads(t *testing.T) {
 	s := startServer(t)
 	ann, eve := s.device(t, "ann", "a"), s.device(t, "eve", "e")

@@ -11,7 +11,7 @@ import (
 	v5 "github.com/eclipse/paho.golang/packets"
 )
 
-// ask publishes a message of MQTT 5 that names where the answer goes.
+// ask publishes a message by MQTT 5 with a response topic.
 func (r *raw) ask(t testing.TB, id uint16, topic, payload, response, correlation string) {
 	t.Helper()
 	p := &v5.Publish{PacketID: id, QoS: 1, Topic: topic, Payload: []byte(payload), Properties: &v5.Properties{ResponseTopic: response}}
@@ -21,7 +21,7 @@ func (r *raw) ask(t testing.TB, id uint16, topic, payload, response, correlation
 	r.send5(t, p)
 }
 
-// exchange reads on until the publish is answered, and its reply is there if wanted.
+// exchange reads until the PUBACK has come, and the reply too if it is wanted.
 func (r *raw) exchange(t testing.TB, wanted bool) (a published, reply *v5.Publish) {
 	t.Helper()
 	for answered := false; !answered || wanted && reply == nil; {
@@ -37,8 +37,8 @@ func (r *raw) exchange(t testing.TB, wanted bool) (a published, reply *v5.Publis
 	return a, reply
 }
 
-// The response topic gets the message, or the problem, with the correlation data,
-// which is the idempotency key where there is no other.
+// The response topic gets the message, or the problem, with the correlation data. If the
+// payload has no idempotency key, the correlation data is the key.
 func TestRepliesToPublishes(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "phone")
@@ -66,7 +66,7 @@ func TestRepliesToPublishes(t *testing.T) {
 		t.Errorf("by the correlation data as key: %+v, %v", m, err)
 	}
 
-	// Again, with a key of its own and another place for the answer.
+	// The same client_seq again, with a key in the payload and another response topic.
 	r.ask(t, 2, messagesTopic(group.ID), mqttSend(t, "another-key", 1, "something else"), "v1/devices/phone/rpc/2", "corr-2")
 	if a, reply = r.exchange(t, true); a.code != 0 || reply.Topic != "v1/devices/phone/rpc/2" || string(reply.Properties.CorrelationData) != "corr-2" {
 		t.Errorf("answered with %+v and %+v", a, reply)
@@ -90,7 +90,8 @@ func TestRepliesToPublishes(t *testing.T) {
 	}
 }
 
-// Answers go nowhere but below the own device, and to nobody who has not subscribed.
+// Replies go only to topics below the client's own device, and only if it has subscribed
+// them.
 func TestRepliesStayWithTheDevice(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "phone"), s.device(t, "bob", "desk")
@@ -143,7 +144,7 @@ func TestBackendJobSendsSystemMessages(t *testing.T) {
 		r := dialRaw(t, s, version)
 		r.accepted(t, helloOf(job))
 		if got := r.subscribe(t, 1, 1, "v1/#", "v1/devices/job-1/replies"); got[0] < 0x80 || got[1] > 1 {
-			t.Errorf("SUBACK %#x: a job may hear its own device only", got)
+			t.Errorf("SUBACK %#x: a job may subscribe topics of its own device only", got)
 		}
 		r.publish(t, 2, 1, messagesTopic(pair.ID), mqttSend(t, string('k'+version), int64(version), "invoice", "content_type", "system"))
 		if got := r.answered(t); got.closed || got.code != 0 {

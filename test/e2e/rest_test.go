@@ -23,10 +23,10 @@ type device struct {
 	user, id string
 	token    string
 	sent     atomic.Int64 // numbers client_seq
-	bulk     bool         // sends large bodies: their schemas are not worth the time
+	bulk     bool         // its calls are not checked against openapi.yaml, which takes long for large bodies
 }
 
-// device makes a user's device; nothing has to be registered anywhere.
+// device makes a user's device. A token is all it needs: devices are not registered.
 func (s *server) device(t testing.TB, user, id string) *device {
 	t.Helper()
 	return &device{srv: s, user: user, id: id, token: mint(t, secret, userClaims(user, id))}
@@ -87,7 +87,7 @@ type reaction struct {
 	At    []string `json:"at"`
 }
 
-// tombstone reports whether nothing of the message's content is left.
+// tombstone reports whether the message has no content any more.
 func (m message) tombstone() bool {
 	return m.Deleted && len(m.Ciphertext) == 0 && len(m.Reactions) == 0 && m.AttachmentID == nil && m.AttachmentSHA256 == nil
 }
@@ -110,7 +110,7 @@ type receipt struct {
 	Reason      *string `json:"reason"`
 }
 
-// answer is a response whose body has been read and held to openapi.yaml.
+// answer is a response whose body was read and checked against openapi.yaml.
 type answer struct {
 	status int
 	header http.Header
@@ -124,7 +124,7 @@ func (a answer) into(t testing.TB, v any) {
 	}
 }
 
-// outgoing is one send; the zero values are filled in.
+// outgoing is one send. A zero Key or ClientSeq is filled in.
 type outgoing struct {
 	Key              string `json:"-"`
 	ClientSeq        int64  `json:"client_seq"`
@@ -139,19 +139,19 @@ type outgoing struct {
 var (
 	transport  = &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: time.Second, TLSClientConfig: clientTLS()}
 	httpClient = &http.Client{Transport: contractTransport{next: transport}, Timeout: patience}
-	// wrongClient sends what openapi.yaml forbids; the answer is still held to it.
+	// wrongClient may send what openapi.yaml forbids; the answer is still checked.
 	wrongClient = &http.Client{Transport: contractTransport{next: transport, anyRequest: true}, Timeout: patience}
 	bulkClient  = &http.Client{Transport: transport, Timeout: patience}
 )
 
-// contractTransport holds every exchange to openapi.yaml.
+// contractTransport checks every request and response against openapi.yaml.
 type contractTransport struct {
 	next       http.RoundTripper
 	anyRequest bool // only the response has to be valid
 }
 
-// RoundTrip fails on a response that the document does not describe, and unless
-// told otherwise on such a request.
+// RoundTrip fails on a response that the document does not describe, and on such a request
+// too unless anyRequest is set.
 func (c contractTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	contract, err := openAPI()
 	if err != nil {
@@ -169,7 +169,7 @@ func (c contractTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return r
 	}
 	if c.anyRequest {
-		// The response is all that counts.
+		// The request is not checked.
 	} else if ok, problems := contract.ValidateHttpRequestSync(fresh()); !ok {
 		return nil, fmt.Errorf("%s %s: the request is not what openapi.yaml says: %v", req.Method, req.URL.Path, problems)
 	}
@@ -238,7 +238,7 @@ func (d *device) callBy(ctx context.Context, client *http.Client, method, path s
 	return answer{resp.StatusCode, resp.Header, got}, err
 }
 
-// must makes a request that has to be answered with the status.
+// must makes a request, which has to be answered with the status.
 func (d *device) must(t testing.TB, status int, method, path string, body any, header ...string) answer {
 	t.Helper()
 	a, err := d.call(context.Background(), method, path, body, header...)
@@ -251,7 +251,7 @@ func (d *device) must(t testing.TB, status int, method, path string, body any, h
 	return a
 }
 
-// metric is a value of /metrics without labels.
+// metric is the value of a metric without labels.
 func (s *server) metric(t testing.TB, name string) float64 {
 	t.Helper()
 	resp, err := http.Get("http://" + s.http + "/metrics")

@@ -8,7 +8,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// oneOfEach stands for the three client families where the transport is no matter.
+// oneOfEach has one protocol of each client family, for tests to which the transport does
+// not matter.
 var oneOfEach = []protocol{jsonProtocol, mqtt5TCP, mqtt311TCP}
 
 func sendMany(t testing.TB, d *device, thread string, n int) []message {
@@ -29,7 +30,7 @@ func TestResumeAtWhatTheDeviceAcknowledged(t *testing.T) {
 			th := ann.createOneToOne(t, bob.user)
 			sent := sendMany(t, ann, th.ID, 8)
 
-			// Bob's device takes all eight and acknowledges the first three.
+			// Bob's device gets all eight and acknowledges the first three.
 			line := p.live(t, bob, options{manual: true})
 			for _, f := range line.all() {
 				if f.durable() && f.Seq <= sent[2].Seq {
@@ -86,12 +87,12 @@ func TestResumeAtLastSeenID(t *testing.T) {
 			eventually(t, "all is delivered", func() bool { return ann.stateOf(t, sent[5].ID, bob.user) == "DELIVERED" })
 			line.close()
 
-			// The position given wins over what the device had acknowledged: it may
-			// have lost its data.
+			// last_seen_id counts, even if it is below what the device has acknowledged: the
+			// device may have lost its data.
 			checkCatchUp(t, p.open(t, bob, options{lastSeen: sent[1].ID}), sent[2:])
-			// An unknown id is a position in time.
+			// An id that no event has stands for its time.
 			checkCatchUp(t, p.open(t, bob, options{lastSeen: longAgo}), sent)
-			// With nothing missing there is still the end of the replay, and life after it.
+			// A replay without events still ends with caught_up, and live frames follow.
 			line = p.open(t, bob, options{lastSeen: sent[5].ID})
 			if end := line.untilType(t, "caught_up"); end.LastID == nil || *end.LastID != sent[5].ID {
 				t.Errorf("caught_up has last_id %v, want %s", end.LastID, sent[5].ID)
@@ -101,7 +102,7 @@ func TestResumeAtLastSeenID(t *testing.T) {
 	}
 }
 
-// The lowest id there is is a position as well, before everything.
+// The id of all zeros is a position too: before everything.
 func TestLastSeenIDOfZeroIsAPosition(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -150,8 +151,8 @@ func TestMalformedLastSeenIDIsRefused(t *testing.T) {
 		if _, err := mqtt5TCP.connect(d, options{lastSeen: bad}); refusedWith(err) != 0x85 {
 			t.Errorf("MQTT 5 with last_seen_id %q: %v, want 0x85", bad, err)
 		}
-		// Over WebSocket MQTT may give it in the query too; there the upgrade or
-		// the CONNACK refuses.
+		// MQTT over WebSocket may have it in the query too. Then either the upgrade or the
+		// CONNACK is the refusal.
 		if code := mqttQueryRefusal(t, s, d, bad); code != http.StatusBadRequest && code != 2 {
 			t.Errorf("MQTT 3.1.1 with last_seen_id %q in the query: %d, want HTTP 400 or return code 2", bad, code)
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A send is done once, however often it is asked for.
+// A message is stored once, however often its send is retried.
 func TestRetriesOfASend(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
@@ -29,11 +29,11 @@ func TestRetriesOfASend(t *testing.T) {
 	}
 	checkKeyIsTaken(t, ann, group.ID, out)
 	moved := out
-	moved.ReplyToMsgID = "" // which would be wrong there anyway
+	moved.ReplyToMsgID = "" // it names a message of the first thread
 	ann.refused(t, 422, "idempotency_key_reused", http.MethodPost, "/v1/threads/"+other.ID+"/messages", moved, "Idempotency-Key", out.Key)
 
-	// Another key with the same client_seq is the same message to its sender's
-	// device, and to that alone.
+	// The same client_seq with another key is the same message, but only from the same
+	// device.
 	taken := outgoing{Key: "other", ClientSeq: 7, Ciphertext: []byte("not this")}
 	if m, _ := ann.resend(t, http.StatusConflict, group.ID, taken); asJSON(t, m) != asJSON(t, sent) {
 		t.Errorf("409 comes with %+v, want %+v", m, sent)
@@ -58,7 +58,8 @@ func TestRetriesOfASend(t *testing.T) {
 	}
 }
 
-// checkKeyIsTaken sees that the key of a send is no other send's, whatever differs.
+// checkKeyIsTaken checks that a send with the same key is refused if anything else of it
+// differs.
 func checkKeyIsTaken(t *testing.T, d *device, thread string, out outgoing) {
 	t.Helper()
 	for what, change := range map[string]func(o *outgoing){
@@ -77,7 +78,8 @@ func checkKeyIsTaken(t *testing.T, d *device, thread string, out outgoing) {
 	}
 }
 
-// The same send at once is one message, and only one answer is the first.
+// The same send, made many times at once, stores one message, and one answer alone says
+// that it was not replayed.
 func TestRetriesOfASendAtOnce(t *testing.T) {
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
@@ -111,7 +113,7 @@ func TestRetriesOfASendAtOnce(t *testing.T) {
 	}
 }
 
-// aSend is the body of a send with some fields changed, or left out by nil.
+// aSend is the body of a send with some fields changed. A nil leaves the field out.
 func aSend(change map[string]any) map[string]any {
 	body := map[string]any{"client_seq": 1, "ciphertext": []byte("x")}
 	for k, v := range change {
@@ -122,8 +124,8 @@ func aSend(change map[string]any) map[string]any {
 	return body
 }
 
-// badSends are bodies that are refused whatever the thread; elsewhere is a
-// message of another one.
+// badSends are bodies that are refused in every thread. elsewhere is a message of another
+// thread.
 func badSends(elsewhere string) map[string]any {
 	return map[string]any{
 		"no client_seq":             aSend(map[string]any{"client_seq": nil}),
@@ -181,14 +183,14 @@ func TestRefusedSends(t *testing.T) {
 	if got := ann.history(t, group.ID); len(got) != 0 {
 		t.Errorf("refusals sent %v", ids(got))
 	}
-	// What was refused did not use up its key, and the limits themselves are allowed.
+	// A refused send does not use its key up, and values at the limits are allowed.
 	full := ann.sendOut(t, group.ID, outgoing{Key: "k", ClientSeq: 1, Ciphertext: make([]byte, 64<<10), ContentType: "file_ref", AttachmentID: strings.Repeat("é", 256)})
 	if m := ann.message(t, full.ID); len(m.Ciphertext) != 64<<10 {
 		t.Errorf("the largest message has %d bytes", len(m.Ciphertext))
 	}
 }
 
-// Services post system messages to any thread, and are in none.
+// A service posts system messages to any thread and is a participant of none.
 func TestSystemMessages(t *testing.T) {
 	s := startServer(t)
 	ann, job := s.device(t, "ann", "a"), s.scoped(t, "billing", "chat.system")

@@ -23,8 +23,8 @@ import (
 // secret signs the tokens of every server the suite starts.
 var secret = []byte("a-secret-that-only-the-e2e-suite-knows-0123456789")
 
-// server is one Parley process on a directory and two ports of its own. It can
-// be stopped, killed and started again in the same place.
+// server is one Parley process with a store and two ports of its own. It can be stopped or
+// killed, and started again on the same store and ports.
 type server struct {
 	dir       string
 	store     string // URL
@@ -32,7 +32,7 @@ type server struct {
 	http, tcp string // addresses, the same over restarts
 	mqtts     string // the address of MQTT over TLS; "" if there is no TLS
 
-	binary string // instead of parleyBinary; "" for that
+	binary string // what it runs; "" for parleyBinary
 	cmd    *exec.Cmd
 	log    *serverLog
 	exited chan struct{} // closed when the process is gone
@@ -70,7 +70,7 @@ func (l *serverLog) follow(r io.Reader) {
 
 func (l *serverLog) announce(line string) {
 	var entry struct{ Msg, Service, Addr string }
-	if !strings.Contains(line, `"listening"`) { // most lines are the access log's
+	if !strings.Contains(line, `"listening"`) { // spares parsing the access log
 		return
 	}
 	if json.Unmarshal([]byte(line), &entry) != nil || entry.Msg != "listening" {
@@ -86,14 +86,14 @@ func (l *serverLog) announce(line string) {
 	}
 }
 
-// startServer runs a server on an empty store until the test ends, and then sees
-// that it leaves cleanly.
+// startServer runs a server on an empty store until the test ends, and then checks that it
+// exits cleanly.
 func startServer(t *testing.T, extra ...string) *server {
 	t.Helper()
 	return startServerOn(t, newStore(t, t.TempDir()), extra...)
 }
 
-// startServerOn is startServer on a certain store.
+// startServerOn is startServer on the store of this URL.
 func startServerOn(t *testing.T, store string, extra ...string) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir(), store: store, extra: extra, http: "127.0.0.1:0", tcp: "127.0.0.1:0"}
@@ -109,7 +109,7 @@ func startServerOn(t *testing.T, store string, extra ...string) *server {
 	return s
 }
 
-// url is where the server is, by http or ws, or their like with TLS if it has that.
+// url is the server's URL for the scheme http or ws; with TLS it begins with https or wss.
 func (s *server) url(scheme string) string {
 	if s.mqtts != "" {
 		scheme += "s"
@@ -157,7 +157,7 @@ func (s *server) start(t testing.TB) {
 		_ = cmd.Wait()
 		close(exited)
 	}()
-	// Clients may be reading the addresses: they are written once.
+	// The addresses are written at the first start only: clients may be reading them.
 	if http, tcp := s.awaitAddress(t, log.http), s.awaitAddress(t, log.tcp); http != s.http || tcp != s.tcp {
 		s.http, s.tcp = http, tcp
 	}
@@ -172,7 +172,7 @@ func (s *server) awaitAddress(t testing.TB, addr <-chan string) string {
 	case a := <-addr:
 		return a
 	case <-s.exited:
-		t.Fatalf("the server left while starting (%v):\n%s", s.cmd.ProcessState, s.log)
+		t.Fatalf("the server exited while starting (%v):\n%s", s.cmd.ProcessState, s.log)
 	case <-time.After(patience):
 		s.kill(t)
 		t.Fatalf("the server does not listen:\n%s", s.log)
@@ -189,7 +189,7 @@ func (s *server) running() bool {
 	}
 }
 
-// terminate asks the process to leave, as an operator's supervisor does.
+// terminate asks the process to end, as an operator's supervisor does.
 func (s *server) terminate(t testing.TB) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -197,7 +197,8 @@ func (s *server) terminate(t testing.TB) {
 	}
 }
 
-// awaitExit sees the process gone with code 0 and nothing ugly in its log.
+// awaitExit waits until the process has exited, and checks that its code is 0 and that its
+// log has no race and no panic.
 func (s *server) awaitExit(t testing.TB) {
 	t.Helper()
 	select {
@@ -205,12 +206,12 @@ func (s *server) awaitExit(t testing.TB) {
 	case <-time.After(patience):
 		_ = s.cmd.Process.Signal(syscall.SIGQUIT)
 		<-s.exited
-		t.Errorf("the server did not leave after SIGTERM:\n%s", s.log)
+		t.Errorf("the server did not exit after SIGTERM:\n%s", s.log)
 		return
 	}
 	s.checkLog(t)
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("the server left with code %d after SIGTERM:\n%s", code, s.log)
+		t.Errorf("the server exited with code %d after SIGTERM:\n%s", code, s.log)
 	}
 }
 
@@ -241,7 +242,7 @@ func (s *server) checkLog(t testing.TB) {
 	}
 }
 
-// tail is the end of a log, without the access log's lines.
+// tail is the end of a log, without the lines of the access log.
 func tail(log string, lines int) string {
 	all := slices.DeleteFunc(strings.Split(log, "\n"), func(line string) bool {
 		return strings.Contains(line, `"msg":"request"`)
@@ -249,7 +250,7 @@ func tail(log string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// cleanEnvironment keeps settings of the machine out of the test.
+// cleanEnvironment is the environment without PARLEY_ settings of the machine.
 func cleanEnvironment() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PARLEY_") })
 }

@@ -9,14 +9,13 @@ import (
 	"testing"
 )
 
-// Somebody who does not read the socket at all must cost the others nothing, and
-// must lose nothing.
+// A client that stops reading its socket does not delay the others and makes the server
+// hold little memory. When it reads again, it has lost nothing.
 func TestStalledReader(t *testing.T) {
 	messages := bulk(300)
 	const (
 		size = 32 << 10
-		// What the whole server may grow by: far less than the backlog of 10 MB
-		// copied for the stalled connection, with the race detector's overhead.
+		// growth is how much the server's heap may grow, in a build with the race detector.
 		growth = 64 << 20
 	)
 	s := startServer(t)
@@ -42,7 +41,7 @@ func TestStalledReader(t *testing.T) {
 			t.Errorf("the heap grew by %.0f MB while a reader stalled", (after-before)/(1<<20))
 		}
 
-		// The stuck one reads again; if it was cut off meanwhile, it comes back.
+		// The stuck client reads again. If the server has ended its connection, it reconnects.
 		seen := &union{name: "version " + name}
 		if err := r.readOn(seen, group.ID, messages+1); err != nil {
 			t.Logf("version %s: the stalled connection ended (%v) with %d frames read", name, err, len(seen.seen[group.ID]))
@@ -56,9 +55,8 @@ func TestStalledReader(t *testing.T) {
 	}
 }
 
-// dialSmall is a connection whose receive buffer is small against the backlog,
-// but not so small that the kernel's own timers decide how fast it is read in
-// the end.
+// dialSmall is a connection whose receive buffer is much smaller than the backlog. A still
+// smaller one would let the kernel's timers decide how fast the backlog is read later.
 func dialSmall(t testing.TB, s *server, version byte) *raw {
 	t.Helper()
 	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
@@ -92,8 +90,8 @@ func (r *raw) readOn(seen *union, thread string, n int) error {
 	return nil
 }
 
-// A client that takes everything and acknowledges nothing fills its window, not
-// the server; the others go on, and it gets the rest when it acknowledges.
+// A client that acknowledges nothing gets frames until its window is full, and the rest when
+// it acknowledges. The others are not delayed.
 func TestReaderThatNeverAcknowledges(t *testing.T) {
 	window, messages, args := 1024, 1500, []string{}
 	if onMongo {

@@ -13,7 +13,7 @@ import (
 // MongoDB-compatible test server (see mongod).
 const storeVariable = "PARLEY_E2E_STORE"
 
-// onMongo is whether servers get a database of a MongoDB instead of a directory.
+// onMongo says whether each server has a database of a MongoDB instead of a directory.
 var onMongo = os.Getenv(storeVariable) == "mongodb"
 
 func checkStoreVariable() error {
@@ -25,9 +25,8 @@ func checkStoreVariable() error {
 	}
 }
 
-// mongoShare is what part of its load a large test has on mongodb. The test
-// server there runs one command at a time and reads whole collections to find
-// anything; a MongoDB does neither.
+// mongoShare divides the load of a large test on mongodb: the test server, unlike a
+// MongoDB, runs one command at a time.
 const mongoShare = 10
 
 // bulk is the size of a large test on the store under test.
@@ -38,7 +37,7 @@ func bulk(n int) int {
 	return n
 }
 
-// newStore is the URL of a store that nobody has used.
+// newStore is the URL of an empty store.
 func newStore(t testing.TB, dir string) string {
 	t.Helper()
 	if onMongo {

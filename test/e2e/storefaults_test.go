@@ -12,8 +12,8 @@ import (
 	"github.com/parleyhq/parley/test/mongod"
 )
 
-// What follows is about a store that fails while its server lives. The embedded
-// one is a part of the server.
+// The tests below have the store fail while the server runs. They need MongoDB: the
+// embedded store is a part of the server.
 
 func needsMongo(t testing.TB) {
 	t.Helper()
@@ -22,12 +22,12 @@ func needsMongo(t testing.TB) {
 	}
 }
 
-// deadline is when a request is answered and a server gone at the latest, whatever
-// the store does: 10 s, and one for a loaded machine.
+// deadline is the longest that an answer, or the server's exit, may take, whatever the store
+// does: the contract's 10 s, and 1 s more for a loaded machine.
 const deadline = 11 * time.Second
 
-// traffic is people who send into one thread and retry, with the same key, what
-// the server could not do.
+// traffic has people send into one thread. They retry a send that was answered 503, with
+// the same key.
 type traffic struct {
 	t       *testing.T
 	thread  string
@@ -93,7 +93,7 @@ func (tr *traffic) attempt(a *attempt) bool {
 		tr.mu.Lock()
 		tr.refused++
 		tr.mu.Unlock()
-		awaitTime(tr.t, time.Now().Add(time.Duration(after)*time.Second)) // as it was asked to
+		awaitTime(tr.t, time.Now().Add(time.Duration(after)*time.Second)) // as Retry-After says
 		return true
 	default:
 		tr.t.Errorf("a send as %s: %d, Retry-After %q: %s", a.by.user, got.status, got.header.Get("Retry-After"), got.body)
@@ -114,15 +114,15 @@ func (tr *traffic) more(n int) {
 	eventually(tr.t, "more sends are accepted", func() bool { now, _ := tr.counts(); return now >= before+n || tr.t.Failed() })
 }
 
-// end lets everybody finish what was begun.
+// end stops the senders, waits until their last sends are accepted, and returns all sends.
 func (tr *traffic) end() []*attempt {
 	close(tr.stop)
 	tr.sending.Wait()
 	return tr.attempts
 }
 
-// While the store does not answer, sends are refused in time and nothing else
-// breaks; when it is back all goes on, with nothing lost and nothing twice.
+// While the store does not answer, calls are refused in time and connections stay open.
+// When it is back, everything works again, and no message is lost or stored twice.
 func TestStoreFailsForAWhile(t *testing.T) {
 	t.Parallel()
 	needsMongo(t)
@@ -146,7 +146,7 @@ func TestStoreFailsForAWhile(t *testing.T) {
 			tr.more(10)
 			fault.begin(mongo, t)
 			if fault.end == nil {
-				for range 2 { // again, in the middle of other commands
+				for range 2 { // twice more, while other commands run
 					tr.more(5)
 					fault.begin(mongo, t)
 				}
@@ -206,8 +206,8 @@ func checkOutage(t *testing.T, s *server, tr *traffic, d *device, senders int) {
 	}
 }
 
-// checkNothingLost sees every send in the log once, retries finding what there
-// is, and the connections of before up to date.
+// checkNothingLost checks that the log has every send once, that a retry finds its message,
+// and that the connections are still open and have got everything.
 func checkNothingLost(t *testing.T, group string, attempts []*attempt, lines map[*device]*client) {
 	t.Helper()
 	d := attempts[0].by
@@ -245,7 +245,7 @@ func checkNothingLost(t *testing.T, group string, attempts []*attempt, lines map
 	}
 }
 
-// Without its store a server still leaves when it is asked to.
+// A server whose store does not answer still exits when it is asked to.
 func TestTerminationWithoutTheStore(t *testing.T) {
 	t.Parallel()
 	needsMongo(t)
@@ -261,7 +261,7 @@ func TestTerminationWithoutTheStore(t *testing.T) {
 	started := time.Now()
 	s.stop(t)
 	if took := time.Since(started); took > deadline {
-		t.Errorf("it took %v to leave", took)
+		t.Errorf("the server took %v to exit", took)
 	}
 	mongo.Resume(t)
 	s.start(t)
@@ -270,7 +270,7 @@ func TestTerminationWithoutTheStore(t *testing.T) {
 	}
 }
 
-// An unreachable MongoDB is one clear line, without the password.
+// A start with an unreachable MongoDB ends with one clear line, without the password.
 func TestUnreachableMongoDB(t *testing.T) {
 	needsMongo(t)
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts, nobody answers
@@ -303,7 +303,7 @@ func TestUnreachableMongoDB(t *testing.T) {
 			line := doesNotStart(t, t.TempDir(), c.says, "serve", "--listen", "127.0.0.1:0", "--jwt-secret", string(secret),
 				"--store", "mongodb://parley:"+password+"@"+c.at)
 			if strings.Contains(line, password) || !strings.Contains(line, "--store") {
-				t.Errorf("the line tells the password, or not what is wrong: %s", line)
+				t.Errorf("the line shows the password, or does not name --store: %s", line)
 			}
 			t.Log(line)
 		})

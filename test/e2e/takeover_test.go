@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// The same device connecting again takes the old connection over, whatever the
-// two speak.
+// When a device connects again, its old connection ends, whatever the protocols of the two.
 func TestTakeoverByTheSameDevice(t *testing.T) {
 	s := startServer(t)
 	ends := map[string]int{jsonProtocol.name: 4409, mqtt5WS.name: 0x8E, mqtt5TCP.name: 0x8E, mqtt311WS.name: 0, mqtt311TCP.name: 0}
@@ -24,7 +23,7 @@ func TestTakeoverByTheSameDevice(t *testing.T) {
 
 				second := next.open(t, bob, options{})
 				first.awaitEnd(t, ends[old.name])
-				// What the first connection had and did not acknowledge comes again.
+				// Frames that the first connection did not acknowledge come again.
 				second.untilMessage(t, unacked.ID)
 				second.untilMessage(t, ann.send(t, th.ID, "two").ID)
 			})
@@ -51,8 +50,8 @@ func TestTwoUsersWithTheSameClientID(t *testing.T) {
 	}
 }
 
-// Takeovers under load: one device is taken over again and again while messages
-// come at full speed. Nothing is lost and the last connection is not deaf.
+// A device connects again and again while messages come at full speed. No message is lost,
+// and the last connection gets live ones.
 func TestTakeoverUnderLoad(t *testing.T) {
 	s := startServer(t)
 	for _, p := range oneOfEach {
@@ -78,7 +77,7 @@ func TestTakeoverUnderLoad(t *testing.T) {
 					t.Fatal(err)
 				}
 				if line != nil {
-					line.watch(patience, func([]frame) bool { return false }) // to its end
+					line.watch(patience, func([]frame) bool { return false }) // until it has ended
 					seen.take(t, line.record)
 				}
 				line = next
@@ -100,8 +99,8 @@ func TestTakeoverUnderLoad(t *testing.T) {
 	}
 }
 
-// A connection whose user name is empty and whose client id names the device is
-// the same device as one that names both.
+// A connection with neither a user name nor a client id is of the device that the token
+// names.
 func TestTakeoverDoesNotDependOnHowTheDeviceIsNamed(t *testing.T) {
 	s := startServer(t)
 	bob := s.device(t, "bob", "b")

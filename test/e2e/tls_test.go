@@ -66,8 +66,8 @@ func sign(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) *x5
 	return cert
 }
 
-// clientTLS is TLS as the suite's clients want it: of the address they dial, by
-// the suite's authority.
+// clientTLS is the TLS configuration of the suite's clients: the certificate has to be for
+// the address that they dial, and signed by authority.
 func clientTLS() *tls.Config { return &tls.Config{RootCAs: testAuthority().pool} }
 
 // certificateFiles are what --tls-cert and --tls-key name.
@@ -105,9 +105,8 @@ func startSecureServer(t *testing.T, extra ...string) (*server, certificateFiles
 	return startServer(t, append(extra, "--tls-cert", files.cert, "--tls-key", files.key, "--mqtts-listen", "127.0.0.1:0")...), files
 }
 
-// dialTLS makes what autopaho makes: paho writes a packet in pieces, and its first
-// ping at the same time as the first packet, which only a TCP connection keeps
-// apart by itself.
+// dialTLS makes a connection as autopaho does, with a lock around each write: paho may write
+// its first ping while it writes another packet with several calls.
 func dialTLS(d *device, _ string) (net.Conn, error) {
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", d.srv.mqtts, clientTLS())
 	if err != nil {
@@ -116,14 +115,14 @@ func dialTLS(d *device, _ string) (net.Conn, error) {
 	return packets.NewThreadSafeConn(conn), nil
 }
 
-// The protocols of a server with TLS, besides those of protocols, whose WebSockets
-// are then secure ones.
+// The additional protocols of a server with TLS. Those of the variable protocols work there
+// too, by wss instead of ws.
 var (
 	mqtt5TLS   = protocol{"MQTT5-tls", func(d *device, o options) (*client, error) { return connectMQTT5(d, o, dialTLS) }}
 	mqtt311TLS = protocol{"MQTT311-tls", func(d *device, o options) (*client, error) { return connectMQTT311(d, o, dialTLS) }}
 )
 
-// The whole conversation of two, by https and whatever each of them speaks.
+// The conversation of TestEveryPairOfProtocols, by https and the protocols with TLS.
 func TestConversationsOverTLS(t *testing.T) {
 	s, _ := startSecureServer(t)
 	for _, pair := range [][2]protocol{{jsonProtocol, mqtt5TLS}, {mqtt311TLS, mqtt5WS}, {mqtt311WS, jsonProtocol}, {mqtt5TLS, mqtt311TLS}} {
@@ -134,7 +133,7 @@ func TestConversationsOverTLS(t *testing.T) {
 	}
 }
 
-// The libraries' own way to TLS: an address and a configuration, nothing else.
+// The MQTT libraries connect by their own TLS code, with an address and a configuration.
 func TestLibrariesDialTLS(t *testing.T) {
 	s, _ := startSecureServer(t)
 	ann := s.device(t, "ann", "a")
@@ -202,8 +201,8 @@ func awaitPayload(t *testing.T, got <-chan string, id string) {
 	}
 }
 
-// The certificate is renewed while people talk: who connects then gets the new
-// one, and nobody is disturbed.
+// The certificate is renewed while people talk: new connections get the new one, and open
+// ones go on.
 func TestRenewedCertificate(t *testing.T) {
 	t.Parallel()
 	s, files := startSecureServer(t)
@@ -225,7 +224,7 @@ func TestRenewedCertificate(t *testing.T) {
 	for _, addr := range []string{s.mqtts, s.http} {
 		eventually(t, "the new certificate is shown", func() bool { return shown(addr) == 101 })
 	}
-	// Half a renewal, which no pair can be made of, is none.
+	// A new certificate with the old key is no pair and is not used.
 	key, err := os.ReadFile(files.key)
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +242,7 @@ func TestRenewedCertificate(t *testing.T) {
 	}
 }
 
-// Who is connected by TLS is told to come back, as everybody is.
+// When the server stops, clients connected by TLS are told so with the same codes as others.
 func TestTerminationOverTLS(t *testing.T) {
 	s, _ := startSecureServer(t)
 	ann, bob, cid := s.device(t, "ann", "a"), s.device(t, "bob", "b"), s.device(t, "cid", "c")

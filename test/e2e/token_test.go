@@ -17,7 +17,7 @@ func mint(t testing.TB, key []byte, claims jwt.MapClaims) string {
 	return token
 }
 
-// userClaims are those of an ordinary user's token; an empty device is left out.
+// userClaims are the claims of an ordinary user's token. An empty device is left out.
 func userClaims(user, device string) jwt.MapClaims {
 	claims := jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix(), "scope": "chat.read chat.write"}
 	if device != "" {

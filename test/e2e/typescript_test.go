@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The types that openapi-typescript makes of openapi.yaml are good enough to write
-// a client with: typescript/events.ts reads every event by them, and has to compile.
+// A client can be written with the types that openapi-typescript makes of openapi.yaml:
+// typescript/events.ts reads every event with them, and has to compile.
 func TestOpenAPITypesTheEvents(t *testing.T) {
 	modules := nodeModules(t, "typescript")
 	dir := t.TempDir()

@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// union is what one receiver knows of its threads after many connections:
-// doubles dropped by (thread, seq), as the contract asks of clients. A history
-// holds it against what others know.
+// union is all that one receiver has got over many connections. As the contract asks of
+// clients, an event that came twice, with the same thread and seq, counts once. A history
+// compares it with the log and with what others have got.
 type union struct {
 	name  string
 	user  string                       // whose device it is
-	seen  map[string]map[uint64]string // thread → seq → message id, or the event
+	seen  map[string]map[uint64]string // thread → seq → message id, or the kind of a thread event
 	lines [][]frame                    // its connections, one after the other
 	acks  []ack
 }
@@ -32,13 +32,13 @@ func (u *union) add(frames []frame) {
 	}
 }
 
-// with is u and the frames of a connection that is still open.
+// with adds the frames of a connection that is still open, and returns u.
 func (u *union) with(frames []frame) *union {
 	u.add(frames)
 	return u
 }
 
-// take adds a connection that is over, and sees that it was in order.
+// take adds a connection that has ended, and checks its order and its frames.
 func (u *union) take(t testing.TB, r *record) {
 	t.Helper()
 	r.checkOrder(t)
@@ -63,7 +63,7 @@ func (u *union) receipts() iter.Seq[frame] {
 	}
 }
 
-// first is the seq with which the receiver's knowledge of a thread begins.
+// first is the lowest seq of a thread that the receiver has got.
 func (u *union) first(thread string) uint64 {
 	first := uint64(math.MaxUint64)
 	for seq := range u.seen[thread] {
@@ -72,7 +72,7 @@ func (u *union) first(thread string) uint64 {
 	return first
 }
 
-// complete reports whether seq 1 to n of the thread are all there.
+// complete reports whether n different events of the thread have come.
 func (u *union) complete(thread string, n int) bool { return len(u.seen[thread]) >= n }
 
 func (u *union) checkComplete(t testing.TB, thread string, n int) {
@@ -88,7 +88,7 @@ func (u *union) checkComplete(t testing.TB, thread string, n int) {
 	}
 }
 
-// checkMessages sees that each accepted message has come with its own seq.
+// checkMessages checks that each accepted message has come with its seq.
 func (u *union) checkMessages(t testing.TB, accepted []message) {
 	t.Helper()
 	for _, m := range accepted {

@@ -16,7 +16,7 @@ func asJSON(t testing.TB, v any) string {
 	return string(b)
 }
 
-// instant is a time of the contract's form.
+// instant parses a time in the form of the contract.
 func instant(t testing.TB, text string) time.Time {
 	t.Helper()
 	at, err := time.Parse("2006-01-02T15:04:05.000Z", text)
@@ -26,7 +26,7 @@ func instant(t testing.TB, text string) time.Time {
 	return at
 }
 
-// awaitTime waits until the clock, which is the server's too, says so late.
+// awaitTime waits until that time. The server has the same clock.
 func awaitTime(t testing.TB, at time.Time) {
 	t.Helper()
 	select {
@@ -36,7 +36,7 @@ func awaitTime(t testing.TB, at time.Time) {
 	}
 }
 
-// text is a string that may be absent.
+// text is a string that may be null, for messages and comparisons.
 func text(s *string) string {
 	if s == nil {
 		return "(null)"
