@@ -37,6 +37,7 @@ import (
 
 	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/internal/origin"
 	"github.com/parleyhq/parley/internal/workers"
 )
 
@@ -45,10 +46,9 @@ type Config struct {
 	Sessions *session.Registry
 	Verifier *auth.Verifier
 	Log      *slog.Logger // nil logs nothing
-	// AllowedOrigins are the web origins whose pages may connect, "*" for all. If it is
-	// empty, only pages of the server's own origin may. A client that sends no Origin is
-	// not a browser, and may connect.
-	AllowedOrigins []string
+	// Origins decides of which web origins pages may connect. A client that sends no Origin
+	// is not a browser, and may connect. Who serves HTTP logs the others.
+	Origins *origin.Policy
 	// ReceiveMaximum is how many publishes with QoS 1 an MQTT client may have unanswered: by
 	// default 1,024, which is also the most that a connection keeps.
 	ReceiveMaximum uint16

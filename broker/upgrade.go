@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"io"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -35,16 +34,19 @@ func (b *Broker) Upgrade(c *fiber.Ctx) error {
 	if err := refuseTokenInQuery(ctx.QueryArgs()); err != nil {
 		return err
 	}
-	if !b.originAllowed(ctx) {
+	if from := string(ctx.Request.Header.Peek(fiber.HeaderOrigin)); from != "" && !b.cfg.Origins.Allows(from, string(ctx.Request.Header.Host())) {
 		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
 	}
 	upgrade := asksForWebSocket(&ctx.Request.Header)
 	if upgrade && slices.Contains(r.protocols, subprotocolMQTT) {
+		if err := checkQuery(ctx.QueryArgs()); err != nil {
+			return err
+		}
 		return handshake(ctx, subprotocolMQTT, func(socket net.Conn, in io.Reader) {
 			b.serveMQTT(newWSStream(socket, in), r.Offer)
 		})
 	}
-	params, err := b.authenticate(r)
+	params, err := b.authenticate(r, ctx.QueryArgs())
 	if err != nil {
 		return err
 	}
@@ -100,6 +102,24 @@ func refuseTokenInQuery(query *fasthttp.Args) (err error) {
 		if name := strings.ToLower(string(key)); slices.Contains(tokenParameters, name) {
 			err = chat.Invalid(name, "does not belong into a URL: send the token as a header or subprotocol")
 		}
+	})
+	return err
+}
+
+// checkQuery refuses parameters that an upgrade does not have, and one that came twice
+// (docs/contract.md#requests).
+func checkQuery(query *fasthttp.Args) (err error) {
+	seen := make(map[string]bool)
+	query.VisitAll(func(key, _ []byte) {
+		name := string(key)
+		switch {
+		case err != nil:
+		case seen[name]:
+			err = chat.Invalid(name, "is in the query twice")
+		case name != "device_id" && name != "last_seen_id":
+			err = chat.Invalid(name, "is not a parameter of this call")
+		}
+		seen[name] = true
 	})
 	return err
 }
@@ -169,6 +189,9 @@ func takeOver(hijacked net.Conn) (socket net.Conn, in io.Reader) {
 	_ = socket.SetReadDeadline(time.Unix(1, 0))
 	early, _ := io.ReadAll(hijacked)
 	_ = socket.SetReadDeadline(time.Time{})
+	if http, ok := socket.(interface{ Socket() net.Conn }); ok { // all that it held was early
+		socket = http.Socket()
+	}
 	if len(early) == 0 {
 		return socket, socket
 	}
@@ -177,7 +200,7 @@ func takeOver(hijacked net.Conn) (socket net.Conn, in io.Reader) {
 
 // authenticate finds out who connects over JSON and where it resumes, and whether it may
 // connect.
-func (b *Broker) authenticate(r request) (session.Params, error) {
+func (b *Broker) authenticate(r request, query *fasthttp.Args) (session.Params, error) {
 	token := r.Token
 	for _, p := range r.protocols {
 		if bearer, ok := strings.CutPrefix(p, subprotocolBearer); ok && token == "" {
@@ -195,6 +218,9 @@ func (b *Broker) authenticate(r request) (session.Params, error) {
 	if !caller.Has(chat.ScopeRead) {
 		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
 	}
+	if err := checkQuery(query); err != nil {
+		return session.Params{}, err
+	}
 	p := session.Params{Caller: caller, Expires: id.Expires, Pings: true, SubscribesAll: true}
 	if r.LastSeen != nil {
 		last, err := chat.ParseMessageID(*r.LastSeen)
@@ -204,20 +230,4 @@ func (b *Broker) authenticate(r request) (session.Params, error) {
 		p.LastSeen = &last
 	}
 	return p, b.cfg.Sessions.Admits(caller)
-}
-
-// originAllowed reports whether pages of the request's origin may connect: see
-// Config.AllowedOrigins.
-func (b *Broker) originAllowed(ctx *fasthttp.RequestCtx) bool {
-	origin := string(ctx.Request.Header.Peek("Origin"))
-	if origin == "" {
-		return true
-	}
-	for _, allowed := range b.cfg.AllowedOrigins {
-		if allowed == "*" || strings.EqualFold(allowed, origin) {
-			return true
-		}
-	}
-	parsed, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(parsed.Host, string(ctx.Host()))
 }

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/gofiber/fiber/v2"
 	"go.uber.org/goleak"
 
 	"github.com/parleyhq/parley/auth"
@@ -87,7 +86,7 @@ func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *
 	return w
 }
 
-func (w *world) listen(app *fiber.App) (stop func()) {
+func (w *world) listen(server *Server) (stop func()) {
 	w.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -95,10 +94,12 @@ func (w *world) listen(app *fiber.App) (stop func()) {
 	}
 	w.addr = ln.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- app.Listener(ln) }()
+	go func() { served <- server.Serve(ln) }()
 	return func() {
 		http.DefaultClient.CloseIdleConnections()
-		if err := app.ShutdownWithTimeout(5 * time.Second); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
 			w.t.Error(err)
 		}
 		if err := <-served; err != nil {

@@ -106,8 +106,8 @@ func TestBodyLimit(t *testing.T) {
 		const thread = `{"type":"GROUP","participants":[]}`
 		return thread + strings.Repeat(" ", size-len(thread))
 	}
-	w.post("/v1/threads", body(256<<10)).want(201)
-	for _, size := range []int{256<<10 + 1, 1 << 20} {
+	w.post("/v1/threads", body(512<<10)).want(201)
+	for _, size := range []int{512<<10 + 1, 1 << 20} {
 		a := w.do(request{
 			user: "alice", method: "POST", path: "/v1/threads", body: body(size), header: map[string]string{"X-Request-Id": "mine"},
 		})
@@ -178,11 +178,13 @@ func TestRequestsThatAreNoHTTP(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Limits.ReadTimeout = 300 * time.Millisecond })
 	w.raw("nonsense\r\n\r\n").refused(400, chat.CodeInvalidRequest)
 	w.raw("GET /v1/threads HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 20<<10)+"\r\n\r\n").refused(431, contracts.CodeHeadersTooLarge)
-	w.raw("POST /v1/threads HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nslow").refused(408, contracts.CodeRequestTimeout)
-	w.raw("POST /v1/threads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n50000\r\n"+strings.Repeat("x", 0x50000)+"\r\n0\r\n\r\n").
+	post := "POST /v1/threads HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + w.token("alice") + "\r\n"
+	w.raw(post+"Content-Length: 10\r\n\r\nslow").refused(408, contracts.CodeRequestTimeout)
+	w.raw(post+"Transfer-Encoding: chunked\r\n\r\n5\r\nslow").refused(408, contracts.CodeRequestTimeout)
+	w.raw(post+"X-Slow: ").refused(408, contracts.CodeRequestTimeout)
+	w.raw(post+"Transfer-Encoding: chunked\r\n\r\n90000\r\n"+strings.Repeat("x", 0x90000)+"\r\n0\r\n\r\n").
 		refused(413, contracts.CodeBodyTooLarge)
-	tok := mint(t, auth.Claims{User: "alice", Scopes: []chat.Scope{chat.ScopeRead}})
-	w.raw("GET /v1/threads/%zz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+tok+"\r\nConnection: close\r\n\r\n").
+	w.raw("GET /v1/threads/%zz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+w.token("alice")+"\r\nConnection: close\r\n\r\n").
 		refused(404, chat.CodeThreadNotFound)
 }
 
@@ -237,7 +239,7 @@ func TestRealtimeIsHandedOver(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	w.get("/v1/realtime").refused(401, contracts.CodeUnauthenticated)
-	if a := w.do(request{method: "HEAD", path: "/v1/realtime"}).want(405); a.header.Get("Allow") != "GET" {
+	if a := w.do(request{user: "alice", method: "HEAD", path: "/v1/realtime"}).want(405); a.header.Get("Allow") != "GET" {
 		t.Errorf("HEAD: Allow is %q", a.header.Get("Allow"))
 	}
 }
@@ -328,7 +330,7 @@ func TestInternalsAreLoggedAndNotShown(t *testing.T) {
 }
 
 func TestOpenAPIHasTheServedRoutes(t *testing.T) {
-	app := New(Config{ServeMetrics: true, Realtime: func(*fiber.Ctx) error { return nil }})
+	app := New(Config{ServeMetrics: true, Realtime: func(*fiber.Ctx) error { return nil }}).app
 	var served []string
 	for _, r := range app.GetRoutes(true) {
 		if r.Method != fiber.MethodHead {

@@ -202,7 +202,7 @@ func TestEveryBodyIsJSONOfBoundedSize(t *testing.T) {
 			sc.make(c, func(r *request) { r.header["Content-Type"] = bad }).refused(415, contracts.CodeUnsupportedMediaType)
 		}
 		sc.make(c, func(r *request) { r.header["Content-Encoding"] = "gzip" }).refused(415, contracts.CodeUnsupportedMediaType)
-		pad := strings.Repeat(" ", 256<<10-len(c.body))
+		pad := strings.Repeat(" ", 512<<10-len(c.body))
 		sc.make(c.with(c.body+pad+" ")).refused(413, contracts.CodeBodyTooLarge)
 		sc.make(c.with(c.body + pad)).want(c.status)
 	}
@@ -269,7 +269,7 @@ func TestEveryMethodOfEveryRoute(t *testing.T) {
 	var app *fiber.App
 	w := newWorld(t, func(c *Config) {
 		c.Realtime = echo
-		app = New(*c)
+		app = New(*c).app
 	})
 	allowed := map[string][]string{} // by path
 	for _, r := range app.GetRoutes(true) {

@@ -15,6 +15,7 @@ import (
 const (
 	idempotencyKeyHeader      = "Idempotency-Key"
 	idempotencyReplayedHeader = "Idempotency-Replayed"
+	contentDiffersHeader      = "Idempotency-Content-Differs"
 )
 
 func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {

@@ -10,15 +10,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// NewMetrics makes an application that serves only /metrics, for an address of its own.
-func NewMetrics(registry *prometheus.Registry) *fiber.App {
-	l := DefaultLimits
-	app := fiber.New(fiber.Config{
-		DisableStartupMessage: true, Network: fiber.NetworkTCP,
-		ReadTimeout: l.ReadTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
-	})
+// NewMetrics makes a server that serves only /metrics, for an address of its own.
+func NewMetrics(registry *prometheus.Registry) *Server {
+	app := newApp(fiber.Config{}, DefaultLimits)
 	app.Get("/metrics", metricsHandler(registry))
-	return app
+	return &Server{app, DefaultLimits}
 }
 
 // metrics are the figures of the requests. REST registers them; the others come with the

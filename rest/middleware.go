@@ -11,7 +11,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/auth"
 )
 
 // exchange is what the log and the metrics record of one request and its answer. The
@@ -19,10 +19,10 @@ import (
 type exchange struct {
 	requestID string
 	start     time.Time
-	route     string // the pattern, never the path: paths are unbounded and hold ids
-	user      chat.UserID
-	accepted  *chat.Caller // of the token that was accepted, without the device; nil: none was
-	err       error        // why the answer is a 5xx; nil if it is not one
+	route     string        // the pattern, never the path: paths are unbounded and hold ids
+	identity  auth.Identity // what the token proves; the zero Identity before that
+	body      []byte        // of a call that has one, once it was read
+	err       error         // why the answer is a 5xx; nil if it is not one
 }
 
 type exchangeKey struct{}
@@ -35,30 +35,32 @@ const requestIDHeader = "X-Request-Id"
 // observe is the middleware around every request that Fiber has read: it gives the request
 // an id, answers errors and panics with a problem, and logs and counts the exchange.
 func (s *server) observe(c *fiber.Ctx) error {
-	ex := begin(c)
-	if err := recovered(c); err != nil {
+	ex := s.begin(c)
+	if err := s.recovered(c); err != nil {
 		s.refuse(c, ex, err)
 	}
 	s.end(c, ex)
 	return nil
 }
 
-// refuseUnrouted answers a request that fasthttp could not read, because it is malformed,
-// too large or too slow. Such a request does not pass observe.
+// refuseUnrouted answers a request whose head fasthttp could not read, because it is
+// malformed, too large or too slow. Such a request does not pass observe, and fasthttp closes
+// its connection.
 func (s *server) refuseUnrouted(c *fiber.Ctx, err error) error {
-	ex := begin(c)
-	lingerIfTooLarge(c, err)
+	ex := s.begin(c)
+	connOf(c).lingers.Store(true)
 	s.refuse(c, ex, err)
 	s.end(c, ex)
 	return nil
 }
 
-func begin(c *fiber.Ctx) *exchange {
+func (s *server) begin(c *fiber.Ctx) *exchange {
 	ex := &exchange{requestID: requestID(c), start: time.Now(), route: unmatched}
 	c.Locals(exchangeKey{}, ex)
 	c.Set(requestIDHeader, ex.requestID)
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.Set(fiber.HeaderCacheControl, "no-store")
+	s.share(c)
 	return ex
 }
 
@@ -83,13 +85,22 @@ func requestID(c *fiber.Ctx) string {
 	return id
 }
 
-// recovered calls the next handler and turns its panic into an error.
-func recovered(c *fiber.Ctx) (err error) {
+// connOf gives the connection that the request came on.
+func connOf(c *fiber.Ctx) *conn { return c.Context().Conn().(*conn) }
+
+// recovered lets the request in, calls its handler and turns a panic into an error.
+func (s *server) recovered(c *fiber.Ctx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	if err := s.admit(c); err != nil {
+		return err
+	}
+	if isPreflight(c) {
+		return answerPreflight(c)
+	}
 	return c.Next()
 }
 
@@ -111,7 +122,7 @@ func (s *server) end(c *fiber.Ctx, ex *exchange) {
 	attrs := []slog.Attr{
 		slog.String("method", method), slog.String("route", ex.route), slog.Int("status", status),
 		slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("bytes", len(c.Response().Body())),
-		slog.String("user", string(ex.user)), slog.String("request_id", ex.requestID),
+		slog.String("user", string(ex.identity.User)), slog.String("request_id", ex.requestID),
 	}
 	level := slog.LevelInfo
 	switch {

@@ -28,11 +28,7 @@ func (s *server) allowAttachment(ctx context.Context, c *fiber.Ctx, caller chat.
 }
 
 func (s *server) reportMessage(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
-	b, err := body(c)
-	if err != nil {
-		return err
-	}
-	reason, note, err := contracts.DecodeReport(b)
+	reason, note, err := contracts.DecodeReport(body(c))
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,5 @@ func (s *server) addPin(ctx context.Context, c *fiber.Ctx, caller chat.Caller, i
 }
 
 func (s *server) removePin(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	message, err := chat.ParseMessageID(pathValue(c, "message_id"))
-	if err != nil {
-		return chat.Refuse(chat.CodePinNotFound, "no such pin")
-	}
-	return noContent(c, s.chat.Unpin(ctx, caller, id, message))
+	return noContent(c, s.chat.Unpin(ctx, caller, id, messageInPath(c, "message_id")))
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/parleyhq/parley/chat"
 )
 
 // The headers of draft-ietf-httpapi-ratelimit-headers-11, as
@@ -22,11 +24,11 @@ const (
 //	RateLimit-Policy: "write";q=40;w=2, "read";q=200;w=4
 //	RateLimit: "write";r=39;t=1, "read";r=200;t=0
 func (s *server) tellRates(c *fiber.Ctx, ex *exchange) {
-	if ex.accepted == nil {
+	if ex.identity.User == "" {
 		return
 	}
 	var policy, left []byte
-	for i, r := range s.chat.Rates(*ex.accepted) {
+	for i, r := range s.chat.Rates(chat.Caller{User: ex.identity.User, Scopes: ex.identity.Scopes}) {
 		if i > 0 {
 			policy, left = append(policy, ", "...), append(left, ", "...)
 		}

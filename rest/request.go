@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,89 +17,131 @@ import (
 // the call is over.
 type handler func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error
 
-// call makes a route of a handler.
-func (s *server) call(handle handler) fiber.Handler {
+// demands are what a call asks of a request before its handler runs.
+type demands struct {
+	scopes []chat.Scope // the token has to have one of these
+	query  []string     // the parameters that there are, besides device_id
+	body   bool         // whether there is one; else what is sent is not read
+}
+
+var (
+	reading   = demands{scopes: []chat.Scope{chat.ScopeRead}}
+	writing   = demands{scopes: []chat.Scope{chat.ScopeWrite}}
+	sending   = demands{scopes: []chat.Scope{chat.ScopeWrite, chat.ScopeSystem}} // the use case knows which of them
+	operating = demands{scopes: []chat.Scope{chat.ScopeAdmin}}
+)
+
+// with is the same with these parameters in the query.
+func (d demands) with(query ...string) demands { d.query = query; return d }
+
+// withBody is the same with a body.
+func (d demands) withBody() demands { d.body = true; return d }
+
+// paged is the same for a page.
+func (d demands) paged() demands { return d.with("cursor", "page_size") }
+
+// call makes a route of a handler. It makes the checks that all calls have in common, in the
+// order of docs/contract.md#requests. What a handler checks comes after them.
+func (s *server) call(d demands, handle handler) fiber.Handler {
 	return routed(func(c *fiber.Ctx) error {
-		caller, err := s.authenticate(c)
+		caller, err := s.caller(c, d)
 		if err != nil {
 			return err
 		}
-		exchangeOf(c).user = caller.User
+		if d.body {
+			if err := s.receiveBody(c); err != nil {
+				return err
+			}
+		}
+		if err := checkQuery(c, d.query); err != nil {
+			return err
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), s.limits.CallTimeout)
 		defer cancel()
 		return handle(ctx, c, caller)
 	})
 }
 
+// caller gives the user and device that make the request, if the token allows the call
+// (docs/contract.md#authentication).
+func (s *server) caller(c *fiber.Ctx, d demands) (chat.Caller, error) {
+	identity := exchangeOf(c).identity
+	if !slices.ContainsFunc(d.scopes, func(scope chat.Scope) bool { return slices.Contains(identity.Scopes, scope) }) {
+		return chat.Caller{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope "+string(d.scopes[0]))
+	}
+	return identity.Caller(c.Get(deviceHeader), c.Query(deviceParameter))
+}
+
+const (
+	deviceHeader    = "X-Device-Id"
+	deviceParameter = "device_id"
+)
+
+// checkQuery refuses parameters that the call does not have, and one that came twice.
+func checkQuery(c *fiber.Ctx, known []string) (err error) {
+	seen := make(map[string]bool)
+	c.Context().QueryArgs().VisitAll(func(key, _ []byte) {
+		name := string(key)
+		switch {
+		case err != nil:
+		case seen[name]:
+			err = chat.Invalid(name, "is in the query twice")
+		case name != deviceParameter && !slices.Contains(known, name):
+			err = chat.Invalid(name, "is not a parameter of this call")
+		}
+		seen[name] = true
+	})
+	return err
+}
+
 // onThread makes a route of a handler about the thread that the path names. A malformed id
-// is answered like an unknown thread.
-func (s *server) onThread(handle func(context.Context, *fiber.Ctx, chat.Caller, chat.ThreadID) error) fiber.Handler {
-	return s.call(func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+// is the zero id, which names no thread.
+func (s *server) onThread(d demands, handle func(context.Context, *fiber.Ctx, chat.Caller, chat.ThreadID) error) fiber.Handler {
+	return s.call(d, func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
 		id, err := chat.ParseThreadID(pathValue(c, "id"))
 		if err != nil {
-			return chat.Refuse(chat.CodeThreadNotFound, "no such thread")
+			id = chat.ThreadID{}
 		}
 		return handle(ctx, c, caller, id)
 	})
 }
 
-// onMessage makes a route of a handler about the message that the path names. A malformed
-// id is answered like an unknown message.
-func (s *server) onMessage(handle func(context.Context, *fiber.Ctx, chat.Caller, chat.MessageID) error) fiber.Handler {
-	return s.call(func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-		id, err := chat.ParseMessageID(pathValue(c, "id"))
-		if err != nil {
-			return chat.Refuse(chat.CodeMessageNotFound, "no such message")
-		}
-		return handle(ctx, c, caller, id)
+// onMessage makes a route of a handler about the message that the path names. A malformed id
+// is the zero id, which names no message.
+func (s *server) onMessage(d demands, handle func(context.Context, *fiber.Ctx, chat.Caller, chat.MessageID) error) fiber.Handler {
+	return s.call(d, func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+		return handle(ctx, c, caller, messageInPath(c, "id"))
 	})
 }
 
-// authenticate gives the user and device that make the request
-// (docs/contract.md#authentication).
-func (s *server) authenticate(c *fiber.Ctx) (chat.Caller, error) {
-	scheme, credentials, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return chat.Caller{}, chat.Refuse(contracts.CodeUnauthenticated, "the header Authorization must be Bearer and a token")
-	}
-	identity, err := s.verifier.Verify(strings.TrimSpace(credentials))
+// messageInPath is the message that a segment of the path names, zero if it is malformed.
+func messageInPath(c *fiber.Ctx, segment string) chat.MessageID {
+	id, err := chat.ParseMessageID(pathValue(c, segment))
 	if err != nil {
-		return chat.Caller{}, err
+		return chat.MessageID{}
 	}
-	exchangeOf(c).accepted = &chat.Caller{User: identity.User, Scopes: identity.Scopes}
-	return identity.Caller(c.Get("X-Device-Id"), c.Query("device_id"))
+	return id
+}
+
+// receiveBody reads the body of a call that has one.
+func (s *server) receiveBody(c *fiber.Ctx) (err error) {
+	mediaType, _, _ := strings.Cut(c.Get(fiber.HeaderContentType), ";")
+	if !strings.EqualFold(strings.TrimSpace(mediaType), fiber.MIMEApplicationJSON) {
+		return chat.Refuse(contracts.CodeUnsupportedMediaType, "the Content-Type must be application/json")
+	}
+	if c.Get(fiber.HeaderContentEncoding) != "" {
+		return chat.Refuse(contracts.CodeUnsupportedMediaType, "the body must not be compressed")
+	}
+	exchangeOf(c).body, err = connOf(c).readBody(s.limits.BodyBytes)
+	return err
 }
 
 // body gives the request's JSON. The bytes are valid until the handler returns.
-func body(c *fiber.Ctx) ([]byte, error) {
-	mediaType, _, _ := strings.Cut(c.Get(fiber.HeaderContentType), ";")
-	if !strings.EqualFold(strings.TrimSpace(mediaType), fiber.MIMEApplicationJSON) {
-		return nil, chat.Refuse(contracts.CodeUnsupportedMediaType, "the Content-Type must be application/json")
-	}
-	if c.Get(fiber.HeaderContentEncoding) != "" {
-		return nil, chat.Refuse(contracts.CodeUnsupportedMediaType, "the body must not be compressed")
-	}
-	// c.Body would also unpack a compressed body, to any size.
-	return c.Request().Body(), nil
-}
+func body(c *fiber.Ctx) []byte { return exchangeOf(c).body }
 
 // decode reads the request's body with a decoder of package contracts.
 func decode[T any](c *fiber.Ctx, decoder func(body []byte) (T, error)) (decoded T, err error) {
-	b, err := body(c)
-	if err != nil {
-		return decoded, err
-	}
-	return decoder(b)
-}
-
-// participantID reads the participant that the path names. A malformed user id is answered
-// like an unknown participant.
-func participantID(c *fiber.Ctx) (chat.UserID, error) {
-	id, err := chat.ParseUserID(pathValue(c, "uid"))
-	if err != nil {
-		return id, chat.Refuse(chat.CodeParticipantNotFound, "no such participant")
-	}
-	return id, nil
+	return decoder(body(c))
 }
 
 // pathValue is one segment of the path with its percent-encoding undone. Fiber matches the

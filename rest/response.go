@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/gofiber/fiber/v2"
@@ -93,37 +92,8 @@ func refusalOf(err error) error {
 		return chat.Refuse(contracts.CodeMethodNotAllowed, "see the header Allow")
 	case http.StatusRequestTimeout:
 		return chat.Refuse(contracts.CodeRequestTimeout, "the request did not arrive in time")
-	case http.StatusRequestEntityTooLarge:
-		return chat.Refuse(contracts.CodeBodyTooLarge, "the body exceeds the limit")
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return chat.Refuse(contracts.CodeHeadersTooLarge, "the request line and headers exceed the limit")
 	}
 	return chat.Refuse(chat.CodeInvalidRequest, "the request is not well-formed HTTP")
-}
-
-// lingerIfTooLarge reads on for a moment after a body over the limit. fasthttp would close
-// the connection with the rest unread, and TCP would then discard the answer: a client that
-// is still writing would see a reset and not learn why.
-func lingerIfTooLarge(c *fiber.Ctx, err error) {
-	const (
-		pause = 100 * time.Millisecond // a client that is silent for so long waits for the answer
-		whole = time.Second
-		most  = 4 << 20
-	)
-	conn := c.Context().Conn()
-	if !errors.Is(err, fiber.ErrRequestEntityTooLarge) || conn == nil {
-		return
-	}
-	buf := make([]byte, 8<<10)
-	end := time.Now().Add(whole)
-	for read := 0; read < most && time.Now().Before(end); {
-		if conn.SetReadDeadline(time.Now().Add(pause)) != nil {
-			return
-		}
-		n, err := conn.Read(buf)
-		if err != nil {
-			return
-		}
-		read += n
-	}
 }

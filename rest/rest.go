@@ -3,15 +3,18 @@
 // and their results into JSON. The rules are in package chat, the spelling of
 // bodies and problems is in package contracts; this package knows HTTP.
 //
-// [New] makes the application of a [Config]. A request passes the middleware (request id,
-// log, metrics, panics; middleware.go), is routed (routes.go), is authenticated and read
-// (request.go), calls one use case (usecases.go lists them) and is answered (response.go).
-// Read in this order: rest.go, routes.go, request.go, messages.go, response.go,
-// middleware.go.
+// [New] makes the [Server] of a [Config]. The head of a request is received and its framing
+// judged before anything else (conn.go, framing.go). The request passes the middleware (request
+// id, log, metrics, panics; middleware.go) and the door, which asks for a token (door.go), is
+// routed (routes.go), checked and read (request.go, readbody.go), calls one use case
+// (usecases.go lists them) and is answered (response.go).
+// Read in this order: rest.go, conn.go, door.go, routes.go, request.go, messages.go,
+// response.go, middleware.go.
 package rest
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net"
 	"slices"
@@ -22,6 +25,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/parleyhq/parley/auth"
+	"github.com/parleyhq/parley/internal/origin"
 )
 
 // Config is what [New] needs. Chat and Verifier are required.
@@ -34,6 +38,8 @@ type Config struct {
 	// hijack the connection. If it is nil, there is no such route.
 	Realtime fiber.Handler
 
+	Origins *origin.Policy // whose pages may use the API from a browser; nil: those of the server's own origin
+
 	Metrics      *prometheus.Registry // where the request metrics are registered; nil: in a registry of the application's own
 	ServeMetrics bool                 // whether the application has the route /metrics
 	Draining     func() bool          // whether /readyz answers 503; nil: never
@@ -45,7 +51,7 @@ type Config struct {
 type Limits struct {
 	BodyBytes    int           // size of a request's body (docs/contract.md#requests)
 	HeaderBytes  int           // size of the request line and all headers
-	ReadTimeout  time.Duration // until a request has arrived whole
+	ReadTimeout  time.Duration // until the head of a request has arrived whole, and then its body
 	WriteTimeout time.Duration // until the client has received the response
 	IdleTimeout  time.Duration // between two requests of a connection
 	CallTimeout  time.Duration // until the use case has ended
@@ -53,7 +59,7 @@ type Limits struct {
 
 // DefaultLimits are wide enough for a slow phone that sends a message of full size.
 var DefaultLimits = Limits{
-	BodyBytes:    256 << 10,
+	BodyBytes:    512 << 10,
 	HeaderBytes:  16 << 10,
 	ReadTimeout:  30 * time.Second,
 	WriteTimeout: 30 * time.Second,
@@ -76,68 +82,78 @@ func (l Limits) orDefaults() Limits {
 type server struct {
 	chat     Chat
 	verifier *auth.Verifier
+	origins  *origin.Policy
 	log      *slog.Logger
 	metrics  *metrics
 	draining func() bool
 	limits   Limits
 }
 
-// New makes the application. The caller lets it listen and shuts it down. New panics if the
+// Server serves HTTP on listeners.
+type Server struct {
+	app    *fiber.App
+	limits Limits
+}
+
+// Serve accepts connections until Shutdown, or until somebody else closes the listener. Then
+// it returns nil.
+func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(listener{ln, s.limits}) }
+
+// Shutdown closes the listeners and waits for the requests that are being served, but not
+// longer than ctx.
+func (s *Server) Shutdown(ctx context.Context) error { return s.app.ShutdownWithContext(ctx) }
+
+// New makes the server. The caller lets it serve and shuts it down. New panics if the
 // registry already holds the request metrics.
-func New(cfg Config) *fiber.App {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+func New(cfg Config) *Server {
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
 	}
 	if cfg.Draining == nil {
 		cfg.Draining = func() bool { return false }
 	}
+	if cfg.Origins == nil {
+		cfg.Origins, _ = origin.Parse(cfg.Log) // an empty list has no bad entry
+	}
 	s := &server{
-		chat: cfg.Chat, verifier: cfg.Verifier, log: cfg.Log, metrics: newMetrics(cfg.Metrics),
+		chat: cfg.Chat, verifier: cfg.Verifier, origins: cfg.Origins, log: cfg.Log, metrics: newMetrics(cfg.Metrics),
 		draining: cfg.Draining, limits: cfg.Limits.orDefaults(),
 	}
-	app := newApp(s)
+	app := newApp(fiber.Config{ErrorHandler: s.refuseUnrouted}, s.limits)
 	app.Use(s.observe)
 	s.routes(app, cfg)
-	return app
+	return &Server{app, s.limits}
 }
 
 // otherMethod stands for every method that HTTP does not define, so that a request with
 // such a method is routed (and refused), logged and counted like any other.
 const otherMethod = "OTHER"
 
-func newApp(s *server) *fiber.App {
-	app := fiber.New(fiber.Config{
-		BodyLimit:         s.limits.BodyBytes,
-		ReadBufferSize:    s.limits.HeaderBytes,
-		ReadTimeout:       s.limits.ReadTimeout,
-		WriteTimeout:      s.limits.WriteTimeout,
-		IdleTimeout:       s.limits.IdleTimeout,
-		ErrorHandler:      s.refuseUnrouted,
-		RequestMethods:    append([]string{otherMethod}, fiber.DefaultMethods...),
-		CaseSensitive:     true,
-		StrictRouting:     true,
-		Network:           fiber.NetworkTCP, // IPv4 and IPv6
-		ReduceMemoryUsage: true,             // idle and hijacked connections hold no read buffer
+// newApp makes an application with these limits, whose connections have to be of type *conn.
+func newApp(cfg fiber.Config, l Limits) *fiber.App {
+	cfg.ReadBufferSize = l.HeaderBytes
+	cfg.ReadTimeout, cfg.WriteTimeout, cfg.IdleTimeout = l.ReadTimeout, l.WriteTimeout, l.IdleTimeout
+	cfg.RequestMethods = append([]string{otherMethod}, fiber.DefaultMethods...)
+	cfg.CaseSensitive, cfg.StrictRouting = true, true
+	cfg.Network = fiber.NetworkTCP // IPv4 and IPv6
+	cfg.ReduceMemoryUsage = true   // idle and hijacked connections hold no read buffer
 
-		// Fiber's strings are views into buffers that it reuses for the next request. Use
-		// cases and the log may keep page cursors, keys and names, so Fiber has to copy
-		// them. Bodies are not copied here: decoding does it.
-		Immutable: true,
+	// Fiber's strings are views into buffers that it reuses for the next request. Use
+	// cases and the log may keep page cursors, keys and names, so Fiber has to copy
+	// them. Bodies are not copied here: decoding does it.
+	cfg.Immutable = true
 
-		DisableStartupMessage:        true,
-		DisableDefaultContentType:    true,
-		DisablePreParseMultipartForm: true, // no call accepts a form
-	})
-	limitConnections(app, s.limits)
+	cfg.DisableStartupMessage = true
+	cfg.DisableDefaultContentType = true
+	cfg.DisablePreParseMultipartForm = true // no call accepts a form
+	app := fiber.New(cfg)
+	configure(app.Server(), l)
 	return app
 }
 
-// limitConnections configures what Fiber has no option for in the fasthttp server below it.
-func limitConnections(app *fiber.App, l Limits) {
-	server := app.Server()
+// configure sets what Fiber has no option for in the fasthttp server below it.
+func configure(server *fasthttp.Server, l Limits) {
 	server.KeepHijackedConns = true // the broker owns them and closes them
 	// Under ReduceMemoryUsage, fasthttp sets no deadline for the first byte of a connection.
 	server.ConnState = func(conn net.Conn, state fasthttp.ConnState) {
@@ -146,13 +162,28 @@ func limitConnections(app *fiber.App, l Limits) {
 			_ = conn.SetReadDeadline(time.Now().Add(l.ReadTimeout))
 		}
 	}
-	// Fiber would answer an unknown method itself, without any middleware.
+	// Bodies are not fasthttp's to read: it would allocate them as announced, before anybody
+	// has looked at the token.
+	server.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		h.SetContentLength(0) // and no Transfer-Encoding
+		h.Del(fiber.HeaderExpect)
+		return fasthttp.RequestConfig{}
+	}
 	route := server.Handler
 	server.Handler = func(ctx *fasthttp.RequestCtx) {
+		// Fiber would answer an unknown method itself, without any middleware.
 		if sent := string(ctx.Method()); methodName(sent) != sent {
 			ctx.Request.Header.SetMethod(otherMethod)
 		}
 		route(ctx)
+		conn := ctx.Conn().(*conn)
+		if ctx.Hijacked() {
+			conn.taken = true
+			return
+		}
+		if !conn.finish(ctx.Response.StatusCode() != fasthttp.StatusUnauthorized) {
+			ctx.SetConnectionClose()
+		}
 	}
 }
 

@@ -66,25 +66,21 @@ func (s *server) addParticipant(ctx context.Context, c *fiber.Ctx, caller chat.C
 }
 
 func (s *server) setRole(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	user, err := participantID(c)
-	if err != nil {
-		return err
-	}
 	role, err := decode(c, contracts.DecodeSetRole)
 	if err != nil {
 		return err
 	}
-	participant, err := s.chat.SetRole(ctx, caller, id, user, role)
+	participant, err := s.chat.SetRole(ctx, caller, id, participantInPath(c), role)
 	return respondWith(c, participant, err, contracts.NewParticipant)
 }
 
 func (s *server) removeParticipant(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
-	user, err := participantID(c)
-	if err != nil {
-		return err
-	}
-	return noContent(c, s.chat.RemoveParticipant(ctx, caller, id, user))
+	return noContent(c, s.chat.RemoveParticipant(ctx, caller, id, participantInPath(c)))
 }
+
+// participantInPath is the participant that the path names. A malformed user id is no
+// participant of any thread.
+func participantInPath(c *fiber.Ctx) chat.UserID { return chat.UserID(pathValue(c, "uid")) }
 
 func (s *server) markRead(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	upTo, err := decode(c, contracts.DecodeMarkRead)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/origin"
 )
 
 // settings are the settings of `parley serve` (docs/contract.md#running-a-server).
@@ -73,7 +75,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file` of the certificate and its chain; with it and --tls-key, --listen is HTTPS")
 	fs.StringVar(&s.tlsKey, "tls-key", "", "PEM `file` of the key of --tls-cert")
 	fs.StringVar(&s.metricsListen, "metrics-listen", "", "`address` that serves only /metrics (default: /metrics is on --listen)")
-	fs.StringVar(&s.allowedOrigins, "allowed-origins", "", "web `origins` that may connect, separated by commas, * for all (default: the same origin)")
+	fs.StringVar(&s.allowedOrigins, "allowed-origins", "", "web `origins` whose pages may use the API and connect, as https://app.example, separated by commas, * for all (default: the same origin)")
 	fs.StringVar(&s.store, "store", "", "`URL` of the store: pebble:DIR or mongodb://HOST/DATABASE")
 	fs.StringVar(&s.bus, "bus", "local", "`URL` of the bus: local")
 	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz answers 503 before a stopping server closes its listeners")
@@ -158,6 +160,9 @@ func (s *settings) check() error {
 			return fmt.Errorf("--%s must be positive", name)
 		}
 	}
+	if _, err := s.originPolicy(slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
 	if s.live.Window > maxWindow {
 		return fmt.Errorf("--ack-window must be at most %d: packet ids run out", maxWindow)
 	}
@@ -167,14 +172,19 @@ func (s *settings) check() error {
 // maxWindow is half of MQTT's packet ids, so that those of a window differ.
 const maxWindow = 32 << 10
 
-func (s *settings) origins() []string {
+// originPolicy is that of --allowed-origins.
+func (s *settings) originPolicy(log *slog.Logger) (*origin.Policy, error) {
 	var origins []string
 	for o := range strings.SplitSeq(s.allowedOrigins, ",") {
 		if o = strings.TrimSpace(o); o != "" {
 			origins = append(origins, o)
 		}
 	}
-	return origins
+	policy, err := origin.Parse(log, origins...)
+	if err != nil {
+		return nil, fmt.Errorf("--allowed-origins: %w", err)
+	}
+	return policy, nil
 }
 
 func newFlagSet(name string) *flag.FlagSet {

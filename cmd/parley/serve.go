@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parleyhq/parley/auth"
@@ -73,7 +72,7 @@ type node struct {
 	sessions *session.Registry
 	broker   *broker.Broker
 	metrics  *prometheus.Registry
-	apps     []*fiber.App
+	servers  []*rest.Server
 
 	http, mqtt, mqtts, scrape net.Listener // nil: the address is not set
 
@@ -201,10 +200,12 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	n.sessions = session.NewRegistry(session.Config{
 		Store: n.store, Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live,
 	})
-	n.broker = broker.New(broker.Config{
-		Sessions: n.sessions, Verifier: verifier, Log: n.log, AllowedOrigins: n.set.origins(),
-	})
-	err := n.broker.AddHook(hooks.New(hooks.Config{
+	origins, err := n.set.originPolicy(n.log)
+	if err != nil {
+		return err
+	}
+	n.broker = broker.New(broker.Config{Sessions: n.sessions, Verifier: verifier, Log: n.log, Origins: origins})
+	err = n.broker.AddHook(hooks.New(hooks.Config{
 		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Sender: n.chat, Verifier: verifier, Log: n.log,
 		MaxPacketBytes: broker.MaxPacketBytes, KeepSubscriptions: n.set.live.KeepSubscriptions,
 	}))
@@ -218,12 +219,12 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	if n.cert != nil {
 		addCertificateMetrics(n.metrics, n.cert)
 	}
-	n.apps = append(n.apps, rest.New(rest.Config{
-		Chat: n.chat, Verifier: verifier, Log: n.log, Realtime: n.broker.Upgrade,
+	n.servers = append(n.servers, rest.New(rest.Config{
+		Chat: n.chat, Verifier: verifier, Log: n.log, Realtime: n.broker.Upgrade, Origins: origins,
 		Metrics: n.metrics, ServeMetrics: n.scrape == nil, Draining: n.draining.Load,
 	}))
 	if n.scrape != nil {
-		n.apps = append(n.apps, rest.NewMetrics(n.metrics))
+		n.servers = append(n.servers, rest.NewMetrics(n.metrics))
 	}
 	return nil
 }
@@ -240,7 +241,7 @@ func (n *node) run() {
 	n.stopBackground = stop
 	n.background.Go(func() { n.chat.RunExpiry(ctx) })
 	n.background.Go(func() { giveBackMemory(ctx) })
-	n.serveOn("http", n.http, n.apps[0].Listener)
+	n.serveOn("http", n.http, n.servers[0].Serve)
 	if n.mqtt != nil {
 		n.serveOn("mqtt", n.mqtt, n.broker.ServeTCP)
 	}
@@ -248,7 +249,7 @@ func (n *node) run() {
 		n.serveOn("mqtts", n.mqtts, n.broker.ServeTCP)
 	}
 	if n.scrape != nil {
-		n.serveOn("metrics", n.scrape, n.apps[1].Listener)
+		n.serveOn("metrics", n.scrape, n.servers[1].Serve)
 	}
 }
 
@@ -277,8 +278,8 @@ func (n *node) stop() {
 	closing, cancelClosing := context.WithTimeout(ctx, minStop/2) // the rest of the time is for storing what was acknowledged
 	defer cancelClosing()
 	n.broker.Close(closing)
-	for _, app := range n.apps {
-		if err := app.ShutdownWithContext(ctx); err != nil {
+	for _, server := range n.servers {
+		if err := server.Shutdown(ctx); err != nil {
 			n.log.Warn("requests were cut off", "error", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -331,11 +332,11 @@ func TestSilentClientOfHTTPS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := rest.New(rest.Config{Limits: rest.Limits{ReadTimeout: 300 * time.Millisecond}})
+	server := rest.New(rest.Config{Limits: rest.Limits{ReadTimeout: 300 * time.Millisecond}})
 	served := make(chan error, 1)
-	go func() { served <- app.Listener(&secureListener{ln, c.config(protocolHTTP)}) }()
+	go func() { served <- server.Serve(&secureListener{ln, c.config(protocolHTTP)}) }()
 	silentClients(t, ln.Addr(), p)
-	if err := errors.Join(app.Shutdown(), <-served); err != nil {
+	if err := errors.Join(server.Shutdown(context.Background()), <-served); err != nil {
 		t.Error(err)
 	}
 }
