@@ -10,11 +10,12 @@ import (
 // If a block had kept the message from its recipient, it tries to deliver it
 // now.
 func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thread, dup *DuplicateError) (SendResult, error) {
-	if _, old := dup.Existing.Retry(); dup.By == ByIdempotencyKey && old != hash { // which covers the thread
+	_, old := dup.Existing.Retry()
+	if dup.By == ByIdempotencyKey && old != hash { // which covers the thread
 		return SendResult{}, keyReused()
 	}
 	found := dup.Existing.AsOf(s.now())
-	result := SendResult{Event: found, Outcome: Replayed}
+	result := SendResult{Event: found, Outcome: Replayed, Differs: old != hash}
 	if dup.By == ByClientSeq {
 		result.Outcome = ClientSeqTaken
 	}

@@ -181,6 +181,7 @@ func TestKeyIsForgottenAfterTheWindow(t *testing.T) {
 	again, err = w.Send(t.Context(), as("alice"), req)
 	must(t, err) // client_seq still protects from a double
 	same(t, "the same after it", again.Outcome, chat.ClientSeqTaken)
+	same(t, "with the same values", again.Differs, false)
 	same(t, "id", again.Event.ID, first.Event.ID)
 
 	req.ClientSeq, req.Ciphertext = 1000, []byte("two")
@@ -211,7 +212,10 @@ func TestClientSeqTakenGivesTheExistingMessage(t *testing.T) {
 	}
 	res := send(as("alice"), id, "another text")
 	same(t, "outcome", res.Outcome, chat.ClientSeqTaken)
-	same(t, "id", res.Event.ID, first.Event.ID)
+	same(t, "differs", res.Differs, true)
+	same(t, "what was first sent does not", send(as("alice"), id, "first").Differs, false)
+	w.heard.drain()
+	same(t, "id", send(as("alice"), id, "another text").Event.ID, first.Event.ID)
 	same(t, "text", string(res.Event.Message.Ciphertext), "first")
 	same(t, "told again", w.heard.one(t).Event.ID, first.Event.ID)
 

@@ -39,6 +39,7 @@ const (
 type SendResult struct {
 	Event   Event
 	Outcome SendOutcome
+	Differs bool // the message was found by its client_seq, and what it was sent with is not what was sent now
 }
 
 // Send stores a message and publishes it (docs/contract.md#sending). A retry is
@@ -127,8 +128,12 @@ func (s *Service) tellFailed(m Event, why FailureReason, users ...UserID) {
 	s.bus.Publish(Notice{Audience: []UserID{m.By}, Failure: f})
 }
 
-// checkSend makes the checks that need no state: scope and values.
+// checkSend makes the checks that need no state: scope and values. A content type that does
+// not exist needs no scope.
 func (s *Service) checkSend(c Caller, req SendRequest) error {
+	if !slices.Contains(contentTypes, req.ContentType) {
+		return req.validate(s.limits)
+	}
 	scope := ScopeWrite
 	if req.ContentType == System {
 		scope = ScopeSystem

@@ -115,7 +115,7 @@ func (a answer) checkDocumented(r request) {
 			a.t.Errorf("%s %s: %d without %s", r.method, r.path, a.status, name)
 		}
 	}
-	for _, name := range []string{"Retry-After", "Location", "WWW-Authenticate", "Idempotency-Replayed"} {
+	for _, name := range []string{"Retry-After", "Location", "WWW-Authenticate", "Idempotency-Replayed", "Idempotency-Content-Differs"} {
 		if _, documented := response.Headers[name]; !documented && a.header.Get(name) != "" {
 			a.t.Errorf("%s %s: %d has %s, which is not documented", r.method, r.path, a.status, name)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -23,7 +24,11 @@ func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	if err != nil {
 		return err
 	}
-	req, err := send.Request(id, c.Get(idempotencyKeyHeader))
+	key, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
+	req, err := send.Request(id, key)
 	if err != nil {
 		return err
 	}
@@ -39,7 +44,26 @@ func (s *server) sendMessage(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	case chat.ClientSeqTaken, chat.Gone:
 		status = http.StatusConflict // without a problem document: the client needs the message that it sent before
 	}
+	if result.Differs {
+		c.Set(contentDiffersHeader, "true")
+	}
 	return respond(c, status, contracts.NewMessage(result.Event))
+}
+
+// idempotencyKey is the key of the request, "" if it has none. Some clients write it in quotes,
+// which are no part of it (docs/contract.md#sending).
+func idempotencyKey(c *fiber.Ctx) (string, error) {
+	key := c.Get(idempotencyKeyHeader)
+	front, back := strings.HasPrefix(key, `"`), strings.HasSuffix(key, `"`)
+	switch {
+	case len(c.Request().Header.PeekAll(idempotencyKeyHeader)) > 1:
+		return "", chat.Invalid(idempotencyKeyHeader, "must come once")
+	case !front && !back:
+		return key, nil
+	case front != back || len(key) < len(`"k"`):
+		return "", chat.Invalid(idempotencyKeyHeader, "must have a quote at both ends or at none, and a key between them")
+	}
+	return key[1 : len(key)-1], nil
 }
 
 func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {

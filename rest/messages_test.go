@@ -267,3 +267,58 @@ func TestEventsAreTheWholeLogInPages(t *testing.T) {
 	}
 	w.do(request{user: "mallory", method: "GET", path: "/v1/threads/" + id + "/events"}).refused(403, chat.CodeNotAParticipant)
 }
+
+// The key of a request may stand in quotes, as some clients write it. A key that was taken
+// with another client_seq says whether the content is the one that was sent first.
+func TestIdempotencyKeysAndDifferingContent(t *testing.T) {
+	w := newWorld(t)
+	id := w.group("bob")
+	const first, other = `{"client_seq":1,"ciphertext":"AAAA"}`, `{"client_seq":1,"ciphertext":"BBBB"}`
+	sent := decoded[contracts.Message](w.send("alice", id, `"abc"`, first).want(202))
+	long := strings.Repeat("k", 64)
+	for _, same := range []string{`abc`, `"abc"`} {
+		a := w.send("alice", id, same, first).want(202)
+		if a.header.Get("Idempotency-Replayed") != "true" || decoded[contracts.Message](a).ID != sent.ID {
+			t.Errorf("%s is not the key abc: %v %s", same, a.header, a.body)
+		}
+	}
+	for _, bad := range []string{`"abc`, `abc"`, `"`, `""`, `"a b"`, `"` + long + `k"`, long + "k"} {
+		w.send("alice", id, bad, first).invalid("Idempotency-Key")
+		w.do(request{
+			user: "alice", method: "POST", path: "/v1/threads", body: `{"type":"GROUP","participants":[]}`,
+			header: map[string]string{"Idempotency-Key": bad},
+		}).invalid("Idempotency-Key")
+	}
+	w.send("alice", id, `"`+long+`"`, `{"client_seq":2,"ciphertext":"AAAA"}`).want(202)
+	w.send("alice", id, `a"b`, `{"client_seq":3,"ciphertext":"AAAA"}`).want(202)
+
+	for body, differs := range map[string]string{first: "", other: "true", `{"client_seq":1,"ciphertext":"AAAA","ttl_seconds":9}`: "true"} {
+		a := w.send("alice", id, "another-"+differs+body[len(body)-4:len(body)-2], body).want(409)
+		if got := a.header.Get("Idempotency-Content-Differs"); got != differs || decoded[contracts.Message](a).ID != sent.ID {
+			t.Errorf("%s: Idempotency-Content-Differs is %q, want %q: %s", body, got, differs, a.body)
+		}
+	}
+	twice := "POST /v1/threads/" + id + "/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + w.token("alice") +
+		"\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: " + fmt.Sprint(len(first)) + "\r\n\r\n" + first
+	w.raw(twice).invalid("Idempotency-Key")
+}
+
+func TestContentTypesThatDoNotExist(t *testing.T) {
+	w := newWorld(t)
+	id := w.group("bob")
+	send := func(contentType string, scopes ...chat.Scope) answer {
+		return w.do(request{
+			token: w.scoped("alice", scopes...), method: "POST", path: "/v1/threads/" + id + "/messages",
+			body:   `{"client_seq":1,"ciphertext":"AAAA","content_type":"` + contentType + `"}`,
+			header: map[string]string{"Idempotency-Key": "k"},
+		})
+	}
+	for _, scope := range []chat.Scope{chat.ScopeWrite, chat.ScopeSystem} {
+		for _, typo := range []string{"System", "systen", "txet", "Text", "text "} {
+			send(typo, scope).invalid("content_type")
+		}
+	}
+	send("text", chat.ScopeSystem).refused(403, chat.CodeMissingScope)
+	send("system", chat.ScopeWrite).refused(403, chat.CodeMissingScope)
+	send("txet", chat.ScopeRead).refused(403, chat.CodeMissingScope)
+}

@@ -15,7 +15,9 @@ func (s *server) createThread(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 	if err != nil {
 		return err
 	}
-	req.IdempotencyKey = c.Get(idempotencyKeyHeader) // optional here
+	if req.IdempotencyKey, err = idempotencyKey(c); err != nil { // optional here
+		return err
+	}
 	thread, outcome, err := s.chat.CreateThread(ctx, caller, req)
 	if err != nil {
 		return err
