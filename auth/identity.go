@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"slices"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
@@ -19,6 +20,9 @@ type Identity struct {
 	Scopes  []chat.Scope
 	Expires time.Time // the server ends a realtime connection at this time
 }
+
+// Has reports whether the token grants a scope.
+func (id Identity) Has(s chat.Scope) bool { return slices.Contains(id.Scopes, s) }
 
 // Caller decides which device the identity acts on
 // (docs/contract.md#authentication): the token's, else the first device that

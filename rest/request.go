@@ -65,11 +65,12 @@ func (s *server) call(d demands, handle handler) fiber.Handler {
 // caller gives the user and device that make the request, if the token allows the call
 // (docs/contract.md#authentication).
 func (s *server) caller(c *fiber.Ctx, d demands) (chat.Caller, error) {
-	identity := exchangeOf(c).identity
-	if !slices.ContainsFunc(d.scopes, func(scope chat.Scope) bool { return slices.Contains(identity.Scopes, scope) }) {
+	caller, err := exchangeOf(c).identity.Caller(c.Get(deviceHeader), c.Query(deviceParameter))
+	allowed := slices.ContainsFunc(d.scopes, exchangeOf(c).identity.Has)
+	if !allowed && chat.CodeOf(err) != contracts.CodeDeviceMismatch { // a malformed device is told of after the scope
 		return chat.Caller{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope "+string(d.scopes[0]))
 	}
-	return identity.Caller(c.Get(deviceHeader), c.Query(deviceParameter))
+	return caller, err
 }
 
 const (

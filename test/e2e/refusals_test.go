@@ -62,7 +62,7 @@ func TestCommonRefusals(t *testing.T) {
 		ann.refused(t, 401, "unauthenticated", http.MethodGet, path, nil, "Authorization", "Basic eA==")
 		ann.refused(t, 403, "device_mismatch", http.MethodGet, path, nil, "X-Device-Id", "another")
 	}
-	ann.refused(t, 413, "body_too_large", http.MethodPatch, "/v1/messages/"+sent.ID, verbatim(`{"ciphertext":"`+strings.Repeat("A", 257<<10)+`"}`))
+	ann.refused(t, 413, "body_too_large", http.MethodPatch, "/v1/messages/"+sent.ID, verbatim(`{"ciphertext":"`+strings.Repeat("A", 513<<10)+`"}`))
 	ann.refused(t, 415, "unsupported_media_type", http.MethodPost, "/v1/messages/"+sent.ID+"/reactions", map[string]any{"emoji": "x"}, "Content-Type", "text/plain")
 
 	// What has no route is in no document.

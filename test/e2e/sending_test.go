@@ -178,7 +178,7 @@ func TestRefusedSends(t *testing.T) {
 	ann.refused(t, 403, "missing_scope", http.MethodPost, path, aSend(map[string]any{"content_type": "system"}), key...)
 	ann.refused(t, 404, "thread_not_found", http.MethodPost, "/v1/threads/"+noThread+"/messages", aSend(nil), key...)
 	ann.refused(t, 413, "ciphertext_too_large", http.MethodPost, path, aSend(map[string]any{"ciphertext": make([]byte, 64<<10+1)}), key...)
-	ann.refused(t, 413, "body_too_large", http.MethodPost, path, aSend(map[string]any{"attachment_id": strings.Repeat("x", 257<<10)}), key...)
+	ann.refused(t, 413, "body_too_large", http.MethodPost, path, aSend(map[string]any{"attachment_id": strings.Repeat("x", 513<<10)}), key...)
 	ann.refused(t, 415, "unsupported_media_type", http.MethodPost, path, aSend(nil), "Idempotency-Key", "k", "Content-Type", "text/plain")
 	if got := ann.history(t, group.ID); len(got) != 0 {
 		t.Errorf("refusals sent %v", ids(got))
