@@ -49,8 +49,8 @@ type Config struct {
 	// Origins decides of which web origins pages may connect. A client that sends no Origin
 	// is not a browser, and may connect. Who serves HTTP logs the others.
 	Origins *origin.Policy
-	// ReceiveMaximum is how many publishes with QoS 1 an MQTT client may have unanswered: by
-	// default 1,024, which is also the most that a connection keeps.
+	// ReceiveMaximum is how many publishes with QoS 1 an MQTT 5 client may have unanswered,
+	// MaxUnanswered by default and at most. A service (chat.system) may have that many.
 	ReceiveMaximum uint16
 }
 
@@ -61,6 +61,8 @@ type Broker struct {
 	panics  atomic.Int64
 	clients sync.Pool // of *lentClient
 	workers *workers.Pool
+
+	userBytes allUserBytes
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -79,7 +81,7 @@ const idleWorkers = 64
 // New makes a Broker. It refuses every MQTT client before AddHook was called.
 func New(cfg Config) *Broker {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	cfg.ReceiveMaximum = cmp.Or(cfg.ReceiveMaximum, maxPubacks)
+	cfg.ReceiveMaximum = min(cmp.Or(cfg.ReceiveMaximum, MaxUnanswered), MaxUnanswered)
 	return &Broker{cfg: cfg, mochi: newMochi(cfg), workers: workers.New(idleWorkers), conns: make(map[connection]struct{})}
 }
 
@@ -165,6 +167,7 @@ func (b *Broker) isClosed() bool {
 // serveMQTT runs an MQTT connection to its end, in the caller's goroutine.
 func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 	c := newMQTTConn(socket, offer)
+	c.broker = b
 	if !b.register(c) {
 		c.kill()
 		return
@@ -176,6 +179,9 @@ func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 		s.End()
 	}
 	c.pubacks.wait()
+	if s := c.Session(); s != nil {
+		b.userBytes.leave(s.Caller().User)
+	}
 }
 
 // serveJSON opens the session of a JSON connection, and runs the connection to its end in the

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/parleyhq/parley/broker/session"
 )
 
 // The guard stands between a client's socket and mochi. mochi allocates by lengths that a
@@ -53,6 +55,8 @@ func (c *mqttConn) next() error {
 		return c.refusePublish(flags, rest)
 	case err != nil:
 		return err
+	case kind == packetPublish && flags>>1&3 > 0 && c.v5 && c.pubacks.full(c.receiveMax):
+		return errReceiveMaximum
 	case kind == packetPuback:
 		c.acknowledge([]uint16{uint16(rest[0])<<8 | uint16(rest[1])})
 		return nil
@@ -172,7 +176,7 @@ func (c *mqttConn) acknowledge(ids []uint16) {
 // refusePublish answers a PUBLISH to a topic that mochi keeps for itself: mochi would not.
 func (c *mqttConn) refusePublish(flags byte, body []byte) error {
 	if flags>>1&3 != 0 {
-		c.Puback(publishID(body), reasonNotAuthorized, "")
+		c.Answer(publishID(body), session.ElsewherePublished(publishID(body), c.v5))
 	}
 	return nil
 }
@@ -195,6 +199,8 @@ func (c *mqttConn) refuse(err error) {
 		reason = reasonQoSUnsupported
 	case errors.Is(err, errRetain):
 		reason = reasonRetainUnsupported
+	case errors.Is(err, errReceiveMaximum):
+		reason = reasonReceiveMaximum
 	case errors.Is(err, errTopicName):
 		reason = reasonTopicName
 	case errors.Is(err, errSubscriptionID):

@@ -34,6 +34,7 @@ const (
 	closeProtocolError  = 1002
 	closeGoingElsewhere = 1012
 	closeTooBig         = 1009
+	closeTryLater       = 1013
 	closeBadFrames      = 4400
 	closeExpired        = 4401
 	closeUnresponsive   = 4408
@@ -57,6 +58,8 @@ func closeFor(r session.Reason) []byte {
 		return closeMessage(closeUnresponsive, "no pong or no acknowledgement")
 	case session.ShuttingDown:
 		return closeMessage(closeGoingElsewhere, "the server restarts")
+	case session.StoreFailing:
+		return closeMessage(closeTryLater, "nothing can be stored now")
 	case session.FrameTooLarge:
 		return closeMessage(closeTooBig, "the frame is too large")
 	default:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
 
@@ -17,7 +18,8 @@ import (
 type mqttConn struct {
 	net.Conn // the socket, or the stream inside a WebSocket
 	writer
-	offer Offer
+	offer  Offer
+	broker *Broker // nil in tests of a connection alone
 
 	// Owned by the reader: the connection's goroutine, and mochi's while that waits for it.
 	in          *bufio.Reader
@@ -30,6 +32,7 @@ type mqttConn struct {
 	prolonged   time.Time            // when the read deadline was last moved
 	reasonCodes []byte               // of the SUBACK or UNSUBACK that mochi makes
 	pubacks     pubacks
+	receiveMax  int // how many publishes with QoS 1 may be unanswered
 
 	// Set by the hooks as they handle the CONNECT, before the session starts.
 	version   byte
@@ -46,9 +49,10 @@ type mqttConn struct {
 // newMQTTConn makes the connection of a socket, or of the stream inside a WebSocket. Its
 // client has connectTimeout to send a CONNECT.
 func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
-	c := &mqttConn{Conn: socket, offer: offer}
+	c := &mqttConn{Conn: socket, offer: offer, receiveMax: MaxUnanswered}
 	c.writer = writer{conn: socket, fill: c.fill, release: c.release}
-	c.pubacks.answer, c.pubacks.room.L = c.answerPublish, &c.pubacks.mu
+	c.pubacks.init(c.answerPublish, c.giveUp)
+	c.onEnd = c.pubacks.stop
 	buffer := readBuffer
 	if stream, ok := socket.(*wsStream); ok {
 		buffer = readBufferWS
@@ -145,22 +149,33 @@ func (c *mqttConn) linger() {
 	c.kill()
 }
 
-// answerPublish sends a PUBACK. MQTT 3.1.1 has no PUBACK that refuses: there the connection
-// ends, and the client publishes again on its next one.
-func (c *mqttConn) answerPublish(id uint16, reason byte, text string) {
-	switch {
-	case reason >= reasonFailure && !c.v5:
+// answerPublish tells the client what became of a publish. It waits until an error frame that
+// comes before the PUBACK is written.
+func (c *mqttConn) answerPublish(id uint16, a session.Answer) {
+	if a.HangUp {
 		c.finish(nil)
 		return
-	case !c.reasons:
+	}
+	if s := c.Session(); s != nil && a.Error != nil {
+		select {
+		case <-s.Tell(a.Error):
+		case <-c.pubacks.stopped():
+			return
+		}
+	}
+	text := a.Text
+	if !c.reasons {
 		text = ""
 	}
-	packet := appendPuback(nil, id, reason, text)
+	packet := appendPuback(nil, id, a.Reason, text)
 	if c.maxPacket > 0 && len(packet) > c.maxPacket {
-		packet = appendPuback(nil, id, reason, "")
+		packet = appendPuback(nil, id, a.Reason, "")
 	}
 	_ = c.send(packet) // an error means that the connection is over
 }
+
+// giveUp ends the connection, since what the client sent cannot be stored.
+func (c *mqttConn) giveUp() { mqttTransport{c}.Close(session.StoreFailing) }
 
 // Offer implements hooks.Conn.
 func (c *mqttConn) Offer() (token, device string, lastSeen *string) {
@@ -172,17 +187,34 @@ func (c *mqttConn) SetProtocol(version byte, maxPacket uint32, reasonStrings boo
 	c.version, c.v5, c.maxPacket, c.reasons = version, version >= 5, int(maxPacket), reasonStrings
 }
 
-// Puback implements hooks.Conn.
-func (c *mqttConn) Puback(id uint16, reason byte, text string) { c.pubacks.add(id, reason, text) }
-
-// PubackLater implements hooks.Conn.
-func (c *mqttConn) PubackLater(id uint16, size int, await func() (reason byte, text string)) {
-	c.pubacks.addLater(id, size, await)
+// Answer implements hooks.Conn.
+func (c *mqttConn) Answer(id uint16, a session.Answer) {
+	if a.HangUp {
+		c.finish(nil)
+		return
+	}
+	c.pubacks.add(id, a)
 }
+
+// AnswerLater implements hooks.Conn.
+func (c *mqttConn) AnswerLater(id uint16, size int, p session.Unanswered) {
+	c.pubacks.addLater(id, size, p)
+}
+
+// ReceiveMaximum implements hooks.Conn.
+func (c *mqttConn) ReceiveMaximum() uint16 { return uint16(c.receiveMax) }
 
 // Bind implements hooks.Conn. The deadline for the CONNECT ends here.
 func (c *mqttConn) Bind(s *session.Session, mochiID string, keepAlive time.Duration) {
 	c.mochiID, c.keepalive = mochiID, keepAlive+keepAlive/2
+	if b := c.broker; b != nil {
+		user := s.Caller()
+		c.pubacks.join(b.userBytes.join(user.User))
+		c.receiveMax = int(b.cfg.ReceiveMaximum)
+		if user.Has(chat.ScopeSystem) { // a service has a rate of its own
+			c.receiveMax = MaxUnanswered
+		}
+	}
 	_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
 	c.sess.Store(s)
 }

@@ -47,7 +47,7 @@ func (b *mqttBatch) Room() bool { return len(b.buf) < batchBytes }
 func (b *mqttBatch) Put(d session.Delivery) bool {
 	c := b.conn
 	if d.Reply != nil {
-		return b.add(replyLen(d.Reply), func(dst []byte) []byte { return appendReply(dst, d.Reply) })
+		return b.add(replyLen(d.Reply, c.v5), func(dst []byte) []byte { return appendReply(dst, d.Reply, c.v5) })
 	}
 	if c.topicName == "" || c.topic != d.Topic {
 		c.topic, c.topicName = d.Topic, d.Topic.String()

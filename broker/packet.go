@@ -24,10 +24,12 @@ const (
 	reasonMalformed         = 0x81
 	reasonProtocolError     = 0x82
 	reasonNotAuthorized     = 0x87
+	reasonServerBusy        = 0x89
 	reasonShuttingDown      = 0x8B
 	reasonKeepAliveTimeout  = 0x8D
 	reasonTakenOver         = 0x8E
 	reasonTopicName         = 0x90
+	reasonReceiveMaximum    = 0x93
 	reasonPacketTooLarge    = 0x95
 	reasonQuotaExceeded     = 0x97
 	reasonRetainUnsupported = 0x9A

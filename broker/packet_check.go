@@ -16,6 +16,7 @@ var (
 	errRetain         = errors.New("publish with retain")
 	errTopicName      = errors.New("publish to a wildcard")
 	errReservedTopic  = errors.New("publish to a $ topic") // which mochi would leave unanswered
+	errReceiveMaximum = errors.New("more unanswered publishes than the receive maximum")
 	errSubscriptionID = errors.New("subscription identifiers are not available")
 )
 

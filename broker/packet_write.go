@@ -8,9 +8,10 @@ import (
 
 // Functions called append… write a packet behind dst. MQTT writes lengths like Go its uvarints.
 
-// appendPuback writes a PUBACK. One of success has no reason code, in both versions of MQTT.
+// appendPuback writes a PUBACK. One of plain success has no reason code, in both versions of
+// MQTT.
 func appendPuback(dst []byte, id uint16, reason byte, text string) []byte {
-	if reason == 0 {
+	if reason == 0 && text == "" {
 		return append(dst, packetPuback<<4, 2, byte(id>>8), byte(id))
 	}
 	if text == "" {
@@ -52,6 +53,8 @@ func disconnectReason(r session.Reason) byte {
 		return reasonQoSUnsupported
 	case session.Unresponsive:
 		return reasonQuotaExceeded
+	case session.StoreFailing:
+		return reasonServerBusy
 	default:
 		return reasonProtocolError
 	}
@@ -83,29 +86,30 @@ func appendPublish(dst []byte, d session.Delivery, topic string, v5 bool) []byte
 	return d.Frame.Append(dst, d.FrameSeq)
 }
 
-// replyProperties returns the properties of a reply's PUBLISH.
-func replyProperties(r *session.Reply) []byte {
+// replyProperties returns the properties of a reply's PUBLISH, with their length. MQTT 3.1.1
+// has none.
+func replyProperties(r *session.Reply, v5 bool) []byte {
+	if !v5 {
+		return nil
+	}
 	p := appendTextProperty(nil, propertyContentType, r.ContentType)
 	if r.Correlation != nil {
 		p = appendTextProperty(p, propertyCorrelationData, r.Correlation)
 	}
-	return p
+	return append(binary.AppendUvarint(nil, uint64(len(p))), p...)
 }
 
 // replyLen is how many bytes appendReply writes behind the fixed header.
-func replyLen(r *session.Reply) int {
-	p := len(replyProperties(r))
-	return 2 + len(r.Topic) + uvarintLen(p) + p + len(r.Payload)
+func replyLen(r *session.Reply, v5 bool) int {
+	return 2 + len(r.Topic) + len(replyProperties(r, v5)) + len(r.Payload)
 }
 
-// appendReply writes a reply as a PUBLISH of MQTT 5 with QoS 0.
-func appendReply(dst []byte, r *session.Reply) []byte {
+// appendReply writes a reply as a PUBLISH with QoS 0.
+func appendReply(dst []byte, r *session.Reply, v5 bool) []byte {
 	dst = append(dst, packetPublish<<4)
-	dst = binary.AppendUvarint(dst, uint64(replyLen(r)))
+	dst = binary.AppendUvarint(dst, uint64(replyLen(r, v5)))
 	dst = appendText(dst, r.Topic)
-	properties := replyProperties(r)
-	dst = binary.AppendUvarint(dst, uint64(len(properties)))
-	dst = append(dst, properties...)
+	dst = append(dst, replyProperties(r, v5)...)
 	return append(dst, r.Payload...)
 }
 

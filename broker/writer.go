@@ -23,6 +23,7 @@ type writer struct {
 	release func()                    // called for each packet of sendHeld, before fill
 	seal    func(batch []byte) []byte // makes of a batch what goes on the wire, such as a WebSocket message; may be nil
 	head    int                       // how many bytes seal needs free at the start of a batch
+	onEnd   func()                    // called, with mu held, once the connection is ending; may be nil
 
 	mu       sync.Mutex
 	waiting  waiting
@@ -109,6 +110,7 @@ func (w *writer) finishWith(goodbye, farewell []byte) {
 		return
 	}
 	w.closing = true
+	w.ending()
 	if farewell != nil {
 		w.farewell = farewell
 	}
@@ -233,9 +235,16 @@ func (w *writer) die() {
 	w.running = false
 	if !w.dead {
 		w.dead = true
+		w.ending()
 		if w.ended != nil {
 			close(w.ended)
 		}
+	}
+}
+
+func (w *writer) ending() {
+	if w.onEnd != nil {
+		w.onEnd()
 	}
 }
 

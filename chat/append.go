@@ -85,8 +85,10 @@ type operation struct {
 	target MessageID
 	// ttl is how long the messages it makes live, counted from their event time.
 	// Zero is for ever.
-	ttl  time.Duration
-	done chan struct{}
+	ttl time.Duration
+	// order is of the sends that it must not overtake; nil is none.
+	order *SendOrder
+	done  chan struct{}
 
 	// Set before done is closed.
 	events []Event
@@ -300,6 +302,10 @@ func (a *appendQueues) publishDoubtful(ctx context.Context, q *appendQueue) erro
 func (a *appendQueues) decide(ctx context.Context, q *appendQueue, ops []*operation, fresh bool) (writing []*operation, decided bool) {
 	next := *q.thread
 	for _, op := range ops {
+		if op.order.isBroken() {
+			op.complete(errBehindAnother)
+			continue
+		}
 		op.thread, op.events = next, nil
 		drafts, err := op.decide(ctx, next)
 		if err != nil || len(drafts) == 0 {
@@ -363,6 +369,7 @@ func completeAll(ops []*operation, err error) {
 func (op *operation) complete(err error) {
 	if err != nil {
 		op.events = nil
+		op.order.failed(err)
 	}
 	op.err = err
 	close(op.done)

@@ -84,7 +84,7 @@ func (s *Service) writing(c Caller, cost int, write func() (wrote bool, err erro
 // Admission is a send that its user's rate allows, now or in a while.
 //
 // Waiting admissions come one after the other, and before every other write of their user.
-// Each is followed by one call of Begin or of Cancel. The methods are not called at the
+// Each is followed by a call of Begin, and another if the store failed, or one of Cancel. The methods are not called at the
 // same time.
 type Admission struct {
 	svc    *Service
@@ -156,9 +156,12 @@ func (a *Admission) Cancel() {
 }
 
 // Begin puts the message into its thread's append queue; see [Service.BeginSend]. The
-// caller has waited as long as Wait says.
-func (a *Admission) Begin(ctx context.Context) (*Sending, error) {
-	return a.svc.beginSend(ctx, a)
+// caller has waited as long as Wait says. The order is that of what the caller sends; nil is
+// none.
+func (a *Admission) Begin(ctx context.Context, order *SendOrder) (*Sending, error) {
+	sending, err := a.svc.beginSend(ctx, a, order)
+	order.failed(err)
+	return sending, err
 }
 
 // knownBefore settles what a repetition costs: a read, and no write. If the user reads too

@@ -222,7 +222,7 @@ func TestAdmissionsWaitInTurn(t *testing.T) {
 		same(t, fmt.Sprint("the time of ", i, " has come"), a.Wait() <= 0, true)
 	}
 	same(t, "that of the next has not", waiting[580].Wait() > 0, true)
-	sending, err := waiting[0].Begin(t.Context())
+	sending, err := waiting[0].Begin(t.Context(), nil)
 	must(t, err)
 	_, err = sending.Result(t.Context())
 	must(t, err)

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -14,6 +15,7 @@ import (
 type SendRequest struct {
 	Thread           ThreadID
 	IdempotencyKey   string // 1–64 visible ASCII characters
+	BinaryKey        []byte // in place of IdempotencyKey; 1–64 bytes
 	ClientSeq        int64
 	Ciphertext       []byte
 	ContentType      ContentType // "" is Text
@@ -69,17 +71,17 @@ func (s *Service) BeginSend(ctx context.Context, c Caller, req SendRequest) (*Se
 	if err != nil {
 		return nil, err
 	}
-	return a.Begin(ctx)
+	return a.Begin(ctx, nil)
 }
 
-func (s *Service) beginSend(ctx context.Context, a *Admission) (*Sending, error) {
+func (s *Service) beginSend(ctx context.Context, a *Admission, order *SendOrder) (*Sending, error) {
 	c, req := a.caller, a.req
 	refs, err := s.loadReferences(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	p := &Sending{admission: a, hash: req.hash()}
-	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, decide: func(ctx context.Context, t Thread) ([]Event, error) {
+	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, order: order, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
 		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
 		if !in && req.ContentType != System {
@@ -189,7 +191,11 @@ func (r SendRequest) validate(l Limits) error {
 			bad = append(bad, FieldError{field, message})
 		}
 	}
-	refuse(!validIdempotencyKey(r.IdempotencyKey), "Idempotency-Key", "must be 1 to 64 visible ASCII characters")
+	if len(r.BinaryKey) == 0 {
+		refuse(!validIdempotencyKey(r.IdempotencyKey), "Idempotency-Key", "must be 1 to 64 visible ASCII characters")
+	} else {
+		refuse(len(r.BinaryKey) > MaxIdempotencyKey, "correlation data", "must be 1 to 64 bytes to serve as the key")
+	}
 	refuse(r.ClientSeq < 0, "client_seq", "must be an integer of 0 or more")
 	refuse(len(r.Ciphertext) == 0, "ciphertext", "must not be empty")
 	refuse(!slices.Contains(contentTypes, r.ContentType), "content_type", contentTypeRule)
@@ -224,6 +230,18 @@ func isSHA256(s string) bool {
 	return len(s) == 64
 }
 
+// key is what recognises the request. Binary keys that are visible ASCII are the same as
+// text; of others it is a text that no IdempotencyKey can be, since stores hold text.
+func (r SendRequest) key() string {
+	switch {
+	case len(r.BinaryKey) == 0:
+		return r.IdempotencyKey
+	case validIdempotencyKey(string(r.BinaryKey)):
+		return string(r.BinaryKey)
+	}
+	return " " + base64.StdEncoding.EncodeToString(r.BinaryKey)
+}
+
 func keyReused() error {
 	return Refuse(CodeIdempotencyKeyReused, "the Idempotency-Key was used for another request")
 }
@@ -251,6 +269,6 @@ func (r SendRequest) message(hash [32]byte) *Message {
 	return &Message{
 		Ciphertext: r.Ciphertext, ContentType: r.ContentType, ClientSeq: r.ClientSeq,
 		AttachmentID: r.AttachmentID, AttachmentSHA256: r.AttachmentSHA256, ReplyTo: r.ReplyTo,
-		IdempotencyKey: r.IdempotencyKey, BodyHash: hash,
+		IdempotencyKey: r.key(), BodyHash: hash,
 	}
 }

@@ -145,3 +145,14 @@ func ErrorFrame(code chat.Code, detail string) Frame {
 	b.text("detail", detail)
 	return b.frame()
 }
+
+// PublishErrorFrame tells an MQTT client what was wrong with one of its publishes, where a
+// PUBACK cannot (docs/contract.md#mqtt). The key is "" if it could not be read.
+func PublishErrorFrame(code chat.Code, detail string, packetID uint16, idempotencyKey string) Frame {
+	b := newFrame(FrameError, 128+len(detail)+len(idempotencyKey))
+	b.text("code", string(code))
+	b.text("detail", detail)
+	b.number("packet_id", int64(packetID))
+	b.optional("idempotency_key", idempotencyKey)
+	return b.frame()
+}

@@ -23,6 +23,7 @@ const (
 	CodeInternal             chat.Code = "internal"
 	CodeUpgradeRequired      chat.Code = "upgrade_required"   // docs/contract.md#connecting: not a WebSocket request
 	CodeOriginNotAllowed     chat.Code = "origin_not_allowed" // docs/contract.md#connecting
+	CodeClientSeqReused      chat.Code = "client_seq_reused"  // docs/contract.md#mqtt: in an error frame
 )
 
 // The media types of bodies: that of a [Problem] (RFC 9457), and that of all others.

@@ -3,6 +3,7 @@ package contracts
 import (
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/parleyhq/parley/chat"
@@ -148,12 +149,47 @@ type SendPublish struct {
 	IdempotencyKey string `json:"idempotency_key"`
 }
 
-// DecodeSendPublish reads the payload of a publish to a thread's messages topic
+// SendPublish311 is the payload in MQTT 3.1.1: the response topic is a member of it, since
+// the packet has no property for it.
+type SendPublish311 struct {
+	SendPublish
+	ResponseTopic string `json:"response_topic"`
+}
+
+// DecodeSendPublish reads the payload of a publish of MQTT 5 to a thread's messages topic
 // (docs/contract.md#mqtt).
 func DecodeSendPublish(payload []byte) (SendPublish, error) {
 	var p SendPublish
 	err := decode(payload, &p, p.required()...)
 	return p, err
+}
+
+// DecodeSendPublish311 is DecodeSendPublish for MQTT 3.1.1. Of a payload that is wrong it
+// still returns the key and the response topic if they can be read, so that the client can
+// be told which of its messages it was.
+func DecodeSendPublish311(payload []byte) (SendPublish311, error) {
+	var p SendPublish311
+	err := decode(payload, &p, p.required()...)
+	if err != nil {
+		p = SendPublish311{}
+		p.IdempotencyKey, p.ResponseTopic = stringMember(payload, "idempotency_key"), stringMember(payload, "response_topic")
+	}
+	return p, err
+}
+
+// stringMember finds a member of a JSON object whatever else is wrong with it; "" if it is
+// not there, no string, or longer than any that is valid.
+func stringMember(object []byte, name string) string {
+	const longest = 256
+	members := map[string]jsontext.Value{}
+	if err := json.Unmarshal(object, &members, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+		return ""
+	}
+	var s string
+	if json.Unmarshal(members[name], &s) != nil || len(s) > longest {
+		return ""
+	}
+	return s
 }
 
 func (b *SendBody) required() []member {

@@ -19,6 +19,7 @@ const (
 	leafTyping    = "typing"
 	leafMessages  = "messages"
 	leafUp        = "up"
+	leafAuth      = "auth"
 	sharePrefix   = "$share"
 )
 
@@ -74,7 +75,7 @@ const maxReplyTopic = 256
 // device phone.
 func IsReplyTopic(name string, device chat.DeviceID) bool {
 	rest, below := strings.CutPrefix(name, topicName(levelDevices, string(device), ""))
-	return below && rest != "" && rest != leafFrames && rest != leafUp &&
+	return below && rest != "" && rest != leafFrames && rest != leafUp && rest != leafAuth &&
 		len(name) <= maxReplyTopic && !strings.ContainsAny(rest, "+#\x00")
 }
 

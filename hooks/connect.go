@@ -139,6 +139,7 @@ func (h *Hook) connack(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	}
 	pk.SessionPresent = s.Resumed()
 	p := &pk.Properties
+	p.ReceiveMaximum = conn(cl).ReceiveMaximum()
 	p.MaximumPacketSize = h.cfg.MaxPacketBytes
 	p.RetainAvailableFlag, p.RetainAvailable = true, 0
 	p.SharedSubAvailableFlag, p.SharedSubAvailable = true, 0

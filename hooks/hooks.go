@@ -3,7 +3,7 @@
 // and answers them; it keeps no session and delivers nothing. It is told that every
 // subscription is refused, so that it stores none; the reason codes of the SUBACK are ours.
 //
-// Read in this order: hooks.go, connect.go, subscribe.go, publish.go.
+// Read in this order: hooks.go, connect.go, subscribe.go, publish.go, sending.go.
 package hooks
 
 import (
@@ -36,12 +36,14 @@ type Conn interface {
 	Bind(s *session.Session, id string, keepAlive time.Duration)
 	// Session returns the session of Bind, nil before.
 	Session() *session.Session
-	// Puback answers a publish with QoS 1. PubackLater answers one with what await returns,
-	// when it returns; size is what the publish holds in memory until then, in bytes. The
-	// answers go out in the order of the calls. PubackLater waits while too many publishes
-	// are unanswered. A failure ends a connection of MQTT 3.1.1, which has no such answer.
-	Puback(id uint16, reason byte, text string)
-	PubackLater(id uint16, size int, await func() (reason byte, text string))
+	// Answer answers a publish with QoS 1. AnswerLater answers one when it is stored; size is
+	// what the publish holds in memory until then, in bytes. The publishes are begun, and the
+	// answers go out, in the order of the calls. AnswerLater waits while too much is
+	// unanswered. Reason codes are for MQTT 5 alone.
+	Answer(id uint16, a session.Answer)
+	AnswerLater(id uint16, size int, p session.Unanswered)
+	// ReceiveMaximum is how many publishes with QoS 1 may be unanswered.
+	ReceiveMaximum() uint16
 	// KeepReasonCodes keeps the reason codes of the SUBACK or UNSUBACK that mochi makes
 	// next. PopReasonCodes returns them, once.
 	KeepReasonCodes(codes []byte)
@@ -56,7 +58,7 @@ type Access interface {
 
 // Sender stores messages. It is the chat service.
 type Sender interface {
-	BeginSend(ctx context.Context, c chat.Caller, req chat.SendRequest) (*chat.Sending, error)
+	Admit(ctx context.Context, c chat.Caller, req chat.SendRequest, most time.Duration) (*chat.Admission, error)
 }
 
 // Sessions opens sessions. It is the session registry.

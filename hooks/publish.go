@@ -1,25 +1,14 @@
 package hooks
 
 import (
-	"bytes"
-	"context"
 	"net/http"
-	"strings"
-	"time"
 
-	"github.com/go-json-experiment/json"
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
-)
-
-// Time limits of a message sent over MQTT.
-const (
-	checkTimeout = 5 * time.Second  // to check it; the client's next packets wait for that
-	sendTimeout  = 10 * time.Second // to store it
 )
 
 // OnACLCheck implements mqtt.Hook. It allows every PUBLISH, as OnPublish judges them and
@@ -30,8 +19,11 @@ func (h *Hook) OnACLCheck(_ *mqtt.Client, _ string, write bool) bool { return wr
 // publishes (docs/contract.md#mqtt). The error that it always returns has mochi
 // neither acknowledge nor forward the packet.
 func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
-	p := publish{conn: conn(cl), packet: pk, topic: contracts.ParseTopic(pk.TopicName)}
-	p.session = p.conn.Session()
+	c := conn(cl)
+	p := publish{
+		sender: sender{c.Session(), pk.PacketID, cl.Properties.ProtocolVersion >= 5},
+		conn:   c, packet: pk, topic: contracts.ParseTopic(pk.TopicName),
+	}
 	switch {
 	case p.topic.Kind == contracts.TopicThreadMessages:
 		h.send(p)
@@ -40,27 +32,49 @@ func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	case p.topic.Kind == contracts.TopicDeviceUp && p.topic.Device == p.session.Caller().Device:
 		p.clientFrame()
 	default:
-		p.answer(packets.ErrNotAuthorized.Code, "")
+		p.answer(session.ElsewherePublished(p.packetID, p.v5))
 	}
 	return pk, packets.ErrRejectPacket
 }
 
 // publish is one PUBLISH of a client.
 type publish struct {
-	conn    Conn
-	session *session.Session
-	packet  packets.Packet
-	topic   contracts.Topic
+	sender
+	conn   Conn
+	packet packets.Packet
+	topic  contracts.Topic
+}
+
+// sender is who is answered: what outlives the packet, whose memory is reused.
+type sender struct {
+	session  *session.Session
+	packetID uint16
+	v5       bool
 }
 
 // wantsPuback reports whether the client gets a PUBACK.
 func (p publish) wantsPuback() bool { return p.packet.FixedHeader.Qos > 0 }
 
 // answer sends the PUBACK, unless the publish has QoS 0.
-func (p publish) answer(reason byte, text string) {
+func (p publish) answer(a session.Answer) {
 	if p.wantsPuback() {
-		p.conn.Puback(p.packet.PacketID, reason, text)
+		p.conn.Answer(p.packetID, a)
 	}
+}
+
+// refusal is the answer to a publish that is refused for good (docs/contract.md#mqtt). MQTT
+// 3.1.1 has no PUBACK that refuses: an error frame says what was wrong. A client whose token
+// is refused is disconnected there, since with another its message may be stored.
+func (s sender) refusal(err error, key string) session.Answer {
+	if s.v5 {
+		reason, text := pubackReason(err)
+		return session.Answer{Reason: reason, Text: text}
+	}
+	problem := contracts.ProblemOf(err)
+	if problem.Status == http.StatusUnauthorized {
+		return session.Answer{HangUp: true}
+	}
+	return session.Answer{Error: contracts.PublishErrorFrame(problem.Code, problem.Detail, s.packetID, key)}
 }
 
 // clientFrame hands a client frame to the session.
@@ -70,7 +84,7 @@ func (p publish) clientFrame() {
 		err = p.session.Handle(f)
 	}
 	p.session.Refuse(err)
-	p.answer(packets.CodeSuccess.Code, "")
+	p.answer(session.Answer{})
 }
 
 // typing tells the session that the user is typing. The payload is empty, or the typing frame
@@ -81,68 +95,15 @@ func (p publish) typing() {
 		named := f.Thread != chat.ThreadID{}
 		if err != nil || f.Type != contracts.FrameTyping || named && f.Thread != p.topic.Thread {
 			p.session.Fail(contracts.CodeInvalidFrame, "the payload is no typing frame of this thread")
-			p.answer(packets.CodeSuccess.Code, "")
+			p.answer(session.Answer{})
 			return
 		}
 	}
-	p.answer(pubackReason(p.session.Typing(p.topic.Thread)))
-}
-
-// send sends a message. Its place in the order of its thread is fixed when send returns, so the
-// client's next publish can be handled before this one is stored. The PUBACK follows then.
-func (h *Hook) send(p publish) {
-	if !p.wantsPuback() {
-		p.session.Warn(chat.CodeInvalidRequest, "a message is published with QoS 1")
-		return
-	}
-	r := p.replier()
-	sending, err := h.beginSend(p)
-	if err != nil {
-		h.logFailure(p.session, err)
-		r.refuse(err)
-		p.answer(pubackReason(err))
-		return
-	}
-	s := p.session
-	p.conn.PubackLater(p.packet.PacketID, len(p.packet.Payload)+r.size(), func() (byte, string) {
-		ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
-		defer cancel()
-		result, err := sending.Result(ctx)
-		if err != nil {
-			h.logFailure(s, err)
-			r.refuse(err)
-			return pubackReason(err)
-		}
-		r.publish(contracts.JSONContentType, contracts.NewMessage(result.Event))
-		return packets.CodeSuccess.Code, ""
-	})
-}
-
-// beginSend checks the message and puts it into the append queue of its thread.
-func (h *Hook) beginSend(p publish) (*chat.Sending, error) {
-	body, err := contracts.DecodeSendPublish(p.packet.Payload)
-	if err != nil {
-		return nil, err
-	}
-	key := body.IdempotencyKey
-	if key == "" {
-		key = string(p.packet.Properties.CorrelationData)
-	}
-	req, err := body.Request(p.topic.Thread, key)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-	defer cancel()
-	return h.cfg.Sender.BeginSend(ctx, p.session.Caller(), req)
-}
-
-// logFailure logs an error that is the server's and not the client's; the client is not told
-// what it was.
-func (h *Hook) logFailure(s *session.Session, err error) {
-	if contracts.ProblemOf(err).Status >= http.StatusInternalServerError {
-		c := s.Caller()
-		h.cfg.Log.Error("a message published over MQTT was not stored", "user", c.User, "device", c.Device, "error", err)
+	switch err := p.session.Typing(p.topic.Thread); {
+	case err == nil, chat.CodeOf(err) == chat.CodeUnavailable: // who types is told at best
+		p.answer(session.Answer{})
+	default:
+		p.answer(p.refusal(err, ""))
 	}
 }
 
@@ -158,53 +119,8 @@ func pubackReason(err error) (reason byte, text string) {
 		reason = packets.ErrNotAuthorized.Code
 	case http.StatusTooManyRequests:
 		reason = packets.ErrQuotaExceeded.Code
-	case http.StatusServiceUnavailable:
-		reason = packets.ErrImplementationSpecificError.Code
 	default:
 		reason = packets.ErrPayloadFormatInvalid.Code
 	}
 	return reason, string(problem.Code)
-}
-
-// replier publishes the answer to a message on the response topic that the client named, with
-// its correlation data. A nil replier publishes nothing.
-type replier struct {
-	session     *session.Session
-	topic       string
-	correlation []byte
-}
-
-// replier returns nil if the packet names no response topic, or one that is not below the
-// client's own device. It copies what it needs, since the packet's memory is reused.
-func (p publish) replier() *replier {
-	topic := p.packet.Properties.ResponseTopic
-	if !contracts.IsReplyTopic(topic, p.session.Caller().Device) {
-		return nil
-	}
-	return &replier{p.session, strings.Clone(topic), bytes.Clone(p.packet.Properties.CorrelationData)}
-}
-
-// size is about how many bytes the replier holds in memory.
-func (r *replier) size() int {
-	if r == nil {
-		return 0
-	}
-	return len(r.topic) + len(r.correlation)
-}
-
-// refuse publishes a problem.
-func (r *replier) refuse(err error) {
-	r.publish(contracts.ProblemContentType, contracts.ProblemOf(err))
-}
-
-// publish publishes body as JSON.
-func (r *replier) publish(contentType string, body any) {
-	if r == nil {
-		return
-	}
-	payload, err := json.Marshal(body)
-	if err != nil {
-		return // never: messages and problems can be written as JSON
-	}
-	r.session.Reply(&session.Reply{Topic: r.topic, Correlation: r.correlation, ContentType: contentType, Payload: payload})
 }

@@ -36,14 +36,17 @@ type answer struct {
 
 func (l *line) Session() *session.Session { return l.session }
 
-func (l *line) Puback(id uint16, reason byte, text string) {
-	l.answers = append(l.answers, answer{id, reason, text})
+func (l *line) Answer(id uint16, a session.Answer) {
+	l.answers = append(l.answers, answer{id, a.Reason, a.Text})
 }
 
-func (l *line) PubackLater(id uint16, _ int, await func() (byte, string)) {
-	reason, text := await()
-	l.Puback(id, reason, text)
+func (l *line) AnswerLater(id uint16, _ int, p session.Unanswered) {
+	p.Begin(new(chat.SendOrder))
+	a, _ := p.Await()
+	l.Answer(id, a)
 }
+
+func (l *line) ReceiveMaximum() uint16 { return 1024 }
 
 // quiet is a transport that nobody reads.
 type quiet struct{}
@@ -110,6 +113,7 @@ func (p *publisher) publish(tb testing.TB, pk packets.Packet) []answer {
 	tb.Helper()
 	p.line.answers = nil
 	cl := &mqtt.Client{}
+	cl.Properties.ProtocolVersion = 5
 	cl.Net.Conn = p.line
 	if _, err := p.hook.OnPublish(cl, pk); !errors.Is(err, packets.ErrRejectPacket) {
 		tb.Fatalf("OnPublish: %v; nothing may be left to the server", err)
@@ -166,7 +170,7 @@ func FuzzMQTTSend(f *testing.F) {
 			if len(answers) > 0 {
 				t.Fatalf("with QoS 0 it is answered with %+v", answers)
 			}
-		} else if len(answers) != 1 || answers[0].id != uint16(keys) || !slices.Contains([]byte{0, 0x83, 0x87, 0x97, 0x99}, answers[0].reason) {
+		} else if len(answers) != 1 || answers[0].id != uint16(keys) || !slices.Contains([]byte{0, 0x87, 0x97, 0x99}, answers[0].reason) {
 			t.Fatalf("it is answered with %+v", answers)
 		}
 		sent := acknowledged && answers[0].reason == 0 && contracts.ParseTopic(name).Kind == contracts.TopicThreadMessages
@@ -182,7 +186,7 @@ func FuzzMQTTSend(f *testing.F) {
 func TestPubackReasons(t *testing.T) {
 	for code, want := range map[chat.Code]byte{
 		contracts.CodeUnauthenticated: 0x87, chat.CodeMissingScope: 0x87, chat.CodeNotAParticipant: 0x87, chat.CodeThreadNotFound: 0x87,
-		chat.CodeRateLimited: 0x97, chat.CodeUnavailable: 0x83, chat.CodeInvalidRequest: 0x99, chat.CodeIdempotencyKeyReused: 0x99,
+		chat.CodeRateLimited: 0x97, chat.CodeInvalidRequest: 0x99, chat.CodeIdempotencyKeyReused: 0x99,
 		chat.CodeCiphertextTooLarge: 0x99, chat.CodeAttachmentBlocked: 0x99,
 	} {
 		if reason, text := pubackReason(chat.Refuse(code, "")); reason != want || text != string(code) {

@@ -15,7 +15,7 @@ type outbox struct {
 	receipts []pendingReceipt
 	ephemera []ephemeral
 	replies  []*Reply
-	control  []contracts.Frame
+	control  []control
 	last     Reason
 	replayed int // events sent in the present catch-up
 }
@@ -210,9 +210,12 @@ func (s *Session) put(b Batch, f contracts.Frame, thread chat.ThreadID, qos byte
 
 // sendControl sends frames that wait for no window; it gives back what the batch
 // had no room for.
-func (s *Session) sendControl(b Batch, frames []contracts.Frame) []contracts.Frame {
+func (s *Session) sendControl(b Batch, frames []control) []control {
 	for len(frames) > 0 && b.Room() {
-		s.putControl(b, frames[0])
+		s.putControl(b, frames[0].frame)
+		if frames[0].told != nil {
+			close(frames[0].told)
+		}
 		frames = frames[1:]
 	}
 	if len(frames) == 0 {

@@ -52,7 +52,7 @@ const (
 	ShuttingDown                     // the server stops
 	ProtocolError                    // an acknowledgement of a frame that was never sent
 	QoSUnsupported                   // a publish with QoS 2
-	Refused                          // a 3.1.1 publish that cannot be refused otherwise
+	StoreFailing                     // what the client sent cannot be stored
 )
 
 // Batch collects what a connection writes at once.
@@ -150,7 +150,7 @@ type inbox struct {
 	subscribed bool // the interest has changed
 	catchUp    bool // a catch-up begins: announce its end
 	owed       bool // an announced end that nobody was subscribed to yet
-	control    []contracts.Frame
+	control    []control
 	last       Reason // why the connection ends once control is sent; zero: it does not
 	receipts   receiptQueue
 	ephemera   ephemeralQueue
@@ -187,6 +187,11 @@ func (s *Session) SetKeepFor(d time.Duration) {
 
 // Caller is whose session it is.
 func (s *Session) Caller() chat.Caller { return s.params.Caller }
+
+// Expired reports whether the client's token has expired. The session ends soon then.
+func (s *Session) Expired() bool {
+	return !s.params.Expires.IsZero() && !s.reg.now().Before(s.params.Expires)
+}
 
 // Start begins delivery: for a connection that gets everything, or resumed its
 // subscriptions, with the replay. It is called once, when the client has been
@@ -284,7 +289,7 @@ const maxBadFrames = 10
 func (s *Session) tell(f contracts.Frame) {
 	s.mu.Lock()
 	if len(s.inbox.control) < maxControl {
-		s.inbox.control = append(s.inbox.control, f)
+		s.inbox.control = append(s.inbox.control, control{frame: f})
 	}
 	s.mu.Unlock()
 	s.params.Transport.Wake()

@@ -204,7 +204,7 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	if err != nil {
 		return err
 	}
-	n.broker = broker.New(broker.Config{Sessions: n.sessions, Verifier: verifier, Log: n.log, Origins: origins})
+	n.broker = broker.New(broker.Config{Sessions: n.sessions, Verifier: verifier, Log: n.log, Origins: origins, ReceiveMaximum: receiveMaximum(n.set.limits)})
 	err = n.broker.AddHook(hooks.New(hooks.Config{
 		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Sender: n.chat, Verifier: verifier, Log: n.log,
 		MaxPacketBytes: broker.MaxPacketBytes, KeepSubscriptions: n.set.live.KeepSubscriptions,
@@ -318,4 +318,13 @@ func addrOf(ln net.Listener) net.Addr {
 		return nil
 	}
 	return ln.Addr()
+}
+
+// receiveMaximum is how many publishes an MQTT client may have unanswered: no more than its
+// user may send at once (docs/contract.md#mqtt). Zero is the broker's own bound.
+func receiveMaximum(l chat.Limits) uint16 {
+	if l.SendRate <= 0 {
+		return 0
+	}
+	return uint16(min(l.SendBurst, broker.MaxUnanswered))
 }

@@ -305,7 +305,15 @@ func (r *raw) tryRead() (any, error) {
 func (r *raw) see(topic, contentType string, qos byte, payload []byte) {
 	if !isReply(topic) {
 		r.seen.add(payload, topic, qos, func(frame) {})
-	} else if err := checkReply(topic, contentType, qos, payload); err != nil {
+		return
+	}
+	if r.version == mqtt311 { // which has no content type
+		contentType = "application/json"
+		if contains(payload, `"type":"/problems/`) {
+			contentType = "application/problem+json"
+		}
+	}
+	if err := checkReply(topic, contentType, qos, payload); err != nil {
 		r.seen.mu.Lock()
 		defer r.seen.mu.Unlock()
 		r.seen.violate("%v\n%s", err, payload)

@@ -42,6 +42,10 @@ func (r *run) newSender(ctx context.Context, via, user, device string) (sender, 
 		if err != nil {
 			return nil, err
 		}
+		if !r.target.raw() && conn.ReceiveMaximum() < unlimitedReceiveMaximum {
+			conn.Close()
+			return nil, errLimited // such a server answers late, and does not refuse
+		}
 		return &mqttSender{conn: conn, raw: r.target.raw(), id: r.id, tail: r.tail}, nil
 	}
 	s := &restSender{target: r.target, id: r.id, tail: r.tail}
@@ -121,9 +125,12 @@ type mqttSender struct {
 	key  []byte
 }
 
+// unlimitedReceiveMaximum is the Receive Maximum of a server with --rate-send 0
+// (docs/contract.md#mqtt).
+const unlimitedReceiveMaximum = 1024
+
 // The reason codes that a sender handles (docs/contract.md#mqtt).
 const (
-	codeUnavailable   = 0x83
 	codeNotAuthorized = 0x87
 	codeQuota         = 0x97
 )
@@ -137,23 +144,18 @@ func (s *mqttSender) send(thread string, h head) error {
 		s.key = key(s.key[:0], s.id, h)
 		s.buf = body(s.buf[:0], s.key, h, s.tail)
 	}
-	for attempt := 1; ; attempt++ {
-		s.conn.SetDeadline(time.Now().Add(patience))
-		err := s.conn.Publish(topic, s.buf)
-		var no *wire.RefusedError
-		switch {
-		case err == nil:
-			return nil
-		case errors.As(err, &no) && no.Code == codeUnavailable && attempt < sendAttempts:
-			time.Sleep(sendPause)
-		case errors.As(err, &no) && no.Code == codeQuota:
-			return fmt.Errorf("%w (%w)", errLimited, err)
-		case errors.As(err, &no) && no.Code == codeNotAuthorized && !s.raw:
-			return fmt.Errorf("send: %w; does this server accept messages over MQTT?", err)
-		default:
-			return fmt.Errorf("send: %w", err)
-		}
+	s.conn.SetDeadline(time.Now().Add(patience))
+	err := s.conn.Publish(topic, s.buf)
+	var no *wire.RefusedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &no) && no.Code == codeQuota:
+		return fmt.Errorf("%w (%w)", errLimited, err)
+	case errors.As(err, &no) && no.Code == codeNotAuthorized && !s.raw:
+		return fmt.Errorf("send: %w; does this server accept messages over MQTT?", err)
 	}
+	return fmt.Errorf("send: %w", err)
 }
 
 func (s *mqttSender) close() { s.conn.Close() }

@@ -59,6 +59,8 @@ type Conn struct {
 	lastID  uint16 // packet id of the last SUBSCRIBE or PUBLISH
 	reply   packet // the last CONNACK, SUBACK or PUBACK
 
+	receiveMax uint16 // as the CONNACK said
+
 	readAt time.Time
 }
 
@@ -103,8 +105,13 @@ func (c *Conn) open() error {
 		return fmt.Errorf("unknown protocol %q", c.cfg.Protocol)
 	}
 	c.out = appendConnect(c.out, c.cfg.Device, c.cfg.Username, c.cfg.Token)
-	return c.await(typeConnack, 0)
+	err := c.await(typeConnack, 0)
+	c.receiveMax = c.reply.receiveMax
+	return err
 }
+
+// ReceiveMaximum is how many publishes an MQTT server lets a client have unanswered.
+func (c *Conn) ReceiveMaximum() int { return int(c.receiveMax) }
 
 // Subscribe subscribes to a filter with QoS 1. Frames may come before it returns. With JSON
 // it does nothing, since a JSON connection gets everything.

@@ -38,12 +38,14 @@ var errMalformed = errors.New("malformed MQTT packet")
 
 // packet is one whole packet. Its slices are parts of the buffer that it was found in.
 type packet struct {
-	kind  byte   // one of the type constants
-	qos   byte   // PUBLISH
-	id    uint16 // PUBLISH of QoS 1, PUBACK, SUBACK
-	code  byte   // the (only) reason code of CONNACK, PUBACK, SUBACK, DISCONNECT
-	body  []byte // PUBLISH: the payload
-	topic []byte // PUBLISH
+	kind byte   // one of the type constants
+	qos  byte   // PUBLISH
+	id   uint16 // PUBLISH of QoS 1, PUBACK, SUBACK
+	code byte   // the (only) reason code of CONNACK, PUBACK, SUBACK, DISCONNECT
+	body []byte // PUBLISH: the payload
+
+	receiveMax uint16 // CONNACK: how many publishes may be unanswered
+	topic      []byte // PUBLISH
 }
 
 // nextPacket reads the packet at the start of b and gives its length n, which is 0 if b does
@@ -76,7 +78,7 @@ func parse(first byte, b []byte) (packet, error) {
 		if len(b) < 2 {
 			return p, errMalformed
 		}
-		p.code = b[1]
+		p.code, p.receiveMax = b[1], receiveMaximum(b[2:])
 	case typePuback:
 		if len(b) < 2 {
 			return p, errMalformed
@@ -104,6 +106,35 @@ func parse(first byte, b []byte) (packet, error) {
 		return p, fmt.Errorf("%w: type %d", errMalformed, first>>4)
 	}
 	return p, nil
+}
+
+// receiveMaximum finds the Receive Maximum in the properties of a CONNACK. It is 65,535 if it
+// is absent, or behind a property that it does not know.
+func receiveMaximum(b []byte) uint16 {
+	const whole = 1<<16 - 1
+	size, used, err := varint(b)
+	if err != nil || used == 0 || len(b) < used+size {
+		return whole
+	}
+	for b = b[used : used+size]; len(b) >= 3; {
+		length := 0
+		switch b[0] {
+		case 0x21:
+			return binary.BigEndian.Uint16(b[1:])
+		case 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
+			length = 1
+		case 0x13, 0x22: // two
+			length = 2
+		case 0x11, 0x27: // four
+			length = 4
+		case 0x12, 0x1A, 0x1C, 0x1F: // a string
+			length = 2 + int(binary.BigEndian.Uint16(b[1:]))
+		default:
+			return whole
+		}
+		b = b[min(1+length, len(b)):]
+	}
+	return whole
 }
 
 func parsePublish(first byte, b []byte) (packet, error) {
