@@ -145,10 +145,10 @@ func checkSecret(secret []byte) error {
 // code unauthenticated.
 func (v *Verifier) Verify(token string) (Identity, error) {
 	if token == "" {
-		return Identity{}, refuse("there is no token")
+		return Identity{}, refuse("there is no token", NoToken)
 	}
 	if len(token) > maxTokenBytes {
-		return Identity{}, refuse("the token is too long")
+		return Identity{}, refuse("the token is too long", TooLong)
 	}
 	hash := tokenHash(sha256.Sum256([]byte(token)))
 	v.mu.Lock()
@@ -161,7 +161,7 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 		v.mu.Lock()
 		v.cache.Remove(hash)
 		v.mu.Unlock()
-		return Identity{}, refuse("the token has expired")
+		return Identity{}, refuse("the token has expired", Expired)
 	}
 	result, err := v.verify(token)
 	if err == nil {
@@ -181,7 +181,7 @@ func (v *Verifier) current(cached verified) bool {
 func (v *Verifier) verify(token string) (verified, error) {
 	var claims wireClaims
 	var generation uint64
-	_, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (key any, err error) {
+	parsed, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (key any, err error) {
 		if err := strictHeader(t.Raw); err != nil {
 			return nil, err
 		}
@@ -194,12 +194,12 @@ func (v *Verifier) verify(token string) (verified, error) {
 	})
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return verified{}, refuse("the token has expired")
+		return verified{}, refuse("the token has expired", Expired)
 	case errors.Is(err, jwt.ErrTokenNotValidYet):
-		return verified{}, refuse("the token is not valid yet")
+		return verified{}, refuse("the token is not valid yet", NotYetValid)
 	case err != nil:
-		// To say which check failed would help a forger more than a client.
-		return verified{}, refuse("the token is not acceptable")
+		// To say which check failed would help a forger more than a client. The log says it.
+		return verified{}, refuse("the token is not acceptable", v.reasonOf(parsed, err))
 	}
 	id, err := claims.identity()
 	return verified{id, generation}, err
@@ -231,12 +231,12 @@ func keyID(header map[string]any) (string, error) {
 func (c wireClaims) identity() (Identity, error) {
 	user, err := chat.ParseUserID(c.Subject)
 	if err != nil {
-		return Identity{}, refuse("the token's sub is no user id")
+		return Identity{}, refuse("the token's sub is no user id", BadSubject)
 	}
 	id := Identity{User: user, Expires: c.ExpiresAt.Time}
 	if c.Device != "" {
 		if id.Device, err = chat.ParseDeviceID(c.Device); err != nil {
-			return Identity{}, refuse("the token's device_id is no device id")
+			return Identity{}, refuse("the token's device_id is no device id", BadDevice)
 		}
 	}
 	for _, s := range strings.Fields(c.Scope) {
@@ -245,4 +245,6 @@ func (c wireClaims) identity() (Identity, error) {
 	return id, nil
 }
 
-func refuse(detail string) error { return chat.Refuse(contracts.CodeUnauthenticated, detail) }
+func refuse(detail string, why Reason) error {
+	return chat.Refuse(contracts.CodeUnauthenticated, detail).Because(why)
+}

@@ -73,6 +73,12 @@ func (e *Error) Unwrap() error { return e.cause }
 // Refuse makes an Error.
 func Refuse(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
 
+// Because adds what the log is told of the refusal, and the caller is not.
+func (e *Error) Because(cause error) *Error {
+	e.cause = cause
+	return e
+}
+
 // Invalid makes an invalid_request about one field.
 func Invalid(field, message string) *Error {
 	return &Error{Code: CodeInvalidRequest, Fields: []FieldError{{field, message}}}
