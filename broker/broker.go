@@ -19,7 +19,7 @@
 // Read in this order: broker.go, mqtt_conn.go, guard.go, mochi.go, pubacks.go,
 // mqtt_transport.go, writer.go; then the bytes of packets, packet.go, packet_check.go,
 // packet_write.go; then WebSockets, upgrade.go, websocket_read.go, websocket_write.go,
-// json_conn.go.
+// json_conn.go; and visits.go, what operators are told.
 package broker
 
 import (
@@ -37,7 +37,9 @@ import (
 
 	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/internal/clientaddr"
 	"github.com/parleyhq/parley/internal/origin"
+	"github.com/parleyhq/parley/internal/sampling"
 	"github.com/parleyhq/parley/internal/workers"
 )
 
@@ -52,6 +54,8 @@ type Config struct {
 	// ReceiveMaximum is how many publishes with QoS 1 an MQTT 5 client may have unanswered,
 	// MaxUnanswered by default and at most. A service (chat.system) may have that many.
 	ReceiveMaximum uint16
+	// Proxies are the operator's own, whose X-Forwarded-For is believed.
+	Proxies clientaddr.Proxies
 }
 
 // Broker owns the realtime connections.
@@ -63,6 +67,9 @@ type Broker struct {
 	workers *workers.Pool
 
 	userBytes allUserBytes
+	stats     Stats
+	refusals  *sampling.Sampler // of the lines about refused clients
+	ctx       context.Context   // of these lines; it never ends
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -82,7 +89,10 @@ const idleWorkers = 64
 func New(cfg Config) *Broker {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.ReceiveMaximum = min(cmp.Or(cfg.ReceiveMaximum, MaxUnanswered), MaxUnanswered)
-	return &Broker{cfg: cfg, mochi: newMochi(cfg), workers: workers.New(idleWorkers), conns: make(map[connection]struct{})}
+	return &Broker{
+		cfg: cfg, mochi: newMochi(cfg), workers: workers.New(idleWorkers), conns: make(map[connection]struct{}),
+		refusals: sampling.New(refusedPerSecond), ctx: context.Background(),
+	}
 }
 
 // newMochi makes the MQTT server. Its Serve is never called: it would only start listeners
@@ -173,27 +183,37 @@ func (b *Broker) serveMQTT(socket net.Conn, offer Offer) {
 		return
 	}
 	defer b.unregister(c)
+	b.countOpen(c, protocolMQTT)
 	c.serve(b.handle)
 	c.linger()
-	if s := c.Session(); s != nil {
+	s := c.Session()
+	if s != nil {
 		s.End()
 	}
 	c.pubacks.wait()
-	if s := c.Session(); s != nil {
+	b.countOpen(c, "")
+	switch {
+	case s != nil:
 		b.userBytes.leave(s.Caller().User)
+		b.ended(c.visit(), s, c.endReason())
+	case !c.refused: // else OnConnect has told
+		b.refused(c.visit(), c.endReason(), nil)
 	}
 }
 
 // serveJSON opens the session of a JSON connection, and runs the connection to its end in the
 // caller's goroutine. The client's bytes come from in.
-func (b *Broker) serveJSON(socket net.Conn, in io.Reader, p session.Params) {
+func (b *Broker) serveJSON(socket net.Conn, in io.Reader, p session.Params, addr string) {
 	c := newJSONConn(socket, in)
 	p.Transport = c
+	v := visit{protocol: protocolJSON, over: "websocket", addr: addr}
 	s, err := b.cfg.Sessions.Open(p)
 	if err != nil { // since authenticate: one connection too many, or a shutdown
 		c.finish(closeFor(session.ShuttingDown))
 		c.awaitEnd()
 		c.kill()
+		v.user, v.device = p.Caller.User, p.Caller.Device
+		b.refused(v, refusalReason(err), err)
 		return
 	}
 	c.sess.Store(s)
@@ -203,7 +223,11 @@ func (b *Broker) serveJSON(socket net.Conn, in io.Reader, p session.Params) {
 		return
 	}
 	defer b.unregister(c)
+	b.stats.Open.Add(protocolJSON, 1)
+	b.stats.Connects.Add(protocolJSON, 1)
 	c.serve(s)
+	b.stats.Open.Add(protocolJSON, -1)
+	b.ended(v, s, c.endReason())
 }
 
 // register has Close wait for the connection to end, until unregister. It reports false
@@ -237,6 +261,7 @@ func (b *Broker) Close(ctx context.Context) {
 	}
 	for c := range b.conns {
 		if m, ok := c.(*mqttConn); ok && m.Session() == nil { // a client without a session, which nobody has told to go
+			m.because(endShuttingDown)
 			m.kill()
 		}
 	}

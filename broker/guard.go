@@ -61,6 +61,9 @@ func (c *mqttConn) next() error {
 		c.acknowledge([]uint16{uint16(rest[0])<<8 | uint16(rest[1])})
 		return nil
 	}
+	if kind == packetDisconnect {
+		c.because(endClientLeft)
+	}
 	c.connected = true
 	c.packet = body
 	return nil
@@ -187,27 +190,33 @@ func (c *mqttConn) refuse(err error) {
 	if c.isClosing() {
 		return
 	}
-	reason := byte(0)
+	reason, why := byte(0), endClientGone
 	switch {
 	case errors.Is(err, errMalformed):
-		reason = reasonMalformed
+		reason, why = reasonMalformed, endMalformed
 	case errors.Is(err, errProtocol):
-		reason = reasonProtocolError
+		reason, why = reasonProtocolError, endProtocolError
 	case errors.Is(err, errTooLarge):
-		reason = reasonPacketTooLarge
+		reason, why = reasonPacketTooLarge, endTooLarge
 	case errors.Is(err, errQoS2):
-		reason = reasonQoSUnsupported
+		reason, why = reasonQoSUnsupported, endQoS2
 	case errors.Is(err, errRetain):
-		reason = reasonRetainUnsupported
+		reason, why = reasonRetainUnsupported, endRetain
 	case errors.Is(err, errReceiveMaximum):
-		reason = reasonReceiveMaximum
+		reason, why = reasonReceiveMaximum, endReceiveMaximum
 	case errors.Is(err, errTopicName):
-		reason = reasonTopicName
+		reason, why = reasonTopicName, endTopicName
 	case errors.Is(err, errSubscriptionID):
-		reason = reasonNoSubscriptionIDs
+		reason, why = reasonNoSubscriptionIDs, endSubscriptionID
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		reason = reasonKeepAliveTimeout
+		reason, why = reasonKeepAliveTimeout, endKeepAlive
+		if !c.connected {
+			why = endNoConnect
+		}
+	case errors.Is(err, io.EOF) && !c.connected:
+		why = refusedNothingSent
 	}
+	c.because(why)
 	if reason != 0 && c.v5 {
 		c.finish(appendDisconnect(nil, reason))
 	} else {

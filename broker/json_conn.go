@@ -24,7 +24,11 @@ func newJSONConn(socket net.Conn, in io.Reader) *jsonConn {
 	c := new(jsonConn)
 	c.writer = writer{conn: socket, fill: c.fill}
 	c.in.init(in, 0)
-	c.in.pong, c.in.finish = c.send, c.finish
+	c.in.pong = c.send
+	c.in.finish = func(goodbye []byte) {
+		c.because(whyClosed(goodbye))
+		c.finish(goodbye)
+	}
 	return c
 }
 
@@ -32,6 +36,7 @@ func newJSONConn(socket net.Conn, in io.Reader) *jsonConn {
 const (
 	closeNormal         = 1000
 	closeProtocolError  = 1002
+	closeNotText        = 1007
 	closeGoingElsewhere = 1012
 	closeTooBig         = 1009
 	closeTryLater       = 1013
@@ -45,7 +50,10 @@ const (
 func (c *jsonConn) Wake() { c.wake() }
 
 // Close implements session.Transport.
-func (c *jsonConn) Close(r session.Reason) { c.finish(closeFor(r)) }
+func (c *jsonConn) Close(r session.Reason) {
+	c.because(r.String())
+	c.finish(closeFor(r))
+}
 
 // closeFor returns the close frame that tells why a session ends.
 func closeFor(r session.Reason) []byte {

@@ -38,6 +38,7 @@ func (b *Broker) handle(c *mqttConn) bool {
 		defer func() {
 			if p := recover(); p != nil {
 				b.panics.Add(1)
+				c.because(endPanic)
 				b.cfg.Log.Error("an MQTT connection panicked", "panic", p, "stack", string(debug.Stack()))
 			}
 			goOn <- ok
@@ -55,6 +56,9 @@ func (b *Broker) handleConnect(c *mqttConn) bool {
 	err := b.mochi.EstablishConnection("parley", c)
 	c.attaching = false
 	b.mochi.Clients.Delete(c.mochiID) // mochi would keep a client to whom it could not send the CONNACK
+	if c.Session() != nil {
+		b.admitted(c)
+	}
 	return errors.Is(err, io.EOF) && c.Session() != nil && !c.isClosing()
 }
 

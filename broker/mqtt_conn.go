@@ -20,6 +20,7 @@ type mqttConn struct {
 	writer
 	offer  Offer
 	broker *Broker // nil in tests of a connection alone
+	openAs string  // as what it is counted among the open connections
 
 	// Owned by the reader: the connection's goroutine, and mochi's while that waits for it.
 	in          *bufio.Reader
@@ -27,6 +28,7 @@ type mqttConn struct {
 	packet      []byte               // what mochi has not read yet of the packet that is its turn
 	connected   bool                 // a CONNECT has come
 	attaching   bool                 // mochi handles the CONNECT
+	refused     bool                 // it was refused by a hook, which has told why
 	mochiID     string               // mochi's name for the connection, while attaching
 	keepalive   time.Duration        // how long the client may be silent; 0 until it is admitted
 	prolonged   time.Time            // when the read deadline was last moved
@@ -59,7 +61,10 @@ func newMQTTConn(socket net.Conn, offer Offer) *mqttConn {
 		c.seal, c.head = sealBinary, maxWSHeader
 		c.farewell = closeMessage(closeNormal, "")
 		stream.messages.pong = c.sendRaw
-		stream.messages.finish = func(goodbye []byte) { c.finishWith(nil, goodbye) }
+		stream.messages.finish = func(goodbye []byte) {
+			c.because(whyClosed(goodbye))
+			c.finishWith(nil, goodbye)
+		}
 	}
 	c.in = bufio.NewReaderSize(socket, buffer)
 	// The deadline is for writing too: the first Read of a TLS connection does its handshake.
@@ -81,6 +86,7 @@ func (c *mqttConn) serve(handle func(*mqttConn) bool) {
 			return
 		}
 		if len(c.packet) > 0 && !handle(c) {
+			c.because(endProtocolError) // which mochi has found
 			return
 		}
 	}
@@ -153,6 +159,7 @@ func (c *mqttConn) linger() {
 // comes before the PUBACK is written.
 func (c *mqttConn) answerPublish(id uint16, a session.Answer) {
 	if a.HangUp {
+		c.because(endTokenRefused)
 		c.finish(nil)
 		return
 	}
@@ -177,6 +184,25 @@ func (c *mqttConn) answerPublish(id uint16, a session.Answer) {
 // giveUp ends the connection, since what the client sent cannot be stored.
 func (c *mqttConn) giveUp() { mqttTransport{c}.Close(session.StoreFailing) }
 
+// protocol names the client's protocol for the log and the metrics.
+func (c *mqttConn) protocol() string {
+	switch {
+	case c.v5:
+		return protocolMQTT5
+	case c.version != 0:
+		return protocolMQTT311
+	}
+	return protocolMQTT
+}
+
+func (c *mqttConn) visit() visit {
+	addr := c.offer.Addr
+	if addr == "" {
+		addr = c.Conn.RemoteAddr().String()
+	}
+	return visit{protocol: c.protocol(), over: over(c.Conn), addr: addr}
+}
+
 // Offer implements hooks.Conn.
 func (c *mqttConn) Offer() (token, device string, lastSeen *string) {
 	return c.offer.Token, c.offer.Device, c.offer.LastSeen
@@ -190,6 +216,7 @@ func (c *mqttConn) SetProtocol(version byte, maxPacket uint32, reasonStrings boo
 // Answer implements hooks.Conn.
 func (c *mqttConn) Answer(id uint16, a session.Answer) {
 	if a.HangUp {
+		c.because(endTokenRefused)
 		c.finish(nil)
 		return
 	}
@@ -217,6 +244,14 @@ func (c *mqttConn) Bind(s *session.Session, mochiID string, keepAlive time.Durat
 	}
 	_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
 	c.sess.Store(s)
+}
+
+// Refused implements hooks.Conn.
+func (c *mqttConn) Refused(user chat.UserID, device chat.DeviceID, err error) {
+	v := c.visit()
+	v.user, v.device = user, device
+	c.refused = true
+	c.broker.refused(v, refusalReason(err), err)
 }
 
 // Session implements hooks.Conn.

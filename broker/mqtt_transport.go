@@ -13,6 +13,7 @@ func (t mqttTransport) Wake() { t.conn.wake() }
 
 // Close implements session.Transport.
 func (t mqttTransport) Close(r session.Reason) {
+	t.conn.because(r.String())
 	var goodbye, farewell []byte
 	if t.conn.v5 {
 		goodbye = appendDisconnect(nil, disconnectReason(r))

@@ -30,34 +30,49 @@ const (
 // clients (MQTT ones do so in their CONNECT), and upgrades the connection. Its
 // errors are of type *chat.Error.
 func (b *Broker) Upgrade(c *fiber.Ctx) error {
-	ctx, r := c.Context(), offered(c)
+	r := offered(c)
+	r.Addr = b.cfg.Proxies.Of(c.Context().RemoteAddr(), c.Request().Header.PeekAll(fiber.HeaderXForwardedFor))
+	who, err := b.upgrade(c.Context(), r)
+	if err != nil {
+		protocol := protocolJSON
+		if slices.Contains(r.protocols, subprotocolMQTT) {
+			protocol = protocolMQTT
+		}
+		b.refused(visit{protocol, "websocket", r.Addr, who.User, who.Device}, refusalReason(err), err)
+	}
+	return err
+}
+
+// upgrade is Upgrade for a request that has been read. It says who wants to connect, as far
+// as that is known.
+func (b *Broker) upgrade(ctx *fasthttp.RequestCtx, r request) (who chat.Caller, err error) {
 	if err := refuseTokenInQuery(ctx.QueryArgs()); err != nil {
-		return err
+		return who, err
 	}
 	if from := string(ctx.Request.Header.Peek(fiber.HeaderOrigin)); from != "" && !b.cfg.Origins.Allows(from, string(ctx.Request.Header.Host())) {
-		return chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
+		return who, chat.Refuse(contracts.CodeOriginNotAllowed, "pages of this origin may not connect")
 	}
 	upgrade := asksForWebSocket(&ctx.Request.Header)
 	if upgrade && slices.Contains(r.protocols, subprotocolMQTT) {
 		if err := checkQuery(ctx.QueryArgs()); err != nil {
-			return err
+			return who, err
 		}
-		return handshake(ctx, subprotocolMQTT, func(socket net.Conn, in io.Reader) {
+		return who, handshake(ctx, subprotocolMQTT, func(socket net.Conn, in io.Reader) {
 			b.serveMQTT(newWSStream(socket, in), r.Offer)
 		})
 	}
 	params, err := b.authenticate(r, ctx.QueryArgs())
-	if err != nil {
-		return err
+	if who = params.Caller; err != nil {
+		return who, err
 	}
 	if !upgrade {
-		return chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
+		return who, chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
 	}
 	chosen := ""
 	if slices.Contains(r.protocols, subprotocolJSON) {
 		chosen = subprotocolJSON
 	}
-	return handshake(ctx, chosen, func(socket net.Conn, in io.Reader) { b.serveJSON(socket, in, params) })
+	return who, handshake(ctx, chosen, func(socket net.Conn, in io.Reader) { b.serveJSON(socket, in, params, r.Addr) })
 }
 
 // Offer is what came with a WebSocket upgrade, for the CONNECT of an MQTT client to use.
@@ -65,6 +80,7 @@ type Offer struct {
 	Token    string  // of the Authorization header
 	Device   string  // the query parameter device_id
 	LastSeen *string // the query parameter last_seen_id, nil without one
+	Addr     string  // the client's address
 }
 
 // request is what the broker needs of an HTTP request. It is all copies, since the HTTP
@@ -213,10 +229,10 @@ func (b *Broker) authenticate(r request, query *fasthttp.Args) (session.Params, 
 	}
 	caller, err := id.Caller(r.headerDevice, r.Device)
 	if err != nil {
-		return session.Params{}, err
+		return session.Params{Caller: chat.Caller{User: id.User}}, err
 	}
 	if !caller.Has(chat.ScopeRead) {
-		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
+		return session.Params{Caller: caller}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
 	}
 	if err := checkQuery(query); err != nil {
 		return session.Params{}, err
@@ -225,7 +241,7 @@ func (b *Broker) authenticate(r request, query *fasthttp.Args) (session.Params, 
 	if r.LastSeen != nil {
 		last, err := chat.ParseMessageID(*r.LastSeen)
 		if err != nil {
-			return session.Params{}, chat.Invalid("last_seen_id", "must be a message id")
+			return p, chat.Invalid("last_seen_id", "must be a message id")
 		}
 		p.LastSeen = &last
 	}

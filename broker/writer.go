@@ -33,6 +33,7 @@ type writer struct {
 	again    bool          // it is to look again for something to write
 	closing  bool          // when what waits is written, the connection ends
 	dead     bool          // nothing is written any more
+	why      string        // the first reason that was given for the end
 	ended    chan struct{} // closed when dead; nil until somebody waits for that
 }
 
@@ -88,6 +89,7 @@ func (w *writer) queue(q waiting) error {
 		return net.ErrClosed
 	case w.waiting.size()+q.size() > maxControlBytes:
 		w.die()
+		w.setWhy(endAnswersUnread)
 		_ = w.conn.Close()
 		return errControlFull
 	}
@@ -201,6 +203,7 @@ func (w *writer) write(batch []byte, closing bool) bool {
 	w.mu.Unlock()
 	if _, err := w.conn.Write(batch); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.because(endWriteTimeout)
 			w.kill()
 		} else {
 			w.stopWriting() // the reader reads what the client sent before it hung up
@@ -270,6 +273,25 @@ func (w *writer) isClosing() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.closing || w.dead
+}
+
+// because says why the connection ends. Of several reasons the first is told.
+func (w *writer) because(reason string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.setWhy(reason)
+}
+
+func (w *writer) setWhy(reason string) {
+	if w.why == "" {
+		w.why = reason
+	}
+}
+
+// endReason is why the connection has ended. Without a reason of ours the client has gone.
+func (w *writer) endReason() string {
+	w.because(endClientGone)
+	return w.why
 }
 
 // kill closes the socket.

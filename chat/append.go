@@ -237,7 +237,11 @@ func (a *appendQueues) commit(ctx context.Context, q *appendQueue, ops []*operat
 		for _, op := range ops {
 			events = append(events, op.events...)
 		}
+		begun := time.Now()
 		n, err := a.svc.store.Append(ctx, q.thread.Head, events)
+		if n > 0 {
+			a.svc.stats.Commits.Since(begun)
+		}
 		a.publish(q, events[:n])
 		for len(ops) > 0 && n >= len(ops[0].events) {
 			n -= len(ops[0].events)
@@ -253,6 +257,7 @@ func (a *appendQueues) commit(ctx context.Context, q *appendQueue, ops []*operat
 		case errors.Is(err, ErrStaleHead) && ctx.Err() == nil:
 			q.thread, fresh = nil, true
 		default:
+			a.svc.stats.AppendErrors.Add(1)
 			q.doubt, q.thread = &q.thread.Head, nil
 			completeAll(ops, Unavailable("append to the log", err))
 			return

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type rateLimits struct {
 	burst    int
 	seed     maphash.Seed
 	shards   [16]rateShard
+	refused  atomic.Int64
 }
 
 type rateShard struct {
@@ -48,7 +50,7 @@ func newRateLimits(perSecond float64, burst int) *rateLimits {
 // refused uses up nothing. A cost above the burst counts as the whole burst.
 func (r *rateLimits) spend(who string, cost int, now time.Time) error {
 	if wait, ok := r.reserve(who, cost, now, 0); !ok {
-		return tooFast(wait)
+		return r.tooFast(wait)
 	}
 	return nil
 }
@@ -132,10 +134,11 @@ func (sh *rateShard) forgetRested(now time.Time) {
 // [rateLimits] would allow a whole burst and what the rate gives back meanwhile. They
 // keep the times of a caller's requests in the span, no more than are allowed.
 type spanLimits struct {
-	times  int
-	span   time.Duration
-	seed   maphash.Seed
-	shards [16]spanShard
+	times   int
+	span    time.Duration
+	seed    maphash.Seed
+	shards  [16]spanShard
+	refused atomic.Int64
 }
 
 type spanShard struct {
@@ -168,6 +171,7 @@ func (w *spanLimits) spend(who string, now time.Time) error {
 	}
 	if len(spent) >= w.times {
 		sh.spent[who] = spent
+		w.refused.Add(1)
 		return tooFast(w.span - now.Sub(spent[0]))
 	}
 	if len(sh.spent) >= sh.sweep {
@@ -189,6 +193,12 @@ func (sh *spanShard) forgetRested(since time.Time) {
 		}
 	}
 	sh.sweep = max(maxRated, 2*len(sh.spent))
+}
+
+// tooFast is the refusal of what may be retried after a while. It is counted.
+func (r *rateLimits) tooFast(wait time.Duration) error {
+	r.refused.Add(1)
+	return tooFast(wait)
 }
 
 func tooFast(retryAfter time.Duration) error {

@@ -124,7 +124,7 @@ func (s *Service) Admit(ctx context.Context, c Caller, req SendRequest, most tim
 	}
 	wait, ok := a.rate.reserve(string(c.User), costWrite, now, a.most)
 	if !ok {
-		return nil, tooFast(wait)
+		return nil, a.rate.tooFast(wait)
 	}
 	a.at = now.Add(wait)
 	return a, nil
@@ -170,7 +170,7 @@ func (a *Admission) knownBefore(ctx context.Context) error {
 	a.Cancel()
 	wait, ok := a.svc.rates.reads.reserve(string(a.caller.User), 1, a.svc.now(), a.most)
 	if !ok {
-		return tooFast(wait)
+		return a.svc.rates.reads.tooFast(wait)
 	}
 	if wait <= 0 {
 		return nil

@@ -61,6 +61,7 @@ type Sending struct {
 	admission *Admission
 	hash      [32]byte
 	op        *operation
+	begun     time.Time
 }
 
 // BeginSend is the first half of [Service.Send]: it checks the request and puts the
@@ -80,7 +81,7 @@ func (s *Service) beginSend(ctx context.Context, a *Admission, order *SendOrder)
 	if err != nil {
 		return nil, err
 	}
-	p := &Sending{admission: a, hash: req.hash()}
+	p := &Sending{admission: a, hash: req.hash(), begun: time.Now()}
 	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, order: order, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
 		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
@@ -114,6 +115,7 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 	case err != nil:
 		return SendResult{}, err
 	}
+	svc.stats.SendToAck.Since(p.begun)
 	svc.tellBlocked(events[0])
 	return SendResult{Event: events[0], Outcome: Sent}, nil
 }

@@ -30,6 +30,7 @@ type Service struct {
 	online func(ctx context.Context, user UserID) (bool, error)
 	queues *appendQueues
 	cache  *threadCache
+	stats  *Stats
 
 	reports reportIDs
 
@@ -53,6 +54,7 @@ func New(cfg Config) *Service {
 	l := cfg.Limits.orDefaults()
 	s := &Service{
 		store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
+		stats:           newStats(),
 		rates:           newRates(l),
 		prekeyFetches:   newSpanLimits(l.PrekeyFetches, time.Minute),
 		prekeyFetchesOf: newSpanLimits(l.PrekeyFetchesOf, 10*time.Minute),
@@ -74,15 +76,15 @@ func (s *Service) Close(ctx context.Context) {
 // Limits are the limits in force.
 func (s *Service) Limits() Limits { return s.limits }
 
-// Ready reports whether store and bus can serve now.
-func (s *Service) Ready(ctx context.Context) error {
-	if err := s.store.Ping(ctx); err != nil {
-		return Unavailable("reach the store", err)
-	}
-	if err := s.bus.Ping(ctx); err != nil {
-		return Unavailable("reach the bus", err)
-	}
-	return nil
+// Health is what the service needs and cannot have now.
+type Health struct {
+	Store error // nothing can be served without it; nil: it can be reached
+	Bus   error // others are told late without it; nil: it can be reached
+}
+
+// Health asks store and bus whether they serve now.
+func (s *Service) Health(ctx context.Context) Health {
+	return Health{Store: s.store.Ping(ctx), Bus: s.bus.Ping(ctx)}
 }
 
 // need refuses a caller whose token lacks a scope.

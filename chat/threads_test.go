@@ -186,11 +186,15 @@ func TestMayFollow(t *testing.T) {
 	must(t, w.MayFollow(t.Context(), "bob", id))
 }
 
-func TestReady(t *testing.T) {
+func TestHealthNamesWhatCannotBeReached(t *testing.T) {
 	w := newWorld(t)
-	must(t, w.Ready(t.Context()))
+	if h := w.Health(t.Context()); h.Store != nil || h.Bus != nil {
+		t.Fatalf("all is well, and its health is %+v", h)
+	}
 	must(t, w.bus.Close())
-	refused(t, w.Ready(t.Context()), chat.CodeUnavailable)
+	if h := w.Health(t.Context()); h.Store != nil || h.Bus == nil {
+		t.Errorf("the bus is closed, and the health is %+v", h)
+	}
 }
 
 func TestLimits(t *testing.T) {

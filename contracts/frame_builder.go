@@ -17,7 +17,7 @@ type frameBuilder struct{ buf []byte }
 
 func newFrame(t string, size int) frameBuilder {
 	b := frameBuilder{buf: make([]byte, 0, size)}
-	b.buf = append(b.buf, `{"t":"`...)
+	b.buf = append(b.buf, frameTypeName...)
 	b.buf = append(b.buf, t...)
 	b.buf = append(b.buf, '"')
 	return b

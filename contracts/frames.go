@@ -1,6 +1,7 @@
 package contracts
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -33,6 +34,15 @@ func (f Frame) Append(dst []byte, frameSeq uint64) []byte {
 	dst = strconv.AppendUint(dst, frameSeq, 10)
 	return append(dst, '}')
 }
+
+// Type is the frame's type, such as "msg".
+func (f Frame) Type() []byte {
+	t := f[len(frameTypeName):]
+	return t[:bytes.IndexByte(t, '"')]
+}
+
+// frameTypeName is the begin of every Frame.
+const frameTypeName = `{"t":"`
 
 // Len is the length of what [Frame.Append] appends for that frame_seq.
 func (f Frame) Len(frameSeq uint64) int {

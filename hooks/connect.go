@@ -11,6 +11,7 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
@@ -47,6 +48,7 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 			return nil
 		}
 	}
+	c.Refused(params.Caller.User, params.Caller.Device, err)
 	code := connackCode(err)
 	if err := h.cfg.Server.SendConnack(cl, code, false, nil); err != nil {
 		return fmt.Errorf("refuse the connection: %w", err)
@@ -69,18 +71,19 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 		return session.Params{}, err
 	}
 	if name := string(pk.Connect.Username); name != "" && name != string(id.User) {
-		return session.Params{}, chat.Refuse(contracts.CodeUnauthenticated, "the username is not the token's user")
+		return session.Params{}, chat.Refuse(contracts.CodeUnauthenticated, "the username is not the token's user").Because(auth.OtherUser)
 	}
 	// The client id is a part of the packet's memory, all of which it would keep alive.
 	caller, err := id.Caller(strings.Clone(pk.Connect.ClientIdentifier), queryDevice)
 	if err != nil {
-		return session.Params{}, err
+		return session.Params{Caller: chat.Caller{User: id.User}}, err
 	}
+	known := session.Params{Caller: caller}
 	switch {
 	case !caller.Has(chat.ScopeRead) && !caller.Has(chat.ScopeSystem): // a backend job sends and does not read
-		return session.Params{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
+		return known, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
 	case pk.Connect.WillFlag:
-		return session.Params{}, errNoWills
+		return known, errNoWills
 	}
 	for _, p := range pk.Properties.User {
 		if p.Key == propertyLastSeen {
@@ -94,7 +97,7 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 	if lastSeen != nil {
 		last, err := chat.ParseMessageID(*lastSeen)
 		if err != nil {
-			return session.Params{}, err
+			return known, err
 		}
 		params.LastSeen = &last
 	}

@@ -34,6 +34,9 @@ type Conn interface {
 	// knows it by. From then on the connection ends when nothing has come from the client
 	// for 1.5 times keepAlive.
 	Bind(s *session.Session, id string, keepAlive time.Duration)
+	// Refused says that the client is refused, for the log. User and device are as far known
+	// as the client has shown who it is.
+	Refused(user chat.UserID, device chat.DeviceID, err error)
 	// Session returns the session of Bind, nil before.
 	Session() *session.Session
 	// Answer answers a publish with QoS 1. AnswerLater answers one when it is stored; size is
@@ -71,7 +74,7 @@ type Server interface {
 	SendConnack(cl *mqtt.Client, reason packets.Code, present bool, properties *packets.Properties) error
 }
 
-// Config is what a Hook needs. Every field is required.
+// Config is what a Hook needs. Every field but Published is required.
 type Config struct {
 	Server   Server
 	Sessions Sessions
@@ -83,6 +86,9 @@ type Config struct {
 	MaxPacketBytes uint32
 	// KeepSubscriptions is the longest session expiry that a client gets.
 	KeepSubscriptions time.Duration
+	// Published counts what became of a message that a client published: "stored", "known"
+	// (it was sent before), or the problem's code.
+	Published func(result string)
 }
 
 // Hook implements mqtt.Hook.
@@ -96,7 +102,12 @@ type Hook struct {
 }
 
 // New makes a Hook.
-func New(cfg Config) *Hook { return &Hook{cfg: cfg} }
+func New(cfg Config) *Hook {
+	if cfg.Published == nil {
+		cfg.Published = func(string) {}
+	}
+	return &Hook{cfg: cfg}
+}
 
 // ID implements mqtt.Hook.
 func (h *Hook) ID() string { return "parley" }

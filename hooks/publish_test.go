@@ -59,6 +59,7 @@ func (l *line) Offer() (token, device string, lastSeen *string)    { return "", 
 func (l *line) SetProtocol(byte, uint32, bool)                     {}
 func (l *line) Transport() session.Transport                       { return quiet{} }
 func (l *line) Bind(s *session.Session, _ string, _ time.Duration) { l.session = s }
+func (l *line) Refused(chat.UserID, chat.DeviceID, error)          {}
 func (l *line) KeepReasonCodes([]byte)                             {}
 func (l *line) PopReasonCodes() []byte                             { return nil }
 

@@ -28,11 +28,13 @@ const (
 // send sends a message. What follows it is handled meanwhile.
 func (h *Hook) send(p publish) {
 	if !p.wantsPuback() {
+		h.cfg.Published(string(chat.CodeInvalidRequest))
 		p.session.Warn(chat.CodeInvalidRequest, "a message is published with QoS 1")
 		return
 	}
 	m := &sending{hook: h, sender: p.sender}
 	if err := m.prepare(p); err != nil {
+		h.countRefusal(err)
 		h.logFailure(m, err)
 		m.replier.refuse(err)
 		p.answer(p.refusal(err, m.key))
@@ -151,6 +153,11 @@ func (m *sending) Await() (a session.Answer, again bool) {
 	result, err := m.result()
 	switch {
 	case err == nil:
+		if result.Outcome == chat.Sent {
+			m.hook.cfg.Published("stored")
+		} else {
+			m.hook.cfg.Published("known")
+		}
 		m.replier.publish(contracts.JSONContentType, contracts.NewMessage(result.Event))
 		return m.stored(result), false
 	case chat.CodeOf(err) == chat.CodeUnavailable:
@@ -160,6 +167,7 @@ func (m *sending) Await() (a session.Answer, again bool) {
 		m.failed = true
 		return session.Answer{}, true
 	}
+	m.hook.countRefusal(err)
 	m.replier.refuse(err)
 	return m.refusal(err, m.key), false
 }
@@ -191,10 +199,13 @@ func (m *sending) stored(result chat.SendResult) session.Answer {
 
 // GiveUp implements session.Unanswered.
 func (m *sending) GiveUp() {
+	m.hook.cfg.Published(string(chat.CodeUnavailable))
 	if m.admission != nil {
 		m.admission.Cancel()
 	}
 }
+
+func (h *Hook) countRefusal(err error) { h.cfg.Published(string(contracts.ProblemOf(err).Code)) }
 
 // logFailure logs an error that is the server's and not the client's; the client is not told
 // what it was.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
@@ -20,7 +21,7 @@ func (s *server) admit(c *fiber.Ctx) error {
 	}
 	scheme, credentials, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return chat.Refuse(contracts.CodeUnauthenticated, "the header Authorization must be Bearer and a token")
+		return chat.Refuse(contracts.CodeUnauthenticated, "the header Authorization must be Bearer and a token").Because(auth.NoToken)
 	}
 	identity, err := s.verifier.Verify(strings.TrimSpace(credentials))
 	exchangeOf(c).identity = identity

@@ -266,12 +266,49 @@ func TestOperations(t *testing.T) {
 		t.Errorf("the log:\n%s", log)
 	}
 	draining = true
-	a := w.do(request{method: "GET", path: "/readyz"})
-	a.refused(503, chat.CodeUnavailable)
+	a := w.do(request{method: "GET", path: "/readyz"}).want(503)
 	if a.header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
 	}
-	w.do(request{method: "GET", path: "/healthz"}).want(200)
+	if got := string(a.body); got != `{"status":"unavailable","reasons":["draining"]}` {
+		t.Errorf("/readyz of a node that drains: %s", got)
+	}
+	if got := string(w.do(request{method: "GET", path: "/healthz"}).want(200).body); got != `{"status":"ok","reasons":[]}` {
+		t.Errorf("/healthz: %s", got)
+	}
+}
+
+// ill is a service whose store or bus is down.
+type ill struct {
+	Chat
+	health *chat.Health
+}
+
+func (i ill) Health(context.Context) chat.Health { return *i.health }
+
+func TestReadinessSaysWhatIsWrong(t *testing.T) {
+	down := errors.New("secret address")
+	health := new(chat.Health)
+	w := newWorld(t, func(c *Config) { c.Chat = ill{c.Chat, health} })
+	for _, tc := range []struct {
+		health chat.Health
+		status int
+		body   string
+	}{
+		{chat.Health{}, 200, `{"status":"ok","reasons":[]}`},
+		{chat.Health{Bus: down}, 200, `{"status":"degraded","reasons":["bus"]}`},
+		{chat.Health{Store: down}, 503, `{"status":"unavailable","reasons":["store"]}`},
+		{chat.Health{Store: down, Bus: down}, 503, `{"status":"unavailable","reasons":["bus","store"]}`},
+	} {
+		*health = tc.health
+		if got := string(w.do(request{method: "GET", path: "/readyz"}).want(tc.status).body); got != tc.body {
+			t.Errorf("/readyz: %s, want %s", got, tc.body)
+		}
+		w.do(request{method: "GET", path: "/healthz"}).want(200)
+	}
+	if log := w.log.String(); !strings.Contains(log, "secret address") {
+		t.Errorf("the log does not say what is wrong:\n%s", log)
+	}
 }
 
 func TestMetricsElsewhere(t *testing.T) {
@@ -295,10 +332,6 @@ func (broken) Receipts(ctx context.Context, _ chat.Caller, _ chat.MessageID) ([]
 	return nil, fmt.Errorf("secret wait: %w", ctx.Err())
 }
 
-func (broken) Ready(context.Context) error {
-	return chat.Unavailable("secret ping", errors.New("down"))
-}
-
 func TestInternalsAreLoggedAndNotShown(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Chat = broken{c.Chat}
@@ -313,7 +346,6 @@ func TestInternalsAreLoggedAndNotShown(t *testing.T) {
 		{"/v1/threads", 500, contracts.CodeInternal, "secret panic"},
 		{"/v1/threads/018fca3e-52b2-7f3c-8a35-6a2f5c1d9e00", 500, contracts.CodeInternal, "secret failure"},
 		{"/v1/messages/01HX9G3M2J8K4N5P7Q8R0S1TAB/receipts", 503, chat.CodeUnavailable, "secret wait"},
-		{"/readyz", 503, chat.CodeUnavailable, "secret ping"},
 	} {
 		a := w.get(tc.path)
 		a.refused(tc.status, tc.code)

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"net/http/pprof" //nolint:gosec // G108: its routes in the default mux are served nowhere
 	"strconv"
 	"time"
 
@@ -10,10 +11,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// NewMetrics makes a server that serves only /metrics, for an address of its own.
-func NewMetrics(registry *prometheus.Registry) *Server {
+// NewOperations makes a server for operators, for an address of its own: /metrics,
+// /healthz and /readyz, and with debug the profiles under /debug/pprof/. Of cfg it uses Chat,
+// Log, Metrics and Draining.
+func NewOperations(cfg Config, debug bool) *Server {
 	app := newApp(fiber.Config{}, DefaultLimits)
-	app.Get("/metrics", metricsHandler(registry))
+	s := newServer(cfg, nil)
+	app.Get("/metrics", metricsHandler(cfg.Metrics))
+	app.Get("/healthz", s.healthz)
+	app.Get("/readyz", s.readyz)
+	if debug {
+		app.Get("/debug/pprof/cmdline", adaptor.HTTPHandlerFunc(pprof.Cmdline))
+		app.Get("/debug/pprof/profile", adaptor.HTTPHandlerFunc(pprof.Profile))
+		app.Get("/debug/pprof/symbol", adaptor.HTTPHandlerFunc(pprof.Symbol))
+		app.Get("/debug/pprof/trace", adaptor.HTTPHandlerFunc(pprof.Trace))
+		app.Get("/debug/pprof/*", adaptor.HTTPHandlerFunc(pprof.Index)) // serves the others by their names
+	}
 	return &Server{app, DefaultLimits}
 }
 
@@ -32,7 +45,7 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 		}, labels),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "parley_http_request_duration_seconds", Help: "Time from a request's arrival to its answer.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, // 0.1 is the send SLO
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .5, 1, 2.5, 5, 10}, // 0.1 and 0.2 are the aims
 		}, labels),
 	}
 	registry.MustRegister(m.requests, m.duration)

@@ -1,17 +1,15 @@
 package rest
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"runtime/debug"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/parleyhq/parley/auth"
+	"github.com/parleyhq/parley/chat"
 )
 
 // exchange is what the log and the metrics record of one request and its answer. The
@@ -23,6 +21,8 @@ type exchange struct {
 	identity  auth.Identity // what the token proves; the zero Identity before that
 	body      []byte        // of a call that has one, once it was read
 	err       error         // why the answer is a 5xx; nil if it is not one
+	code      chat.Code     // of the refusal; "" if there is none
+	reason    auth.Reason   // what was wrong with the token, if that is why
 }
 
 type exchangeKey struct{}
@@ -110,30 +110,4 @@ func routed(handle fiber.Handler) fiber.Handler {
 		exchangeOf(c).route = c.Route().Path
 		return handle(c)
 	}
-}
-
-// end counts and logs a finished exchange. It logs neither token nor body nor path.
-func (s *server) end(c *fiber.Ctx, ex *exchange) {
-	s.tellRates(c, ex)
-	took := time.Since(ex.start)
-	method, status := methodName(c.Method()), c.Response().StatusCode()
-	s.metrics.observe(method, ex.route, status, took)
-
-	attrs := []slog.Attr{
-		slog.String("method", method), slog.String("route", ex.route), slog.Int("status", status),
-		slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("bytes", len(c.Response().Body())),
-		slog.String("user", string(ex.identity.User)), slog.String("request_id", ex.requestID),
-	}
-	level := slog.LevelInfo
-	switch {
-	case ex.err != nil:
-		level = slog.LevelWarn
-		attrs = append(attrs, slog.Any("error", ex.err))
-	case ex.route == "/healthz" || ex.route == "/readyz" || ex.route == "/metrics":
-		level = slog.LevelDebug // probes come every few seconds
-	}
-	if status == http.StatusInternalServerError { // 500 is a bug, 503 is not
-		level = slog.LevelError
-	}
-	s.log.LogAttrs(context.Background(), level, "request", attrs...)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
@@ -55,6 +56,8 @@ func statusOf(added bool) int {
 // itself goes to the log only.
 func (s *server) refuse(c *fiber.Ctx, ex *exchange, err error) {
 	problem := contracts.ProblemOf(refusalOf(err))
+	ex.code, ex.reason = problem.Code, auth.ReasonOf(err)
+	s.refused(problem.Code)
 	if problem.Status >= http.StatusInternalServerError {
 		ex.err = err
 	}

@@ -5,7 +5,7 @@
 //
 // [New] makes the [Server] of a [Config]. The head of a request is received and its framing
 // judged before anything else (conn.go, framing.go). The request passes the middleware (request
-// id, log, metrics, panics; middleware.go) and the door, which asks for a token (door.go), is
+// id, metrics, panics; middleware.go; the log, accesslog.go) and the door, which asks for a token (door.go), is
 // routed (routes.go), checked and read (request.go, readbody.go), calls one use case
 // (usecases.go lists them) and is answered (response.go).
 // Read in this order: rest.go, conn.go, door.go, routes.go, request.go, messages.go,
@@ -25,7 +25,10 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/parleyhq/parley/auth"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/clientaddr"
 	"github.com/parleyhq/parley/internal/origin"
+	"github.com/parleyhq/parley/internal/sampling"
 )
 
 // Config is what [New] needs. Chat and Verifier are required.
@@ -43,6 +46,10 @@ type Config struct {
 	Metrics      *prometheus.Registry // where the request metrics are registered; nil: in a registry of the application's own
 	ServeMetrics bool                 // whether the application has the route /metrics
 	Draining     func() bool          // whether /readyz answers 503; nil: never
+
+	Refused   func(chat.Code)    // counts a refusal; may be nil
+	Proxies   clientaddr.Proxies // whose X-Forwarded-For is believed
+	AccessLog string             // LogAll, LogErrors or LogOff; "" is LogAll
 
 	Limits Limits // a zero field stands for that of DefaultLimits
 }
@@ -87,6 +94,12 @@ type server struct {
 	metrics  *metrics
 	draining func() bool
 	limits   Limits
+
+	refused   func(chat.Code)
+	proxies   clientaddr.Proxies
+	accessLog string
+	denials   *sampling.Sampler // of the lines about requests without a good token
+	illness   *sampling.Sampler // of the lines about health
 }
 
 // Server serves HTTP on listeners.
@@ -106,24 +119,33 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.app.ShutdownWith
 // New makes the server. The caller lets it serve and shuts it down. New panics if the
 // registry already holds the request metrics.
 func New(cfg Config) *Server {
-	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
 	}
-	if cfg.Draining == nil {
-		cfg.Draining = func() bool { return false }
-	}
-	if cfg.Origins == nil {
-		cfg.Origins, _ = origin.Parse(cfg.Log) // an empty list has no bad entry
-	}
-	s := &server{
-		chat: cfg.Chat, verifier: cfg.Verifier, origins: cfg.Origins, log: cfg.Log, metrics: newMetrics(cfg.Metrics),
-		draining: cfg.Draining, limits: cfg.Limits.orDefaults(),
-	}
+	s := newServer(cfg, newMetrics(cfg.Metrics))
 	app := newApp(fiber.Config{ErrorHandler: s.refuseUnrouted}, s.limits)
 	app.Use(s.observe)
 	s.routes(app, cfg)
 	return &Server{app, s.limits}
+}
+
+func newServer(cfg Config, m *metrics) *server {
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	if cfg.Origins == nil {
+		cfg.Origins, _ = origin.Parse(cfg.Log) // an empty list has no bad entry
+	}
+	if cfg.Draining == nil {
+		cfg.Draining = func() bool { return false }
+	}
+	if cfg.Refused == nil {
+		cfg.Refused = func(chat.Code) {}
+	}
+	return &server{
+		chat: cfg.Chat, verifier: cfg.Verifier, origins: cfg.Origins, log: cfg.Log, metrics: m,
+		draining: cfg.Draining, limits: cfg.Limits.orDefaults(),
+		refused: cfg.Refused, proxies: cfg.Proxies, accessLog: cfg.AccessLog,
+		denials: sampling.New(denialsPerSecond), illness: sampling.New(1),
+	}
 }
 
 // otherMethod stands for every method that HTTP does not define, so that a request with

@@ -17,7 +17,7 @@ type Chat interface {
 	PrekeyCalls
 	BlockCalls
 	ModerationCalls
-	Ready(ctx context.Context) error
+	Health(ctx context.Context) chat.Health
 	// Rates lists the rates that limit a caller.
 	Rates(c chat.Caller) []chat.RateState
 }

@@ -17,6 +17,7 @@ type Item struct {
 	Removes chat.UserID    // the user who is out of the thread from here on; "" is nobody
 	Shows   chat.MessageID // the message whose content it shows; zero: none
 	Counts  bool           // a reader who acknowledges it has received that message
+	At      time.Time      // when it was made
 
 	device     chat.DeviceID
 	visibility chat.Visibility
@@ -31,7 +32,7 @@ type Item struct {
 
 func newItem(e chat.Event) *Item {
 	it := &Item{
-		Seq: e.Seq, ID: e.ID, By: e.By, device: e.Device, visibility: e.Visibility(), frame: contracts.EventFrame(e),
+		Seq: e.Seq, ID: e.ID, By: e.By, At: e.At, device: e.Device, visibility: e.Visibility(), frame: contracts.EventFrame(e),
 	}
 	switch e.Kind {
 	case chat.KindMessage:

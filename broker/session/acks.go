@@ -40,6 +40,7 @@ type afterAck struct {
 // called with mu held; [Session.follow] does what it says is due.
 func (s *Session) acknowledged(released []sent) (due afterAck) {
 	if len(released) > 0 && !s.fullSince.IsZero() {
+		s.reg.stats.WindowFull.Observe(int64(s.reg.now().Sub(s.fullSince)))
 		s.fullSince, due.wake = time.Time{}, true
 	}
 	for i := range released {
@@ -86,6 +87,7 @@ func (s *Session) flush(ctx context.Context) {
 		}
 		pause := receiptsEvery
 		if err := s.store(ctx, &due); err != nil {
+			s.reg.stats.StoreErrors.Add("receipts", 1)
 			s.reg.log.Warn("receipts not stored, will retry", "user", s.user, "device", s.device, "error", err)
 			if !s.keepAcks(due.acks) {
 				return

@@ -17,7 +17,8 @@ type outbox struct {
 	replies  []*Reply
 	control  []control
 	last     Reason
-	replayed int // events sent in the present catch-up
+	replayed int  // events sent in the present catch-up
+	behind   bool // the window was full, and not all that waited then is sent yet
 }
 
 // storeRetry is the pause after a failure to read.
@@ -32,6 +33,7 @@ func (s *Session) Fill(b Batch) {
 		return
 	}
 	s.mu.Lock()
+	s.reg.stats.StoreErrors.Add("read", 1)
 	s.inbox.resync = true // nothing more is sent before what could not be read
 	pending := s.retrying
 	s.retrying = true
@@ -139,16 +141,27 @@ func (s *Session) sendEvents(b Batch) error {
 		return g.ok
 	}
 	var next feed.Next
+	var late delays
+	defer late.add(s.reg.stats)
 	for b.Room() {
 		ok, err := s.feed.Next(s.reg.ctx, wanted, &next)
+		if err == nil && !ok {
+			s.out.behind = false
+		}
 		if err != nil || !ok {
 			return err
 		}
 		if next.Unseen {
 			s.noteUnseen(&next)
 		}
-		if next.ForReader() && !s.deliver(b, &next, g) {
-			return nil
+		if next.ForReader() {
+			if !s.deliver(b, &next, g) {
+				s.out.behind = true
+				return nil
+			}
+			if next.Counts && !s.out.behind && !s.feed.CatchingUp() {
+				late.note(s.reg, next.At)
+			}
 		}
 		if err := s.feed.Pass(s.reg.ctx, &next); err != nil {
 			return err
@@ -204,7 +217,7 @@ func (s *Session) put(b Batch, f contracts.Frame, thread chat.ThreadID, qos byte
 		s.params.Transport.Close(FrameTooLarge)
 		return false
 	}
-	s.reg.stats.frames.Add(1)
+	s.reg.stats.countFrame(f)
 	return true
 }
 
@@ -241,7 +254,9 @@ func (s *Session) putUnacknowledged(b Batch, f contracts.Frame, topic contracts.
 	s.mu.Unlock()
 	if !b.Put(d) {
 		s.params.Transport.Close(FrameTooLarge)
+		return
 	}
+	s.reg.stats.countFrame(f)
 }
 
 // sendReceipts sends waiting receipts; it gives back what has to wait on.
@@ -271,6 +286,9 @@ func (s *Session) announce(b Batch) {
 	done := s.feed.CaughtUp()
 	if !done && !owed {
 		return
+	}
+	if done {
+		s.reg.stats.Replays.Observe(int64(s.out.replayed))
 	}
 	owed = !s.putControl(b, contracts.CaughtUpFrame(s.feed.Newest(), s.out.replayed))
 	if !owed {

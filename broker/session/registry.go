@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/parleyhq/parley/broker/feed"
@@ -87,7 +86,7 @@ type Registry struct {
 	presence *presence.Tracker
 	seed     maphash.Seed
 	users    [64]userShard
-	stats    counters
+	stats    *Stats
 
 	ctx         context.Context // ends with Close
 	cancel      context.CancelFunc
@@ -101,18 +100,6 @@ type userShard struct {
 	closed   bool
 }
 
-type counters struct {
-	sessions, frames, receiptsDropped, repliesDropped atomic.Int64
-}
-
-// Stats are figures for operators.
-type Stats struct {
-	Sessions        int64 // connected now
-	Frames          int64 // durable and receipt frames handed to connections
-	ReceiptsDropped int64 // receipts not told to sessions too far behind
-	RepliesDropped  int64 // answers to publishes of clients that do not read them
-}
-
 // NewRegistry makes a Registry and subscribes it to the bus. Close ends it.
 func NewRegistry(cfg Config) *Registry {
 	if cfg.Log == nil {
@@ -123,7 +110,7 @@ func NewRegistry(cfg Config) *Registry {
 	}
 	r := &Registry{
 		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
-		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache()}, seed: maphash.MakeSeed(),
+		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache()}, seed: maphash.MakeSeed(), stats: newStats(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for i := range r.users {
@@ -142,11 +129,6 @@ func (r *Registry) spawn(f func(context.Context)) {
 		defer r.wg.Done()
 		f(r.ctx)
 	}()
-}
-
-// Stats gives the present figures.
-func (r *Registry) Stats() Stats {
-	return Stats{r.stats.sessions.Load(), r.stats.frames.Load(), r.stats.receiptsDropped.Load(), r.stats.repliesDropped.Load()}
 }
 
 func (r *Registry) shard(user chat.UserID) *userShard {
@@ -223,7 +205,7 @@ func (r *Registry) admit(s *Session) error {
 	s.interest = s.declared
 	s.progress.Covers(s.interest.allFrames(), 0)
 	r.beat.add(s) // before another connection can take it over, and so remove it
-	r.stats.sessions.Add(1)
+	r.stats.Sessions.Add(1)
 	return nil
 }
 
@@ -272,7 +254,7 @@ func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 	}
 	sh.mu.Unlock()
 	r.beat.remove(s)
-	r.stats.sessions.Add(-1)
+	r.stats.Sessions.Add(-1)
 	return lastSeen
 }
 

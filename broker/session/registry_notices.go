@@ -103,7 +103,7 @@ func (r *Registry) tell(sessions []*Session, key receiptKey, frame contracts.Fra
 		s.mu.Lock()
 		wanted := !s.ended && s.interest.frames(key.thread).ok
 		if wanted && !s.inbox.receipts.put(key, frame) {
-			r.stats.receiptsDropped.Add(1)
+			r.stats.ReceiptsDropped.Add(1)
 		}
 		wake := wanted && s.nudge()
 		s.mu.Unlock()

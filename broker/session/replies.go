@@ -43,7 +43,7 @@ func (s *Session) Reply(r *Reply) {
 	s.mu.Lock()
 	wanted := !s.ended && s.interest.reply(r.Topic)
 	if wanted && !s.inbox.replies.put(r) {
-		s.reg.stats.repliesDropped.Add(1)
+		s.reg.stats.RepliesDropped.Add(1)
 	}
 	s.mu.Unlock()
 	if wanted {

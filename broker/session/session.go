@@ -19,6 +19,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -54,6 +55,31 @@ const (
 	QoSUnsupported                   // a publish with QoS 2
 	StoreFailing                     // what the client sent cannot be stored
 )
+
+// String names the reason, for the log and the metrics.
+func (r Reason) String() string {
+	switch r {
+	case TakenOver:
+		return "taken_over"
+	case TokenExpired:
+		return "token_expired"
+	case Unresponsive:
+		return "unresponsive"
+	case FrameTooLarge:
+		return "frame_too_large"
+	case BadFrames:
+		return "bad_frames"
+	case ShuttingDown:
+		return "shutting_down"
+	case ProtocolError:
+		return "protocol_error"
+	case QoSUnsupported:
+		return "qos_2"
+	case StoreFailing:
+		return "store_failing"
+	}
+	return "reason_" + strconv.Itoa(int(r))
+}
 
 // Batch collects what a connection writes at once.
 type Batch interface {
@@ -193,6 +219,16 @@ func (s *Session) Expired() bool {
 	return !s.params.Expires.IsZero() && !s.reg.now().Before(s.params.Expires)
 }
 
+// Lasted is how long ago the session was opened.
+func (s *Session) Lasted() time.Duration { return s.reg.now().Sub(s.started) }
+
+// FramesSent is how many frames the client was sent.
+func (s *Session) FramesSent() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.frameSeq
+}
+
 // Start begins delivery: for a connection that gets everything, or resumed its
 // subscriptions, with the replay. It is called once, when the client has been
 // told that it is connected.
@@ -278,6 +314,16 @@ func (s *Session) Fail(code chat.Code, detail string) {
 		s.inbox.last = BadFrames // once the error frame is out
 	}
 	s.mu.Unlock()
+	s.tellError(code, detail)
+}
+
+// tellError queues an error frame.
+func (s *Session) tellError(code chat.Code, detail string) {
+	protocol := "mqtt"
+	if s.params.SubscribesAll {
+		protocol = "json"
+	}
+	s.reg.stats.Errors.Add([2]string{protocol, string(code)}, 1)
 	s.tell(contracts.ErrorFrame(code, detail))
 }
 
@@ -297,7 +343,7 @@ func (s *Session) tell(f contracts.Frame) {
 
 // Warn tells the client by an error frame that what it asked for was refused. The
 // client's frame was well-formed and does not count as wrong.
-func (s *Session) Warn(code chat.Code, detail string) { s.tell(contracts.ErrorFrame(code, detail)) }
+func (s *Session) Warn(code chat.Code, detail string) { s.tellError(code, detail) }
 
 // pong records a client's answer to a ping.
 func (s *Session) pong() {
@@ -407,6 +453,9 @@ func (s *Session) End() {
 	}
 	s.ended = true
 	s.inbox, s.greeting, s.asked = inbox{}, presence.Greeting{}, presence.Greeting{}
+	if !s.fullSince.IsZero() {
+		s.reg.stats.WindowFull.Observe(int64(s.reg.now().Sub(s.fullSince)))
+	}
 	s.mu.Unlock()
 	lastSeen := s.reg.remove(s)
 

@@ -21,7 +21,7 @@ func startBenched(t *testing.T) (flags []string) {
 }
 
 // measure runs `bench`, which must find nothing lost, out of order or broken.
-func measure(t *testing.T, args ...string) *bench.Report {
+func runBenchOn(t *testing.T, args ...string) *bench.Report {
 	t.Helper()
 	var out bytes.Buffer
 	if err := run(t.Context(), append([]string{"bench"}, args...), &out, io.Discard); err != nil {
@@ -50,31 +50,31 @@ func TestBenchModes(t *testing.T) {
 			return append(append([]string{mode, "--protocol", protocol}, flags...), args...)
 		}
 		t.Run(protocol, func(t *testing.T) {
-			if r := measure(t, with("idle", "--connections", "7", "--settle", "0s", "--duration", "100ms")...); r.Connections != 7 {
+			if r := runBenchOn(t, with("idle", "--connections", "7", "--settle", "0s", "--duration", "100ms")...); r.Connections != 7 {
 				t.Errorf("idle: %d connections", r.Connections)
 			}
-			if r := measure(t, with("fanout", append(short, "--receivers", "5", "--senders", "2", "--rate", "100")...)...); r.Sent+r.Unsent != 35 || r.Deliveries != 5*r.Sent {
+			if r := runBenchOn(t, with("fanout", append(short, "--receivers", "5", "--senders", "2", "--rate", "100")...)...); r.Sent+r.Unsent != 35 || r.Deliveries != 5*r.Sent {
 				t.Errorf("fanout: %d sent, %d unsent, %d delivered", r.Sent, r.Unsent, r.Deliveries)
 			}
 			for _, via := range []string{"rest", "mqtt"} {
-				r := measure(t, with("fanout", append(short, "--receivers", "4", "--senders", "3", "--rate", "0", "--via", via)...)...)
+				r := runBenchOn(t, with("fanout", append(short, "--receivers", "4", "--senders", "3", "--rate", "0", "--via", via)...)...)
 				if r.Sent == 0 || r.Deliveries != 4*r.Sent {
 					t.Errorf("fanout as fast as it goes via %s: %d sent, %d delivered", via, r.Sent, r.Deliveries)
 				}
-				r = measure(t, with("pairs", append(short, "--pairs", "3", "--rate", "60", "--via", via)...)...)
+				r = runBenchOn(t, with("pairs", append(short, "--pairs", "3", "--rate", "60", "--via", via)...)...)
 				if r.Sent+r.Unsent != 21 || r.Deliveries != r.Sent {
 					t.Errorf("pairs via %s: %d sent, %d unsent, %d delivered", via, r.Sent, r.Unsent, r.Deliveries)
 				}
-				r = measure(t, with("sends", append(short, "--pairs", "3", "--via", via)...)...)
+				r = runBenchOn(t, with("sends", append(short, "--pairs", "3", "--via", via)...)...)
 				if r.Sent == 0 || r.Deliveries != 0 || r.Server.CPUPerMillionSends <= 0 {
 					t.Errorf("sends via %s: %d sent, %d delivered, %+v", via, r.Sent, r.Deliveries, *r.Server)
 				}
 			}
-			r := measure(t, with("catchup", "--devices", "5", "--messages", "11", "--threads", "3", "--group", "2")...)
+			r := runBenchOn(t, with("catchup", "--devices", "5", "--messages", "11", "--threads", "3", "--group", "2")...)
 			if r.Sent != 3*11 || r.Deliveries != 5*11 {
 				t.Errorf("catchup: %d sent, %d delivered", r.Sent, r.Deliveries)
 			}
-			r = measure(t, with("receipts", append(short, "--receivers", "4", "--rate", "20")...)...)
+			r = runBenchOn(t, with("receipts", append(short, "--receivers", "4", "--rate", "20")...)...)
 			if r.Sent+r.Unsent != 7 || r.Deliveries-r.Receipts != 4*r.Sent || r.Receipts < 3 {
 				t.Errorf("receipts: %d sent, %d unsent, %d delivered, of them %d receipts", r.Sent, r.Unsent, r.Deliveries, r.Receipts)
 			}

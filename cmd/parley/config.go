@@ -6,17 +6,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/peterbourgon/ff/v3"
-	"github.com/peterbourgon/ff/v3/ffyaml"
-
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/clientaddr"
 	"github.com/parleyhq/parley/internal/origin"
+	"github.com/parleyhq/parley/rest"
 )
 
 // settings are the settings of `parley serve` (docs/contract.md#running-a-server).
@@ -30,10 +30,17 @@ type settings struct {
 	tlsCert        string
 	tlsKey         string
 	metricsListen  string
-	allowedOrigins string
+	debug          bool
+	allowedOrigins list
+	trustedProxies list
+	proxies        clientaddr.Proxies // those of trustedProxies
 	store          string
 	bus            string
 	drainDelay     time.Duration
+	logLevel       string
+	accessLog      string
+
+	unknownVariables []string // of the environment, that no flag reads
 
 	keys   keySettings
 	limits chat.Limits
@@ -74,8 +81,13 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.StringVar(&s.mqttsListen, "mqtts-listen", "", "`address` of MQTT over TLS, with --tls-cert and --tls-key (default: off)")
 	fs.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file` of the certificate and its chain; with it and --tls-key, --listen is HTTPS")
 	fs.StringVar(&s.tlsKey, "tls-key", "", "PEM `file` of the key of --tls-cert")
-	fs.StringVar(&s.metricsListen, "metrics-listen", "", "`address` that serves only /metrics (default: /metrics is on --listen)")
-	fs.StringVar(&s.allowedOrigins, "allowed-origins", "", "web `origins` whose pages may use the API and connect, as https://app.example, separated by commas, * for all (default: the same origin)")
+	fs.StringVar(&s.metricsListen, "metrics-listen", "", "`address` for /metrics, /healthz and /readyz (default: /metrics is on --listen)")
+	fs.BoolVar(&s.debug, "debug", false, "profiles under /debug/pprof/ on --metrics-listen")
+	fs.Var(&s.allowedOrigins, "allowed-origins", "web `origins` whose pages may use the API and connect, as https://app.example, separated by commas, * for all (default: the same origin)")
+	fs.Var(&s.trustedProxies, "trusted-proxies", "`addresses` and networks of your proxies, whose X-Forwarded-For and PROXY headers are believed (default: none)")
+	s.logLevel, s.accessLog = "info", rest.LogErrors
+	fs.Var(choice{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "the least `level` of lines in the log: debug, info, warn or error")
+	fs.Var(choice{&s.accessLog, []string{rest.LogOff, rest.LogErrors, rest.LogAll}}, "access-log", "`which` requests are logged: off, errors (and slow ones) or all")
 	fs.StringVar(&s.store, "store", "", "`URL` of the store: pebble:DIR or mongodb://HOST/DATABASE")
 	fs.StringVar(&s.bus, "bus", "local", "`URL` of the bus: local")
 	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz answers 503 before a stopping server closes its listeners")
@@ -105,6 +117,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	if err := parse(fs, args, output); err != nil {
 		return settings{}, err
 	}
+	s.unknownVariables = unknownVariables(fs)
 	s.forDev(fs)
 	return s, s.check()
 }
@@ -138,33 +151,60 @@ func (s *settings) check() error {
 		return errors.New("--tls-cert and --tls-key go together: set both")
 	case s.mqttsListen != "" && s.tlsCert == "":
 		return errors.New("--mqtts-listen needs --tls-cert and --tls-key")
-	case s.limits.SendRate < 0 || s.limits.SendBurst < 1:
-		return errors.New("--rate-send must not be negative, --rate-send-burst at least 1")
-	case s.limits.ReadRate < 0 || s.limits.ReadBurst < 1:
-		return errors.New("--rate-read must not be negative, --rate-read-burst at least 1")
-	case s.limits.SystemRate < 0:
-		return errors.New("--rate-system must not be negative")
-	case s.limits.PrekeyFetches < 0 || s.limits.PrekeyFetchesOf < 0:
-		return errors.New("--rate-prekeys and --rate-prekeys-of must not be negative")
+	case s.debug && s.metricsListen == "":
+		return errors.New("--debug needs --metrics-listen, where it serves profiles")
 	case s.drainDelay < 0:
-		return errors.New("--drain-delay is negative")
+		return fmt.Errorf("--drain-delay is %v: it must not be negative", s.drainDelay)
 	}
-	for name, n := range map[string]int64{
-		"max-participants": int64(s.limits.Participants), "max-ciphertext": int64(s.limits.CiphertextBytes),
-		"max-page-size": int64(s.limits.PageSize), "max-pins": int64(s.limits.Pins), "edit-window": int64(s.limits.EditWindow), "idempotency-window": int64(s.limits.IdempotencyWindow),
-		"max-connections-per-user": int64(s.live.ConnectionsPerUser), "ack-window": int64(s.live.Window),
-		"ack-timeout": int64(s.live.AckTimeout), "ping-interval": int64(s.live.PingInterval),
-		"mqtt-session-expiry": int64(s.live.KeepSubscriptions), "presence-grace": int64(s.live.PresenceGrace),
-	} {
-		if n <= 0 {
-			return fmt.Errorf("--%s must be positive", name)
-		}
+	if _, err := s.originPolicy(nil); err != nil { // before anything is opened
+		return err
+	}
+	var err error
+	if s.proxies, err = clientaddr.Parse(s.trustedProxies); err != nil {
+		return fmt.Errorf("--trusted-proxies: %w", err)
+	}
+	if err := s.checkRanges(); err != nil {
+		return err
 	}
 	if _, err := s.originPolicy(slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	if s.live.Window > maxWindow {
-		return fmt.Errorf("--ack-window must be at most %d: packet ids run out", maxWindow)
+		return fmt.Errorf("--ack-window is %d: it must be at most %d, since packet ids run out", s.live.Window, maxWindow)
+	}
+	return nil
+}
+
+// checkRanges refuses numbers that are too small. The error shows the number.
+func (s *settings) checkRanges() error {
+	for name, rate := range map[string]float64{"rate-send": s.limits.SendRate, "rate-read": s.limits.ReadRate, "rate-system": s.limits.SystemRate} {
+		if math.IsNaN(rate) || math.IsInf(rate, 0) || rate < 0 {
+			return fmt.Errorf("--%s is %v: it must be 0 (no limit) or more", name, rate)
+		}
+	}
+	for name, n := range map[string]int{"rate-prekeys": s.limits.PrekeyFetches, "rate-prekeys-of": s.limits.PrekeyFetchesOf} {
+		if n < 0 {
+			return fmt.Errorf("--%s is %d: it must be 0 (no limit) or more", name, n)
+		}
+	}
+	for name, n := range map[string]int{
+		"max-participants": s.limits.Participants, "max-ciphertext": s.limits.CiphertextBytes,
+		"max-page-size": s.limits.PageSize, "max-pins": s.limits.Pins,
+		"rate-send-burst": s.limits.SendBurst, "rate-read-burst": s.limits.ReadBurst,
+		"max-connections-per-user": s.live.ConnectionsPerUser, "ack-window": s.live.Window,
+	} {
+		if n < 1 {
+			return fmt.Errorf("--%s is %d: it must be at least 1", name, n)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"edit-window": s.limits.EditWindow, "idempotency-window": s.limits.IdempotencyWindow,
+		"ack-timeout": s.live.AckTimeout, "ping-interval": s.live.PingInterval,
+		"mqtt-session-expiry": s.live.KeepSubscriptions, "presence-grace": s.live.PresenceGrace,
+	} {
+		if d <= 0 {
+			return fmt.Errorf("--%s is %v: it must be more than 0", name, d)
+		}
 	}
 	return nil
 }
@@ -174,42 +214,11 @@ const maxWindow = 32 << 10
 
 // originPolicy is that of --allowed-origins.
 func (s *settings) originPolicy(log *slog.Logger) (*origin.Policy, error) {
-	var origins []string
-	for o := range strings.SplitSeq(s.allowedOrigins, ",") {
-		if o = strings.TrimSpace(o); o != "" {
-			origins = append(origins, o)
-		}
-	}
-	policy, err := origin.Parse(log, origins...)
+	policy, err := origin.Parse(log, s.allowedOrigins...)
 	if err != nil {
 		return nil, fmt.Errorf("--allowed-origins: %w", err)
 	}
 	return policy, nil
-}
-
-func newFlagSet(name string) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // the error says it all in one line
-	return fs
-}
-
-// parse reads flags, then the environment, then the file of --config.
-func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Option) error {
-	fs.String("config", "", "YAML `file` of settings, whose keys are the names of flags")
-	err := ff.Parse(fs, args, append(options, ff.WithEnvVarPrefix("PARLEY"),
-		ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ffyaml.Parser))...)
-	if errors.Is(err, flag.ErrHelp) {
-		fs.SetOutput(output)
-		fs.Usage()
-		return err
-	}
-	if err == nil && fs.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	if err != nil {
-		return fmt.Errorf("%w (see %s --help)", err, fs.Name())
-	}
-	return nil
 }
 
 // readSecret gives the secret of HS256 tokens: the one set, that of the file or, if devData

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return printToken(rest, stdout)
 	case "bench":
 		return runBench(ctx, rest, stdout, stderr)
-	case "version":
+	case "version", "--version", "-version":
 		fmt.Fprintln(stdout, versionLine())
 		return nil
 	case "help", "-h", "--help":
@@ -64,15 +64,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 }
 
-// versionLine gives the version, the commit and the version of Go.
-func versionLine() string {
-	commit := "unknown"
+// build says which build runs.
+type build struct{ commit, goVersion string }
+
+func buildInfo() build {
+	b := build{"unknown", runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
-				commit = s.Value
+				b.commit = s.Value
 			}
 		}
 	}
-	return fmt.Sprintf("parley %s (commit %s, %s)", version, commit, runtime.Version())
+	return b
+}
+
+// versionLine gives the version, the commit and the version of Go.
+func versionLine() string {
+	b := buildInfo()
+	return fmt.Sprintf("parley %s (commit %s, %s)", version, b.commit, b.goVersion)
 }

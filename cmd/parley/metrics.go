@@ -7,27 +7,103 @@ import (
 	"github.com/parleyhq/parley/auth/jwks"
 	"github.com/parleyhq/parley/broker"
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/measure"
+	"github.com/parleyhq/parley/store/base"
 )
 
-// newMetrics makes the registry of /metrics with the figures of the process and of the
-// realtime connections. Package rest adds those of requests.
-func newMetrics(sessions *session.Registry, b *broker.Broker) *prometheus.Registry {
+// newMetrics makes the registry of /metrics with the figures of the process, of the use cases
+// and of the realtime connections. Package rest adds those of requests. docs/operations.md
+// lists them all.
+func newMetrics(n *node) *prometheus.Registry {
 	r := prometheus.NewRegistry()
+	build := buildInfo()
 	r.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		gauge("parley_sessions", "Devices connected now.",
-			func() float64 { return float64(sessions.Stats().Sessions) }),
-		counter("parley_frames_sent_total", "Durable and receipt frames handed to connections.",
-			func() float64 { return float64(sessions.Stats().Frames) }),
+		tallies("parley_build_info", "The build that runs: the value is always 1.", prometheus.GaugeValue, []string{"version", "commit", "goversion"},
+			func(yield func(int64, ...string)) { yield(1, version, build.commit, build.goVersion) }),
+	)
+	addChatMetrics(r, n.chat)
+	addSessionMetrics(r, n.sessions.Stats())
+	addConnectionMetrics(r, n.broker)
+	r.MustRegister(
+		tallies("parley_store_errors_total", "Failures of the store, by what it failed to do.", prometheus.CounterValue, []string{"operation"},
+			func(yield func(int64, ...string)) {
+				yield(n.chat.Stats().AppendErrors.Load(), "append")
+				ofTally(&n.sessions.Stats().StoreErrors)(yield)
+			}),
+		tallies("parley_mqtt_publishes_total", "Messages that MQTT clients published, by what became of them: stored, known or the code of the problem.",
+			prometheus.CounterValue, []string{"result"}, ofTally(&n.publishes)),
+		tallies("parley_refusals_total", "Refusals told to clients, by protocol and problem code.", prometheus.CounterValue, []string{"protocol", "code"},
+			func(yield func(int64, ...string)) {
+				ofPairs(&n.refusals)(yield)
+				ofPairs(&n.sessions.Stats().Errors)(yield)
+			}),
+	)
+	if s, ok := n.store.(interface{ Stats() base.Stats }); ok {
+		addStoreMetrics(r, s.Stats())
+	}
+	if n.keys != nil {
+		addKeyMetrics(r, n.keys)
+	}
+	if n.cert != nil {
+		addCertificateMetrics(r, n.cert)
+	}
+	return r
+}
+
+// addChatMetrics adds the figures of the use cases.
+func addChatMetrics(r *prometheus.Registry, svc *chat.Service) {
+	s := svc.Stats()
+	r.MustRegister(
+		histogram("parley_send_to_ack_seconds", "Time from the begin of a send to its commit, of new messages.", s.SendToAck),
+		histogram("parley_store_commit_seconds", "Time that the store took for an append to a log.", s.Commits),
+		tallies("parley_rate_limited_total", "What was refused as too fast, by what it was.", prometheus.CounterValue, []string{"kind"},
+			func(yield func(int64, ...string)) {
+				svc.RateLimited(func(kind string, count int64) { yield(count, kind) })
+			}),
+	)
+}
+
+// addSessionMetrics adds the figures of connected devices.
+func addSessionMetrics(r *prometheus.Registry, s *session.Stats) {
+	r.MustRegister(
+		gauge("parley_sessions", "Devices connected now.", func() float64 { return float64(s.Sessions.Load()) }),
+		tallies("parley_frames_sent_total", "Frames handed to connections, by type.", prometheus.CounterValue, []string{"type"},
+			func(yield func(int64, ...string)) { s.Frames(func(name string, count int64) { yield(count, name) }) }),
 		counter("parley_receipts_dropped_total", "Receipt frames not sent to sessions that are too far behind.",
-			func() float64 { return float64(sessions.Stats().ReceiptsDropped) }),
+			func() float64 { return float64(s.ReceiptsDropped.Load()) }),
 		counter("parley_mqtt_replies_dropped_total", "Answers to MQTT publishes dropped because their client does not read.",
-			func() float64 { return float64(sessions.Stats().RepliesDropped) }),
+			func() float64 { return float64(s.RepliesDropped.Load()) }),
+		histogram("parley_send_to_deliver_seconds", "Time from a message's being made to its being handed to a connection that was not behind.", s.SendToDeliver),
+		histogram("parley_replay_events", "Events sent in each catch-up of a device.", s.Replays),
+		histogram("parley_window_full_seconds", "How long frames waited for room among the unacknowledged ones.", s.WindowFull),
+	)
+}
+
+// addConnectionMetrics adds the figures of connections.
+func addConnectionMetrics(r *prometheus.Registry, b *broker.Broker) {
+	s := b.Stats()
+	r.MustRegister(
+		tallies("parley_connections", "Realtime connections, by protocol; mqtt is one whose CONNECT has not come yet.", prometheus.GaugeValue,
+			[]string{"protocol"}, ofTally(&s.Open)),
+		tallies("parley_connects_total", "Clients admitted, by protocol.", prometheus.CounterValue, []string{"protocol"}, ofTally(&s.Connects)),
+		tallies("parley_connects_refused_total", "Clients refused, by protocol and reason.", prometheus.CounterValue,
+			[]string{"protocol", "reason"}, ofPairs(&s.Refused)),
+		tallies("parley_connection_ends_total", "Connections of admitted clients that ended, by protocol and reason.", prometheus.CounterValue,
+			[]string{"protocol", "reason"}, ofPairs(&s.Ends)),
 		counter("parley_mqtt_panics_total", "MQTT connections ended by a panic of mochi, the MQTT library.",
 			func() float64 { return float64(b.Panics()) }),
 	)
-	return r
+}
+
+// addStoreMetrics adds the figures of an embedded store.
+func addStoreMetrics(r *prometheus.Registry, s base.Stats) {
+	r.MustRegister(
+		gauge("parley_store_bytes", "What the embedded store takes on the disk.", func() float64 { return float64(s.Bytes()) }),
+		histogram("parley_store_sync_seconds", "Time of each sync of the embedded store, which makes a group of writes durable.", s.Syncs),
+	)
 }
 
 // addKeyMetrics adds the figures of a key set.
@@ -60,4 +136,60 @@ func gauge(name, help string, value func() float64) prometheus.Collector {
 
 func counter(name, help string, value func() float64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value)
+}
+
+// tallied are counts by labels, read when they are asked for.
+type tallied struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	each func(yield func(count int64, labels ...string))
+}
+
+func tallies(name, help string, kind prometheus.ValueType, labels []string, each func(yield func(count int64, labels ...string))) prometheus.Collector {
+	return &tallied{prometheus.NewDesc(name, help, labels, nil), kind, each}
+}
+
+func ofTally(t *measure.Tally[string]) func(yield func(int64, ...string)) {
+	return func(yield func(int64, ...string)) {
+		for label, count := range t.All() {
+			yield(count, label)
+		}
+	}
+}
+
+func ofPairs(t *measure.Tally[[2]string]) func(yield func(int64, ...string)) {
+	return func(yield func(int64, ...string)) {
+		for labels, count := range t.All() {
+			yield(count, labels[0], labels[1])
+		}
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (t *tallied) Describe(ch chan<- *prometheus.Desc) { ch <- t.desc }
+
+// Collect implements prometheus.Collector.
+func (t *tallied) Collect(ch chan<- prometheus.Metric) {
+	t.each(func(count int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(t.desc, t.kind, float64(count), labels...)
+	})
+}
+
+// measured is a histogram, read when it is asked for.
+type measured struct {
+	desc *prometheus.Desc
+	of   *measure.Histogram
+}
+
+func histogram(name, help string, of *measure.Histogram) prometheus.Collector {
+	return &measured{prometheus.NewDesc(name, help, nil, nil), of}
+}
+
+// Describe implements prometheus.Collector.
+func (m *measured) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc }
+
+// Collect implements prometheus.Collector.
+func (m *measured) Collect(ch chan<- prometheus.Metric) {
+	count, sum, upTo := m.of.Snapshot()
+	ch <- prometheus.MustNewConstHistogram(m.desc, count, sum, upTo)
 }

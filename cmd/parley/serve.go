@@ -20,6 +20,7 @@ import (
 	"github.com/parleyhq/parley/bus"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/hooks"
+	"github.com/parleyhq/parley/internal/measure"
 	"github.com/parleyhq/parley/rest"
 	"github.com/parleyhq/parley/store"
 )
@@ -40,7 +41,11 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	n, err := start(ctx, set, slog.New(slog.NewJSONHandler(stderr, nil)))
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(set.logLevel)); err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
+	n, err := start(ctx, set, slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level})))
 	if err != nil {
 		return err
 	}
@@ -66,13 +71,15 @@ type node struct {
 	keys   *jwks.Source // nil: tokens are verified with the secret alone
 	cert   *certificate // nil: no TLS
 
-	store    chat.Store
-	bus      chat.Bus
-	chat     *chat.Service
-	sessions *session.Registry
-	broker   *broker.Broker
-	metrics  *prometheus.Registry
-	servers  []*rest.Server
+	store     chat.Store
+	bus       chat.Bus
+	chat      *chat.Service
+	sessions  *session.Registry
+	broker    *broker.Broker
+	metrics   *prometheus.Registry
+	refusals  measure.Tally[[2]string] // of REST, by protocol and code
+	publishes measure.Tally[string]    // of messages over MQTT, by result
+	servers   []*rest.Server
 
 	http, mqtt, mqtts, scrape net.Listener // nil: the address is not set
 
@@ -87,6 +94,10 @@ type node struct {
 // has opened.
 func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
 	n := &node{set: set, log: log, failed: make(chan error, 4)}
+	if len(set.unknownVariables) > 0 {
+		log.Warn("environment variables that look like settings and are none; Kubernetes makes some for a Service named parley (enableServiceLinks: false stops it)",
+			"names", set.unknownVariables)
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := n.open(ctx); err != nil {
@@ -186,6 +197,9 @@ func (n *node) listen() error {
 		if err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
 		}
+		if l.ln == &n.mqtt || l.ln == &n.mqtts {
+			ln = behindProxies(ln, n.set.proxies)
+		}
 		if l.secure != "" && n.cert != nil {
 			ln = &secureListener{ln, n.cert.config(l.secure)}
 		}
@@ -204,27 +218,28 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	if err != nil {
 		return err
 	}
-	n.broker = broker.New(broker.Config{Sessions: n.sessions, Verifier: verifier, Log: n.log, Origins: origins, ReceiveMaximum: receiveMaximum(n.set.limits)})
+	n.broker = broker.New(broker.Config{
+		Sessions: n.sessions, Verifier: verifier, Log: n.log, Origins: origins, ReceiveMaximum: receiveMaximum(n.set.limits),
+		Proxies: n.set.proxies,
+	})
 	err = n.broker.AddHook(hooks.New(hooks.Config{
 		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Sender: n.chat, Verifier: verifier, Log: n.log,
 		MaxPacketBytes: broker.MaxPacketBytes, KeepSubscriptions: n.set.live.KeepSubscriptions,
+		Published: func(result string) { n.publishes.Add(result, 1) },
 	}))
 	if err != nil {
 		return err
 	}
-	n.metrics = newMetrics(n.sessions, n.broker)
-	if n.keys != nil {
-		addKeyMetrics(n.metrics, n.keys)
-	}
-	if n.cert != nil {
-		addCertificateMetrics(n.metrics, n.cert)
-	}
-	n.servers = append(n.servers, rest.New(rest.Config{
+	n.metrics = newMetrics(n)
+	cfg := rest.Config{
 		Chat: n.chat, Verifier: verifier, Log: n.log, Realtime: n.broker.Upgrade, Origins: origins,
 		Metrics: n.metrics, ServeMetrics: n.scrape == nil, Draining: n.draining.Load,
-	}))
+		Proxies: n.set.proxies, AccessLog: n.set.accessLog,
+		Refused: func(code chat.Code) { n.refusals.Add([2]string{"rest", string(code)}, 1) },
+	}
+	n.servers = append(n.servers, rest.New(cfg))
 	if n.scrape != nil {
-		n.servers = append(n.servers, rest.NewMetrics(n.metrics))
+		n.servers = append(n.servers, rest.NewOperations(cfg, n.set.debug))
 	}
 	return nil
 }

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/parleyhq/parley/internal/measure"
 )
 
 // errClosed is what calls after Close get.
@@ -24,6 +27,7 @@ type durable struct {
 	db    *pebble.DB
 	log   *slog.Logger
 	costs *costs
+	syncs *measure.Histogram
 	queue chan *commit
 	ended chan struct{} // closed when the committing goroutine has returned
 	views sync.WaitGroup
@@ -44,7 +48,7 @@ type commit struct {
 const maxGroup = 1024
 
 func newDurable(db *pebble.DB, log *slog.Logger, costs *costs) *durable {
-	d := &durable{db: db, log: log, costs: costs, queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
+	d := &durable{db: db, log: log, costs: costs, syncs: newSyncs(), queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
 	d.current = &view{snap: db.NewSnapshot(), of: d, refs: 1}
 	go d.run()
 	return d
@@ -73,6 +77,13 @@ func (d *durable) failed() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.failure
+}
+
+// newSyncs makes the histogram of the times of syncs.
+func newSyncs() *measure.Histogram {
+	return measure.NewTimes(100*time.Microsecond, 500*time.Microsecond, time.Millisecond, 2500*time.Microsecond, 5*time.Millisecond,
+		10*time.Millisecond, 25*time.Millisecond, 50*time.Millisecond, 100*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond,
+		time.Second, 5*time.Second)
 }
 
 func (d *durable) run() {
@@ -110,6 +121,7 @@ func (d *durable) write(group []*commit) error {
 			return fmt.Errorf("write to the log: %w", err)
 		}
 	}
+	defer d.syncs.Since(time.Now())
 	// Apply with Sync would end the process if the sync failed.
 	if err := d.db.ApplyNoSyncWait(group[last].batch, pebble.Sync); err != nil {
 		return fmt.Errorf("write to the log: %w", err)

@@ -211,6 +211,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.state.failed()
 }
 
+// Stats gives figures for operators.
+func (s *Store) Stats() base.Stats {
+	return base.Stats{Bytes: func() int64 { return int64(s.db.Metrics().DiskSpaceUsage()) }, Syncs: s.state.syncs}
+}
+
 // Close waits for the calls under way and closes the database. Calls after it
 // fail; closing twice is not allowed.
 func (s *Store) Close() error {
