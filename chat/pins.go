@@ -35,21 +35,34 @@ func (s *Service) pinsSeen(ctx context.Context, t Thread, by Participant) ([]Pin
 	return seen, nil
 }
 
-// maxPinned bounds the pins of a thread, as a multiple of what one participant may see.
-// There may be more than one sees, since people who join later do not see the older ones.
-const maxPinned = 16
-
-// roomForPin refuses a pin to a participant who sees as many as there may be.
-func (s *Service) roomForPin(ctx context.Context, t Thread, by UserID) error {
+// roomForPin gives the events that make room for one more pin, if the thread has as many as
+// it may. The pins are those of all its participants, so some may be hidden from who pins:
+// of these the oldest is unpinned. If none is hidden, there is no room.
+func (s *Service) roomForPin(ctx context.Context, c Caller, t Thread) ([]Event, error) {
 	if len(t.Pins) < s.limits.Pins {
-		return nil
+		return nil, nil
 	}
-	me, _ := t.Participant(by)
-	seen, err := s.pinsSeen(ctx, t, me)
-	if err == nil && (len(seen) >= s.limits.Pins || len(t.Pins) >= maxPinned*s.limits.Pins) {
-		return Refuse(CodeTooManyPins, "the thread has as many pins as it may: unpin one first")
+	me, _ := t.Participant(c.User)
+	now := s.now()
+	var unpinned []Event
+	pinned := 0
+	for _, p := range t.Pins {
+		m, err := s.anyMessage(ctx, p.Message)
+		switch {
+		case err != nil:
+			return nil, err
+		case m.Message.ExpiredAt(now): // pinned no more, although the log has no event of that yet
+			continue
+		case !me.Sees(m):
+			unpinned = append(unpinned, c.pinning(Unpinned, m))
+		}
+		pinned++
 	}
-	return err
+	most := max(0, pinned-s.limits.Pins+1) // more than one only in a thread that has more pins than it may by now
+	if len(unpinned) < most {
+		return nil, Refuse(CodeTooManyPins, "the thread has as many pins as it may: unpin one first")
+	}
+	return unpinned[:most], nil
 }
 
 // Pin pins a message. Any participant who sees it may do that. added is false if it is
@@ -62,10 +75,11 @@ func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message Messag
 		if _, pinned := t.pin(message); pinned {
 			return nil, nil
 		}
-		if err := s.roomForPin(ctx, t, c.User); err != nil {
+		events, err := s.roomForPin(ctx, c, t)
+		if err != nil {
 			return nil, err
 		}
-		return []Event{c.pinning(Pinned, m)}, nil
+		return append(events, c.pinning(Pinned, m)), nil
 	})
 	p, _ = done.thread.pin(message)
 	return p, len(done.events) > 0, err

@@ -122,45 +122,97 @@ func TestPinsAreSeenFromJoiningOn(t *testing.T) {
 	refused(t, err, chat.CodeNotAParticipant)
 	w.add("alice", id, "bob")
 	sameList(t, "bob's, back again", w.pins("bob", id))
-	w.pin("alice", w.send("alice", id, "third"))
-	w.pin("carol", w.send("alice", id, "the third that carol sees"))
-	for _, user := range []chat.UserID{"alice", "carol"} {
-		_, _, err = w.Pin(t.Context(), as(user), id, w.send("alice", id, "one more").ID)
-		refused(t, err, chat.CodeTooManyPins)
+	third := w.send("alice", id, "third")
+	w.pin("alice", third)
+	for _, user := range []chat.UserID{"alice", "carol"} { // alice sees all three; carol does not see the oldest
+		sees := w.pins(user, id)
+		same(t, "pins that "+string(user)+" sees", len(sees), map[chat.UserID]int{"alice": 3, "carol": 2}[user])
 	}
-	w.pin("bob", w.send("alice", id, "the third that bob sees"))
-	same(t, "alice sees all of them", len(w.pins("alice", id)), 5)
+	_, _, err = w.Pin(t.Context(), as("alice"), id, w.send("alice", id, "one more").ID)
+	refused(t, err, chat.CodeTooManyPins)
 }
 
-func TestPinsHiddenFromOneTakeNoneOfItsPlaces(t *testing.T) {
+// A thread has three pins in all. Who pins a fourth takes the place of the oldest that is
+// hidden from it, which others see go; who sees all three is refused.
+func TestHiddenPinMakesRoom(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	old := w.sendMany("alice", id, 2)
+	w.pin("alice", old[1])
+	w.pin("bob", old[0])
+	w.add("alice", id, "carol")
+	news := w.sendMany("alice", id, 4)
+	w.pin("alice", news[0])
+	w.heard.drain()
+
+	_, _, err := w.Pin(t.Context(), as("bob"), id, news[1].ID)
+	refused(t, err, chat.CodeTooManyPins)
+	w.heard.nothing(t)
+
+	for i, gone := range []chat.Event{old[1], old[0]} { // in the order of pinning, not of sending
+		p, added, err := w.Pin(t.Context(), as("carol"), id, news[i+1].ID)
+		must(t, err)
+		same(t, "added", added, true)
+		same(t, "pin", p.Message, news[i+1].ID)
+		unpinned, pinned := w.heard.two(t)
+		same(t, "first", unpinned.Change.Event, chat.Unpinned)
+		same(t, "of", unpinned.Target, chat.Target{ID: gone.ID, Seq: gone.Seq})
+		same(t, "by", unpinned.By, chat.UserID("carol"))
+		for user, sees := range map[chat.UserID]bool{"alice": true, "bob": true, "carol": false} {
+			joined, _ := w.view(user, id).Participant(user)
+			same(t, "shown to "+string(user), joined.Sees(unpinned), sees)
+		}
+		same(t, "then", pinned.Change.Event, chat.Pinned)
+		same(t, "of", pinned.Target.ID, news[i+1].ID)
+		same(t, "right behind it", pinned.Seq, unpinned.Seq+1)
+	}
+	sameList(t, "in the end", w.pins("alice", id), news[0].ID, news[1].ID, news[2].ID)
+	sameList(t, "carol's", w.pins("carol", id), news[0].ID, news[1].ID, news[2].ID)
+	_, _, err = w.Pin(t.Context(), as("carol"), id, news[3].ID)
+	refused(t, err, chat.CodeTooManyPins)
+	w.heard.nothing(t)
+	w.soundLog(id)
+}
+
+func TestPinOfAMessageThatIsHiddenMakesRoom(t *testing.T) {
 	w := newWorld(t)
 	id := w.newPair("alice", "bob")
 	first := w.send("alice", id, "seen")
 	w.block("bob", "alice")
+	var hidden []chat.Event
 	for range 3 {
-		w.pin("alice", w.send("alice", id, "hidden"))
+		hidden = append(hidden, w.send("alice", id, "hidden"))
+		w.pin("alice", hidden[len(hidden)-1])
 	}
 	_, _, err := w.Pin(t.Context(), as("alice"), id, first.ID)
 	refused(t, err, chat.CodeTooManyPins)
+	w.heard.drain()
 	w.pin("bob", first)
+	unpinned, pinned := w.heard.two(t)
+	same(t, "and then", pinned.Change.Event, chat.Pinned)
+	same(t, "told", unpinned.Change.Event, chat.Unpinned)
+	same(t, "hidden from", unpinned.HiddenFrom, chat.UserID("bob"))
 	sameList(t, "bob's", w.pins("bob", id), first.ID)
-	same(t, "alice's", len(w.pins("alice", id)), 4)
+	sameList(t, "alice's", w.pins("alice", id), hidden[1].ID, hidden[2].ID, first.ID)
+	w.soundLog(id)
 }
 
-// People who join again and again do not see each other's pins: those have a bound
-// of their own.
-func TestPinsOfAThreadAreBounded(t *testing.T) {
-	w := newWorldOf(t, setup{limits: chat.Limits{Pins: 1}})
+// What has expired is pinned no more: it takes no place, and nothing else goes for it.
+func TestExpiredPinsTakeNoPlace(t *testing.T) {
+	w := newWorld(t)
 	id := w.newGroup("alice", "bob")
-	for range 16 {
-		w.remove("bob", id, "bob")
-		w.add("alice", id, "bob")
-		w.pin("bob", w.send("alice", id, "pinned"))
+	kept, short := w.sendMany("alice", id, 2), w.sendFor("alice", id, "short", time.Minute)
+	for _, m := range append(kept, short) {
+		w.pin("alice", m)
 	}
-	w.remove("bob", id, "bob")
-	w.add("alice", id, "bob")
-	_, _, err := w.Pin(t.Context(), as("bob"), id, w.send("alice", id, "one more").ID)
-	refused(t, err, chat.CodeTooManyPins)
+	w.add("alice", id, "carol")
+	w.clock.advance(time.Minute)
+	news := w.send("alice", id, "new")
+	w.heard.drain()
+	w.pin("carol", news)
+	told, _ := w.heard.event(t)
+	same(t, "told", told.Change.Event, chat.Pinned)
+	sameList(t, "alice's", w.pins("alice", id), kept[0].ID, kept[1].ID, news.ID)
 }
 
 // cannotPin checks that deleted messages are not pinned and cannot be, and that nobody is

@@ -190,6 +190,16 @@ func (r *recorder) event(tb TB) (chat.Event, []chat.UserID) {
 	return *n.Event, n.Audience
 }
 
+// two gives the only two events heard.
+func (r *recorder) two(tb TB) (first, second chat.Event) {
+	tb.Helper()
+	heard := r.drain()
+	if len(heard) != 2 || heard[0].Event == nil || heard[1].Event == nil {
+		tb.Fatalf("%d notices were published, want two of events", len(heard))
+	}
+	return *heard[0].Event, *heard[1].Event
+}
+
 // reactions are a message's reactions in short: "👍 alice bob, 🎉 carol".
 func reactions(e chat.Event) string {
 	all := make([]string, len(e.Message.Reactions))

@@ -133,3 +133,42 @@ func TestNewcomersSeeThingsFromTheirJoiningOn(t *testing.T) {
 		})
 	}
 }
+
+// A thread has three pins. A newcomer who pins a fourth takes the place of the oldest that it
+// does not see; the others are told that this one goes, and then that the new one comes.
+func TestNewcomersPinTakesThePlaceOfAHiddenOne(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	group := ann.createGroup(t)
+	old := sendMany(t, ann, group.ID, 3)
+	for _, m := range old {
+		ann.pin(t, http.StatusCreated, group.ID, m.ID)
+	}
+	ann.add(t, group.ID, bob.user)
+	first, second := ann.send(t, group.ID, "first that Bob sees"), ann.send(t, group.ID, "second")
+	ann.refused(t, 409, "too_many_pins", http.MethodPost, "/v1/threads/"+group.ID+"/pins", map[string]any{"message_id": first.ID})
+	bob.pin(t, http.StatusCreated, group.ID, first.ID)
+	bob.pin(t, http.StatusCreated, group.ID, second.ID)
+	told := func(d *device) (all []string) {
+		for _, f := range d.events(t, group.ID, second.Seq, 100) {
+			all = append(all, f.Event+" "+f.MessageID)
+			if !f.by(bob.user) {
+				t.Errorf("told by another: %s", f.raw)
+			}
+		}
+		return all
+	}
+	want := []string{"unpinned " + old[0].ID, "pinned " + first.ID, "unpinned " + old[1].ID, "pinned " + second.ID}
+	if got := told(ann); !slices.Equal(got, want) {
+		t.Errorf("Ann is told %v, want %v", got, want)
+	}
+	if got := told(bob); !slices.Equal(got, []string{want[1], want[3]}) {
+		t.Errorf("Bob is told %v", got)
+	}
+	if pins := ann.pins(t, group.ID); !slices.Equal(pins, []string{old[2].ID, first.ID, second.ID}) {
+		t.Errorf("the pins are %v", pins)
+	}
+	if pins := bob.pins(t, group.ID); !slices.Equal(pins, []string{first.ID, second.ID}) {
+		t.Errorf("Bob's pins are %v", pins)
+	}
+}

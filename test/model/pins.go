@@ -22,6 +22,28 @@ func (t *thread) visiblePins(u chat.UserID, now time.Time) (seen []pin) {
 	return seen
 }
 
+// roomForPin gives what is unpinned when a user pins one more: the first of the pins that it
+// does not see, if the thread has as many as it may. It is full if the user sees them all.
+func (t *thread) roomForPin(u chat.UserID, now time.Time) (room []*message, full bool) {
+	var hidden []*message
+	pinned := 0
+	for _, pin := range t.pins {
+		if pin.message.tombstoneAt(now) != "" {
+			continue
+		}
+		if pinned++; !t.sees(u, pin.message) {
+			hidden = append(hidden, pin.message)
+		}
+	}
+	if pinned < limits.Pins {
+		return nil, false
+	}
+	if len(hidden) == 0 {
+		return nil, true
+	}
+	return hidden[:1], false
+}
+
 // somePin chooses a thread and a message for a pin, rarely one of another thread.
 func (r *runner) somePin(op operation) (*thread, *message, chat.MessageID) {
 	m, id := r.someMessage(op)
@@ -38,9 +60,11 @@ func (r *runner) pin(op operation) {
 	c := r.caller(op)
 	code := refuseMessageIn(t, m, c.User)
 	was := -1
+	var room []*message // what is unpinned for it
 	if code == "" {
 		was = t.pinOf(m)
-		full := len(t.visiblePins(c.User, r.now())) >= limits.Pins || len(t.pins) >= 16*limits.Pins
+		var full bool
+		room, full = t.roomForPin(c.User, r.now())
 		code = firstRefusal(
 			refuseIf(m.tombstoneAt(r.now()) != "", chat.CodeMessageDeleted),
 			refuseIf(was < 0 && full, chat.CodeTooManyPins))
@@ -52,6 +76,10 @@ func (r *runner) pin(op operation) {
 	}
 	equal(r, "the answer", "pinned anew", added, was < 0)
 	if was < 0 {
+		for _, hidden := range room {
+			t.pins = slices.Delete(t.pins, t.pinOf(hidden), t.pinOf(hidden)+1)
+			r.appendAbout(c, hidden, event{kind: chat.KindThread, what: chat.Unpinned})
+		}
 		t.pins = append(t.pins, pin{m, c.User, r.now()})
 		r.appendAbout(c, m, event{kind: chat.KindThread, what: chat.Pinned})
 	}

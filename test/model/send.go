@@ -106,15 +106,16 @@ func (r *runner) refuseSend(c chat.Caller, req chat.SendRequest, t *thread) chat
 		return chat.CodeCiphertextTooLarge
 	case t == nil:
 		return chat.CodeThreadNotFound
-	case !system && t.member(c.User) == nil:
-		return chat.CodeNotAParticipant
 	}
 	return ""
 }
 
-// refuseNewMessage is why a message is refused that was not sent before.
+// refuseNewMessage is why a message is refused that was not sent before. Who has left still
+// learns what became of what it sent.
 func (r *runner) refuseNewMessage(c chat.Caller, req chat.SendRequest, t *thread, reply *message) chat.Code {
 	switch system := req.ContentType == chat.System; {
+	case !system && t.member(c.User) == nil:
+		return chat.CodeNotAParticipant
 	case reply != nil && (reply.thread != t || !system && !t.sees(c.User, reply)):
 		return chat.CodeInvalidRequest
 	case r.denied[req.AttachmentSHA256]:
