@@ -22,6 +22,11 @@ func (s *Service) Presence(ctx context.Context, c Caller, user UserID) (Presence
 	if err := s.spendRead(c); err != nil {
 		return Presence{}, err
 	}
+	return s.PresenceFor(ctx, c, user)
+}
+
+// PresenceFor is Presence for a caller who has subscribed it: it costs no read.
+func (s *Service) PresenceFor(ctx context.Context, c Caller, user UserID) (Presence, error) {
 	shared, err := s.ShareThread(ctx, c.User, user)
 	if err != nil {
 		return Presence{}, err

@@ -3,63 +3,26 @@ package presence
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// lookTimeout bounds one announcement and one greeting.
+// lookTimeout bounds one announcement and one part of a greeting.
 const lookTimeout = 5 * time.Second
 
 // Greet has a connection told what its greeting says. Nothing is told after Close.
 func (t *Tracker) Greet(g Guest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.closed {
-		t.guests = append(t.guests, g)
-		t.work()
+	if t.closed {
+		return
 	}
-}
-
-// work starts the goroutine unless it runs. It is called with mu held.
-func (t *Tracker) work() {
-	if !t.working {
-		t.working = true
-		t.cfg.Spawn(t.run)
-	}
-}
-
-func (t *Tracker) run(ctx context.Context) {
-	for {
-		id, guest, more := t.pop()
-		switch {
-		case !more:
-			return
-		case guest != nil:
-			t.greet(ctx, guest)
-		default:
-			t.announce(ctx, id)
-		}
-	}
-}
-
-// pop gives what is to be done next, announcements before greetings. With nothing
-// left it ends the run.
-func (t *Tracker) pop() (id chat.UserID, guest Guest, more bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.closed:
-	case len(t.changed) > 0:
-		id, t.changed = t.changed[0], t.changed[1:]
-		return id, nil, true
-	case len(t.guests) > 0:
-		guest, t.guests = t.guests[0], t.guests[1:]
-		return "", guest, true
-	}
-	t.working, t.changed, t.guests = false, nil, nil
-	return "", nil, false
+	id := g.Caller().User
+	j := t.todo.of(id)
+	j.visits = append(j.visits, &visit{guest: g})
+	t.todo.put(id, j)
+	t.work()
 }
 
 // announce tells what a user's presence is now, if that is news.
@@ -87,29 +50,45 @@ func (t *Tracker) announce(ctx context.Context, id chat.UserID) {
 	}
 }
 
-// greet tells a connection what its greeting says.
-func (t *Tracker) greet(ctx context.Context, guest Guest) {
-	g, caller := guest.DrainGreeting(), guest.Caller()
+// greet tells a connection the next part of what its greeting says, and reports whether
+// that was the last.
+func (t *Tracker) greet(ctx context.Context, v *visit) (over bool) {
+	if !v.begun {
+		v.begun, v.greeting = true, v.guest.BeginGreeting()
+	}
+	caller := v.guest.Caller()
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	for _, id := range g.users {
-		p, err := t.cfg.Chat.Presence(ctx, caller, id)
+	g := &v.greeting
+	looks := min(looksAtOnce, len(g.users))
+	for _, id := range g.users[:looks] {
+		p, err := t.cfg.Chat.PresenceFor(ctx, caller, id)
 		if err == nil {
-			guest.TellPresence(p)
+			v.guest.TellPresence(p)
 		} else if chat.CodeOf(err) == chat.CodeUnavailable {
 			t.notGreeted(caller, err)
 		}
 	}
-	if !g.Everybody {
-		return
+	if g.users = g.users[looks:]; looks > 0 && (len(g.users) > 0 || g.Everybody) {
+		return false
 	}
+	if g.Everybody {
+		t.greetEverybody(ctx, v.guest)
+	}
+	v.guest.EndGreeting()
+	return true
+}
+
+// greetEverybody tells a connection of all who are online, of those whom it may know of.
+func (t *Tracker) greetEverybody(ctx context.Context, guest Guest) {
+	caller := guest.Caller()
 	peers, err := t.cfg.Chat.OnlinePeers(ctx, caller.User)
 	if err != nil {
 		t.notGreeted(caller, err)
 	}
 	for _, peer := range peers {
 		// The announcement tells it of a user who has just come, before or after this.
-		if !slices.Contains(g.announced, peer) && !t.unannounced(peer) {
+		if !t.unannounced(peer) {
 			guest.TellPresence(chat.Presence{User: peer, Online: true})
 		}
 	}

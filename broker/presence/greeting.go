@@ -10,10 +10,13 @@ import (
 type Guest interface {
 	// Caller is whose connection it is.
 	Caller() chat.Caller
-	// DrainGreeting gives the greeting that is due, and leaves an empty one.
-	DrainGreeting() Greeting
-	// TellPresence has the client told of a user's presence. It does not block.
+	// BeginGreeting gives the greeting that is due, and leaves an empty one, which notes
+	// who is announced until EndGreeting; see [Greeting.Begin].
+	BeginGreeting() Greeting
+	// TellPresence has the client told of a user's presence, unless it was told of that
+	// user by an announcement since the greeting began. It does not block.
 	TellPresence(p chat.Presence)
+	EndGreeting()
 }
 
 // Greeting is whose presence a client is to be told because it has just subscribed
@@ -22,7 +25,10 @@ type Greeting struct {
 	Everybody bool // all who are online, of those whom the client may know of
 	Queued    bool // Greet was called for it
 	users     []chat.UserID
-	announced []chat.UserID // the users of whom the client was told since it was queued
+	announced map[chat.UserID]bool // the users of whom the client was told since it was queued
+	// underWay are those of whom it was told since the greeting before this one was
+	// queued; nil if that is over.
+	underWay map[chat.UserID]bool
 }
 
 // maxAnnounced bounds how many of these users a greeting notes. Beyond it a client
@@ -48,9 +54,32 @@ func (g *Greeting) Merge(other *Greeting) {
 	*other = Greeting{}
 }
 
+// Begin gives the greeting, and leaves an empty one in its place.
+func (g *Greeting) Begin() Greeting {
+	begun := *g
+	*g = Greeting{underWay: begun.announced}
+	if g.underWay == nil {
+		g.underWay = make(map[chat.UserID]bool)
+	}
+	return begun
+}
+
+// End notes that all is told of the greeting that was begun last.
+func (g *Greeting) End() { g.underWay = nil }
+
+// IsNews reports whether the greeting under way is to tell of a user: it is not if an
+// announcement did so since it was queued.
+func (g *Greeting) IsNews(user chat.UserID) bool { return !g.underWay[user] }
+
 // Announced notes that the client is told of a user's presence by an announcement.
 func (g *Greeting) Announced(user chat.UserID) {
 	if g.Queued && len(g.announced) < maxAnnounced {
-		g.announced = append(g.announced, user)
+		if g.announced == nil {
+			g.announced = make(map[chat.UserID]bool)
+		}
+		g.announced[user] = true
+	}
+	if g.underWay != nil && len(g.underWay) < maxAnnounced {
+		g.underWay[user] = true
 	}
 }

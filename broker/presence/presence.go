@@ -3,12 +3,13 @@
 // the grace of those who left, and has the changes announced. It also greets new
 // connections: it tells them who is online.
 //
-// One goroutine does all of that, and exists while there is something to do. So
-// what a connection is told about a user is in order, and a wave of reconnections
-// costs the deliveries beside it little.
+// A few goroutines do all of that, and exist while there is something to do: so a wave of
+// reconnections costs the deliveries beside it little. They take turns by user (queue.go).
+// What a connection is told about a user is in order: announcements of one user come one
+// after the other, and a greeting says nothing of a user who was announced since it began.
 //
-// Read in this order: presence.go (who is here), announce.go (what is told),
-// greeting.go (whom a connection asks about).
+// Read in this order: presence.go (who is here), queue.go (whose turn it is), announce.go
+// (what is told), greeting.go (whom a connection asks about).
 package presence
 
 import (
@@ -28,8 +29,8 @@ type Chat interface {
 	// OnlinePeers lists the users of whom a device that connects is told that they
 	// are online.
 	OnlinePeers(ctx context.Context, user chat.UserID) ([]chat.UserID, error)
-	// Presence tells the caller of one user.
-	Presence(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
+	// PresenceFor tells the caller of one user.
+	PresenceFor(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
 }
 
 // Config is what a Tracker needs. All fields are required.
@@ -49,9 +50,7 @@ type Tracker struct {
 	shards [64]shard
 
 	mu      sync.Mutex // guards all below; taken after a shard's
-	changed []chat.UserID
-	guests  []Guest
-	working bool
+	todo    queue
 	closed  bool
 	leaving []departure // in order of time
 	timer   *time.Timer // for the first of them; nil while there is none
@@ -170,7 +169,9 @@ func (t *Tracker) change(u *user, id chat.UserID) {
 	defer t.mu.Unlock()
 	u.queued = !t.closed
 	if u.queued {
-		t.changed = append(t.changed, id)
+		j := t.todo.of(id)
+		j.announce = true
+		t.todo.put(id, j)
 		t.work()
 	}
 }
@@ -179,7 +180,7 @@ func (t *Tracker) change(u *user, id chat.UserID) {
 func (t *Tracker) Idle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.working
+	return len(t.todo.jobs) == 0
 }
 
 // Close ends all of it: what happens from here on is announced to nobody.

@@ -2,8 +2,10 @@ package presence
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +35,7 @@ func (a *announcements) OnlinePeers(context.Context, chat.UserID) ([]chat.UserID
 	return a.online, nil
 }
 
-func (a *announcements) Presence(_ context.Context, _ chat.Caller, user chat.UserID) (chat.Presence, error) {
+func (a *announcements) PresenceFor(_ context.Context, _ chat.Caller, user chat.UserID) (chat.Presence, error) {
 	return chat.Presence{User: user}, nil
 }
 
@@ -85,21 +87,54 @@ func TestGrace(t *testing.T) {
 	})
 }
 
-// guest is a connection that asks about everybody.
-type guest struct{ told chan chat.Presence }
+// guest is a connection with a greeting.
+type guest struct {
+	user chat.UserID
+	told chan chat.Presence
 
-func (g guest) Caller() chat.Caller { return chat.Caller{User: "bob", Device: "phone"} }
-func (g guest) DrainGreeting() Greeting {
-	return Greeting{Everybody: true, announced: []chat.UserID{"cid"}}
+	mu       sync.Mutex
+	greeting Greeting
 }
-func (g guest) TellPresence(p chat.Presence) { g.told <- p }
+
+// newGuest makes a connection that asks about everybody, or about the given users.
+func newGuest(user chat.UserID, about ...chat.UserID) *guest {
+	g := &guest{user: user, told: make(chan chat.Presence, 2000)}
+	g.greeting.Everybody, g.greeting.Queued = len(about) == 0, true
+	for _, u := range about {
+		g.greeting.Add(u)
+	}
+	return g
+}
+
+func (g *guest) Caller() chat.Caller { return chat.Caller{User: g.user, Device: "phone"} }
+
+func (g *guest) BeginGreeting() Greeting {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.greeting.Begin()
+}
+
+func (g *guest) EndGreeting() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.greeting.End()
+}
+
+func (g *guest) TellPresence(p chat.Presence) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.greeting.IsNews(p.User) {
+		g.told <- p
+	}
+}
 
 // A connection is told of its peers who are online, but for those of whom it was told
 // by an announcement.
 func TestGreetingLeavesOutTheAnnounced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracker := newTracker(t, &announcements{online: []chat.UserID{"ann", "cid"}})
-		g := guest{told: make(chan chat.Presence, 4)}
+		g := newGuest("bob")
+		g.greeting.Announced("cid")
 		tracker.Greet(g)
 		synctest.Wait()
 		close(g.told)
@@ -109,6 +144,84 @@ func TestGreetingLeavesOutTheAnnounced(t *testing.T) {
 		}
 		if len(told) != 1 || told[0] != "ann" {
 			t.Errorf("the greeting tells of %v, want ann", told)
+		}
+	})
+}
+
+// slow is a Chat in which every look-up for one user takes a second.
+type slow struct {
+	announcements
+	looks atomic.Int64
+}
+
+func (s *slow) look(user chat.UserID) {
+	if user == "mallory" {
+		s.looks.Add(1)
+		time.Sleep(time.Second)
+	}
+}
+
+func (s *slow) AnnouncePresence(ctx context.Context, p chat.Presence) error {
+	s.look(p.User)
+	return s.announcements.AnnouncePresence(ctx, p)
+}
+
+func (s *slow) OnlinePeers(_ context.Context, user chat.UserID) ([]chat.UserID, error) {
+	s.look(user)
+	return []chat.UserID{"ann"}, nil
+}
+
+func (s *slow) PresenceFor(_ context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error) {
+	s.look(c.User)
+	return chat.Presence{User: user}, nil
+}
+
+// A user with ten connections, each of which asks about a thousand others, and whose every
+// look-up is slow, delays nobody else.
+func TestOneUserHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chats := &slow{}
+		tracker := New(Config{
+			Chat: chats, Log: slog.New(slog.DiscardHandler), Grace: 10 * time.Second, Now: time.Now,
+			Spawn: func(f func(context.Context)) { go f(t.Context()) },
+		})
+		defer tracker.Close()
+		tracker.Came("mallory")
+		var asked []chat.UserID
+		for i := range 1000 {
+			asked = append(asked, chat.UserID(fmt.Sprint("u", i)))
+		}
+		var heavy []*guest
+		for range 10 {
+			g := newGuest("mallory", asked...)
+			tracker.Greet(g)
+			heavy = append(heavy, g)
+		}
+		time.Sleep(500 * time.Millisecond) // mallory's first look-up is under way
+		began := time.Now()
+		for i := range 1000 {
+			user := chat.UserID(fmt.Sprint("v", i))
+			tracker.Came(user)
+			g := newGuest(user)
+			tracker.Greet(g)
+			<-g.told
+		}
+		synctest.Wait()
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("1,000 others waited for %v", waited)
+		}
+		if n := chats.looks.Load(); n != 1 {
+			t.Errorf("mallory had %d look-ups at once", n)
+		}
+		t.Logf("1,000 others were announced and greeted in %v while mallory had one look-up of 10,000 under way", time.Since(began))
+		time.Sleep(3 * time.Hour)
+		for _, g := range heavy {
+			if len(g.told) != 1000 {
+				t.Errorf("a connection of mallory was told of %d, want 1,000", len(g.told))
+			}
+		}
+		if !tracker.Idle() {
+			t.Error("the tracker is not idle")
 		}
 	})
 }

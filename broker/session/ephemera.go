@@ -62,7 +62,7 @@ func (r *Registry) handleTyping(audience []chat.UserID, t chat.Typing) {
 	}
 	for _, user := range audience {
 		for _, s := range r.of(user) {
-			s.hint(e)
+			s.hint(e, nil)
 		}
 	}
 }
@@ -75,11 +75,10 @@ func (r *Registry) handlePresence(audience []chat.UserID, p chat.Presence) {
 			if e.frame == nil {
 				e = presenceOf(p, r.now())
 			}
-			if s.hint(e) {
-				s.mu.Lock()
+			s.hint(e, func() bool {
 				s.greeting.Announced(p.User)
-				s.mu.Unlock()
-			}
+				return true
+			})
 		}
 	}
 }
@@ -91,10 +90,11 @@ func presenceOf(p chat.Presence, at time.Time) ephemeral {
 	}
 }
 
-// hint queues a frame that may be lost; it reports whether the client wants it.
-func (s *Session) hint(e ephemeral) bool {
+// hint queues a frame that may be lost, if the client wants it and, for a frame that it
+// wants, also is nil or says so. That is called with mu held.
+func (s *Session) hint(e ephemeral, also func() bool) {
 	s.mu.Lock()
-	wanted := !s.ended && s.interest.ephemeral(e.topic)
+	wanted := !s.ended && s.interest.ephemeral(e.topic) && (also == nil || also())
 	if wanted {
 		s.inbox.ephemera.put(e)
 	}
@@ -102,7 +102,6 @@ func (s *Session) hint(e ephemeral) bool {
 	if wanted {
 		s.params.Transport.Wake()
 	}
-	return wanted
 }
 
 // ephemeral tells whether a typing or presence topic is wanted.

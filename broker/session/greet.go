@@ -29,14 +29,21 @@ func (s *Session) greet() {
 	}
 }
 
-// DrainGreeting implements [presence.Guest].
-func (s *Session) DrainGreeting() presence.Greeting {
+// BeginGreeting implements [presence.Guest].
+func (s *Session) BeginGreeting() presence.Greeting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g := s.greeting
-	s.greeting = presence.Greeting{}
-	return g
+	return s.greeting.Begin()
+}
+
+// EndGreeting implements [presence.Guest].
+func (s *Session) EndGreeting() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.greeting.End()
 }
 
 // TellPresence implements [presence.Guest].
-func (s *Session) TellPresence(p chat.Presence) { s.hint(presenceOf(p, s.reg.now())) }
+func (s *Session) TellPresence(p chat.Presence) {
+	s.hint(presenceOf(p, s.reg.now()), func() bool { return s.greeting.IsNews(p.User) })
+}
