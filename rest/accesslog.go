@@ -35,7 +35,7 @@ func (s *server) end(c *fiber.Ctx, ex *exchange) {
 	}
 	attrs := []slog.Attr{
 		slog.String("method", method), slog.String("route", ex.route), slog.Int("status", status),
-		slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("bytes", len(c.Response().Body())),
+		slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("bytes", answerSize(c)),
 		slog.String("user", string(ex.identity.User)), slog.String("addr", s.clientAddr(c)), slog.String("request_id", ex.requestID),
 	}
 	if ex.code != "" {

@@ -146,15 +146,17 @@ func TestStrangersCostLittleMemory(t *testing.T) {
 func TestBodiesAreHeldAsTheyArrive(t *testing.T) {
 	w := newWorld(t)
 	const users = 200
-	head := "POST /v1/threads HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + w.token("alice") + "\r\n"
+	head := func(i int) string { // of a user of its own: of one user a few are read at once
+		return "POST /v1/threads HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + w.token(fmt.Sprint("user", i)) + "\r\n"
+	}
 	for what, rest := range map[string]string{
 		"announced": "Content-Length: 524288\r\n\r\n{",
 		"one chunk": "Transfer-Encoding: chunked\r\n\r\n80000\r\n{",
 	} {
 		before := heap()
 		var lines []*line
-		for range users {
-			l := w.dial().write(head + "Expect: 100-continue\r\n" + rest[:strings.Index(rest, "\r\n\r\n")+4])
+		for i := range users {
+			l := w.dial().write(head(i) + "Expect: 100-continue\r\n" + rest[:strings.Index(rest, "\r\n\r\n")+4])
 			interim := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))
 			if _, err := io.ReadFull(l.in, interim); err != nil { // the server is reading the body now
 				t.Fatal(err)

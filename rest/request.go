@@ -48,17 +48,19 @@ func (s *server) call(d demands, handle handler) fiber.Handler {
 		if err != nil {
 			return err
 		}
-		if d.body {
-			if err := s.receiveBody(c); err != nil {
+		return s.inFlight(c, caller.User, func() error {
+			if d.body {
+				if err := s.receiveBody(c); err != nil {
+					return err
+				}
+			}
+			if err := checkQuery(c, d.query); err != nil {
 				return err
 			}
-		}
-		if err := checkQuery(c, d.query); err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), s.limits.CallTimeout)
-		defer cancel()
-		return handle(ctx, c, caller)
+			ctx, cancel := context.WithTimeout(context.Background(), s.limits.CallTimeout)
+			defer cancel()
+			return handle(ctx, c, caller)
+		})
 	})
 }
 

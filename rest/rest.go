@@ -62,6 +62,7 @@ type Limits struct {
 	WriteTimeout time.Duration // until the client has received the response
 	IdleTimeout  time.Duration // between two requests of a connection
 	CallTimeout  time.Duration // until the use case has ended
+	TurnTimeout  time.Duration // until a request begins of a user with too many under way
 }
 
 // DefaultLimits are wide enough for a slow phone that sends a message of full size.
@@ -72,6 +73,7 @@ var DefaultLimits = Limits{
 	WriteTimeout: 30 * time.Second,
 	IdleTimeout:  2 * time.Minute,
 	CallTimeout:  10 * time.Second,
+	TurnTimeout:  time.Minute,
 }
 
 func (l Limits) orDefaults() Limits {
@@ -82,6 +84,7 @@ func (l Limits) orDefaults() Limits {
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, d.WriteTimeout)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, d.IdleTimeout)
 	l.CallTimeout = cmp.Or(l.CallTimeout, d.CallTimeout)
+	l.TurnTimeout = cmp.Or(l.TurnTimeout, d.TurnTimeout)
 	return l
 }
 
@@ -94,6 +97,7 @@ type server struct {
 	metrics  *metrics
 	draining func() bool
 	limits   Limits
+	flights  *flights
 
 	refused   func(chat.Code)
 	proxies   clientaddr.Proxies
@@ -142,7 +146,7 @@ func newServer(cfg Config, m *metrics) *server {
 	}
 	return &server{
 		chat: cfg.Chat, verifier: cfg.Verifier, origins: cfg.Origins, log: cfg.Log, metrics: m,
-		draining: cfg.Draining, limits: cfg.Limits.orDefaults(),
+		draining: cfg.Draining, limits: cfg.Limits.orDefaults(), flights: newFlights(),
 		refused: cfg.Refused, proxies: cfg.Proxies, accessLog: cfg.AccessLog,
 		denials: sampling.New(denialsPerSecond), illness: sampling.New(1),
 	}
