@@ -223,7 +223,7 @@ func (r *Registry) inherit(s *Session) bool {
 	if s.params.CleanStart || !found {
 		return false
 	}
-	s.declared.filters = filters
+	s.declared = interest{everything: s.declared.everything, filters: filters}
 	for _, sub := range filters {
 		askPresence(&s.greeting, sub.filter)
 	}

@@ -9,10 +9,13 @@ import (
 
 // interest is what a session has subscribed, each filter with its QoS. What a filter
 // matches, contracts.Filter says (contracts/topics.go). The zero value is nothing. It is a
-// value: a change makes a new list, so that the writer can go by a copy.
+// value: a change leaves the copies that the writer goes by as they are. Only one of the
+// copies is changed.
 type interest struct {
 	everything bool // a JSON connection
 	filters    []subscription
+	places     map[string]int // of the filters, by name; only of the copy that is changed
+	bytes      int            // of the names
 }
 
 type subscription struct {
@@ -29,36 +32,54 @@ type grant struct {
 
 // Bounds of the subscriptions of one session.
 const (
-	maxFilters     = 1024
-	maxFilterBytes = 256
+	maxFilters      = 1024
+	maxFilterBytes  = 256
+	maxFiltersBytes = 96 << 10 // of all names together: as many filters as allowed, of usual length
 )
 
 // add sets a filter. fresh is false if it only replaced the same one.
 func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh bool) {
-	at := i.place(name)
-	if at < 0 && len(i.filters) >= maxFilters {
+	sub := subscription{name, f, qos}
+	if at := i.place(name); at >= 0 {
+		if i.filters[at].qos != qos {
+			i.filters = slices.Clone(i.filters)
+			i.filters[at] = sub
+		}
+		return true, false
+	}
+	if len(i.filters) >= maxFilters || i.bytes+len(name) > maxFiltersBytes {
 		return false, false
 	}
-	sub := subscription{name, f, qos}
-	if at < 0 {
-		i.filters = append(slices.Clip(i.filters), sub)
-		return true, true
-	}
-	i.filters = slices.Clone(i.filters)
-	i.filters[at] = sub
-	return true, false
+	// The copies end before it, whether or not they share the memory.
+	i.filters = append(i.filters, sub)
+	i.places[name] = len(i.filters) - 1
+	i.bytes += len(name)
+	return true, true
 }
 
 func (i *interest) remove(name string) bool {
 	at := i.place(name)
 	if at >= 0 {
 		i.filters = slices.Delete(slices.Clone(i.filters), at, at+1)
+		i.places = nil
 	}
 	return at >= 0
 }
 
+// place is where a filter is, or -1.
 func (i *interest) place(name string) int {
-	return slices.IndexFunc(i.filters, func(sub subscription) bool { return sub.name == name })
+	if i.places == nil {
+		i.places, i.bytes = make(map[string]int, len(i.filters)), 0
+		for at, sub := range i.filters {
+			i.places[sub.name] = at
+			i.bytes += len(sub.name)
+		}
+		i.filters = slices.Clip(i.filters) // they may be shared with another session
+	}
+	if at, there := i.places[name]; there {
+		return at
+	}
+	return -1
 }
 
 // frames tells whether a thread's frames are wanted; of overlapping filters the
