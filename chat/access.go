@@ -89,22 +89,11 @@ func (s *Service) ShareThread(ctx context.Context, a, b UserID) (bool, error) {
 	if a == b {
 		return true, nil
 	}
-	lines, err := s.store.UserThreads(ctx, a)
+	shared, err := s.store.ShareThread(ctx, a, b)
 	if err != nil {
-		return false, Unavailable("list the threads", err)
+		return false, Unavailable("look up a thread of both", err)
 	}
-	for _, line := range lines {
-		if line.LeftSeq != 0 {
-			continue
-		}
-		switch other, err := s.store.UserThread(ctx, b, line.Thread); {
-		case err == nil && other.LeftSeq == 0:
-			return true, nil
-		case err != nil && !errors.Is(err, ErrNotFound):
-			return false, Unavailable("look up the participant", err)
-		}
-	}
-	return false, nil
+	return shared, nil
 }
 
 func notAParticipant() error {

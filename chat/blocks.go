@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -68,22 +67,38 @@ func (c Caller) other(user UserID) error {
 	return nil
 }
 
-// Blocks lists whom the caller blocks, the oldest block first.
-func (s *Service) Blocks(ctx context.Context, c Caller) ([]Block, error) {
+// BlockPage is one page of whom a user blocks.
+type BlockPage struct {
+	Blocks []Block
+	Next   string // "" at the end
+}
+
+// Blocks lists whom the caller blocks, in order of their ids.
+func (s *Service) Blocks(ctx context.Context, c Caller, p PageRequest) (BlockPage, error) {
 	if err := c.need(ScopeRead); err != nil {
-		return nil, err
+		return BlockPage{}, err
+	}
+	size, err := s.pageSize(p)
+	if err != nil {
+		return BlockPage{}, err
+	}
+	var after UserID
+	if p.Cursor != "" {
+		if after, err = decodeBlockCursor(c.User, p.Cursor); err != nil {
+			return BlockPage{}, err
+		}
 	}
 	if err := s.spendRead(c); err != nil {
-		return nil, err
+		return BlockPage{}, err
 	}
-	blocks, err := s.store.Blocks(ctx, c.User)
+	found, err := s.store.Blocks(ctx, c.User, after, size+1)
 	if err != nil {
-		return nil, Unavailable("list the blocks", err)
+		return BlockPage{}, Unavailable("list the blocks", err)
 	}
-	slices.SortFunc(blocks, func(a, b Block) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Blocked, b.Blocked))
-	})
-	return blocks, nil
+	if len(found) <= size {
+		return BlockPage{Blocks: found}, nil
+	}
+	return BlockPage{Blocks: found[:size], Next: encodeBlockCursor(c.User, found[size-1].Blocked)}, nil
 }
 
 // blockedBy is the other user of a 1:1 if that one blocks the caller, else "". A
@@ -113,11 +128,16 @@ func (s *Service) withoutBlocked(ctx context.Context, user UserID, people []User
 	if len(people) == 0 {
 		return nil, nil
 	}
-	blocks, err := s.store.Blocks(ctx, user)
+	blocked, err := s.store.BlockedAmong(ctx, user, people)
 	if err != nil {
-		return nil, Unavailable("list the blocks", err)
+		return nil, Unavailable("look up the blocks", err)
 	}
+	if len(blocked) == 0 {
+		return people, nil
+	}
+	slices.Sort(blocked)
 	return slices.DeleteFunc(people, func(u UserID) bool {
-		return slices.ContainsFunc(blocks, func(b Block) bool { return b.Blocked == u })
+		_, is := slices.BinarySearch(blocked, u)
+		return is
 	}), nil
 }

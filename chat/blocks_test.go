@@ -12,9 +12,9 @@ func TestBlocks(t *testing.T) {
 	w := newWorld(t)
 	list := func(user chat.UserID) []chat.Block {
 		t.Helper()
-		blocks, err := w.Blocks(t.Context(), as(user))
+		page, err := w.Blocks(t.Context(), as(user), chat.PageRequest{})
 		must(t, err)
-		return blocks
+		return page.Blocks
 	}
 	sameList(t, "none", list("bob"))
 	one := w.clock.Now()
@@ -24,8 +24,8 @@ func TestBlocks(t *testing.T) {
 	w.block("bob", "carol")
 	w.block("bob", "zoe") // which keeps its time
 	w.block("alice", "bob")
-	sameList(t, "the oldest first", list("bob"),
-		chat.Block{User: "bob", Blocked: "alice", At: one}, chat.Block{User: "bob", Blocked: "zoe", At: one}, chat.Block{User: "bob", Blocked: "carol", At: two})
+	sameList(t, "in order of their ids", list("bob"),
+		chat.Block{User: "bob", Blocked: "alice", At: one}, chat.Block{User: "bob", Blocked: "carol", At: two}, chat.Block{User: "bob", Blocked: "zoe", At: one})
 	sameList(t, "alice's", list("alice"), chat.Block{User: "alice", Blocked: "bob", At: one.Add(time.Second)})
 	w.unblock("bob", "zoe")
 	w.unblock("bob", "zoe") // repeating is fine
@@ -47,8 +47,40 @@ func TestBlocks(t *testing.T) {
 		invalid(t, change(as("bob"), chat.UserID(strings.Repeat("a", 65))), "user_id")
 		must(t, change(as("bob"), chat.UserID(strings.Repeat("a", 64))))
 	}
-	_, err := w.Blocks(t.Context(), with("bob", chat.ScopeWrite))
+	_, err := w.Blocks(t.Context(), with("bob", chat.ScopeWrite), chat.PageRequest{})
 	refused(t, err, chat.CodeMissingScope)
+}
+
+func TestBlocksArePaged(t *testing.T) {
+	w := newWorld(t)
+	long := chat.UserID(strings.Repeat("z", chat.MaxNameChars))
+	want := []chat.UserID{"a", "ab", "ab.c", "b", long}
+	for _, u := range []chat.UserID{"b", long, "ab", "a", "ab.c"} {
+		w.block("bob", u)
+	}
+	w.block("bo", "zoe")
+	w.block("bobby", "zoe")
+	for size := 1; size <= len(want)+1; size++ {
+		var got []chat.UserID
+		for p := (chat.PageRequest{Size: size}); ; {
+			page, err := w.Blocks(t.Context(), as("bob"), p)
+			must(t, err)
+			for _, b := range page.Blocks {
+				got = append(got, b.Blocked)
+			}
+			if p.Cursor = page.Next; p.Cursor == "" {
+				break
+			}
+			same(t, "a full page", len(page.Blocks), size)
+			_, err = w.Blocks(t.Context(), as("bobby"), p)
+			invalid(t, err, "cursor")
+		}
+		sameList(t, "blocked", got, want...)
+	}
+	for _, size := range []int{-1, 101} {
+		_, err := w.Blocks(t.Context(), as("bob"), chat.PageRequest{Size: size})
+		invalid(t, err, "page_size")
+	}
 }
 
 // blocked is a 1:1 of alice and bob, in which bob has read one message of alice
@@ -118,7 +150,7 @@ func TestBlockedMessageIsHiddenFromWhoBlocks(t *testing.T) {
 	_, errReceipts := w.Receipts(ctx, bob, hidden.ID)
 	_, errReact := w.React(ctx, bob, hidden.ID, "👍")
 	_, _, errPin := w.Pin(ctx, bob, id, hidden.ID)
-	_, errReport := w.Report(ctx, bob, hidden.ID, chat.ReportAbuse, "")
+	_, _, errReport := w.Report(ctx, bob, hidden.ID, chat.ReportAbuse, "")
 	_, errEdit := w.Edit(ctx, bob, hidden.ID, chat.EditRequest{Ciphertext: []byte("x")})
 	for what, err := range map[string]error{
 		"Message": errMessage, "Receipts": errReceipts, "React": errReact, "Pin": errPin, "Report": errReport, "Edit": errEdit,

@@ -303,6 +303,6 @@ func TestDeletedMessageTakesNoMore(t *testing.T) {
 	reply.ReplyTo = m.ID
 	_, err = w.Send(t.Context(), as("bob"), reply)
 	must(t, err)
-	_, err = w.Report(t.Context(), as("bob"), m.ID, chat.ReportAbuse, "")
+	_, _, err = w.Report(t.Context(), as("bob"), m.ID, chat.ReportAbuse, "")
 	must(t, err)
 }

@@ -21,11 +21,11 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	if err != nil {
 		return MessagePage{}, err
 	}
-	found, err := s.store.Messages(ctx, id, MessageRange{After: line.JoinedSeq - 1, Before: before, Viewer: c.User, NewestFirst: true, Count: size + 1})
+	found, err := s.store.Messages(ctx, id, MessageRange{After: line.JoinedSeq - 1, Before: before, Viewer: c.User, NewestFirst: true, Count: size + 1, Bytes: maxPageBytes})
 	if err != nil {
 		return MessagePage{}, Unavailable("read the history", err)
 	}
-	return s.messagePage(cursorHistory, found, size), nil
+	return s.messagePage(c.User, cursorHistory, found, size), nil
 }
 
 // HistorySince lists the messages after the message since, oldest first. If no message
@@ -44,11 +44,11 @@ func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since
 			return MessagePage{}, err
 		}
 	}
-	found, err := s.store.Messages(ctx, id, MessageRange{After: max(after, line.JoinedSeq-1), Viewer: c.User, Count: size + 1})
+	found, err := s.store.Messages(ctx, id, MessageRange{After: max(after, line.JoinedSeq-1), Viewer: c.User, Count: size + 1, Bytes: maxPageBytes})
 	if err != nil {
 		return MessagePage{}, Unavailable("read the history", err)
 	}
-	return s.messagePage(cursorSince, found, size), nil
+	return s.messagePage(c.User, cursorSince, found, size), nil
 }
 
 // EventPage is one page of a thread's log.
@@ -57,8 +57,9 @@ type EventPage struct {
 	Next   Seq // the last event of the page; zero at the end of the log
 }
 
-// maxEventPageBytes bounds the ciphertext of one page of events.
-const maxEventPageBytes = 1 << 20
+// maxPageBytes bounds the ciphertext of one page of messages or events that has more than
+// one (docs/contract.md#limits).
+const maxPageBytes = 1 << 20
 
 // Events lists a thread's log after a seq, oldest first, from where the caller joined.
 // With it a device can keep an exact index of the thread
@@ -72,7 +73,7 @@ func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, 
 	if after >= line.Head.Seq {
 		return EventPage{}, nil
 	}
-	found, err := s.store.Events(ctx, id, after, line.Head.Seq, Limit{Count: size, Bytes: maxEventPageBytes})
+	found, err := s.store.Events(ctx, id, after, line.Head.Seq, Limit{Count: size, Bytes: maxPageBytes})
 	if err != nil {
 		return EventPage{}, Unavailable("read the log", err)
 	}
@@ -97,7 +98,8 @@ func (s *Service) Message(ctx context.Context, c Caller, id MessageID) (Event, e
 	if err := s.spendRead(c); err != nil {
 		return Event{}, err
 	}
-	return s.messageFor(ctx, c.User, id)
+	m, err := s.messageFor(ctx, c.User, id)
+	return m.ShownTo(c.User), err
 }
 
 // lastAt is the seq of the last event whose id is at or below the given one.
@@ -134,14 +136,28 @@ func (s *Service) reading(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	return line, size, err
 }
 
-// messagePage cuts a page out of one message more than it holds.
-func (s *Service) messagePage(kind cursorKind, found []Event, size int) MessagePage {
+// messagePage cuts a page out of what may be one message more than it holds.
+func (s *Service) messagePage(viewer UserID, kind cursorKind, found []Event, size int) MessagePage {
+	size = min(size, withinBytes(found, maxPageBytes))
+	page := MessagePage{Messages: found[:size]}
+	if len(found) > size {
+		page.Next = encodeSeqCursor(kind, found[size-1].Thread, found[size-1].Seq)
+	}
 	now := s.now()
-	for i, m := range found {
-		found[i] = m.AsOf(now)
+	for i, m := range page.Messages {
+		page.Messages[i] = m.AsOf(now).ShownTo(viewer)
 	}
-	if len(found) <= size {
-		return MessagePage{Messages: found}
+	return page
+}
+
+// withinBytes is how many of the messages, from the first on, hold at most so much
+// ciphertext together; the first counts whatever it holds.
+func withinBytes(messages []Event, most int) int {
+	bytes := 0
+	for i, m := range messages {
+		if bytes += len(m.Message.Ciphertext); i > 0 && bytes > most {
+			return i
+		}
 	}
-	return MessagePage{Messages: found[:size], Next: encodeSeqCursor(kind, found[size-1].Thread, found[size-1].Seq)}
+	return len(messages)
 }

@@ -33,6 +33,52 @@ func TestHistoryIsSeenFromJoiningOn(t *testing.T) {
 	sameList(t, "since the beginning", texts(page.Messages), "after")
 }
 
+// A page ends before the message with which its ciphertext would exceed 1 MiB, and the next
+// one goes on there, so that following the cursors gives every message once.
+func TestAPageHoldsOneMiBOfCiphertext(t *testing.T) {
+	w := newWorldOf(t, setup{limits: chat.Limits{CiphertextBytes: 2 << 20}})
+	id := w.newGroup("alice", "bob")
+	sizes := []int{1 << 20, 1, 3 << 18, 1 << 18, 1, 2 << 20, 1}
+	for _, size := range sizes {
+		w.send("alice", id, strings.Repeat("x", size))
+	}
+	pages := func(what string, next func(chat.PageRequest) ([]chat.Event, string)) (counts []int) {
+		t.Helper()
+		var got []int
+		for p := (chat.PageRequest{Size: 100}); ; {
+			events, cursor := next(p)
+			counts = append(counts, len(events))
+			bytes := 0
+			for _, e := range events {
+				bytes += len(e.Message.Ciphertext)
+				got = append(got, len(e.Message.Ciphertext))
+			}
+			if bytes > 1<<20 && len(events) > 1 {
+				t.Errorf("%s: a page of %d has %d bytes", what, len(events), bytes)
+			}
+			if p.Cursor = cursor; cursor == "" {
+				break
+			}
+		}
+		want := slices.Clone(sizes)
+		if what == "newest first" {
+			slices.Reverse(want)
+		}
+		sameList(t, what, got, want...)
+		return counts
+	}
+	sameList(t, "newest first", pages("newest first", func(p chat.PageRequest) ([]chat.Event, string) {
+		page, err := w.History(t.Context(), as("bob"), id, p)
+		must(t, err)
+		return page.Messages, page.Next
+	}), 1, 1, 2, 2, 1)
+	sameList(t, "oldest first", pages("oldest first", func(p chat.PageRequest) ([]chat.Event, string) {
+		page, err := w.HistorySince(t.Context(), as("bob"), id, chat.MessageID{}, p)
+		must(t, err)
+		return page.Messages, page.Next
+	}), 1, 2, 2, 1, 1)
+}
+
 func TestHistoryOfOneWhoReJoins(t *testing.T) {
 	w := newWorld(t)
 	id := w.newGroup("alice", "bob")

@@ -64,6 +64,7 @@ const (
 	MaxTTL                   = 2_419_200 * time.Second
 	MaxEmojiBytes            = 64
 	MaxReactions             = 64               // different ones on one message
+	MaxReactionNames         = 100              // of one reaction in a message
 	MaxNoteChars             = 1000             // of a report
 	MaxNameChars             = 64               // user and device ids
 	MaxUnreadCount           = 100              // exact to 99, 100 means more

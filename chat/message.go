@@ -72,6 +72,35 @@ const (
 type Reaction struct {
 	Emoji string
 	By    []ReactionBy
+	More  int // how many gave it besides those in By; only in what a viewer is shown
+}
+
+// ShownTo gives a message as one viewer is shown it: of each reaction at most
+// MaxReactionNames users, the first ones, with the viewer in the place of the last if it
+// is not among them. [Service.Reactions] lists all.
+func (e Event) ShownTo(viewer UserID) Event {
+	if e.Message == nil || !slices.ContainsFunc(e.Message.Reactions, func(r Reaction) bool { return len(r.By) > MaxReactionNames }) {
+		return e
+	}
+	m := *e.Message
+	m.Reactions = slices.Clone(m.Reactions)
+	for i, r := range m.Reactions {
+		m.Reactions[i] = r.shownTo(viewer)
+	}
+	e.Message = &m
+	return e
+}
+
+func (r Reaction) shownTo(viewer UserID) Reaction {
+	const most = MaxReactionNames
+	if len(r.By) <= most {
+		return r
+	}
+	by := r.By[:most:most]
+	if at := r.index(viewer); at >= most {
+		by = append(r.By[:most-1:most-1], r.By[at])
+	}
+	return Reaction{Emoji: r.Emoji, By: by, More: len(r.By) - most}
 }
 
 // ReactionBy is who gave a reaction, and when.

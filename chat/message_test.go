@@ -87,7 +87,9 @@ func TestWhatEventsDoToAMessage(t *testing.T) {
 	redelivered.HiddenFrom, redelivered.RedeliveredSeq = "", 7
 	gone := Message{ContentType: ImageRef, ClientSeq: 7, HiddenFrom: "bob", IdempotencyKey: "k", ExpiresAt: instant(1000), Deleted: DeletedBySender}
 	reacted := sent
-	reacted.Reactions = []Reaction{{"a", []ReactionBy{{"bob", instant(1)}, {"carol", instant(3)}}}, {"b", []ReactionBy{{"bob", instant(2)}}}}
+	reacted.Reactions = []Reaction{
+		{Emoji: "a", By: []ReactionBy{{"bob", instant(1)}, {"carol", instant(3)}}}, {Emoji: "b", By: []ReactionBy{{"bob", instant(2)}}},
+	}
 	for name, c := range map[string]struct{ got, want Message }{
 		"edited":                 {roll(sent, edit(3)), edited},
 		"edited again":           {roll(sent, edit(1), edit(3)), edited},

@@ -41,7 +41,7 @@ func (s *Service) changeSeenMessage(ctx context.Context, c Caller, id MessageID,
 		return decide(ctx, t, m.AsOf(s.now()))
 	})
 	if err == nil {
-		done.message = done.message.AsOf(s.now())
+		done.message = done.message.AsOf(s.now()).ShownTo(c.User)
 	}
 	return done, err
 }

@@ -38,33 +38,33 @@ type Report struct {
 // At is when it was made.
 func (r Report) At() time.Time { return IDTime(r.ID) }
 
-// Report files a complaint about a message that the caller sees.
-func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason ReportReason, note string) (Report, error) {
+// Report files a complaint about a message that the caller sees. If the caller has
+// reported it before, that report stays: it is given, and added is false.
+func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason ReportReason, note string) (r Report, added bool, err error) {
 	if err := c.need(ScopeWrite); err != nil {
-		return Report{}, err
+		return Report{}, false, err
 	}
 	if !slices.Contains([]ReportReason{ReportSpam, ReportAbuse, ReportIllegal, ReportOther}, reason) {
-		return Report{}, Invalid("reason", "must be spam, abuse, illegal or other")
+		return Report{}, false, Invalid("reason", "must be spam, abuse, illegal or other")
 	}
 	if utf8.RuneCountInString(note) > MaxNoteChars {
-		return Report{}, Invalid("note", "is longer than 1000 characters")
+		return Report{}, false, Invalid("note", "is longer than 1000 characters")
 	}
-	var r Report
-	err := s.writing(c, costReport, func() (wrote bool, err error) {
+	err = s.writing(c, costReport, func() (wrote bool, err error) {
 		m, err := s.messageFor(ctx, c.User, id)
 		if err != nil {
 			return false, err
 		}
-		r = Report{
+		mine := Report{
 			ID: s.reports.next(s.now()), Thread: m.Thread, Message: id, Sender: m.By,
 			By: c.User, Reason: reason, Note: note,
 		}
-		if err := s.store.PutReport(ctx, r); err != nil {
+		if r, added, err = s.store.PutReport(ctx, mine); err != nil {
 			return false, Unavailable("store the report", err)
 		}
-		return true, nil
+		return added, nil
 	})
-	return r, err
+	return r, added, err
 }
 
 // reportIDs mints ids that rise from call to call, within one millisecond too.

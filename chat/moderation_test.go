@@ -14,8 +14,9 @@ var operator = with("ops", chat.ScopeAdmin)
 
 func (w *world) report(by chat.UserID, m chat.Event, why chat.ReportReason, note string) chat.Report {
 	w.tb.Helper()
-	r, err := w.Report(w.tb.Context(), as(by), m.ID, why, note)
+	r, added, err := w.Report(w.tb.Context(), as(by), m.ID, why, note)
 	must(w.tb, err)
+	same(w.tb, "it is new", added, true)
 	return r
 }
 
@@ -31,10 +32,15 @@ func TestReports(t *testing.T) {
 	same(t, "at", first.At(), at)
 	w.heard.nothing(t)
 
+	again, added, err := w.Report(t.Context(), as("bob"), m.ID, chat.ReportAbuse, "")
+	must(t, err)
+	same(t, "the first one stays", again, first)
+	same(t, "it is new", added, false)
+
 	want := []chat.Report{first}
 	for _, why := range []chat.ReportReason{chat.ReportAbuse, chat.ReportIllegal, chat.ReportOther} {
 		w.clock.advance(time.Millisecond)
-		want = append([]chat.Report{w.report("bob", m, why, "")}, want...)
+		want = append([]chat.Report{w.report("bob", w.send("alice", id, "and now"), why, "")}, want...)
 	}
 	w.clock.advance(time.Millisecond)
 	want = append([]chat.Report{w.report("alice", m, chat.ReportOther, "oneself")}, want...)
@@ -71,15 +77,15 @@ func TestReportRefusals(t *testing.T) {
 		"a stranger":               {as("mallory"), m.ID, chat.CodeNotAParticipant},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.Report(t.Context(), c.by, c.of, chat.ReportSpam, "")
+			_, _, err := w.Report(t.Context(), c.by, c.of, chat.ReportSpam, "")
 			refused(t, err, c.code)
 		})
 	}
 	for _, why := range []chat.ReportReason{"", "Spam", "boring"} {
-		_, err := w.Report(t.Context(), as("bob"), m.ID, why, "")
+		_, _, err := w.Report(t.Context(), as("bob"), m.ID, why, "")
 		invalid(t, err, "reason")
 	}
-	_, err := w.Report(t.Context(), as("bob"), m.ID, chat.ReportSpam, strings.Repeat("o", 1001))
+	_, _, err := w.Report(t.Context(), as("bob"), m.ID, chat.ReportSpam, strings.Repeat("o", 1001))
 	invalid(t, err, "note")
 
 	_, err = w.Reports(t.Context(), as("alice"), chat.PageRequest{})

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
@@ -23,6 +24,8 @@ const (
 	cursorSince   cursorKind = 's' // messages after a seq
 	cursorThreads cursorKind = 't' // threads after one in the order of activity
 	cursorReports cursorKind = 'r' // reports before one
+	cursorBlocks  cursorKind = 'b' // blocks of those after a user
+	cursorGivers  cursorKind = 'e' // who gave an emoji, after one of them
 )
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
@@ -100,6 +103,34 @@ func decodeReportCursor(user UserID, cursor string) (ReportID, error) {
 		return ReportID{}, err
 	}
 	return ReportID(b), nil
+}
+
+func encodeReactionCursor(id MessageID, emoji string, last ReactionBy) string {
+	b := binary.BigEndian.AppendUint64(nil, uint64(last.At.UnixMilli()))
+	return encodeCursor(cursorGivers, append(b, padded(last.User)...), append(id[:], emoji...))
+}
+
+func decodeReactionCursor(id MessageID, emoji, cursor string) (ReactionBy, error) {
+	b, err := decodeCursor(cursorGivers, cursor, 8+MaxNameChars, append(id[:], emoji...))
+	if err != nil {
+		return ReactionBy{}, err
+	}
+	return ReactionBy{User: UserID(bytes.TrimRight(b[8:], "\x00")), At: time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC()}, nil
+}
+
+// padded is a user's id with zeros behind it, which no id has.
+func padded(u UserID) []byte { return append([]byte(u), make([]byte, MaxNameChars-len(u))...) }
+
+func encodeBlockCursor(user, last UserID) string {
+	return encodeCursor(cursorBlocks, padded(last), []byte(user))
+}
+
+func decodeBlockCursor(user UserID, cursor string) (UserID, error) {
+	b, err := decodeCursor(cursorBlocks, cursor, MaxNameChars, []byte(user))
+	if err != nil {
+		return "", err
+	}
+	return UserID(bytes.TrimRight(b, "\x00")), nil
 }
 
 // isCursor reports whether a page cursor says that it is of the given kind.

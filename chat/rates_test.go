@@ -78,7 +78,7 @@ func TestWhatEachWriteCosts(t *testing.T) {
 		{"an unblock", 1, func() error { return w.Unblock(ctx, alice, "carol") }},
 		{"the same unblock", 0, func() error { return w.Unblock(ctx, alice, "carol") }},
 		{"an upload of keys", 5, func() error { _, err := w.UploadPrekeys(ctx, alice, upload(1, 2)); return err }},
-		{"a report", 5, func() error { _, err := w.Report(ctx, alice, theirs.ID, chat.ReportSpam, ""); return err }},
+		{"a report", 5, func() error { _, _, err := w.Report(ctx, alice, theirs.ID, chat.ReportSpam, ""); return err }},
 		{"a read mark", 0, func() error { return w.MarkRead(ctx, alice, group, theirs.ID) }},
 		{"a 1:1", 1, func() error { return create(chat.CreateThread{Type: chat.OneToOne, Participants: people(1)}) }},
 		{"the same 1:1", 0, func() error { return create(chat.CreateThread{Type: chat.OneToOne, Participants: people(1)}) }},
@@ -117,7 +117,7 @@ func TestEveryReadCostsOne(t *testing.T) {
 		"pins":       func() error { _, err := w.Pins(ctx, alice, id); return err },
 		"own keys":   func() error { _, err := w.OwnPrekeys(ctx, alice); return err },
 		"their keys": func() error { _, err := w.FetchPrekeys(ctx, alice, "bob"); return err },
-		"blocks":     func() error { _, err := w.Blocks(ctx, alice); return err },
+		"blocks":     func() error { _, err := w.Blocks(ctx, alice, chat.PageRequest{}); return err },
 		"presence":   func() error { _, err := w.Presence(ctx, alice, "bob"); return err },
 		"a replay":   func() error { _, err := w.Send(ctx, alice, req); return err },
 	} {

@@ -224,3 +224,70 @@ func TestAMessageThatManyReactToKeepsAllOfThem(t *testing.T) {
 	sameList(t, "givers in order", users, everyone...)
 	same(t, "none twice", len(slices.Compact(users)), 249)
 }
+
+// A message names 100 users of a reaction, the viewer always, and counts the others; all
+// can be paged through, also while somebody takes the reaction back.
+func TestWhoGaveAReaction(t *testing.T) {
+	w := newWorld(t)
+	all := people(150)
+	id := w.newGroup("alice", all...)
+	m := w.send("alice", id, "hello")
+	for _, u := range all {
+		w.clock.advance(time.Millisecond)
+		_, err := w.React(t.Context(), as(u), m.ID, "+")
+		must(t, err)
+	}
+	users := func(by []chat.ReactionBy) (users []chat.UserID) {
+		for _, r := range by {
+			users = append(users, r.User)
+		}
+		return users
+	}
+	for _, viewer := range []chat.UserID{"alice", all[0], all[99], all[100], all[149]} {
+		got, err := w.Message(t.Context(), as(viewer), m.ID)
+		must(t, err)
+		want := slices.Clone(all[:100])
+		if slices.Index(all, viewer) >= 100 {
+			want[99] = viewer
+		}
+		sameList(t, "named", users(got.Message.Reactions[0].By), want...)
+		same(t, "more", got.Message.Reactions[0].More, 50)
+		page, err := w.History(t.Context(), as(viewer), id, chat.PageRequest{})
+		must(t, err)
+		sameList(t, "named in a page", users(page.Messages[0].Message.Reactions[0].By), want...)
+	}
+	same(t, "stored", len(w.log(id)[1].Message.Reactions[0].By), 150)
+
+	list := func(size int, between func(page int)) (got []chat.UserID) {
+		t.Helper()
+		for p, n := (chat.PageRequest{Size: size}), 0; ; n++ {
+			page, err := w.Reactions(t.Context(), as("alice"), m.ID, "+", p)
+			must(t, err)
+			got = append(got, users(page.By)...)
+			if p.Cursor = page.Next; p.Cursor == "" {
+				return got
+			}
+			same(t, "a full page", len(page.By), size)
+			between(n)
+		}
+	}
+	for _, size := range []int{1, 50, 100} {
+		sameList(t, "all", list(size, func(int) {}), all...)
+	}
+	sameList(t, "the last of a page is gone", list(50, func(n int) {
+		if n == 0 {
+			must(t, w.Unreact(t.Context(), as(all[49]), m.ID, "+"))
+		}
+	}), all...)
+	none, err := w.Reactions(t.Context(), as("alice"), m.ID, "-", chat.PageRequest{})
+	must(t, err)
+	same(t, "of another emoji", len(none.By), 0)
+	first, err := w.Reactions(t.Context(), as("alice"), m.ID, "+", chat.PageRequest{Size: 1})
+	must(t, err)
+	_, err = w.Reactions(t.Context(), as("alice"), m.ID, "-", chat.PageRequest{Cursor: first.Next})
+	invalid(t, err, "cursor")
+	_, err = w.Reactions(t.Context(), as("alice"), m.ID, "", chat.PageRequest{})
+	invalid(t, err, "emoji")
+	_, err = w.Reactions(t.Context(), as("mallory"), m.ID, "+", chat.PageRequest{})
+	refused(t, err, chat.CodeNotAParticipant)
+}

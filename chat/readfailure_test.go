@@ -46,6 +46,10 @@ func (s *flakyReads) Peers(ctx context.Context, u chat.UserID, most int) ([]chat
 	return orFail(s, func() ([]chat.UserID, error) { return s.Store.Peers(ctx, u, most) })
 }
 
+func (s *flakyReads) ShareThread(ctx context.Context, a, b chat.UserID) (bool, error) {
+	return orFail(s, func() (bool, error) { return s.Store.ShareThread(ctx, a, b) })
+}
+
 func (s *flakyReads) UserThread(ctx context.Context, u chat.UserID, id chat.ThreadID) (chat.UserThread, error) {
 	return orFail(s, func() (chat.UserThread, error) { return s.Store.UserThread(ctx, u, id) })
 }
@@ -97,8 +101,12 @@ func (s *flakyReads) TakeOneTimePrekey(ctx context.Context, u chat.UserID, d cha
 	return s.Store.TakeOneTimePrekey(ctx, u, d)
 }
 
-func (s *flakyReads) Blocks(ctx context.Context, u chat.UserID) ([]chat.Block, error) {
-	return orFail(s, func() ([]chat.Block, error) { return s.Store.Blocks(ctx, u) })
+func (s *flakyReads) Blocks(ctx context.Context, u, after chat.UserID, n int) ([]chat.Block, error) {
+	return orFail(s, func() ([]chat.Block, error) { return s.Store.Blocks(ctx, u, after, n) })
+}
+
+func (s *flakyReads) BlockedAmong(ctx context.Context, u chat.UserID, others []chat.UserID) ([]chat.UserID, error) {
+	return orFail(s, func() ([]chat.UserID, error) { return s.Store.BlockedAmong(ctx, u, others) })
 }
 
 func (s *flakyReads) HasBlocked(ctx context.Context, u, other chat.UserID) (bool, error) {
@@ -125,8 +133,12 @@ func (s *flakyReads) DeleteBlock(ctx context.Context, u, other chat.UserID) erro
 	return s.orWrite(func() error { return s.Store.DeleteBlock(ctx, u, other) })
 }
 
-func (s *flakyReads) PutReport(ctx context.Context, r chat.Report) error {
-	return s.orWrite(func() error { return s.Store.PutReport(ctx, r) })
+func (s *flakyReads) PutReport(ctx context.Context, r chat.Report) (stored chat.Report, added bool, err error) {
+	err = s.orWrite(func() error {
+		stored, added, err = s.Store.PutReport(ctx, r)
+		return err
+	})
+	return stored, added, err
 }
 
 func (s *flakyReads) DenyAttachment(ctx context.Context, hash string) error {
@@ -276,7 +288,7 @@ var usesOfMessages = map[string]func(w *world, s *chat.Service, id chat.ThreadID
 		return err
 	},
 	"Report": func(w *world, s *chat.Service, _ chat.ThreadID, m chat.Event) error {
-		_, err := s.Report(w.tb.Context(), as("bob"), m.ID, chat.ReportSpam, "")
+		_, _, err := s.Report(w.tb.Context(), as("bob"), m.ID, chat.ReportSpam, "")
 		return err
 	},
 	"Reports": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
@@ -302,7 +314,7 @@ var usesOfMessages = map[string]func(w *world, s *chat.Service, id chat.ThreadID
 		return s.Unblock(w.tb.Context(), as("bob"), "alice")
 	},
 	"Blocks": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {
-		_, err := s.Blocks(w.tb.Context(), as("bob"))
+		_, err := s.Blocks(w.tb.Context(), as("bob"), chat.PageRequest{})
 		return err
 	},
 	"Presence": func(w *world, s *chat.Service, _ chat.ThreadID, _ chat.Event) error {

@@ -14,7 +14,7 @@ func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thr
 	if dup.By == ByIdempotencyKey && old != hash { // which covers the thread
 		return SendResult{}, keyReused()
 	}
-	found := dup.Existing.AsOf(s.now())
+	found := dup.Existing.AsOf(s.now()).ShownTo(c.User)
 	result := SendResult{Event: found, Outcome: Replayed, Differs: old != hash}
 	if dup.By == ByClientSeq {
 		result.Outcome = ClientSeqTaken
@@ -72,7 +72,7 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 	if len(done.events) == 0 {
 		s.tellBlocked(done.message)
 	}
-	result.Event = done.message.AsOf(s.now())
+	result.Event = done.message.AsOf(s.now()).ShownTo(c.User)
 	return result, nil
 }
 

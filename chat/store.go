@@ -57,6 +57,10 @@ type ThreadStore interface {
 	// Peers lists everybody who is in a thread with the user now, each once. Threads of
 	// more than most participants do not count; a most of zero is no bound.
 	Peers(ctx context.Context, user UserID, most int) ([]UserID, error)
+	// ShareThread reports whether two users are in some thread together now. It takes
+	// one look-up for two who have a 1:1, else as many as the one has threads that has
+	// fewer, or one query.
+	ShareThread(ctx context.Context, a, b UserID) (bool, error)
 	// ParticipantsAt lists who was in the thread when event seq was appended, each
 	// with the stint that covers seq.
 	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]Stint, error)
@@ -109,6 +113,16 @@ type MessageRange struct {
 	Viewer        UserID // messages hidden from this user are left out; "" is nobody
 	NewestFirst   bool
 	Count         int // at most
+	// Bytes ends the list with the message, other than its first, that brings the
+	// ciphertext above it; zero is no bound. So who asks for one message more than it
+	// shows learns from that one that there is more.
+	Bytes int
+}
+
+// Full reports whether a list of so many messages with so much ciphertext ends there, for
+// the Bytes of the range.
+func (r MessageRange) Full(messages, bytes int) bool {
+	return r.Bytes > 0 && messages > 1 && bytes > r.Bytes
 }
 
 // Limit bounds a read of the log.
@@ -186,16 +200,21 @@ type BlockStore interface {
 	PutBlock(ctx context.Context, b Block) error
 	// DeleteBlock removes a block, if it is there.
 	DeleteBlock(ctx context.Context, user, blocked UserID) error
-	// Blocks lists whom a user blocks.
-	Blocks(ctx context.Context, user UserID) ([]Block, error)
+	// Blocks lists whom a user blocks, of those whose id is above after, in order of
+	// their ids; at most count.
+	Blocks(ctx context.Context, user, after UserID, count int) ([]Block, error)
 	// HasBlocked reports whether user blocks other.
 	HasBlocked(ctx context.Context, user, other UserID) (bool, error)
+	// BlockedAmong gives those of the others whom user blocks. How many it blocks
+	// besides does not matter.
+	BlockedAmong(ctx context.Context, user UserID, others []UserID) ([]UserID, error)
 }
 
 // ModerationStore keeps what users report, and which attachments operators deny.
 type ModerationStore interface {
-	// PutReport stores a report; storing it again changes nothing.
-	PutReport(ctx context.Context, r Report) error
+	// PutReport stores a report, unless its By has reported the message before. It gives
+	// the report that is stored then; added tells whether it is r, and was not there.
+	PutReport(ctx context.Context, r Report) (stored Report, added bool, err error)
 	// Reports lists reports with an id below before, newest first, at most count;
 	// the zero id is "from the newest".
 	Reports(ctx context.Context, before ReportID, count int) ([]Report, error)

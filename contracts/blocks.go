@@ -2,10 +2,11 @@ package contracts
 
 import "github.com/parleyhq/parley/chat"
 
-// Blocks lists the users whom the caller blocks, the oldest block first
+// Blocks is one page of the users whom the caller blocks, in order of their ids
 // (docs/contract.md#blocks).
 type Blocks struct {
-	Blocks []Block `json:"blocks"`
+	Blocks     []Block `json:"blocks"`
+	NextCursor *string `json:"next_cursor"`
 }
 
 // Block is one user whom the caller blocks (docs/contract.md#blocks).
@@ -14,9 +15,10 @@ type Block struct {
 	BlockedAt string `json:"blocked_at"`
 }
 
-// NewBlocks converts a user's blocks.
-func NewBlocks(blocks []chat.Block) Blocks {
-	return Blocks{convertAll(blocks, func(b chat.Block) Block {
+// NewBlocks converts a page of a user's blocks.
+func NewBlocks(p chat.BlockPage) Blocks {
+	blocks := convertAll(p.Blocks, func(b chat.Block) Block {
 		return Block{UserID: string(b.Blocked), BlockedAt: FormatTime(b.At)}
-	})}
+	})
+	return Blocks{Blocks: blocks, NextCursor: optional(p.Next)}
 }

@@ -24,10 +24,11 @@ type Message struct {
 	ExpiresAt        *string    `json:"expires_at"`
 }
 
-// Reaction is one emoji with the users who gave it: By[i] gave it at At[i]
-// (docs/contract.md#reactions).
+// Reaction is one emoji with the users who gave it: By[i] gave it at At[i]. They are at most
+// 100 of the Count (docs/contract.md#reactions).
 type Reaction struct {
 	Emoji string   `json:"emoji"`
+	Count int      `json:"count"`
 	By    []string `json:"by"`
 	At    []string `json:"at"`
 }
@@ -62,11 +63,30 @@ func NewMessage(e chat.Event) Message {
 }
 
 func newReaction(r chat.Reaction) Reaction {
-	converted := Reaction{Emoji: r.Emoji, By: make([]string, len(r.By)), At: make([]string, len(r.By))}
-	for i, by := range r.By {
-		converted.By[i], converted.At[i] = string(by.User), FormatTime(by.At)
+	by, at := givers(r.By)
+	return Reaction{Emoji: r.Emoji, Count: len(r.By) + r.More, By: by, At: at}
+}
+
+func givers(all []chat.ReactionBy) (by, at []string) {
+	by, at = make([]string, len(all)), make([]string, len(all))
+	for i, r := range all {
+		by[i], at[i] = string(r.User), FormatTime(r.At)
 	}
-	return converted
+	return by, at
+}
+
+// ReactionPage is one page of the users who gave an emoji: By[i] gave it at At[i]
+// (docs/contract.md#reactions).
+type ReactionPage struct {
+	By         []string `json:"by"`
+	At         []string `json:"at"`
+	NextCursor *string  `json:"next_cursor"`
+}
+
+// NewReactionPage converts a page of who gave an emoji.
+func NewReactionPage(p chat.ReactionPage) ReactionPage {
+	by, at := givers(p.By)
+	return ReactionPage{By: by, At: at, NextCursor: optional(p.Next)}
 }
 
 // NewMessagePage converts a page of messages.

@@ -124,7 +124,7 @@ func TestOpenAPISchemasAreTheWireTypes(t *testing.T) {
 		"Problem": Problem{}, "FieldProblem": FieldProblem{},
 		"CreateThread": createThreadBody{}, "SendMessage": SendBody{}, "EditMessage": editBody{},
 		"AddReaction": reactionBody{}, "PinMessage": pinBody{}, "ReportMessage": reportBody{},
-		"Pin": Pin{}, "Pins": Pins{}, "Presence": Presence{}, "Block": Block{}, "Blocks": Blocks{},
+		"Pin": Pin{}, "Pins": Pins{}, "Presence": Presence{}, "Block": Block{}, "Blocks": Blocks{}, "ReactionPage": ReactionPage{},
 		"ReportReceipt": ReportReceipt{}, "Report": Report{}, "ReportPage": ReportPage{}, "EventPage": EventPage{},
 		"PrekeyUpload": prekeyUploadBody{}, "PrekeyStatus": PrekeyStatus{}, "PrekeyStatuses": PrekeyStatuses{},
 		"PrekeyBundle": PrekeyBundle{}, "DeviceBundle": DeviceBundle{},

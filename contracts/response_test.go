@@ -62,8 +62,8 @@ func TestChangedMessageJSON(t *testing.T) {
 	id := `{"id":"` + e.ID.String() + `"`
 	wantJSON(t, NewMessage(e), id+head+`"ciphertext":"/w==","content_type":"text",`+
 		`"created_at":"2026-05-30T17:42:11.234Z","edited_at":"2026-05-30T17:42:12.234Z","deleted":false,"reactions":[`+
-		`{"emoji":"👍","by":["bob","carol"],"at":["2026-05-30T17:42:11.234Z","2026-05-30T17:42:12.234Z"]},`+
-		`{"emoji":"party_parrot","by":["bob"],"at":["2026-05-30T17:42:11.234Z"]}]`+tail)
+		`{"emoji":"👍","count":2,"by":["bob","carol"],"at":["2026-05-30T17:42:11.234Z","2026-05-30T17:42:12.234Z"]},`+
+		`{"emoji":"party_parrot","count":1,"by":["bob"],"at":["2026-05-30T17:42:11.234Z"]}]`+tail)
 
 	e.Message = &chat.Message{ContentType: chat.Text, EditedAt: sentAt, Deleted: chat.DeletedByExpiry}
 	wantJSON(t, NewMessage(e), id+head+`"ciphertext":"","content_type":"text",`+
@@ -113,9 +113,9 @@ func TestPinsJSON(t *testing.T) {
 }
 
 func TestModerationJSON(t *testing.T) {
-	wantJSON(t, NewBlocks([]chat.Block{{User: "alice", Blocked: "bob", At: sentAt}}),
-		`{"blocks":[{"user_id":"bob","blocked_at":"2026-05-30T17:42:11.234Z"}]}`)
-	wantJSON(t, NewBlocks(nil), `{"blocks":[]}`)
+	wantJSON(t, NewBlocks(chat.BlockPage{Blocks: []chat.Block{{User: "alice", Blocked: "bob", At: sentAt}}, Next: "more"}),
+		`{"blocks":[{"user_id":"bob","blocked_at":"2026-05-30T17:42:11.234Z"}],"next_cursor":"more"}`)
+	wantJSON(t, NewBlocks(chat.BlockPage{}), `{"blocks":[],"next_cursor":null}`)
 
 	r := chat.Report{
 		ID: idAt(time.Second), Thread: chat.ThreadID{1}, Message: idAt(0), Sender: "bob", By: "alice",

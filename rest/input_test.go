@@ -61,6 +61,7 @@ func (sc scene) calls() []call {
 		{method: "GET", path: message + "/receipts", status: 200},
 		{method: "PATCH", path: message, body: `{"ciphertext":"AA=="}`, status: 200},
 		{method: "POST", path: message + "/reactions", body: `{"emoji":"x"}`, status: 200},
+		{method: "GET", path: message + "/reactions?emoji=x", status: 200},
 		{method: "DELETE", path: message + "/reactions/x", status: 204},
 		{method: "POST", path: message + "/reports", body: `{"reason":"spam","note":"x"}`, status: 201},
 		{method: "DELETE", path: message, status: 204},
@@ -90,6 +91,9 @@ func (sc scene) make(c call, change ...func(*request)) answer {
 	}
 	for _, f := range change {
 		f(&r)
+	}
+	if path, query, has := strings.Cut(r.path, "?"); has { // what was added to a query begins with ? too
+		r.path = path + "?" + strings.ReplaceAll(query, "?", "&")
 	}
 	return sc.do(r)
 }

@@ -131,6 +131,15 @@ func (s *server) addReaction(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	return respondWith(c, message, err, contracts.NewMessage)
 }
 
+func (s *server) listReactions(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	reactions, err := s.chat.Reactions(ctx, caller, id, c.Query("emoji"), p)
+	return respondWith(c, reactions, err, contracts.NewReactionPage)
+}
+
 func (s *server) removeReaction(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.MessageID) error {
 	return noContent(c, s.chat.Unreact(ctx, caller, id, pathValue(c, "emoji")))
 }

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -32,9 +31,9 @@ func (s *server) reportMessage(ctx context.Context, c *fiber.Ctx, caller chat.Ca
 	if err != nil {
 		return err
 	}
-	report, err := s.chat.Report(ctx, caller, id, reason, note)
+	report, added, err := s.chat.Report(ctx, caller, id, reason, note)
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusCreated, contracts.NewReportReceipt(report))
+	return respond(c, statusOf(added), contracts.NewReportReceipt(report))
 }

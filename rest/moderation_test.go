@@ -19,9 +19,10 @@ func TestReports(t *testing.T) {
 	}
 	var filed []string
 	for _, reason := range []string{"spam", "abuse", "illegal", "other"} {
-		a := w.post(path, `{"reason":"`+reason+`"}`).want(201)
+		of := w.message("bob", id, "")
+		a := w.post("/v1/messages/"+of.ID+"/reports", `{"reason":"`+reason+`"}`).want(201)
 		r := decoded[contracts.ReportReceipt](a)
-		if r.MessageID != sent.ID || r.Reason != reason || len(r.ID) != 26 || r.CreatedAt == "" {
+		if r.MessageID != of.ID || r.Reason != reason || len(r.ID) != 26 || r.CreatedAt == "" {
 			t.Errorf("got %s", a.body)
 		}
 		filed = append([]string{r.ID}, filed...)
@@ -29,6 +30,9 @@ func TestReports(t *testing.T) {
 	note := strings.Repeat("é", 1000)
 	last := decoded[contracts.ReportReceipt](w.post(path, `{"reason":"spam","note":"`+note+`"}`).want(201))
 	filed = append([]string{last.ID}, filed...)
+	if again := decoded[contracts.ReportReceipt](w.post(path, `{"reason":"abuse"}`).want(200)); again != last {
+		t.Errorf("reported again: %+v, want %+v", again, last)
+	}
 	w.post(path, `{"reason":"spam","note":"`+note+`x"}`).invalid("note")
 	w.post(path, `{"reason":"boring"}`).invalid("reason")
 	w.post(path, `{"reason":""}`).invalid("reason")
@@ -48,7 +52,7 @@ func TestReports(t *testing.T) {
 		t.Fatalf("%d reports on %d pages", len(listed), pages)
 	}
 	for i, r := range listed {
-		if r.ID != filed[i] || r.MessageID != sent.ID || r.ThreadID != id || r.SenderID != "bob" || r.ReporterID != "alice" {
+		if r.ID != filed[i] || (r.MessageID == sent.ID) != (i == 0) || r.ThreadID != id || r.SenderID != "bob" || r.ReporterID != "alice" {
 			t.Errorf("report %d is %+v, want %s", i, r, filed[i])
 		}
 	}

@@ -50,6 +50,7 @@ func (s *server) messageRoutes(app *fiber.App) {
 	app.Patch("/v1/messages/:id", s.onMessage(writing.withBody(), s.editMessage))
 	app.Delete("/v1/messages/:id", s.onMessage(writing, s.deleteMessage))
 	app.Get("/v1/messages/:id/receipts", s.onMessage(reading, s.getReceipts))
+	app.Get("/v1/messages/:id/reactions", s.onMessage(reading.with("emoji", "cursor", "page_size"), s.listReactions))
 	app.Post("/v1/messages/:id/reactions", s.onMessage(writing.withBody(), s.addReaction))
 	app.Delete("/v1/messages/:id/reactions/:emoji", s.onMessage(writing, s.removeReaction))
 	app.Post("/v1/messages/:id/reports", s.onMessage(writing.withBody(), s.reportMessage))
@@ -60,7 +61,7 @@ func (s *server) messageRoutes(app *fiber.App) {
 func (s *server) userRoutes(app *fiber.App) {
 	app.Put("/v1/users/me/prekeys", s.call(writing.withBody(), s.uploadPrekeys))
 	app.Get("/v1/users/me/prekeys", s.call(reading, s.countPrekeys))
-	app.Get("/v1/users/me/blocks", s.call(reading, s.listBlocks))
+	app.Get("/v1/users/me/blocks", s.call(reading.paged(), s.listBlocks))
 	app.Put("/v1/users/me/blocks/:uid", s.call(writing, s.blockUser))
 	app.Delete("/v1/users/me/blocks/:uid", s.call(writing, s.unblockUser))
 	app.Add(fiber.MethodGet, "/v1/users/:id/prekeys", s.call(reading, s.fetchPrekeys)) // it uses up keys

@@ -49,6 +49,7 @@ type ChangeCalls interface {
 	Edit(ctx context.Context, c chat.Caller, id chat.MessageID, req chat.EditRequest) (chat.Event, error)
 	Delete(ctx context.Context, c chat.Caller, id chat.MessageID) error
 	React(ctx context.Context, c chat.Caller, id chat.MessageID, emoji string) (chat.Event, error)
+	Reactions(ctx context.Context, c chat.Caller, id chat.MessageID, emoji string, p chat.PageRequest) (chat.ReactionPage, error)
 	Unreact(ctx context.Context, c chat.Caller, id chat.MessageID, emoji string) error
 }
 
@@ -70,14 +71,14 @@ type PrekeyCalls interface {
 type BlockCalls interface {
 	Block(ctx context.Context, c chat.Caller, user chat.UserID) error
 	Unblock(ctx context.Context, c chat.Caller, user chat.UserID) error
-	Blocks(ctx context.Context, c chat.Caller) ([]chat.Block, error)
+	Blocks(ctx context.Context, c chat.Caller, p chat.PageRequest) (chat.BlockPage, error)
 	Presence(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
 }
 
 // ModerationCalls are the use cases with which users report messages and operators deny
 // attachments.
 type ModerationCalls interface {
-	Report(ctx context.Context, c chat.Caller, id chat.MessageID, reason chat.ReportReason, note string) (chat.Report, error)
+	Report(ctx context.Context, c chat.Caller, id chat.MessageID, reason chat.ReportReason, note string) (r chat.Report, added bool, err error)
 	Reports(ctx context.Context, c chat.Caller, p chat.PageRequest) (chat.ReportPage, error)
 	DenyAttachment(ctx context.Context, c chat.Caller, sha256 string) error
 	AllowAttachment(ctx context.Context, c chat.Caller, sha256 string) error

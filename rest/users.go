@@ -19,7 +19,11 @@ func (s *server) getPresence(ctx context.Context, c *fiber.Ctx, caller chat.Call
 }
 
 func (s *server) listBlocks(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
-	blocks, err := s.chat.Blocks(ctx, caller)
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	blocks, err := s.chat.Blocks(ctx, caller, p)
 	return respondWith(c, blocks, err, contracts.NewBlocks)
 }
 

@@ -14,7 +14,7 @@ func TestBlocks(t *testing.T) {
 	w := newWorld(t)
 	w.advance(0)
 	const blocks = "/v1/users/me/blocks"
-	if got := string(w.get(blocks).want(200).body); got != `{"blocks":[]}` {
+	if got := string(w.get(blocks).want(200).body); got != `{"blocks":[],"next_cursor":null}` {
 		t.Errorf("got %s", got)
 	}
 	w.as("alice", "PUT", blocks+"/mallory", "").want(204)
@@ -26,8 +26,16 @@ func TestBlocks(t *testing.T) {
 	}
 	w.as("alice", "PUT", blocks+"/a.b-c_D%2e1", "").want(204)
 	list := decoded[contracts.Blocks](w.get(blocks).want(200)).Blocks
-	if len(list) != 2 || list[0].UserID != "mallory" || list[1].UserID != "a.b-c_D.1" || list[0].BlockedAt == "" {
+	if len(list) != 2 || list[0].UserID != "a.b-c_D.1" || list[1].UserID != "mallory" || list[0].BlockedAt == "" {
 		t.Errorf("got %+v", list)
+	}
+	first := decoded[contracts.Blocks](w.get(blocks + "?page_size=1").want(200))
+	if len(first.Blocks) != 1 || first.Blocks[0] != list[0] || first.NextCursor == nil {
+		t.Fatalf("the first page is %+v", first)
+	}
+	rest := decoded[contracts.Blocks](w.get(blocks + "?cursor=" + *first.NextCursor).want(200))
+	if len(rest.Blocks) != 1 || rest.Blocks[0] != list[1] || rest.NextCursor != nil {
+		t.Errorf("the second page is %+v", rest)
 	}
 	for range 2 {
 		w.del(blocks + "/mallory").want(204)
@@ -39,7 +47,7 @@ func TestBlocks(t *testing.T) {
 		w.as("alice", "PUT", blocks+"/"+bad, "").invalid("user_id")
 		w.del(blocks + "/" + bad).invalid("user_id")
 	}
-	if got := string(w.as("mallory", "GET", blocks, "").want(200).body); got != `{"blocks":[]}` {
+	if got := string(w.as("mallory", "GET", blocks, "").want(200).body); got != `{"blocks":[],"next_cursor":null}` {
 		t.Errorf("mallory has %s", got)
 	}
 	w.do(request{token: w.scoped("alice", chat.ScopeRead), method: "PUT", path: blocks + "/bob"}).refused(403, chat.CodeMissingScope)

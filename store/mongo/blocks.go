@@ -3,7 +3,10 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -33,8 +36,12 @@ func (s *Store) DeleteBlock(ctx context.Context, user, blocked chat.UserID) erro
 }
 
 // Blocks implements [chat.BlockStore].
-func (s *Store) Blocks(ctx context.Context, user chat.UserID) ([]chat.Block, error) {
-	docs, err := findAll[blockDoc](ctx, s.blocks, prefixed(string(user)))
+func (s *Store) Blocks(ctx context.Context, user, after chat.UserID, count int) ([]chat.Block, error) {
+	if count <= 0 {
+		return nil, nil
+	}
+	above := d("_id", d("$gt", blockID(user, after), "$lt", string(user)+"0")) // 0 comes after /
+	docs, err := findAll[blockDoc](ctx, s.blocks, above, options.Find().SetSort(d("_id", 1)).SetLimit(int64(count)))
 	if err != nil {
 		return nil, fmt.Errorf("read the blocks of %s: %w", user, err)
 	}
@@ -43,6 +50,25 @@ func (s *Store) Blocks(ctx context.Context, user chat.UserID) ([]chat.Block, err
 		blocks[i] = chat.Block{User: doc.User, Blocked: doc.Blocked, At: doc.At.UTC()}
 	}
 	return blocks, nil
+}
+
+// BlockedAmong implements [chat.BlockStore].
+func (s *Store) BlockedAmong(ctx context.Context, user chat.UserID, others []chat.UserID) ([]chat.UserID, error) {
+	var blocked []chat.UserID
+	for some := range slices.Chunk(others, threadsAtOnce) {
+		ids := make([]string, len(some))
+		for i, other := range some {
+			ids[i] = blockID(user, other)
+		}
+		docs, err := findAll[blockDoc](ctx, s.blocks, d("_id", d("$in", ids)), options.Find().SetProjection(d("blocked", 1)))
+		if err != nil {
+			return nil, fmt.Errorf("look up the blocks of %s: %w", user, err)
+		}
+		for _, doc := range docs {
+			blocked = append(blocked, doc.Blocked)
+		}
+	}
+	return blocked, nil
 }
 
 // HasBlocked implements [chat.BlockStore].

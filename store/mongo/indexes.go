@@ -23,6 +23,7 @@ import (
 //	                    a device's message by client_seq                 client_seq (unique)
 //	                    messages whose time is up                        due (sparse)
 //	threads             a thread; applied and participants of several    _id
+//	                    a thread of two users                            members_user
 //	stints              a user in a thread; threads of a user            _id (user/thread; a range)
 //	                    who was in a thread                              thread
 //	pairs               the 1:1 of two people                            _id (user/user)
@@ -37,6 +38,7 @@ import (
 //	                    lowest key not taken; how many there are         owner_taken_key
 //	blocks              whether one blocks another; whom one blocks      _id (user/user; a range)
 //	reports             newest reports                                   _id (ULID)
+//	reported            a user's first report of a message               _id (message/user)
 //	denied_attachments  whether an attachment is denied                  _id (SHA-256)
 //	meta                format of the database                           _id
 //
@@ -72,6 +74,7 @@ var wantedIndexes = map[string][]index{
 		{name: byClientSeq, keys: []string{"thread", "by", "device", "client_seq"}, unique: true},
 		{name: byDue, keys: []string{"due"}, sparse: true},
 	},
+	"threads":          {{name: "members_user", keys: []string{"members.user"}}},
 	"stints":           {{name: "thread", keys: []string{"thread"}}},
 	"old_marks":        {{name: byThreadTo, keys: []string{"thread", "to"}}},
 	"one_time_prekeys": {{name: "owner_taken_key", keys: []string{"owner", "taken", "key"}}},

@@ -140,8 +140,41 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	if r.NewestFirst {
 		order = -1
 	}
-	events, err := s.events(ctx, filter, options.Find().SetSort(d("seq", order)).SetLimit(int64(r.Count)).SetHint(byThreadSeq))
+	opts := options.Find().SetSort(d("seq", order)).SetLimit(int64(r.Count)).SetHint(byThreadSeq)
+	var events []chat.Event
+	var err error
+	if r.Bytes == 0 {
+		events, err = s.events(ctx, filter, opts)
+	} else {
+		events, err = s.eventsWithin(ctx, filter, opts.SetBatchSize(messagesAtOnce), r)
+	}
 	return events, wrap("read the messages of thread "+thread.String(), err)
+}
+
+// messagesAtOnce is how many messages are read at once where their bytes are bounded: a
+// page of usual size takes two reads, and of large messages not much is read in vain.
+const messagesAtOnce = 32
+
+// eventsWithin decodes the messages that a query finds, as many as the range holds.
+func (s *Store) eventsWithin(ctx context.Context, filter bson.D, opts options.Lister[options.FindOptions], r chat.MessageRange) ([]chat.Event, error) {
+	cursor, err := s.log.Find(ctx, filter, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer cursor.Close(context.WithoutCancel(ctx))
+	var docs []eventDoc
+	for bytes := 0; !r.Full(len(docs), bytes) && cursor.Next(ctx); {
+		var doc eventDoc
+		if err := cursor.Decode(&doc); err != nil {
+			return nil, err
+		}
+		bytes += len(doc.Message.Body)
+		docs = append(docs, doc)
+	}
+	if err := cursor.Err(); err != nil {
+		return nil, err
+	}
+	return eventsOf(docs)
 }
 
 // visibleTo is [chat.Visibility.To] as a condition of a query for messages that were

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -20,10 +21,38 @@ type reportDoc struct {
 	Note    string            `bson:"note,omitempty"`
 }
 
-// PutReport implements [chat.ModerationStore].
-func (s *Store) PutReport(ctx context.Context, r chat.Report) error {
-	_, err := s.reports.InsertOne(ctx, reportDoc(r))
-	return wrap("store a report of message "+r.Message.String(), unlessDuplicate(err))
+// reportedDoc holds the first report of a message by a user. It decides which one that is,
+// and is inserted before the report itself.
+type reportedDoc struct {
+	ID    string    `bson:"_id"` // message/user
+	First reportDoc `bson:"first"`
+}
+
+// PutReport implements [chat.ModerationStore]. A report that was decided for and, after a
+// crash, not inserted, is inserted when its reporter tries again.
+func (s *Store) PutReport(ctx context.Context, r chat.Report) (stored chat.Report, added bool, err error) {
+	doing := "store a report of message " + r.Message.String()
+	if err := checkName(r.By); err != nil {
+		return chat.Report{}, false, wrap(doing, err)
+	}
+	doc := reportedDoc{r.Message.String() + "/" + string(r.By), reportDoc(r)}
+	_, err = s.reported.InsertOne(ctx, doc)
+	added = err == nil
+	if err := unlessDuplicate(err); err != nil {
+		return chat.Report{}, false, wrap(doing, err)
+	}
+	if !added {
+		first, found, err := findOne[reportedDoc](ctx, s.reported, d("_id", doc.ID))
+		if err == nil && !found {
+			err = errors.New("the one before it is missing")
+		}
+		if err != nil {
+			return chat.Report{}, false, wrap(doing, err)
+		}
+		doc = first
+	}
+	_, err = s.reports.InsertOne(ctx, doc.First)
+	return chat.Report(doc.First), added, wrap(doing, unlessDuplicate(err))
 }
 
 // Reports implements [chat.ModerationStore].

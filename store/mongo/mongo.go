@@ -87,13 +87,13 @@ type Store struct {
 	client *mongo.Client
 	db     *mongo.Database
 
-	log, threads, stints, pairs   *mongo.Collection
-	marks, oldMarks               *mongo.Collection
-	positions, lastSeen           *mongo.Collection
-	prekeyUsers, prekeys, oneTime *mongo.Collection
-	blocks, reports, deniedHashes *mongo.Collection
-	meta                          *mongo.Collection
-	cache                         *threadCache
+	log, threads, stints, pairs             *mongo.Collection
+	marks, oldMarks                         *mongo.Collection
+	positions, lastSeen                     *mongo.Collection
+	prekeyUsers, prekeys, oneTime           *mongo.Collection
+	blocks, reports, reported, deniedHashes *mongo.Collection
+	meta                                    *mongo.Collection
+	cache                                   *threadCache
 	// prekeyWriters are the devices, each as user/device, whose prekeys a call of this
 	// node writes now: one at a time. What decides which one-time prekey goes to whom is
 	// the database. On this lock rest only the number of them that is said to be left, and
@@ -138,7 +138,7 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		marks: db.Collection("marks"), oldMarks: db.Collection("old_marks"),
 		positions: db.Collection("positions", quick), lastSeen: db.Collection("last_seen", quick),
 		prekeyUsers: db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
-		blocks: db.Collection("blocks"), reports: db.Collection("reports"), deniedHashes: db.Collection("denied_attachments"),
+		blocks: db.Collection("blocks"), reports: db.Collection("reports"), reported: db.Collection("reported"), deniedHashes: db.Collection("denied_attachments"),
 		meta:  db.Collection("meta"),
 		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
 	}

@@ -99,6 +99,17 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 	return peers, nil
 }
 
+// ShareThread implements [chat.ThreadStore]: one query, for which the server has the
+// participants of threads in an index. A user whose joining or leaving the store has
+// committed, but not applied to the thread's document, counts as before: whoever commits
+// it applies it at once, so that only a crash between the two leaves it to the next
+// reader of the thread.
+func (s *Store) ShareThread(ctx context.Context, a, b chat.UserID) (bool, error) {
+	both := d("$and", bson.A{d("members.user", a), d("members.user", b)})
+	_, found, err := findOne[threadDoc](ctx, s.threads, both, options.FindOne().SetProjection(d("_id", 1)))
+	return found, wrap("look for a thread of "+string(a)+" and "+string(b), err)
+}
+
 // threadsAtOnce is how many threads one read asks for.
 const threadsAtOnce = 500
 

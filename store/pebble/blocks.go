@@ -36,28 +36,42 @@ func (s *Store) DeleteBlock(ctx context.Context, user, blocked chat.UserID) erro
 }
 
 // Blocks implements [chat.BlockStore].
-func (s *Store) Blocks(ctx context.Context, user chat.UserID) ([]chat.Block, error) {
+func (s *Store) Blocks(ctx context.Context, user, after chat.UserID, count int) ([]chat.Block, error) {
 	v, err := s.state.view()
 	if err != nil {
 		return nil, err
 	}
 	defer v.release()
+	if count <= 0 {
+		return nil, nil
+	}
 	var blocks []chat.Block
 	of := blocksPrefix(user)
-	err = v.scan(ctx, within(of), false, func(key, value []byte) (bool, error) {
+	above := within(of)
+	if after != "" {
+		above.lower = append(blockKey(user, after), 0) // the first key behind that of after
+	}
+	err = v.scan(ctx, above, false, func(key, value []byte) (bool, error) {
 		at, err := decodeTime(value)
 		blocks = append(blocks, chat.Block{User: user, Blocked: chat.UserID(key[len(of):]), At: at})
-		return true, err
+		return len(blocks) < count, err
 	})
 	return blocks, err
 }
 
 // HasBlocked implements [chat.BlockStore].
 func (s *Store) HasBlocked(ctx context.Context, user, other chat.UserID) (bool, error) {
+	blocked, err := s.BlockedAmong(ctx, user, []chat.UserID{other})
+	return len(blocked) > 0, err
+}
+
+// BlockedAmong implements [chat.BlockStore]. Of a user who blocks nobody it is mostly the
+// cache that says so.
+func (s *Store) BlockedAmong(ctx context.Context, user chat.UserID, others []chat.UserID) ([]chat.UserID, error) {
 	may, known, add := s.blockers.get(user)
 	v, err := s.state.view()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer v.release()
 	if !known {
@@ -67,14 +81,24 @@ func (s *Store) HasBlocked(ctx context.Context, user, other chat.UserID) (bool, 
 			return false, nil
 		})
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		add(may)
 	}
 	if !may {
-		return false, nil
+		return nil, nil
 	}
-	return v.has(blockKey(user, other))
+	var blocked []chat.UserID
+	for _, other := range others {
+		found, err := v.has(blockKey(user, other))
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			blocked = append(blocked, other)
+		}
+	}
+	return blocked, nil
 }
 
 // putOnce stores a key unless it is there.

@@ -174,8 +174,9 @@ var operations = []struct {
 		}
 	}, same(cost{Gets: 1})},
 	{"report", func(ctx context.Context, c *costed) {
-		c.must(c.PutReport(ctx, chat.Report{ID: numberedID(1)}))
-	}, same(cost{Commits: 1, Keys: 1, Gets: 1})},
+		_, _, err := c.PutReport(ctx, chat.Report{ID: numberedID(1)})
+		c.must(err)
+	}, same(cost{Commits: 1, Keys: 2, Gets: 1})},
 	{"ask for a denied attachment", func(ctx context.Context, c *costed) {
 		_, err := c.AttachmentDenied(ctx, strings.Repeat("0f", 32))
 		c.must(err)

@@ -230,7 +230,8 @@ func asideSteps() []crashStep {
 		}},
 		{"a lifted block", false, func(ctx context.Context, s *Store) error { return s.DeleteBlock(ctx, "ann", "bob") }},
 		{"a report", false, func(ctx context.Context, s *Store) error {
-			return s.PutReport(ctx, chat.Report{ID: numberedID(1), Sender: "ann", By: "bob", Reason: chat.ReportSpam})
+			_, _, err := s.PutReport(ctx, chat.Report{ID: numberedID(1), Sender: "ann", By: "bob", Reason: chat.ReportSpam})
+			return err
 		}},
 		{"when one was seen", true, func(ctx context.Context, s *Store) error { return s.PutLastSeen(ctx, "ann", testTime) }},
 		{"a denied attachment", false, func(ctx context.Context, s *Store) error { return s.DenyAttachment(ctx, sha) }},

@@ -152,7 +152,7 @@ func observed(t *testing.T, s *Store) (all struct {
 	for _, d := range keys {
 		all.Keys += d.OneTime
 	}
-	blocks, err := s.Blocks(ctx, "ann")
+	blocks, err := s.Blocks(ctx, "ann", "", 100)
 	check(err)
 	all.Blocks = len(blocks)
 	all.Blocked, err = s.HasBlocked(ctx, "ann", "bob")
@@ -264,7 +264,7 @@ func writesAside(t *testing.T, s *Store, sent chat.Event) []func() error {
 			return err
 		},
 		func() error { return s.PutBlock(t.Context(), chat.Block{User: "ann", Blocked: "bob", At: testTime}) },
-		func() error { return s.PutReport(t.Context(), chat.Report{ID: numberedID(1)}) },
+		func() error { _, _, err := s.PutReport(t.Context(), chat.Report{ID: numberedID(1)}); return err },
 		func() error { return s.DenyAttachment(t.Context(), "hash") },
 	}
 }

@@ -36,6 +36,7 @@ import (
 //	g <user>0 <device>0 <id4>                id of a one-time prekey that was taken
 //	b <user>0 <blocked>                      block: time
 //	R <ulid>                                 report
+//	f <message> <user>                       id of the report of that message by that user
 //	a <sha256>                               denied attachment
 //
 // The day of an idempotency key is the UTC day on which its request was made: the old keys
@@ -63,6 +64,7 @@ const (
 	prefixTaken       = 'g'
 	prefixBlock       = 'b'
 	prefixReport      = 'R'
+	prefixReported    = 'f'
 	prefixDenied      = 'a'
 )
 
@@ -212,6 +214,10 @@ func blocksPrefix(u chat.UserID) []byte { return appendName([]byte{prefixBlock},
 func blockKey(u, blocked chat.UserID) []byte { return append(blocksPrefix(u), blocked...) }
 
 func reportKey(id chat.ReportID) []byte { return append([]byte{prefixReport}, id[:]...) }
+
+func reportedKey(m chat.MessageID, by chat.UserID) []byte {
+	return append(append([]byte{prefixReported}, m[:]...), by...)
+}
 
 func deniedKey(sha256 string) []byte { return append([]byte{prefixDenied}, sha256...) }
 

@@ -63,14 +63,19 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 		r.Before = lastSeq
 	}
 	var messages []chat.Event
+	bytes := 0
 	err = v.scan(ctx, eventsBetween(thread, r.After, r.Before), r.NewestFirst, func(key, value []byte) (bool, error) {
 		peek, isMessage, err := peekMessage(value)
 		if err != nil || !isMessage || !peek.visibleTo(r.Viewer) {
 			return true, err
 		}
 		e, err := decodeEvent(place{thread, seqOf(key)}, value)
+		if err != nil {
+			return false, err
+		}
 		messages = append(messages, e)
-		return len(messages) < r.Count, err
+		bytes += len(e.Message.Ciphertext)
+		return len(messages) < r.Count && !r.Full(len(messages), bytes), nil
 	})
 	return messages, err
 }

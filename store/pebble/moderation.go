@@ -2,17 +2,51 @@ package pebble
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/parleyhq/parley/chat"
 )
 
 // PutReport implements [chat.ModerationStore].
-func (s *Store) PutReport(ctx context.Context, r chat.Report) error {
-	if err := s.putOnce(ctx, reportKey(r.ID), encodeReport(r)); err != nil {
-		return fmt.Errorf("put the report %s: %w", r.ID, err)
+func (s *Store) PutReport(ctx context.Context, r chat.Report) (stored chat.Report, added bool, err error) {
+	if stored, added, err = s.putReport(ctx, r); err != nil {
+		return chat.Report{}, false, fmt.Errorf("put the report %s: %w", r.ID, err)
 	}
-	return nil
+	return stored, added, nil
+}
+
+func (s *Store) putReport(ctx context.Context, r chat.Report) (stored chat.Report, added bool, err error) {
+	reported := reportedKey(r.Message, r.By)
+	v, done, err := s.locked(ctx, string(reported))
+	if err != nil {
+		return r, false, err
+	}
+	defer done()
+	id, before, err := lookup(v, reported, decodeReportID)
+	if err != nil {
+		return r, false, err
+	}
+	if before {
+		first, found, err := lookup(v, reportKey(id), func(raw []byte) (chat.Report, error) { return decodeReport(id, raw) })
+		if err == nil && !found {
+			err = fmt.Errorf("the report %s before it is missing", id)
+		}
+		return first, false, err
+	}
+	b := s.db.NewBatch()
+	if err := errors.Join(b.Set(reportKey(r.ID), encodeReport(r), nil), b.Set(reported, r.ID[:], nil)); err != nil {
+		return r, false, errors.Join(err, b.Close())
+	}
+	return r, true, s.state.commit(ctx, b)
+}
+
+func decodeReportID(raw []byte) (id chat.ReportID, err error) {
+	if len(raw) != len(id) {
+		return id, fmt.Errorf("the id of a report has %d bytes", len(raw))
+	}
+	copy(id[:], raw)
+	return id, nil
 }
 
 // Reports implements [chat.ModerationStore].

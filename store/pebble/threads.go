@@ -2,7 +2,10 @@ package pebble
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -156,6 +159,67 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 		return true, nil
 	})
 	return peers, err
+}
+
+// ShareThread implements [chat.ThreadStore]. It looks for the 1:1 of the two. Then it goes
+// through the threads of both, which are in the same order: it seeks in those of the one
+// the thread at which it stands in those of the other, and so passes over all between. That
+// takes at most two seeks for each thread of the one that has fewer.
+func (s *Store) ShareThread(ctx context.Context, a, b chat.UserID) (bool, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return false, err
+	}
+	defer v.release()
+	if pair, err := v.has(pairKey(a, b)); err != nil || pair {
+		return pair, err
+	}
+	of, ofOther := userThreadsPrefix(a), userThreadsPrefix(b)
+	at, err := v.iterator(ctx, within(of))
+	if err != nil {
+		return false, fmt.Errorf("look for a thread of %s and %s: %w", a, b, err)
+	}
+	other, err := v.iterator(ctx, within(ofOther))
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("look for a thread of %s and %s: %w", a, b, err), at.Close())
+	}
+	met, err := v.meet(at, other, of, ofOther)
+	return met, errors.Join(err, at.Close(), other.Close())
+}
+
+// meet reports whether some thread is among those of both iterators, and both users are in
+// it now. Each iterator is given with the prefix of its keys.
+func (v *view) meet(at, other *pebble.Iterator, atPrefix, otherPrefix []byte) (bool, error) {
+	for ok := at.First(); ok; {
+		v.of.costs.step()
+		thread := threadAtEnd(at.Key())
+		if !other.SeekGE(append(otherPrefix[:len(otherPrefix):len(otherPrefix)], thread[:]...)) {
+			return false, errors.Join(at.Error(), other.Error())
+		}
+		if threadAtEnd(other.Key()) == thread {
+			if in, err := bothIn(at, other); err != nil || in {
+				return in, err
+			}
+			ok = other.Next()
+		}
+		at, other, atPrefix, otherPrefix = other, at, otherPrefix, atPrefix
+	}
+	return false, errors.Join(at.Error(), other.Error())
+}
+
+// bothIn reports whether two memberships are both of users who are in the thread now.
+func bothIn(its ...*pebble.Iterator) (bool, error) {
+	for _, it := range its {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return false, err
+		}
+		m, err := decodeMembership(value)
+		if err != nil || m.left != 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // UserThread implements [chat.ThreadStore].

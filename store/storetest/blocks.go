@@ -33,7 +33,7 @@ func (f *fixture) deleteBlock(user, blocked chat.UserID) {
 // wantBlocks fails the test unless a user blocks exactly these, given in order of their ids.
 func (f *fixture) wantBlocks(user chat.UserID, want ...chat.Block) {
 	f.tb.Helper()
-	got, err := f.store.Blocks(f.tb.Context(), user)
+	got, err := f.store.Blocks(f.tb.Context(), user, "", 100)
 	if err != nil {
 		f.tb.Fatalf("Blocks: %v", err)
 	}

@@ -60,8 +60,11 @@ func testEndedContextOfUsers(ended context.Context, t *testing.T, f *fixture) {
 		"PutBlock": func() error {
 			return f.store.PutBlock(ended, chat.Block{User: "ann", Blocked: "cid", At: f.clock.Now()})
 		},
-		"DeleteBlock":    func() error { return f.store.DeleteBlock(ended, "ann", "bob") },
-		"PutReport":      func() error { return f.store.PutReport(ended, f.report(chat.ReportID{}, chat.ReportSpam, "")) },
+		"DeleteBlock": func() error { return f.store.DeleteBlock(ended, "ann", "bob") },
+		"PutReport": func() error {
+			_, _, err := f.store.PutReport(ended, f.report(chat.ReportID{}, chat.ReportSpam, ""))
+			return err
+		},
 		"DenyAttachment": func() error { return f.store.DenyAttachment(ended, sha) },
 	} {
 		if err := write(); err == nil {

@@ -15,6 +15,7 @@ var logScenarios = []scenario{
 	{"every field of an event comes back", testEventFields},
 	{"events are bounded on both sides, by count and by bytes", testEventsLimits},
 	{"messages are found in both directions between both bounds", testMessages},
+	{"a list of messages is bounded by bytes", testMessagesWithinBytes},
 	{"a message is found by its id in any thread", testMessageByID},
 	{"SeqAt finds the first event at or after an id", testSeqAt},
 	{"unread are the messages of others after a seq", testCountUnread},
@@ -110,6 +111,34 @@ func testMessages(t *testing.T, f *fixture) {
 			if !sameEvent(e, log[e.Seq-2]) {
 				t.Errorf("%s: event %d differs from what was appended", tt.name, e.Seq)
 			}
+		}
+	}
+}
+
+// The message that exceeds the bytes ends the list, but for the first one.
+func testMessagesWithinBytes(t *testing.T, f *fixture) {
+	thread := f.group("ann", "bob")
+	for _, size := range []int{10, 30, 30, 200, 5, 5} {
+		f.append(thread, draft("ann", strings.Repeat("x", size)))
+	}
+	for _, tt := range []struct {
+		name        string
+		after       chat.Seq
+		newestFirst bool
+		count       int
+		bytes       int
+		want        []chat.Seq
+	}{
+		{"no bound", 0, false, 10, 0, []chat.Seq{2, 3, 4, 5, 6, 7}},
+		{"exactly so much, and the next", 0, false, 10, 70, []chat.Seq{2, 3, 4, 5}},
+		{"one byte less", 0, false, 10, 69, []chat.Seq{2, 3, 4}},
+		{"the first one exceeds it", 4, false, 10, 100, []chat.Seq{5, 6}},
+		{"newest first", 0, true, 10, 20, []chat.Seq{7, 6, 5}},
+		{"the count comes first", 0, true, 2, 20, []chat.Seq{7, 6}},
+	} {
+		got := f.messages(thread, chat.MessageRange{After: tt.after, NewestFirst: tt.newestFirst, Count: tt.count, Bytes: tt.bytes})
+		if !slices.Equal(seqs(got), tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, seqs(got), tt.want)
 		}
 	}
 }

@@ -17,8 +17,8 @@ var moderationScenarios = []scenario{
 
 func (f *fixture) putReport(r chat.Report) {
 	f.tb.Helper()
-	if err := f.store.PutReport(f.tb.Context(), r); err != nil {
-		f.tb.Fatalf("PutReport: %v", err)
+	if stored, added, err := f.store.PutReport(f.tb.Context(), r); err != nil || !added || stored != r {
+		f.tb.Fatalf("PutReport: %+v, %v, %v", stored, added, err)
 	}
 }
 
@@ -63,13 +63,26 @@ func testReports(_ *testing.T, f *fixture) {
 	f.wantReports(chat.ReportID{}, 0)
 }
 
-func testReportAgain(_ *testing.T, f *fixture) {
-	r := f.report(chat.ReportID{}, chat.ReportSpam, "first")
-	f.putReport(r)
-	again := r
-	again.Note = "second"
-	f.putReport(again)
-	f.wantReports(chat.ReportID{}, 10, r)
+func testReportAgain(t *testing.T, f *fixture) {
+	first := f.report(chat.ReportID{}, chat.ReportSpam, "first")
+	f.putReport(first)
+	again := func(r chat.Report) {
+		t.Helper()
+		if stored, added, err := f.store.PutReport(t.Context(), r); err != nil || added || stored != first {
+			t.Errorf("reported again: %+v, %v, %v; want %+v", stored, added, err, first)
+		}
+	}
+	again(first)
+	second := first
+	second.ID, second.Reason, second.Note = mint(first.ID, first.At()), chat.ReportAbuse, "second"
+	again(second)
+	other := second
+	other.By = "an"
+	f.putReport(other)
+	another := f.report(other.ID, chat.ReportSpam, "")
+	f.putReport(another)
+	f.wantReports(chat.ReportID{}, 10, another, other, first)
+	again(second)
 }
 
 func testDenylist(t *testing.T, f *fixture) {

@@ -307,7 +307,7 @@ func testRacingBlocks(t *testing.T, f *fixture) {
 			t.Errorf("PutBlock: %v", err)
 			return
 		}
-		if blocks, err := f.store.Blocks(t.Context(), "ann"); err != nil || len(blocks) != 1 {
+		if blocks, err := f.store.Blocks(t.Context(), "ann", "", 10); err != nil || len(blocks) != 1 {
 			t.Errorf("Blocks = %+v, %v", blocks, err)
 		} else {
 			told[i] = blocks[0]

@@ -17,6 +17,7 @@ var threadScenarios = []scenario{
 	{"a thread is the fold of its log", testThreadFollowsLog},
 	{"a user's list has the threads that the user is or was in", testUserThreads},
 	{"the peers of a user are those in a thread with the user now, each once", testPeers},
+	{"two users share a thread while both are in it", testShareThread},
 	{"a user who comes back has joined at the return", testRejoin},
 	{"participants at a seq are those whose stint covers it", testParticipantsAt},
 	{"ids that begin alike stay apart", testSimilarIDs},
@@ -213,6 +214,43 @@ func (f *fixture) wantPeers(t *testing.T, user chat.UserID, most int, want ...ch
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("Peers of %s in threads of at most %d = %v, %v; want %v", user, most, got, err, want)
 	}
+}
+
+func testShareThread(t *testing.T, f *fixture) {
+	want := func(a, b chat.UserID, shared bool) {
+		t.Helper()
+		for _, pair := range [][2]chat.UserID{{a, b}, {b, a}} {
+			if got, err := f.store.ShareThread(t.Context(), pair[0], pair[1]); err != nil || got != shared {
+				t.Errorf("%s and %s share a thread: %v, %v; want %v", pair[0], pair[1], got, err, shared)
+			}
+		}
+	}
+	for range 3 { // in between are threads of one of them only
+		f.group("ann", "cid")
+		f.group("bob", "dan")
+	}
+	f.group("ann", "bobby")
+	if err := f.store.CreateThread(t.Context(), f.creation(chat.OneToOne, "eve", "ann")); err != nil {
+		t.Fatal(err)
+	}
+	want("ann", "bob", false)
+	want("ann", "eve", true)
+	want("eve", "bob", false)
+	want("ann", "nobody", false)
+	want("nobody", "noone", false)
+	one, two := f.group("ann", "bob"), f.group("eve", "bob", "ann")
+	for range 3 {
+		f.group("ann", "cid")
+		f.group("bob", "dan")
+	}
+	want("ann", "bob", true)
+	f.append(one, removal("ann", "bob"))
+	want("ann", "bob", true) // in the other one
+	f.append(two, removal("ann", "ann"))
+	want("ann", "bob", false)
+	want("eve", "bob", true)
+	f.append(two, addition("ann"))
+	want("ann", "bob", true)
 }
 
 func testRejoin(t *testing.T, f *fixture) {

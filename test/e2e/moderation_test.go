@@ -70,8 +70,15 @@ func TestReports(t *testing.T) {
 	note := strings.Repeat("é", 1000)
 	made := map[string]report{}
 	for i, reason := range []string{"spam", "abuse", "illegal", "other", "spam"} {
-		r := bob.report(t, sent.ID, reason, []string{"", note, "a note", "", ""}[i])
+		of := ann.send(t, group.ID, "something bad")
+		r := bob.report(t, of.ID, reason, []string{"", note, "a note", "", ""}[i])
 		made[r.ID] = r
+		var again report
+		body := map[string]any{"reason": "other"}
+		bob.must(t, http.StatusOK, http.MethodPost, "/v1/messages/"+of.ID+"/reports", body).into(t, &again)
+		if again.ID != r.ID || again.Reason != reason {
+			t.Errorf("reported again, the answer is %+v, want the first %+v", again, r)
+		}
 	}
 	own := ann.report(t, sent.ID, "other", "one may report oneself") // any participant may
 	made[own.ID] = own
@@ -83,7 +90,7 @@ func TestReports(t *testing.T) {
 		for _, r := range got {
 			m, known := made[r.ID]
 			wantBy := map[bool]string{true: "ann", false: "bob"}[r.ID == own.ID]
-			if !known || seen[r.ID] || r.MessageID != sent.ID || r.Reason != m.Reason || r.CreatedAt != m.CreatedAt ||
+			if !known || seen[r.ID] || r.MessageID != m.MessageID || r.Reason != m.Reason || r.CreatedAt != m.CreatedAt ||
 				r.ThreadID != group.ID || r.SenderID != "ann" || r.ReporterID != wantBy {
 				t.Errorf("in pages of %d there is %+v, made was %+v (seen %t)", size, r, m, seen[r.ID])
 			}

@@ -39,7 +39,7 @@ func (r *runner) unblock(op operation) {
 	}
 }
 
-// blocked is whom a user blocks, the oldest block first.
+// blocked is whom a user blocks, in order of their ids.
 func (md *model) blocked(u chat.UserID) (all []chat.Block) {
 	for b, at := range md.blocks {
 		if b.user == u {
@@ -47,7 +47,7 @@ func (md *model) blocked(u chat.UserID) (all []chat.Block) {
 		}
 	}
 	slices.SortFunc(all, func(a, b chat.Block) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Blocked, b.Blocked))
+		return cmp.Compare(a.Blocked, b.Blocked)
 	})
 	return all
 }
@@ -68,9 +68,9 @@ func (r *runner) presence(op operation) {
 }
 
 func (r *runner) compareBlocks(u chat.UserID) {
-	got, err := r.nodes[1].Blocks(r.ctx(), reader(u))
+	page, err := r.nodes[1].Blocks(r.ctx(), reader(u), chat.PageRequest{Size: chat.DefaultPageSize})
 	r.checkError(err, "")
-	want := r.blocked(u)
+	got, want := page.Blocks, r.blocked(u)
 	same := slices.EqualFunc(got, want, func(a, b chat.Block) bool {
 		return a.User == b.User && a.Blocked == b.Blocked && a.At.Equal(b.At)
 	})

@@ -129,6 +129,9 @@ func (r *runner) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest
 	code := r.refuseSend(c, req, t)
 	use, used := r.used(c.User, req.IdempotencyKey)
 	number := clientSeq{t, c.User, c.Device, req.ClientSeq}
+	if code == chat.CodeNotAParticipant && (used || r.numbers[number] != nil) {
+		code = "" // what was sent before is told also to who has left
+	}
 	if code == "" && used && (use.message == nil || !sameSend(use.send, req)) {
 		code = chat.CodeIdempotencyKeyReused
 	}
