@@ -54,6 +54,9 @@ func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Ev
 	if err != nil {
 		return Event{}, err
 	}
+	if hint, ok := ctx.Value(threadHint{}).(ThreadID); ok && message.Thread != hint {
+		return Event{}, noSuchMessage()
+	}
 	line, err := s.standing(ctx, user, message.Thread)
 	if err != nil {
 		return Event{}, err
@@ -62,6 +65,15 @@ func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Ev
 		return Event{}, noSuchMessage()
 	}
 	return message.AsOf(s.now()), nil
+}
+
+// threadHint is the key of a context in which a caller says where it takes messages to be.
+type threadHint struct{}
+
+// WithThreadHint makes a context for calls about a message that the caller takes to be in that
+// thread. In any other thread the message is not found.
+func WithThreadHint(ctx context.Context, thread ThreadID) context.Context {
+	return context.WithValue(ctx, threadHint{}, thread)
 }
 
 // anyMessage finds a message as it is stored, whoever asks.

@@ -322,3 +322,18 @@ func TestContentTypesThatDoNotExist(t *testing.T) {
 	send("system", chat.ScopeWrite).refused(403, chat.CodeMissingScope)
 	send("txet", chat.ScopeRead).refused(403, chat.CodeMissingScope)
 }
+
+// A call about a message may say in which thread that is; in a wrong one there is no such message.
+func TestThreadHints(t *testing.T) {
+	sc := newScene(t)
+	elsewhere := sc.group("bob")
+	for _, c := range sc.calls() {
+		if !strings.HasPrefix(c.path, "/v1/messages/") {
+			continue
+		}
+		for _, wrong := range []string{elsewhere, "018fca3e-52b2-7f3c-8a35-6a2f5c1d9e00", "x", "", strings.ToUpper(sc.thread)} {
+			sc.make(c, func(r *request) { r.path += "?thread_id=" + wrong }).refused(404, chat.CodeMessageNotFound)
+		}
+		sc.make(c, func(r *request) { r.path += "?thread_id=" + sc.thread }).want(c.status)
+	}
+}

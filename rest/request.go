@@ -78,6 +78,7 @@ func (s *server) caller(c *fiber.Ctx, d demands) (chat.Caller, error) {
 const (
 	deviceHeader    = "X-Device-Id"
 	deviceParameter = "device_id"
+	threadParameter = "thread_id"
 )
 
 // checkQuery refuses parameters that the call does not have, and one that came twice.
@@ -110,9 +111,17 @@ func (s *server) onThread(d demands, handle func(context.Context, *fiber.Ctx, ch
 }
 
 // onMessage makes a route of a handler about the message that the path names. A malformed id
-// is the zero id, which names no message.
+// is the zero id, which names no message. The query may say in which thread the message is.
 func (s *server) onMessage(d demands, handle func(context.Context, *fiber.Ctx, chat.Caller, chat.MessageID) error) fiber.Handler {
+	d.query = append(slices.Clone(d.query), threadParameter)
 	return s.call(d, func(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+		if hasQuery(c, threadParameter) {
+			hint, err := chat.ParseThreadID(c.Query(threadParameter))
+			if err != nil {
+				hint = chat.ThreadID{} // which no message is in
+			}
+			ctx = chat.WithThreadHint(ctx, hint)
+		}
 		return handle(ctx, c, caller, messageInPath(c, "id"))
 	})
 }
