@@ -84,21 +84,21 @@ func welcome(out io.Writer, secret []byte, httpAddr net.Addr, secure bool, mqttA
 
 const welcomeText = `
 Parley is ready: REST and realtime on http%[4]s://%[1]s
-Tokens for two demo users, valid for 24 hours (for others: parley token --sub NAME):
+Tokens for two demo users, valid for 24 hours (for others: parley token --sub NAME --device NAME):
 
 export ALICE=%[2]s
 export BOB=%[3]s
 
 Make a thread and send a message:
 
-THREAD=$(curl -s http%[4]s://%[1]s/v1/threads -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
+THREAD=$(curl -s http%[4]s://%[1]s/v1/threads -H "Authorization: Bearer $ALICE" -H 'X-Device-Id: laptop' -H 'Content-Type: application/json' \
   -d '{"type":"1_TO_1","participants":["bob"]}' | grep -oE '[0-9a-f-]{36}' | head -1)
-curl -s http%[4]s://%[1]s/v1/threads/$THREAD/messages -H "Authorization: Bearer $ALICE" -H 'Content-Type: application/json' \
+curl -s http%[4]s://%[1]s/v1/threads/$THREAD/messages -H "Authorization: Bearer $ALICE" -H 'X-Device-Id: laptop' -H 'Content-Type: application/json' \
   -H "Idempotency-Key: first" -d '{"client_seq":1,"ciphertext":"aGVsbG8="}'
 
 Receive messages as JSON frames:
 
-npx --yes wscat -c ws%[4]s://%[1]s/v1/realtime -H "Authorization: Bearer $BOB"
+npx --yes wscat -c ws%[4]s://%[1]s/v1/realtime?device_id=browser -H "Authorization: Bearer $BOB"
 
 `
 
