@@ -28,6 +28,7 @@ type Store interface {
 	ReceiptStore
 	PositionStore
 	LastSeenStore
+	SubscriptionStore
 	PrekeyStore
 	BlockStore
 	ModerationStore
@@ -164,6 +165,20 @@ type LastSeenStore interface {
 	// PutLastSeen stores a time that is later than the stored one; any other changes
 	// nothing. It need not be durable when it returns.
 	PutLastSeen(ctx context.Context, user UserID, at time.Time) error
+}
+
+// SubscriptionStore keeps subscriptions of devices that are away.
+type SubscriptionStore interface {
+	// Subscriptions gives what is kept for a device, or ErrNotFound.
+	Subscriptions(ctx context.Context, user UserID, device DeviceID) (KeptSubscriptions, error)
+	// PutSubscriptions keeps subscriptions for a device in place of those kept before. If the
+	// user has more than MaxKeptDevices devices then, the store forgets those of the device
+	// whose At is the oldest, but never the ones just put.
+	PutSubscriptions(ctx context.Context, user UserID, device DeviceID, k KeptSubscriptions) error
+	// DeleteSubscriptions forgets what is kept for a device, if there is anything.
+	DeleteSubscriptions(ctx context.Context, user UserID, device DeviceID) error
+	// SweepSubscriptions forgets all whose Until is not after now.
+	SweepSubscriptions(ctx context.Context, now time.Time) error
 }
 
 // Position says which events a device has acknowledged

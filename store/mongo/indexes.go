@@ -32,6 +32,8 @@ import (
 //	                    all users' marks near a seq                      thread_to
 //	positions           a device's position                              _id (user/device)
 //	last_seen           when a user was last connected                   _id (user)
+//	subscriptions       what is kept for a device, for a user's devices  _id (user/device; a range)
+//	                    what is kept no longer                           until
 //	prekey_users        which devices of a user have keys                _id (user)
 //	prekeys             keys of a device, of all a user's devices        _id (user/device; a range)
 //	one_time_prekeys    keys by their ids                                _id (user/device/key)
@@ -75,6 +77,7 @@ var wantedIndexes = map[string][]index{
 		{name: byDue, keys: []string{"due"}, sparse: true},
 	},
 	"threads":          {{name: "members_user", keys: []string{"members.user"}}},
+	"subscriptions":    {{name: "until", keys: []string{"until"}}},
 	"stints":           {{name: "thread", keys: []string{"thread"}}},
 	"old_marks":        {{name: byThreadTo, keys: []string{"thread", "to"}}},
 	"one_time_prekeys": {{name: "owner_taken_key", keys: []string{"owner", "taken", "key"}}},

@@ -27,7 +27,8 @@
 //	a block, a      insert into blocks, reports,  by _id
 //	  report, …     denied_attachments
 //	last seen       update of last_seen           by maximum
-//	a position      replace in positions          the last writer's stands
+//	a position,     replace in positions,         the last writer's stands
+//	  subscriptions   subscriptions
 //
 // The log is the truth: all else about a thread follows from its log and can be made
 // anew from it. No reader is given an event, or a head, before the changes up to there
@@ -90,6 +91,7 @@ type Store struct {
 	log, threads, stints, pairs             *mongo.Collection
 	marks, oldMarks                         *mongo.Collection
 	positions, lastSeen                     *mongo.Collection
+	subscriptions                           *mongo.Collection
 	prekeyUsers, prekeys, oneTime           *mongo.Collection
 	blocks, reports, reported, deniedHashes *mongo.Collection
 	meta                                    *mongo.Collection
@@ -137,7 +139,8 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		stints: db.Collection("stints"), pairs: db.Collection("pairs"),
 		marks: db.Collection("marks"), oldMarks: db.Collection("old_marks"),
 		positions: db.Collection("positions", quick), lastSeen: db.Collection("last_seen", quick),
-		prekeyUsers: db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
+		subscriptions: db.Collection("subscriptions"),
+		prekeyUsers:   db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), reported: db.Collection("reported"), deniedHashes: db.Collection("denied_attachments"),
 		meta:  db.Collection("meta"),
 		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,

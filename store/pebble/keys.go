@@ -30,6 +30,7 @@ import (
 //	r <thread> <kind1> <user>0 <seq8>        mark: message, time
 //	d <user>0 <device>                       position of a device
 //	l <user>                                 when the user was last connected
+//	f <user>0 <device>                       kept subscriptions of a device
 //	k <user>0 <device>                       prekeys of a device but for the one-time ones
 //	n <user>0 <device>                       number of the device's one-time prekeys
 //	o <user>0 <device>0 <id4>                one-time prekey
@@ -58,6 +59,7 @@ const (
 	prefixMark        = 'r'
 	prefixPosition    = 'd'
 	prefixLastSeen    = 'l'
+	prefixFilters     = 'f'
 	prefixPrekeys     = 'k'
 	prefixOneTimeLeft = 'n'
 	prefixOneTime     = 'o'

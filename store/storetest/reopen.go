@@ -30,6 +30,8 @@ func testReopen(t *testing.T, s Subject) {
 	f.deleteBlock("ann", "cid")
 	report, sha := f.report(chat.ReportID{}, chat.ReportSpam, "note"), strings.Repeat("0f", 32)
 	f.putReport(report)
+	subscriptions := kept(f.clock.Now(), "v1/#")
+	f.putKept("ann", "phone", subscriptions)
 	if err := f.store.DenyAttachment(t.Context(), sha); err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +48,7 @@ func testReopen(t *testing.T, s Subject) {
 	f.wantPrekeys("ann", storedPrekeys("phone", upload, 4))
 	f.wantTake("ann", "phone", oneTime("a", 2, 5)...)
 	f.wantBlocks("ann", block)
+	f.wantKept("ann", "phone", &subscriptions)
 	f.wantReports(chat.ReportID{}, 10, report)
 	if denied, err := f.store.AttachmentDenied(t.Context(), sha); !denied || err != nil {
 		t.Errorf("the attachment is denied: %v, %v", denied, err)

@@ -1,0 +1,101 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// keptDoc is the subscriptions that are kept for a device.
+type keptDoc struct {
+	ID        string      `bson:"_id"` // user/device
+	Filters   []filterDoc `bson:"filters"`
+	Keep      int64       `bson:"keep"` // milliseconds
+	Connected bool        `bson:"connected"`
+	At        time.Time   `bson:"at"`
+	Until     time.Time   `bson:"until"`
+}
+
+type filterDoc struct {
+	Name string `bson:"n"`
+	QoS  int32  `bson:"q"`
+}
+
+// Subscriptions implements [chat.SubscriptionStore].
+func (s *Store) Subscriptions(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.KeptSubscriptions, error) {
+	doc, found, err := findOne[keptDoc](ctx, s.subscriptions, d("_id", deviceKey(user, device)))
+	if err == nil && !found {
+		err = chat.ErrNotFound
+	}
+	if err != nil {
+		return chat.KeptSubscriptions{}, fmt.Errorf("read the subscriptions of %s/%s: %w", user, device, err)
+	}
+	k := chat.KeptSubscriptions{
+		Filters: make([]chat.KeptFilter, len(doc.Filters)),
+		Keep:    time.Duration(doc.Keep) * time.Millisecond, Connected: doc.Connected, At: doc.At.UTC(),
+	}
+	for i, f := range doc.Filters {
+		k.Filters[i] = chat.KeptFilter{Name: f.Name, QoS: byte(f.QoS)}
+	}
+	return k, nil
+}
+
+// PutSubscriptions implements [chat.SubscriptionStore]. The bound on a user's devices is looked
+// after by whoever makes a new document: two nodes that do so at once may leave one too few.
+func (s *Store) PutSubscriptions(ctx context.Context, user chat.UserID, device chat.DeviceID, k chat.KeptSubscriptions) error {
+	if err := checkName(string(user), string(device)); err != nil {
+		return err
+	}
+	doc := keptDoc{
+		ID: deviceKey(user, device), Filters: make([]filterDoc, len(k.Filters)),
+		Keep: k.Keep.Milliseconds(), Connected: k.Connected, At: k.At, Until: k.Until(),
+	}
+	for i, f := range k.Filters {
+		doc.Filters[i] = filterDoc{f.Name, int32(f.QoS)}
+	}
+	var put *mongo.UpdateResult
+	err := onceMore(func() (err error) {
+		put, err = s.subscriptions.ReplaceOne(ctx, d("_id", doc.ID), doc, options.Replace().SetUpsert(true))
+		return err
+	})
+	if err == nil && put.UpsertedCount > 0 {
+		err = s.boundSubscriptions(ctx, user, doc.ID)
+	}
+	return wrap(fmt.Sprintf("store the subscriptions of %s/%s", user, device), err)
+}
+
+// boundSubscriptions forgets the oldest of what is kept for a user's devices, as many as are
+// over the bound. What was just put stays.
+func (s *Store) boundSubscriptions(ctx context.Context, user chat.UserID, put string) error {
+	docs, err := findAll[keptDoc](ctx, s.subscriptions, prefixed(string(user)), options.Find().SetProjection(d("at", 1)))
+	if err != nil || len(docs) <= chat.MaxKeptDevices {
+		return err
+	}
+	surplus := len(docs) - chat.MaxKeptDevices
+	docs = slices.DeleteFunc(docs, func(doc keptDoc) bool { return doc.ID == put })
+	slices.SortFunc(docs, func(a, b keptDoc) int { return a.At.Compare(b.At) })
+	for _, doc := range docs[:surplus] {
+		if _, err := s.subscriptions.DeleteOne(ctx, d("_id", doc.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteSubscriptions implements [chat.SubscriptionStore].
+func (s *Store) DeleteSubscriptions(ctx context.Context, user chat.UserID, device chat.DeviceID) error {
+	_, err := s.subscriptions.DeleteOne(ctx, d("_id", deviceKey(user, device)))
+	return wrap(fmt.Sprintf("forget the subscriptions of %s/%s", user, device), err)
+}
+
+// SweepSubscriptions implements [chat.SubscriptionStore].
+func (s *Store) SweepSubscriptions(ctx context.Context, now time.Time) error {
+	_, err := s.subscriptions.DeleteMany(ctx, d("until", d("$lte", now)))
+	return wrap("forget old subscriptions", err)
+}
