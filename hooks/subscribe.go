@@ -34,6 +34,7 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 			codes[i] = packets.ErrUnspecifiedError.Code // 3.1.1 has one code for all failures
 		}
 	}
+	c.Session().KeepSubscriptions(ctx)
 	c.KeepReasonCodes(codes)
 	return pk
 }
@@ -97,6 +98,8 @@ func subackCode(err error) byte {
 // OnUnsubscribe implements mqtt.Hook: it removes filters from the session, and keeps the reason
 // codes for the UNSUBACK.
 func (h *Hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	ctx, cancel := context.WithTimeout(context.Background(), accessTimeout)
+	defer cancel()
 	c := conn(cl)
 	codes := make([]byte, len(pk.Filters))
 	for i, sub := range pk.Filters {
@@ -104,6 +107,7 @@ func (h *Hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet 
 			codes[i] = packets.CodeNoSubscriptionExisted.Code
 		}
 	}
+	c.Session().KeepSubscriptions(ctx)
 	c.KeepReasonCodes(codes)
 	return pk
 }

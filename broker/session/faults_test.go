@@ -11,7 +11,6 @@ import (
 
 	"github.com/parleyhq/parley/bus/local"
 	"github.com/parleyhq/parley/chat"
-	"github.com/parleyhq/parley/contracts"
 )
 
 // unreadable is a store whose reads of one thread's log fail for a while.
@@ -174,23 +173,5 @@ func TestRacingTakeoversLeaveNothingBehind(t *testing.T) {
 	}
 	if watched != 1 || h.expiring[0] != bystander.sess {
 		t.Errorf("%d expiries are watched, want the bystander's alone", watched)
-	}
-}
-
-func TestKeptSubscriptionsAreBoundedPerUser(t *testing.T) {
-	var k keptSubscriptions
-	now := time.Now()
-	put := func(user chat.UserID, device string) {
-		k.put(keptKey{user, chat.DeviceID(device)}, nil, now.Add(time.Hour))
-	}
-	put("bob", "phone")
-	for i := range 10 * maxKeptPerUser {
-		put("mallory", contracts.FormatTime(now.Add(time.Duration(i)*time.Second)))
-	}
-	if _, found := k.pop(keptKey{"bob", "phone"}, now); !found {
-		t.Error("one user pushed out another's subscriptions")
-	}
-	if len(k.devices) != maxKeptPerUser {
-		t.Errorf("%d devices of one user are kept, want %d", len(k.devices), maxKeptPerUser)
 	}
 }

@@ -55,7 +55,6 @@ func (h *heartbeat) run(ctx context.Context, r *Registry) {
 		for _, s := range h.expired(now) {
 			s.Close(TokenExpired)
 		}
-		r.keptSubs.expire(now)
 	}
 }
 
@@ -82,7 +81,7 @@ func (h *heartbeat) expired(now time.Time) []*Session {
 func (h *heartbeat) add(s *Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s.params.Pings {
+	if _, pinger := s.params.Transport.(Pinger); pinger || s.params.Pings {
 		s.slot = h.nextSlot
 		h.nextSlot = (h.nextSlot + 1) % wheelSlots
 		if h.slots[s.slot] == nil {
@@ -104,9 +103,14 @@ func (h *heartbeat) remove(s *Session) {
 	}
 }
 
-// beat pings a JSON connection, or ends it if it has stopped answering: 75 s at
-// the default interval of 30 s (docs/contract.md#frames).
+// beat pings a connection. It ends a JSON one that has stopped answering: 75 s at
+// the default interval of 30 s (docs/contract.md#frames). One of MQTT has its keep-alive for
+// that; its pings keep proxies from taking it for idle (docs/contract.md#mqtt).
 func (s *Session) beat(now time.Time) {
+	if p, ok := s.params.Transport.(Pinger); ok {
+		p.Ping()
+		return
+	}
 	interval := s.reg.limits.PingInterval
 	s.mu.Lock()
 	silent := now.Sub(s.lastPong)

@@ -1,23 +1,27 @@
 package session
 
 import (
-	"container/list"
+	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
+	"github.com/parleyhq/parley/internal/keylock"
 )
 
-// keptSubscriptions holds the subscriptions of devices that are away and have asked to
-// find them again (MQTT session expiry). They are a convenience: the frames themselves
-// are in the log, and a device that finds no session subscribes anew. So they are kept
-// in memory, for a bounded time, of a bounded number of devices. The device that left
-// first is dropped first.
+// Subscriptions of a device that asked to find them again (MQTT session expiry) are stored: at
+// each SUBSCRIBE, before its SUBACK, and when the connection begins and ends, since their time
+// counts from its end. A connection that takes over another of this node takes the filters
+// from that one's memory instead.
+
+// keptSubscriptions has the writes of one device follow each other.
 type keptSubscriptions struct {
-	mu      sync.Mutex
-	devices map[keptKey]*list.Element // of *keptEntry
-	perUser map[chat.UserID]int
-	oldest  list.List
+	locks keylock.Locks // by user/device
+
+	mu     sync.Mutex
+	ending map[keptKey]chan struct{} // closed when what a connection's end does to the store is done
 }
 
 type keptKey struct {
@@ -25,78 +29,182 @@ type keptKey struct {
 	device chat.DeviceID
 }
 
-type keptEntry struct {
-	key     keptKey
-	filters []subscription
-	expires time.Time
+func (k keptKey) String() string { return string(k.user) + "/" + string(k.device) }
+
+// keepTimeout bounds how long a connection waits for the store of kept subscriptions.
+const keepTimeout = 5 * time.Second
+
+// sweepKept is how often those are forgotten whose time is over.
+const sweepKept = 6 * time.Hour
+
+// keeping is what a session knows of its stored subscriptions.
+type keeping struct {
+	stored  bool // there may be some in the store
+	changed bool // the store does not have the latest
 }
 
-// Bounds of what is kept. With the bound per user, one user cannot push out all others.
-const (
-	maxKept        = 50_000
-	maxKeptPerUser = 16
-)
-
-func (k *keptSubscriptions) put(key keptKey, filters []subscription, expires time.Time) {
+// begin notes that a connection ends. The next one of that device waits until done is called.
+func (k *keptSubscriptions) begin(key keptKey) (done func()) {
+	ended := make(chan struct{})
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.devices == nil {
-		k.devices = make(map[keptKey]*list.Element)
-		k.perUser = make(map[chat.UserID]int)
+	if k.ending == nil {
+		k.ending = make(map[keptKey]chan struct{})
 	}
-	k.forget(key)
-	k.devices[key] = k.oldest.PushBack(&keptEntry{key, filters, expires})
-	k.perUser[key.user]++
-	if k.perUser[key.user] > maxKeptPerUser {
-		k.forgetOldestOf(key.user)
-	}
-	if len(k.devices) > maxKept {
-		k.forget(k.oldest.Front().Value.(*keptEntry).key)
+	k.ending[key] = ended
+	k.mu.Unlock()
+	return func() {
+		k.mu.Lock()
+		if k.ending[key] == ended {
+			delete(k.ending, key)
+		}
+		k.mu.Unlock()
+		close(ended)
 	}
 }
 
-func (k *keptSubscriptions) pop(key keptKey, now time.Time) ([]subscription, bool) {
+func (k *keptSubscriptions) awaitEnd(ctx context.Context, key keptKey) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	el, ok := k.devices[key]
-	if !ok {
-		return nil, false
+	ended := k.ending[key]
+	k.mu.Unlock()
+	if ended == nil {
+		return
 	}
-	e := el.Value.(*keptEntry)
-	k.forget(key)
-	return e.filters, now.Before(e.expires)
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
-func (k *keptSubscriptions) forget(key keptKey) {
-	if el, ok := k.devices[key]; ok {
-		k.oldest.Remove(el)
-		delete(k.devices, key)
-		if k.perUser[key.user]--; k.perUser[key.user] == 0 {
-			delete(k.perUser, key.user)
+// load reads what is stored for a device that connects: the filters that hold, and whether
+// there is anything.
+func (r *Registry) load(p *Params) (filters []subscription, holds, stored bool, err error) {
+	key := keptKey{p.Caller.User, p.Caller.Device}
+	ctx, cancel := context.WithTimeout(r.ctx, keepTimeout)
+	defer cancel()
+	r.keptSubs.awaitEnd(ctx, key)
+	k, err := r.store.Subscriptions(ctx, key.user, key.device)
+	switch {
+	case errors.Is(err, chat.ErrNotFound):
+		return nil, false, false, nil
+	case err != nil && p.CleanStart: // it wants none, and stores its own in their place
+		return nil, false, true, nil
+	case err != nil:
+		r.log.Warn("kept subscriptions cannot be read, the client is to try again", "user", key.user, "error", err)
+		return nil, false, false, chat.Refuse(chat.CodeUnavailable, "the session cannot be read now")
+	}
+	for _, f := range k.Filters {
+		if filter, err := contracts.ParseFilter(f.Name); err == nil { // another version may have allowed it
+			filters = append(filters, subscription{f.Name, filter, f.QoS})
 		}
 	}
+	return filters, k.Hold(r.now(), r.started), true, nil
 }
 
-func (k *keptSubscriptions) forgetOldestOf(user chat.UserID) {
-	for el := k.oldest.Front(); el != nil; el = el.Next() {
-		if e := el.Value.(*keptEntry); e.key.user == user {
-			k.forget(e.key)
+// KeepSubscriptions stores the subscriptions if they have changed and are to outlive the
+// connection. If the store does not take them they hold all the same, and are stored with the
+// next change or when the connection ends.
+func (s *Session) KeepSubscriptions(ctx context.Context) {
+	s.mu.Lock()
+	due := s.keeping.changed && s.params.KeepFor > 0
+	s.mu.Unlock()
+	if due {
+		s.storeSubscriptions(ctx, chat.KeptSubscriptions{Connected: true, At: s.started})
+	}
+}
+
+// storeSubscriptions stores the session's subscriptions as k, which lacks only them, or
+// forgets them if they are not to be kept. After the end of the connection it does nothing if a
+// later connection has stored its own.
+func (s *Session) storeSubscriptions(ctx context.Context, k chat.KeptSubscriptions) {
+	key := keptKey{s.user, s.device}
+	unlock, err := s.reg.keptSubs.locks.Lock(ctx, key.String())
+	if err != nil {
+		return
+	}
+	defer unlock()
+	s.mu.Lock()
+	filters, was := s.declared.filters, s.keeping
+	k.Keep = min(s.params.KeepFor, s.reg.limits.KeepSubscriptions)
+	s.keeping.changed, s.keeping.stored = false, was.stored || k.Keep > 0
+	s.mu.Unlock()
+	switch {
+	case k.Keep <= 0 && !was.stored:
+		return
+	case !k.Connected:
+		if before, err := s.reg.store.Subscriptions(ctx, key.user, key.device); err == nil && before.At.After(k.At) {
 			return
 		}
 	}
+	if k.Keep <= 0 {
+		err = s.reg.store.DeleteSubscriptions(ctx, key.user, key.device)
+	} else {
+		k.Filters = make([]chat.KeptFilter, len(filters))
+		for i, f := range filters {
+			k.Filters[i] = chat.KeptFilter{Name: f.name, QoS: f.qos}
+		}
+		err = s.reg.store.PutSubscriptions(ctx, key.user, key.device, k)
+	}
+	if err != nil {
+		s.reg.log.Warn("subscriptions not stored", "user", s.user, "device", s.device, "error", err)
+		s.mu.Lock()
+		s.keeping.changed = true
+		s.mu.Unlock()
+	}
 }
 
-// expire forgets devices whose time has passed. Those that asked for different
-// times are not in order of expiry, so it looks at a few of the oldest and leaves
-// the rest to take and the bound.
-func (k *keptSubscriptions) expire(now time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for el, n := k.oldest.Front(), 0; el != nil && n < 1000; n++ {
-		next := el.Next()
-		if e := el.Value.(*keptEntry); !now.Before(e.expires) {
-			k.forget(e.key)
+// keepFromStart brings the store up to date with a connection that begins. What an earlier
+// connection left, and this one does not want, goes at once.
+func (s *Session) keepFromStart() {
+	s.mu.Lock()
+	stale := s.keeping.stored && s.params.CleanStart
+	due := !s.params.SubscribesAll && (s.params.KeepFor > 0 || stale)
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	store := func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+		defer cancel()
+		s.storeSubscriptions(ctx, chat.KeptSubscriptions{Connected: true, At: s.started})
+	}
+	if stale {
+		store(s.reg.ctx)
+		return
+	}
+	s.reg.spawn(store)
+}
+
+// keepAtEnd does the same for a connection that ends and that no other has taken over.
+func (s *Session) keepAtEnd() {
+	s.mu.Lock()
+	due := !s.params.SubscribesAll && (s.params.KeepFor > 0 || s.keeping.stored)
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	done, at := s.reg.keptSubs.begin(keptKey{s.user, s.device}), s.reg.now()
+	s.reg.spawn(func(ctx context.Context) {
+		defer done()
+		ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+		defer cancel()
+		s.storeSubscriptions(ctx, chat.KeptSubscriptions{At: at})
+	})
+}
+
+// sweepSubscriptions forgets those whose time is over, now and then.
+func (r *Registry) sweepSubscriptions(ctx context.Context) {
+	tick := time.NewTicker(sweepKept)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-r.beat.ending():
+			return
+		case <-ctx.Done():
+			return
 		}
-		el = next
+		if err := r.store.SweepSubscriptions(ctx, r.now()); err != nil && ctx.Err() == nil {
+			r.log.Warn("old subscriptions not forgotten, the next sweep tries again", "error", err)
+		}
 	}
 }

@@ -19,7 +19,7 @@ type Limits struct {
 	ConnectionsPerUser int
 	Window             int           // unacknowledged frames per connection
 	AckTimeout         time.Duration // how long a window may stay full
-	PingInterval       time.Duration // JSON connections; 2.5 of it without a pong end one
+	PingInterval       time.Duration // WebSockets; 2.5 of it without a pong end a JSON connection
 	KeepSubscriptions  time.Duration // the longest that subscriptions outlive a connection
 	PresenceGrace      time.Duration // how long a user stays online without a connection
 }
@@ -58,6 +58,7 @@ type Chat interface {
 // Store is what sessions use of the store. [chat.Store] has it.
 type Store interface {
 	feed.Store
+	chat.SubscriptionStore
 	PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error
 }
 
@@ -80,6 +81,7 @@ type Registry struct {
 	limits Limits
 	now    func() time.Time
 
+	started  time.Time
 	logs     *feed.Logs
 	keptSubs keptSubscriptions
 	beat     heartbeat
@@ -112,6 +114,7 @@ func NewRegistry(cfg Config) *Registry {
 		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
 		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache()}, seed: maphash.MakeSeed(), stats: newStats(),
 	}
+	r.started = r.now()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for i := range r.users {
 		r.users[i].sessions = make(map[chat.UserID][]*Session)
@@ -119,6 +122,7 @@ func NewRegistry(cfg Config) *Registry {
 	r.presence = presence.New(presence.Config{Chat: r.chat, Log: r.log, Grace: r.limits.PresenceGrace, Now: r.now, Spawn: r.spawn})
 	r.unsubscribe = cfg.Bus.Subscribe(r)
 	r.spawn(func(ctx context.Context) { r.beat.run(ctx, r) })
+	r.spawn(r.sweepSubscriptions)
 	return r
 }
 
@@ -136,9 +140,9 @@ func (r *Registry) shard(user chat.UserID) *userShard {
 }
 
 // Open admits a connection. One of the same device is taken over; otherwise a
-// user with too many is refused with CodeRateLimited
-// (docs/contract.md#connecting). The session does nothing before Start, and
-// must End.
+// user with too many is refused with CodeRateLimited, and one whose subscriptions
+// cannot be read with CodeUnavailable (docs/contract.md#connecting). The session
+// does nothing before Start, and must End.
 func (r *Registry) Open(p Params) (*Session, error) {
 	s := &Session{
 		reg: r, params: p, user: p.Caller.User, device: p.Caller.Device,
@@ -149,9 +153,18 @@ func (r *Registry) Open(p Params) (*Session, error) {
 	s.feed = feed.New(r.logs, feed.Reader{User: s.user, Device: s.device, Connected: s.started, LastSeen: p.LastSeen})
 	s.declared.everything = p.SubscribesAll
 	s.greeting.Everybody = p.SubscribesAll
-	if err := r.admit(s); err != nil {
+	var kept []subscription
+	var holds bool
+	var err error
+	if !p.SubscribesAll {
+		if kept, holds, s.keeping.stored, err = r.load(&s.params); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.admit(s, kept, holds); err != nil {
 		return nil, err
 	}
+	s.keepFromStart()
 	if s.prev != nil {
 		s.prev.Close(TakenOver)
 		s.prev.End() // now, not when its client has hung up: the new session waits for it
@@ -182,7 +195,9 @@ func (r *Registry) place(sh *userShard, user chat.UserID, device chat.DeviceID) 
 	return i, nil
 }
 
-func (r *Registry) admit(s *Session) error {
+// admit makes a session one of its user's. kept are the subscriptions that the store has for
+// the device, if they hold.
+func (r *Registry) admit(s *Session, kept []subscription, holds bool) error {
 	sh := r.shard(s.user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -200,7 +215,7 @@ func (r *Registry) admit(s *Session) error {
 	sh.sessions[s.user] = mine
 	r.presence.Came(s.user)
 	if !s.params.SubscribesAll {
-		s.resumed = r.inherit(s)
+		s.resumed = s.inherit(kept, holds)
 	}
 	s.interest = s.declared
 	s.progress.Covers(s.interest.allFrames(), 0)
@@ -209,15 +224,13 @@ func (r *Registry) admit(s *Session) error {
 	return nil
 }
 
-// inherit takes on the subscriptions that the device's last connection left, or
-// the one it takes over has.
-func (r *Registry) inherit(s *Session) bool {
-	filters, found := r.keptSubs.pop(keptKey{s.user, s.device}, r.now())
+// inherit takes on the subscriptions of the connection that the session takes over, or
+// those that the store has.
+func (s *Session) inherit(filters []subscription, found bool) bool {
 	if s.prev != nil && !s.prev.params.SubscribesAll {
 		s.prev.mu.Lock()
-		if s.prev.params.KeepFor > 0 { // a clean session ends with its connection
-			filters, found = s.prev.declared.filters, true
-		}
+		filters, found = s.prev.declared.filters, s.prev.params.KeepFor > 0 // a clean session ends with its connection
+		s.keeping.stored = s.keeping.stored || s.prev.keeping.stored
 		s.prev.mu.Unlock()
 	}
 	if s.params.CleanStart || !found {
@@ -230,7 +243,7 @@ func (r *Registry) inherit(s *Session) bool {
 	return true
 }
 
-// remove forgets an ended session, and keeps its subscriptions if it asked for it.
+// remove forgets an ended session. Its subscriptions are kept if it asked for it.
 // It gives the time from which the user has none on this node; zero while it has.
 func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 	sh := r.shard(s.user)
@@ -241,11 +254,7 @@ func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 		if len(mine) == 0 {
 			lastSeen = r.presence.Left(s.user)
 		}
-		if keep := min(s.KeepFor(), r.limits.KeepSubscriptions); keep > 0 && !s.params.SubscribesAll {
-			s.mu.Lock()
-			r.keptSubs.put(keptKey{s.user, s.device}, s.declared.filters, r.now().Add(keep))
-			s.mu.Unlock()
-		}
+		s.keepAtEnd()
 	}
 	if len(mine) == 0 {
 		delete(sh.sessions, s.user)

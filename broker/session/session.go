@@ -39,6 +39,13 @@ type Transport interface {
 	Close(Reason)
 }
 
+// Pinger is a Transport with a ping of its own, below the frames: that of a WebSocket which
+// carries MQTT. The session has it ping every PingInterval and looks for no answer.
+type Pinger interface {
+	// Ping queues a ping. It never blocks.
+	Ping()
+}
+
 // Reason is why the server ends a connection; each protocol has its own code for
 // it (docs/contract.md#connecting).
 type Reason int
@@ -149,6 +156,7 @@ type Session struct {
 	replays   bool              // declared has thread frames that interest had not
 	greeting  presence.Greeting // whose presence the client is still to be told
 	asked     presence.Greeting // and by subscriptions that are not in force yet
+	keeping   keeping
 	window    window
 	frameSeq  uint64
 	progress  feed.Progress
@@ -393,8 +401,9 @@ func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ok, fresh := s.declared.add(name, f, qos)
-	s.replays = s.replays || ok && fresh && f.Frames
+	ok, fresh, changed := s.declared.add(name, f, qos)
+	s.replays = s.replays || fresh && f.Frames
+	s.keeping.changed = s.keeping.changed || changed
 	if ok {
 		askPresence(&s.asked, f)
 	}
@@ -406,7 +415,9 @@ func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
 func (s *Session) Unsubscribe(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.declared.remove(name)
+	removed := s.declared.remove(name)
+	s.keeping.changed = s.keeping.changed || removed
+	return removed
 }
 
 // Subscribed has the subscriptions take effect. The replay of a thread starts at the

@@ -37,24 +37,25 @@ const (
 	maxFiltersBytes = 96 << 10 // of all names together: as many filters as allowed, of usual length
 )
 
-// add sets a filter. fresh is false if it only replaced the same one.
-func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh bool) {
+// add sets a filter. fresh is false if it only replaced the same one, and changed is false if
+// that had the same QoS.
+func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh, changed bool) {
 	sub := subscription{name, f, qos}
 	if at := i.place(name); at >= 0 {
-		if i.filters[at].qos != qos {
+		if changed = i.filters[at].qos != qos; changed {
 			i.filters = slices.Clone(i.filters)
 			i.filters[at] = sub
 		}
-		return true, false
+		return true, false, changed
 	}
 	if len(i.filters) >= maxFilters || i.bytes+len(name) > maxFiltersBytes {
-		return false, false
+		return false, false, false
 	}
 	// The copies end before it, whether or not they share the memory.
 	i.filters = append(i.filters, sub)
 	i.places[name] = len(i.filters) - 1
 	i.bytes += len(name)
-	return true, true
+	return true, true, true
 }
 
 func (i *interest) remove(name string) bool {
