@@ -23,7 +23,7 @@ type jsonConn struct {
 func newJSONConn(socket net.Conn, in io.Reader) *jsonConn {
 	c := new(jsonConn)
 	c.writer = writer{conn: socket, fill: c.fill}
-	c.in.init(in, 0)
+	c.in.init(in, contracts.MaxClientFrameBytes)
 	c.in.pong = c.send
 	c.in.finish = func(goodbye []byte) {
 		c.because(whyClosed(goodbye))
@@ -36,9 +36,10 @@ func newJSONConn(socket net.Conn, in io.Reader) *jsonConn {
 const (
 	closeNormal         = 1000
 	closeProtocolError  = 1002
+	closeUnsupported    = 1003
 	closeNotText        = 1007
-	closeGoingElsewhere = 1012
 	closeTooBig         = 1009
+	closeGoingElsewhere = 1012
 	closeTryLater       = 1013
 	closeBadFrames      = 4400
 	closeExpired        = 4401
@@ -107,23 +108,21 @@ func (c *jsonConn) serve(s *session.Session) {
 		if err != nil {
 			break
 		}
-		frame, err := io.ReadAll(io.LimitReader(&c.in, contracts.MaxClientFrameBytes+1))
+		frame, err := io.ReadAll(&c.in)
 		if err != nil {
 			break
 		}
-		switch {
-		case len(frame) > contracts.MaxClientFrameBytes:
-			c.Close(session.FrameTooLarge)
-		case kind != ws.OpText:
+		if kind != ws.OpText {
 			s.Fail(contracts.CodeInvalidFrame, "frames are text messages")
-		default:
-			f, err := contracts.ParseClientFrame(frame)
-			if err == nil {
-				err = s.Handle(f)
-			}
-			s.Refuse(err)
+			continue
 		}
+		f, err := contracts.ParseClientFrame(frame)
+		if err == nil {
+			err = s.Handle(f)
+		}
+		s.Refuse(err)
 	}
 	c.awaitEnd()
+	c.in.drain()
 	c.kill()
 }

@@ -152,6 +152,11 @@ func (c *mqttConn) linger() {
 		c.packet = nil
 	}
 	c.awaitEnd()
+	if stream, ok := c.Conn.(*wsStream); ok {
+		stream.messages.drain()
+	} else {
+		_, _ = io.Copy(io.Discard, c.Conn)
+	}
 	c.kill()
 }
 
@@ -268,4 +273,9 @@ func (c *mqttConn) PopReasonCodes() []byte {
 }
 
 // Transport implements hooks.Conn.
-func (c *mqttConn) Transport() session.Transport { return mqttTransport{c} }
+func (c *mqttConn) Transport() session.Transport {
+	if _, ok := c.Conn.(*wsStream); ok {
+		return wsTransport{mqttTransport{c}}
+	}
+	return mqttTransport{c}
+}

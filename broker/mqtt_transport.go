@@ -24,6 +24,12 @@ func (t mqttTransport) Close(r session.Reason) {
 	t.conn.finishWith(goodbye, farewell)
 }
 
+// wsTransport is the same for a connection inside a WebSocket.
+type wsTransport struct{ mqttTransport }
+
+// Ping implements session.Pinger. A ping that finds no room ends the connection, as any packet.
+func (t wsTransport) Ping() { _ = t.conn.sendRaw(appendWSHeader(nil, wsPing, 0)) }
+
 // fill appends what the session has to send now.
 func (c *mqttConn) fill(dst []byte) []byte {
 	s := c.sess.Load()

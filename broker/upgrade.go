@@ -68,11 +68,28 @@ func (b *Broker) upgrade(ctx *fasthttp.RequestCtx, r request) (who chat.Caller, 
 	if !upgrade {
 		return who, chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
 	}
-	chosen := ""
-	if slices.Contains(r.protocols, subprotocolJSON) {
-		chosen = subprotocolJSON
+	chosen, err := chooseJSON(r.protocols)
+	if err != nil {
+		return who, err
 	}
 	return who, handshake(ctx, chosen, func(socket net.Conn, in io.Reader) { b.serveJSON(socket, in, params, r.Addr) })
+}
+
+// chooseJSON returns the subprotocol of a JSON connection for those that the client offers: ""
+// for a client that offers none but its token. One that offers only what the server does not
+// speak is refused, since it would take the connection for something else.
+func chooseJSON(offers []string) (string, error) {
+	others := false
+	for _, p := range offers {
+		if p == subprotocolJSON {
+			return p, nil
+		}
+		others = others || !strings.HasPrefix(p, subprotocolBearer)
+	}
+	if others {
+		return "", chat.Refuse(chat.CodeInvalidRequest, "the subprotocols are "+subprotocolJSON+" and "+subprotocolMQTT)
+	}
+	return "", nil
 }
 
 // Offer is what came with a WebSocket upgrade, for the CONNECT of an MQTT client to use.
@@ -102,8 +119,12 @@ func offered(c *fiber.Ctx) request {
 	if scheme, token, ok := strings.Cut(c.Get(fiber.HeaderAuthorization), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		r.Token = strings.Clone(strings.TrimSpace(token))
 	}
-	for p := range strings.SplitSeq(c.Get("Sec-Websocket-Protocol"), ",") {
-		r.protocols = append(r.protocols, strings.Clone(strings.TrimSpace(p)))
+	for _, header := range c.Request().Header.PeekAll("Sec-Websocket-Protocol") {
+		for p := range strings.SplitSeq(string(header), ",") {
+			if p = strings.TrimSpace(p); p != "" {
+				r.protocols = append(r.protocols, p)
+			}
+		}
 	}
 	return r
 }
@@ -169,8 +190,8 @@ func handshake(ctx *fasthttp.RequestCtx, subprotocol string, serve func(socket n
 		return chat.Refuse(chat.CodeInvalidRequest, "a WebSocket begins with GET")
 	case !hasToken(h.Peek("Sec-Websocket-Version"), "13"):
 		return chat.Refuse(chat.CodeInvalidRequest, "Sec-WebSocket-Version must be 13")
-	case key == "":
-		return chat.Refuse(chat.CodeInvalidRequest, "Sec-WebSocket-Key is missing")
+	case !isKey(key):
+		return chat.Refuse(chat.CodeInvalidRequest, "Sec-WebSocket-Key must be 16 bytes as base64")
 	}
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols)
 	ctx.Response.Header.Set(fiber.HeaderUpgrade, "websocket")
@@ -187,6 +208,12 @@ func handshake(ctx *fasthttp.RequestCtx, subprotocol string, serve func(socket n
 		}()
 	})
 	return nil
+}
+
+// isKey reports whether a Sec-WebSocket-Key is what RFC 6455, 4.2.1, wants.
+func isKey(key string) bool {
+	nonce, err := base64.StdEncoding.DecodeString(key)
+	return err == nil && len(nonce) == 16
 }
 
 // acceptKey proves to a client that its request was understood (RFC 6455, 4.2.2).

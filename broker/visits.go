@@ -70,7 +70,7 @@ func whyClosed(goodbye []byte) string {
 		return endClientLeft
 	}
 	switch binary.BigEndian.Uint16(goodbye[2:]) {
-	case closeProtocolError:
+	case closeProtocolError, closeUnsupported:
 		return endProtocolError
 	case closeTooBig:
 		return endTooLarge

@@ -27,11 +27,12 @@ type wsReader struct {
 // wsReadBuffer holds several PUBACKs, or a client frame, of one read from the socket.
 const wsReadBuffer = 256
 
-// init has the reader read from in. A message is at most limit bytes long; 0 is no limit.
+// init has the reader read from in. A message is at most limit bytes long: one that announces
+// more is refused at once. A text message is UTF-8, which Read checks as it comes.
 func (r *wsReader) init(in io.Reader, limit int64) {
 	r.frames = wsutil.Reader{
 		Source: bufio.NewReaderSize(in, wsReadBuffer), State: ws.StateServerSide,
-		MaxMessageSize: limit, OnIntermediate: r.control,
+		CheckUTF8: true, MaxMessageSize: limit, OnIntermediate: r.control,
 	}
 }
 
@@ -86,19 +87,27 @@ func (r *wsReader) control(header ws.Header, payload io.Reader) error {
 		return nil
 	}
 	code := closeNormal
-	if len(data) >= 2 {
+	switch len(data) {
+	case 0:
+	case 1:
+		return ws.ProtocolError("a close code has two bytes")
+	default:
 		code = int(binary.BigEndian.Uint16(data))
-		if !mayClose(code) || !utf8.Valid(data[2:]) {
-			return ws.ProtocolError("bad close frame")
+		if !mayClose(code) {
+			return ws.ProtocolError("a close code that may not be sent")
+		}
+		if !utf8.Valid(data[2:]) {
+			return wsutil.ErrInvalidUTF8
 		}
 	}
 	r.finish(closeMessage(code, ""))
 	return net.ErrClosed
 }
 
-// mayClose reports whether a client may send a close code (RFC 6455, 7.4).
+// mayClose reports whether a client may send a close code: one that RFC 6455, 7.4, or its
+// registry defines for that, or one that is left to libraries and applications.
 func mayClose(code int) bool {
-	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1013 || code >= 3000 && code <= 4999
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
 // fail ends the reading with an error, if there is one, of which the client is told.
@@ -107,12 +116,24 @@ func (r *wsReader) fail(err error) {
 		return
 	}
 	r.err = err
-	if protocol, ok := errors.AsType[ws.ProtocolError](err); ok {
+	protocol, broken := errors.AsType[ws.ProtocolError](err)
+	switch {
+	case broken:
 		r.finish(closeMessage(closeProtocolError, protocol.Error()))
-	} else if errors.Is(err, wsutil.ErrMessageTooLarge) {
-		r.finish(closeMessage(closeTooBig, ""))
+	case errors.Is(err, ws.ErrHeaderLengthMSB):
+		r.finish(closeMessage(closeProtocolError, "the first bit of a length must be 0"))
+	case errors.Is(err, errNotBinary):
+		r.finish(closeMessage(closeUnsupported, err.Error()))
+	case errors.Is(err, wsutil.ErrInvalidUTF8):
+		r.finish(closeMessage(closeNotText, "a text must be UTF-8"))
+	case errors.Is(err, wsutil.ErrMessageTooLarge):
+		r.finish(closeMessage(closeTooBig, "the message is too large"))
 	}
 }
+
+// drain drops what the client still sends, until it hangs up or the read deadline has passed. A
+// socket closed with unread input is reset, and the client might not get the goodbye.
+func (r *wsReader) drain() { _, _ = io.Copy(io.Discard, r.frames.Source) }
 
 // wsStream is the net.Conn of MQTT inside a WebSocket. Its Read joins the binary messages
 // of the client to one stream of bytes, since MQTT does not care where a message ends. The
@@ -150,6 +171,7 @@ func (s *wsStream) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if kind != ws.OpBinary {
+			s.messages.fail(errNotBinary)
 			return 0, errNotBinary
 		}
 	}

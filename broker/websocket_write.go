@@ -11,6 +11,7 @@ const (
 	wsText   = 0x81
 	wsBinary = 0x82
 	wsClose  = 0x88
+	wsPing   = 0x89
 	wsPong   = 0x8A
 )
 

@@ -7,7 +7,7 @@ import (
 )
 
 // MaxClientFrameBytes bounds a frame from a client (docs/contract.md#limits).
-const MaxClientFrameBytes = 4 << 10
+const MaxClientFrameBytes = 16 << 10
 
 // CodeInvalidFrame is the code of the error frame that answers a client's frame which is
 // malformed or of an unknown type.

@@ -111,7 +111,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.IntVar(&s.live.ConnectionsPerUser, "max-connections-per-user", l.ConnectionsPerUser, "realtime connections of one user")
 	fs.IntVar(&s.live.Window, "ack-window", l.Window, "frames sent to a connection and not yet acknowledged, at most")
 	fs.DurationVar(&s.live.AckTimeout, "ack-timeout", l.AckTimeout, "how long --ack-window may stay full before the connection is closed")
-	fs.DurationVar(&s.live.PingInterval, "ping-interval", l.PingInterval, "time between two pings of a JSON connection")
+	fs.DurationVar(&s.live.PingInterval, "ping-interval", l.PingInterval, "time between two pings of a WebSocket")
 	fs.DurationVar(&s.live.PresenceGrace, "presence-grace", l.PresenceGrace, "how long a user stays online without a connection")
 	fs.DurationVar(&s.live.KeepSubscriptions, "mqtt-session-expiry", l.KeepSubscriptions, "the longest time that MQTT subscriptions outlive their connection")
 	if err := parse(fs, args, output); err != nil {

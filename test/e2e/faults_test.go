@@ -280,7 +280,7 @@ func TestBadJSONFrames(t *testing.T) {
 		line, conn := dialJSON(t, s.device(t, "bob", "b"))
 		line.untilType(t, "caught_up")
 		conn.write(t, `{"t":"pong","pad":"`+strings.Repeat("x", 3<<10)+`"}`)
-		conn.write(t, `{"t":"pong","pad":"`+strings.Repeat("x", 4<<10)+`"}`)
+		conn.write(t, `{"t":"pong","pad":"`+strings.Repeat("x", 16<<10)+`"}`)
 		line.awaitEnd(t, 1009)
 	})
 }
