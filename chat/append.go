@@ -40,6 +40,7 @@ type appendQueues struct {
 	shards  [64]appendShard
 	leaders *workers.Pool
 	wg      sync.WaitGroup // of leaders at work
+	doubts  doubts
 }
 
 // idleLeaders is how many leaders' goroutines wait for the next thread.
@@ -60,17 +61,18 @@ const (
 	maxBatchBytes = 1 << 20
 )
 
-// appendQueue holds one thread's operations. The mutex of its shard guards waiting
-// and running; all below them belongs to the running leader.
+// appendQueue holds one thread's operations. The mutex of its shard guards waiting,
+// running and doubtful; all below them belongs to the running leader.
 type appendQueue struct {
-	id      ThreadID
-	waiting []*operation
-	running bool
+	id       ThreadID
+	waiting  []*operation
+	running  bool
+	doubtful bool // it has a doubt, and is not forgotten
 
 	thread *Thread  // the state after the last known event; nil: load it
 	users  []UserID // thread.Users(), shared by the notices of many events
 	// doubt is the head behind which an append of unknown outcome may have stored
-	// events that were not published; nil is none.
+	// events that were not published, or may do so still; nil is none. See doubts.go.
 	doubt *Head
 }
 
@@ -88,7 +90,9 @@ type operation struct {
 	ttl time.Duration
 	// order is of the sends that it must not overtake; nil is none.
 	order *SendOrder
-	done  chan struct{}
+	// ask, if it is set, is called by the leader when the thread has been loaded.
+	ask  func(*appendQueue)
+	done chan struct{}
 
 	// Set before done is closed.
 	events []Event
@@ -98,6 +102,7 @@ type operation struct {
 
 func newAppendQueues(svc *Service) *appendQueues {
 	a := &appendQueues{svc: svc, leaders: workers.New(idleLeaders)}
+	a.doubts.until, a.doubts.closing = make(map[ThreadID]time.Time), make(chan struct{})
 	for i := range a.shards {
 		a.shards[i].queues = make(map[ThreadID]*appendQueue)
 	}
@@ -105,6 +110,7 @@ func newAppendQueues(svc *Service) *appendQueues {
 }
 
 func (a *appendQueues) close(ctx context.Context) {
+	a.doubts.close()
 	a.leaders.Close()
 	done := make(chan struct{})
 	go func() {
@@ -169,7 +175,7 @@ func (sh *appendShard) makeRoom() {
 		return
 	}
 	for id, q := range sh.queues {
-		if !q.running {
+		if !q.running && !q.doubtful {
 			delete(sh.queues, id)
 			return
 		}
@@ -241,6 +247,7 @@ func (a *appendQueues) commit(ctx context.Context, q *appendQueue, ops []*operat
 		n, err := a.svc.store.Append(ctx, q.thread.Head, events)
 		if n > 0 {
 			a.svc.stats.Commits.Since(begun)
+			q.doubt = nil // nothing else can come to stand there
 		}
 		a.publish(q, events[:n])
 		for len(ops) > 0 && n >= len(ops[0].events) {
@@ -258,7 +265,7 @@ func (a *appendQueues) commit(ctx context.Context, q *appendQueue, ops []*operat
 			q.thread, fresh = nil, true
 		default:
 			a.svc.stats.AppendErrors.Add(1)
-			q.doubt, q.thread = &q.thread.Head, nil
+			a.beginDoubt(q, q.thread.Head)
 			completeAll(ops, Unavailable("append to the log", err))
 			return
 		}
@@ -273,30 +280,12 @@ func (a *appendQueues) loadThread(ctx context.Context, q *appendQueue) error {
 	if err != nil {
 		return err
 	}
+	a.svc.clock.hear(t.Head.ID)
 	q.thread, q.users = &t, t.Users()
-	return a.publishDoubtful(ctx, q)
-}
-
-// publishDoubtful publishes the events of an append whose outcome was unknown, now
-// that the log shows that they were stored after all.
-func (a *appendQueues) publishDoubtful(ctx context.Context, q *appendQueue) error {
 	if q.doubt == nil {
 		return nil
 	}
-	limit := Limit{Count: maxBatchOps, Bytes: maxBatchBytes}
-	for q.doubt.Seq < q.thread.Head.Seq {
-		stored, err := a.svc.store.Events(ctx, q.id, q.doubt.Seq, q.thread.Head.Seq, limit)
-		if err != nil || len(stored) == 0 {
-			q.thread = nil
-			return Unavailable("read what was stored", err)
-		}
-		for i := range stored {
-			a.svc.bus.Publish(Notice{Audience: audience(q.users, stored[i]), Event: &stored[i]})
-		}
-		q.doubt = &Head{Seq: stored[len(stored)-1].Seq}
-	}
-	q.doubt = nil
-	return nil
+	return a.publishDoubtful(ctx, q)
 }
 
 // decide has each operation decide on the state that those before it would leave,
@@ -317,12 +306,15 @@ func (a *appendQueues) decide(ctx context.Context, q *appendQueue, ops []*operat
 			if !fresh {
 				return nil, false
 			}
+			if op.ask != nil {
+				op.ask(q)
+			}
 			op.complete(err)
 			continue
 		}
 		for i := range drafts {
 			e := &drafts[i]
-			e.Thread, e.Seq, e.ID = q.id, next.Head.Seq+1, nextEventID(next.Head.ID, a.svc.now())
+			e.Thread, e.Seq, e.ID = q.id, next.Head.Seq+1, nextEventID(next.Head.ID, a.svc.clock.Now())
 			e.At = a.svc.markTime()
 			if e.Kind == KindMessage {
 				e.Message.CreatedAt = e.At

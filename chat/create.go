@@ -38,7 +38,7 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	if err != nil {
 		return ThreadView{}, 0, err
 	}
-	e := Event{Seq: 1, ID: nextEventID(EventID{}, s.now()), At: s.markTime(), Kind: KindThread, By: c.User, Device: c.Device, Change: change}
+	e := Event{Seq: 1, ID: nextEventID(EventID{}, s.clock.Now()), At: s.markTime(), Kind: KindThread, By: c.User, Device: c.Device, Change: change}
 	if e.Thread, err = newThreadID(IDTime(e.ID)); err != nil {
 		return ThreadView{}, 0, Unavailable("mint a thread id", err)
 	}
@@ -73,6 +73,7 @@ func (s *Service) createThread(ctx context.Context, c Caller, e Event) (v Thread
 		v, err := s.createdBefore(ctx, c, *e.Change, dup.Existing)
 		return v, Recreated, err
 	case err != nil:
+		s.queues.beginDoubtOfCreation(e.Thread)
 		return ThreadView{}, 0, Unavailable("store the thread", err)
 	}
 	t := Thread{}.Apply(e)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type Config struct {
 	Log    *slog.Logger
 	Limits Limits           // zero fields take DefaultLimits
 	Now    func() time.Time // time.Now if nil
+	// Newest is the store's [LogStore.NewestID], from which the ids of new events go on.
+	Newest EventID
 	// Online reports whether a device of the user is connected; nobody is if nil.
 	Online func(ctx context.Context, user UserID) (bool, error)
 }
@@ -32,9 +35,12 @@ type Service struct {
 	cache  *threadCache
 	stats  *Stats
 
+	clock *idClock
+	steps atomic.Int64 // of the wall clock
+
 	reports reportIDs
 
-	unsubscribe func() // the cache from the bus
+	unsubscribe []func() // from the bus
 
 	rates           rates
 	prekeyFetches   *spanLimits // by caller
@@ -62,7 +68,8 @@ func New(cfg Config) *Service {
 	}
 	s.queues = newAppendQueues(s)
 	s.cache = newThreadCache(s.store, s.now)
-	s.unsubscribe = s.bus.Subscribe(s.cache)
+	s.clock = newIDClock(s.now, cfg.Newest, s.noteStep)
+	s.unsubscribe = []func(){s.bus.Subscribe(s.cache), s.bus.Subscribe(s.clock)}
 	return s
 }
 
@@ -70,7 +77,38 @@ func New(cfg Config) *Service {
 // may be made after it.
 func (s *Service) Close(ctx context.Context) {
 	s.queues.close(ctx)
-	s.unsubscribe()
+	for _, unsubscribe := range s.unsubscribe {
+		unsubscribe()
+	}
+}
+
+// NewestID is the highest id of any event that this node knows of.
+func (s *Service) NewestID() EventID { return s.clock.Newest() }
+
+// ClockSteps counts how often the wall clock was found to have been set.
+func (s *Service) ClockSteps() int64 { return s.steps.Load() }
+
+func (s *Service) noteStep(by time.Duration) {
+	s.steps.Add(1)
+	s.log.Warn("the clock of this machine was set", "by", by.Round(time.Millisecond).String())
+}
+
+// watchClockEvery is how soon a step of the wall clock is noticed while nothing is stored.
+const watchClockEvery = time.Second
+
+// WatchClock notices steps of the wall clock until ctx ends. Ids and positions hold
+// without it.
+func (s *Service) WatchClock(ctx context.Context) {
+	ticker := time.NewTicker(watchClockEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.clock.Now()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Limits are the limits in force.

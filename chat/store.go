@@ -91,6 +91,9 @@ type LogStore interface {
 	// head's seq + 1 if there is none. With [EventIDAt] it finds the first event at or
 	// after a time.
 	SeqAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error)
+	// NewestID is an id at or above that of every event that was stored when the store
+	// was opened, and at most a few seconds above the highest; zero if there was none.
+	NewestID(ctx context.Context) (EventID, error)
 }
 
 // MessageStore reads the messages in the logs, as they are now.
@@ -153,9 +156,17 @@ type PositionStore interface {
 	// Position gives a device's stored position; found is false at its first
 	// connect ever.
 	Position(ctx context.Context, user UserID, device DeviceID) (p Position, found bool, err error)
-	// PutPosition stores a device's position. It need not be durable when it
+	// BeginPosition stores the position of a device that has none, and gives what is
+	// stored then: p, or what another connection of the device was faster to store.
+	BeginPosition(ctx context.Context, user UserID, device DeviceID, p Position) (stored Position, err error)
+	// RaisePosition raises a stored position to p: an entry that is not above the
+	// stored one changes nothing, so the writes of two nodes may come in any order. Of
+	// a device without a position it stores nothing. It need not be durable when it
 	// returns: losing it repeats frames and loses none.
-	PutPosition(ctx context.Context, user UserID, device DeviceID, p Position) error
+	RaisePosition(ctx context.Context, user UserID, device DeviceID, p Position) error
+	// ForgetPositions removes positions that were neither begun nor raised since the
+	// given time, about count at most, and reports how many it removed.
+	ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (n int, err error)
 }
 
 // LastSeenStore keeps when users were last connected.
@@ -181,13 +192,16 @@ type SubscriptionStore interface {
 	SweepSubscriptions(ctx context.Context, now time.Time) error
 }
 
-// Position says which events a device has acknowledged
-// (docs/contract.md#resuming). Of a thread in Cursors these are the events up
-// to the cursor, and none above. Of any other thread they are those older than
-// Time less one overlap window.
+// Position says which events a device has acknowledged, exactly and thread by thread
+// (docs/contract.md#resuming). There is no time in it: an event may come into a log
+// later than others with higher ids, and then it still lies above the thread's entry.
 type Position struct {
-	Time    EventID
-	Cursors map[ThreadID]Seq
+	// Through is, for each thread, the event up to which the device has acknowledged
+	// all that is for it. No entry means nothing since the user joined. An entry only
+	// rises, and over no event that was for the device and is not acknowledged.
+	Through map[ThreadID]Seq
+	// Acknowledged is set once the device has acknowledged anything.
+	Acknowledged bool
 }
 
 // PrekeyStore keeps the public keys with which others begin an encrypted conversation

@@ -58,7 +58,9 @@ func TestAcknowledgeAsksTheStoreOnce(t *testing.T) {
 	acknowledge("two")
 	acknowledge("three")
 	same(t, "reads of thread and marks", asked.reads, 2)
-	bus.handler.HandleLoss()
+	for _, h := range bus.handlers {
+		h.HandleLoss()
+	}
 	acknowledge("four")
 	same(t, "reads after hints were lost", asked.reads, 4)
 	w.clock.advance(4 * time.Second)
@@ -90,10 +92,10 @@ func (a *asked) Marks(ctx context.Context, id chat.ThreadID, users []chat.UserID
 type overheard struct {
 	chat.Bus
 
-	handler chat.BusHandler
+	handlers []chat.BusHandler
 }
 
 func (o *overheard) Subscribe(h chat.BusHandler) (stop func()) {
-	o.handler = h
+	o.handlers = append(o.handlers, h)
 	return o.Bus.Subscribe(h)
 }

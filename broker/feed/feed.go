@@ -15,12 +15,16 @@
 //	                            │        │        │   └─ want: the log is known to reach here
 //	                            │        │        └─ cursor: the feed has passed all up to here
 //	                            │        └─ what the device has acknowledged: Progress keeps it
-//	                            └─ Origin: where the reader started
+//	                            └─ origin: where the reader started
 //
-// An [Origin] is found once, when the reader first looks: from what the client
-// names, or from the device's stored position. A cursor moves over the next event
-// only, so nothing is skipped because something was full. [Progress] collects what
-// the device acknowledges, and makes of it the position that is stored.
+// The origin is found once, when the reader first looks: from the device's stored
+// position, and from what the client names. A cursor moves over the next event only, so
+// nothing is skipped because something was full. [Progress] collects what the device
+// acknowledges, by which its stored position rises.
+//
+// A position is one seq for each thread and knows no time, so it holds whatever clocks
+// do, and however late an event comes into a log: the event lies behind the end of its
+// log, hence above the device's position in that thread, and the next look finds it.
 //
 // Read in this order: feed.go, stream.go, origin.go, progress.go, item.go,
 // tailcache.go.
@@ -29,7 +33,6 @@ package feed
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -42,21 +45,23 @@ type Store interface {
 	Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error)
 	SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID) (chat.Seq, error)
 	Marks(ctx context.Context, thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, error)
-	chat.PositionStore
+	Position(ctx context.Context, user chat.UserID, device chat.DeviceID) (p chat.Position, found bool, err error)
+	BeginPosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) (stored chat.Position, err error)
 }
 
 // Logs is where all feeds of a node read: the store, and before it the tail cache.
 type Logs struct {
 	Store Store
 	Tails *TailCache
+	// Newest is the highest id that the node knows of any event.
+	Newest func() chat.EventID
 }
 
 // Reader is the device that a feed is for. It does not change.
 type Reader struct {
-	User      chat.UserID
-	Device    chat.DeviceID
-	Connected time.Time       // what the device did before is part of its replay
-	LastSeen  *chat.MessageID // the resume position that the client names; nil: what it acknowledged
+	User     chat.UserID
+	Device   chat.DeviceID
+	LastSeen *chat.MessageID // the newest message that the client says it holds; nil: it says none
 }
 
 // Feed is what one reader is told next. One goroutine at a time uses it. The zero
@@ -66,7 +71,8 @@ type Feed struct {
 	reader Reader
 
 	resolved bool // origin is known
-	origin   Origin
+	looked   bool // and the heads of all threads were seen once
+	origin   origin
 	streams  map[chat.ThreadID]*stream
 	merge    merge
 	left     []*stream      // passed their end, and their logs go on: is the user in again?
@@ -88,7 +94,7 @@ type Next struct {
 	Joined chat.Seq // the event with which the user joined the stint that it is part of
 	After  chat.Seq // the last event of the thread that was for this reader; else where it started
 
-	// Own is set for what this very device did since it connected: it knows already.
+	// Own is set for what this very device did since its feed began: it knows already.
 	Own bool
 	// Unseen is set for what the user may not see.
 	Unseen bool
@@ -98,9 +104,6 @@ type Next struct {
 
 // ForReader reports whether the reader is to be told of the event.
 func (n *Next) ForReader() bool { return !n.Own && !n.Unseen }
-
-// readTimeout bounds one read of the store.
-const readTimeout = 10 * time.Second
 
 // CatchUp begins a catch-up: it ends when the reader has passed all that the logs
 // hold at the next Resync.
@@ -122,10 +125,6 @@ func (f *Feed) CaughtUp() bool {
 // the zero id if there is none.
 func (f *Feed) Newest() chat.MessageID { return f.newest }
 
-// Origin is where the reader started; found is false before the first Resync that
-// succeeded.
-func (f *Feed) Origin() (o Origin, found bool) { return f.origin, f.resolved }
-
 // Resync looks at the heads of all the user's threads and opens a stream for each
 // that the reader wants and that has news. After an error of any method the feed
 // is whole again once a Resync has succeeded.
@@ -134,9 +133,12 @@ func (f *Feed) Resync(ctx context.Context, wanted func(chat.ThreadID) bool) erro
 	if err != nil {
 		return err
 	}
+	if !f.looked {
+		f.lookFirst(lines)
+	}
 	for _, line := range lines {
 		f.noteNewest(line)
-		if !wanted(line.Thread) || !f.mayHaveNews(line) {
+		if !wanted(line.Thread) {
 			continue
 		}
 		if err := f.followLine(ctx, line); err != nil {
@@ -146,11 +148,23 @@ func (f *Feed) Resync(ctx context.Context, wanted func(chat.ThreadID) bool) erro
 	return nil
 }
 
+// lookFirst opens a stream for each thread that has news, whether or not the reader
+// wants it yet: so the feed knows for good where each log ended when the reader came.
+// Of a thread without a stream, that is where the reader started.
+func (f *Feed) lookFirst(lines []chat.UserThread) {
+	for _, line := range lines {
+		if f.origin.in(line) < lastVisible(line) {
+			f.stream(line).before = line.Head.Seq
+		}
+	}
+	f.looked = true
+}
+
 // heads reads the heads of all the user's threads. The first time, it finds the origin.
 func (f *Feed) heads(ctx context.Context) ([]chat.UserThread, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	reading, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	lines, err := f.logs.Store.UserThreads(ctx, f.reader.User)
+	lines, err := f.logs.Store.UserThreads(reading, f.reader.User)
 	if err == nil && !f.resolved {
 		f.origin, err = f.resolveOrigin(ctx, lines)
 		f.resolved = err == nil
@@ -160,14 +174,10 @@ func (f *Feed) heads(ctx context.Context) ([]chat.UserThread, error) {
 
 // followLine has the feed read a thread up to what its line shows.
 func (f *Feed) followLine(ctx context.Context, line chat.UserThread) error {
-	_, known := f.streams[line.Thread]
-	st, err := f.stream(ctx, line)
-	if err != nil {
-		return err
+	if _, followed := f.streams[line.Thread]; !followed && f.origin.in(line) >= lastVisible(line) {
+		return nil // nothing new in it
 	}
-	if !known {
-		st.before = line.Head.Seq
-	}
+	st := f.stream(line)
 	st.want = max(st.want, lastVisible(line))
 	if f.catching && st.cursor < st.end() && st.target == 0 {
 		st.target = st.end()
@@ -186,44 +196,29 @@ func (f *Feed) noteNewest(line chat.UserThread) {
 	}
 }
 
-// mayHaveNews spares a Resync the reads of threads in which nothing happened since
-// the origin.
-func (f *Feed) mayHaveNews(line chat.UserThread) bool {
-	if _, followed := f.streams[line.Thread]; followed {
-		return true
-	}
-	if at, known := f.origin.cursors[line.Thread]; known && !f.origin.named {
-		return at < lastVisible(line)
-	}
-	return line.Head.ID.Compare(f.origin.floor) >= 0
-}
-
 // stream finds or opens the stream of a thread.
-func (f *Feed) stream(ctx context.Context, line chat.UserThread) (*stream, error) {
+func (f *Feed) stream(line chat.UserThread) *stream {
 	st := f.streams[line.Thread]
 	if st == nil {
-		cursor, err := f.startOf(ctx, line)
-		if err != nil {
-			return nil, err
-		}
-		st = &stream{thread: line.Thread, cursor: cursor, delivered: cursor, joined: line.JoinedSeq, until: line.LeftSeq, place: -1}
+		at := f.origin.in(line)
+		st = &stream{thread: line.Thread, cursor: at, delivered: at, before: at, joined: line.JoinedSeq, until: line.LeftSeq, place: -1}
 		if f.streams == nil {
 			f.streams = make(map[chat.ThreadID]*stream)
 		}
 		f.streams[line.Thread] = st
-		return st, nil
+		return st
 	}
 	if st.until > 0 && line.JoinedSeq > st.until && st.cursor >= st.until {
 		st.until, st.cursor = 0, max(st.cursor, line.JoinedSeq-1) // in again
 		st.delivered, st.joined = st.cursor, line.JoinedSeq
 	}
-	return st, nil
+	return st
 }
 
 // Wake says that a thread's log has reached seq. The caller has checked that the
 // reader wants the thread.
 func (f *Feed) Wake(ctx context.Context, thread chat.ThreadID, seq chat.Seq) error {
-	if !f.resolved {
+	if !f.looked {
 		return nil // the first Resync finds it
 	}
 	st := f.streams[thread]
@@ -234,12 +229,10 @@ func (f *Feed) Wake(ctx context.Context, thread chat.ThreadID, seq chat.Seq) err
 		if errors.Is(err, chat.ErrNotFound) {
 			return nil
 		}
-		if err == nil {
-			st, err = f.stream(ctx, line)
-		}
 		if err != nil {
 			return err
 		}
+		st = f.stream(line)
 	}
 	st.want = max(st.want, seq)
 	return f.offer(ctx, st)
@@ -304,13 +297,7 @@ func (f *Feed) Pass(ctx context.Context, next *Next) error {
 	return f.advance(ctx, st)
 }
 
-// isOwn reports whether the reader's device made the event while it was connected.
-// Within the millisecond of connecting, what the log held at the first look was
-// made before.
+// isOwn reports whether the reader's device made the event since the feed first looked.
 func (f *Feed) isOwn(st *stream, it *Item) bool {
-	if it.By != f.reader.User || it.device != f.reader.Device {
-		return false
-	}
-	at, connected := int64(it.ID.Time()), f.reader.Connected.UnixMilli()
-	return at > connected || at == connected && it.Seq > st.before
+	return it.By == f.reader.User && it.device == f.reader.Device && it.Seq > st.before
 }

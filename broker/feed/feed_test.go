@@ -27,11 +27,11 @@ func (s slowStore) UserThreads(context.Context, chat.UserID) ([]chat.UserThread,
 }
 
 func (s slowStore) Position(context.Context, chat.UserID, chat.DeviceID) (chat.Position, bool, error) {
-	cursors := make(map[chat.ThreadID]chat.Seq)
+	through := make(map[chat.ThreadID]chat.Seq)
 	for i := range s.threads {
-		cursors[chat.ThreadID{15: byte(i + 1)}] = 1
+		through[chat.ThreadID{15: byte(i + 1)}] = 1
 	}
-	return chat.Position{Time: eventID(1), Cursors: cursors}, true, nil
+	return chat.Position{Through: through, Acknowledged: true}, true, nil
 }
 
 func (s slowStore) Events(ctx context.Context, thread chat.ThreadID, _, _ chat.Seq, _ chat.Limit) ([]chat.Event, error) {

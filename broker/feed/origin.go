@@ -1,96 +1,178 @@
 package feed
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
 
-// Origin is where a reader starts in the logs (docs/contract.md#resuming). It is
-// found once, before anything is given.
-type Origin struct {
-	// at is the position in time; floor lies one overlap window before it. A
-	// thread without a cursor starts at the floor.
-	at, floor chat.EventID
-	// cursors are exact: all of the thread up to there was acknowledged.
-	cursors map[chat.ThreadID]chat.Seq
-	// named is set when the client named the position itself: then cursors only
-	// say what of the window before it need not come twice.
-	named bool
+// origin is where a reader starts in the logs (docs/contract.md#resuming): for each
+// thread the event behind which it does. A thread without an entry begins with the event
+// that the user joined with. It is found once, before anything is given.
+//
+// It is a list in order of the threads, as it stays in memory as long as the reader does.
+type origin []start
+
+type start struct {
+	thread chat.ThreadID
+	seq    chat.Seq
 }
 
-func originAt(at chat.EventID, cursors map[chat.ThreadID]chat.Seq) Origin {
-	floor := chat.EventIDAt(time.UnixMilli(int64(at.Time())).Add(-chat.OverlapWindow))
-	return Origin{at: at, floor: floor, cursors: cursors}
+func byThread(a start, thread chat.ThreadID) int { return slices.Compare(a.thread[:], thread[:]) }
+
+func newOrigin(through map[chat.ThreadID]chat.Seq) origin {
+	o := make(origin, 0, len(through))
+	for thread, seq := range through {
+		o = append(o, start{thread, seq})
+	}
+	slices.SortFunc(o, func(a, b start) int { return byThread(a, b.thread) })
+	return o
 }
 
-// resolveOrigin finds where the reader starts: at what the client says it holds,
-// else at what the device acknowledged, else, at its first connect ever, behind
-// what no device of the user has acknowledged.
-func (f *Feed) resolveOrigin(ctx context.Context, lines []chat.UserThread) (Origin, error) {
+// in is where the reader starts in one thread. A user who was removed while away gets the
+// frame of that alone: it may see no more of the thread (docs/contract.md#threads and
+// docs/contract.md#resuming).
+func (o origin) in(line chat.UserThread) chat.Seq {
+	first := cmp.Or(line.LeftSeq, line.JoinedSeq)
+	at, found := slices.BinarySearchFunc(o, line.Thread, byThread)
+	if !found {
+		return first - 1
+	}
+	return max(o[at].seq, first-1)
+}
+
+// resolveOrigin finds where the reader starts.
+//
+//	the device      names no message            names a message
+//	has acked       what it has acknowledged    that, or the message's place if it is before
+//	has not acked   where its first connect     the message's place
+//	                found it
+//	is not known    behind what no device of    the message's place
+//	                the user has acknowledged
+//
+// A message's place is one overlap window before the time in its id. The device's first
+// connect ever fixes its position: what another device acknowledges from then on does
+// not move it.
+func (f *Feed) resolveOrigin(ctx context.Context, lines []chat.UserThread) (origin, error) {
 	user, device := f.reader.User, f.reader.Device
-	stored, found, err := f.logs.Store.Position(ctx, user, device)
+	stored, known, err := f.logs.Store.Position(ctx, user, device)
 	if err != nil {
-		return Origin{}, err
+		return nil, err
 	}
-	now := chat.EventIDAt(f.reader.Connected)
-	if f.reader.LastSeen != nil {
-		last := *f.reader.LastSeen
-		if last.Compare(now) > 0 {
-			last = now // what comes from here on is news, whatever the client says
+	at := stored.Through
+	switch named, err := f.named(ctx, lines); {
+	case err != nil:
+		return nil, err
+	case named != nil && stored.Acknowledged:
+		takeBack(at, named)
+	case named != nil:
+		at = named
+	case !known:
+		if at, err = f.received(ctx, lines); err != nil {
+			return nil, err
 		}
-		o := originAt(last, stored.Cursors)
-		o.named = true
-		return o, nil
 	}
-	if found {
-		return originAt(stored.Time, stored.Cursors), nil
-	}
-	o := originAt(now, make(map[chat.ThreadID]chat.Seq))
-	for _, line := range lines {
-		marks, err := f.logs.Store.Marks(ctx, line.Thread, []chat.UserID{user})
+	if !known {
+		begun, err := f.logs.Store.BeginPosition(ctx, user, device, chat.Position{Through: at})
 		if err != nil {
-			return Origin{}, err
+			return nil, err
 		}
-		acknowledged := marks[0].Delivered.Seq // reading by REST is no acknowledgement
-		if acknowledged < lastVisible(line) || line.Head.ID.Compare(o.floor) >= 0 {
-			o.cursors[line.Thread] = acknowledged
-		}
+		at = begun.Through
 	}
-	// This fixes the position: what another device acknowledges from now on does
-	// not move it.
-	return o, f.logs.Store.PutPosition(ctx, user, device, chat.Position{Time: o.at, Cursors: o.cursors})
+	return newOrigin(at), nil
 }
 
-// startOf is the seq behind which the reader starts in one thread.
-func (f *Feed) startOf(ctx context.Context, line chat.UserThread) (chat.Seq, error) {
-	o := f.origin
-	cursor, known := o.cursors[line.Thread]
-	if !known || o.named {
-		ctx, cancel := context.WithTimeout(ctx, readTimeout)
-		defer cancel()
-		floor, err := f.logs.Store.SeqAt(ctx, line.Thread, o.floor)
-		if err != nil {
-			return 0, err
-		}
-		from := floor - 1
-		if known && cursor > from {
-			news, err := f.logs.Store.SeqAt(ctx, line.Thread, chat.NextInOrder(o.at))
-			if err != nil {
-				return 0, err
-			}
-			from = max(from, min(cursor, news-1))
-		}
-		cursor = from
+// takeBack lowers a position to another one.
+func takeBack(position, to map[chat.ThreadID]chat.Seq) {
+	for thread, seq := range position {
+		position[thread] = min(seq, to[thread])
 	}
-	if line.LeftSeq > 0 {
-		// A user who was removed while away gets that frame alone: it may see no
-		// more of the thread (docs/contract.md#threads and
-		// docs/contract.md#resuming).
-		return max(cursor, line.LeftSeq-1), nil
+}
+
+// named gives the place of the message that the client names in all threads; nil if it
+// names none, or one that is newer than anything in the store.
+func (f *Feed) named(ctx context.Context, lines []chat.UserThread) (map[chat.ThreadID]chat.Seq, error) {
+	if f.reader.LastSeen == nil {
+		return nil, nil
 	}
-	return max(cursor, line.JoinedSeq-1), nil
+	newest := f.logs.Newest()
+	for _, line := range lines {
+		newest = later(newest, line.Head.ID)
+	}
+	if f.reader.LastSeen.Compare(newest) > 0 {
+		return nil, nil
+	}
+	floor := chat.EventIDAt(chat.IDTime(*f.reader.LastSeen).Add(-chat.OverlapWindow))
+	places := make([]chat.Seq, len(lines))
+	err := eachLine(ctx, lines, func(ctx context.Context, i int, line chat.UserThread) error {
+		if line.Head.ID.Compare(floor) < 0 {
+			places[i] = line.Head.Seq
+			return nil
+		}
+		first, err := f.logs.Store.SeqAt(ctx, line.Thread, floor)
+		places[i] = first - 1
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	named := make(map[chat.ThreadID]chat.Seq, len(lines))
+	for i, line := range lines {
+		named[line.Thread] = places[i]
+	}
+	return named, nil
+}
+
+func later(a, b chat.EventID) chat.EventID {
+	if a.Compare(b) < 0 {
+		return b
+	}
+	return a
+}
+
+// received gives, for each thread, the event up to which some device of the user has
+// acknowledged. Reading by REST is no acknowledgement.
+func (f *Feed) received(ctx context.Context, lines []chat.UserThread) (map[chat.ThreadID]chat.Seq, error) {
+	delivered := make([]chat.Seq, len(lines))
+	err := eachLine(ctx, lines, func(ctx context.Context, i int, line chat.UserThread) error {
+		marks, err := f.logs.Store.Marks(ctx, line.Thread, []chat.UserID{f.reader.User})
+		if err == nil {
+			delivered[i] = marks[0].Delivered.Seq
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	through := make(map[chat.ThreadID]chat.Seq)
+	for i, line := range lines {
+		if delivered[i] > 0 {
+			through[line.Thread] = delivered[i]
+		}
+	}
+	return through, nil
+}
+
+// readsAtOnce is how many threads are looked at together when a reader's origin is found.
+const readsAtOnce = 16
+
+// eachLine looks at each thread, with a read timeout of its own.
+func eachLine(ctx context.Context, lines []chat.UserThread, look func(ctx context.Context, i int, line chat.UserThread) error) error {
+	looks, ctx := errgroup.WithContext(ctx)
+	looks.SetLimit(readsAtOnce)
+	for i, line := range lines {
+		looks.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, readTimeout)
+			defer cancel()
+			return look(ctx, i, line)
+		})
+	}
+	return looks.Wait()
 }
 
 // lastVisible is the last event of a thread that its user may get.
@@ -100,3 +182,6 @@ func lastVisible(line chat.UserThread) chat.Seq {
 	}
 	return line.Head.Seq
 }
+
+// readTimeout bounds one read of the store.
+const readTimeout = 10 * time.Second

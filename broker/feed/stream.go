@@ -18,7 +18,7 @@ type stream struct {
 	want      chat.Seq // the log is known to reach here
 	joined    chat.Seq // the event with which the user joined: nothing about an older message is visible
 	until     chat.Seq // the event that removed the user; zero while it is in the thread
-	before    chat.Seq // the log's end when the feed first looked at it
+	before    chat.Seq // the log's end when the feed first looked
 	target    chat.Seq // when the cursor is here, the present catch-up is done with the thread; zero: it is
 
 	next    chat.EventID // of the event behind the cursor, while the stream is in the merge

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/parleyhq/parley/broker/feed"
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -36,7 +35,7 @@ type afterAck struct {
 	flush bool // there are receipts to store, and nobody stores any
 }
 
-// acknowledged moves the device's progress over what the window released. It is
+// acknowledged raises the device's position over what the window released. It is
 // called with mu held; [Session.follow] does what it says is due.
 func (s *Session) acknowledged(released []sent) (due afterAck) {
 	if len(released) > 0 && !s.fullSince.IsZero() {
@@ -45,7 +44,7 @@ func (s *Session) acknowledged(released []sent) (due afterAck) {
 	}
 	for i := range released {
 		if e := &released[i]; e.durable {
-			s.progress.Advance(feed.Acked{FrameSeq: e.frameSeq, Thread: e.thread, Seq: e.seq, ID: e.id})
+			s.progress.Acknowledge(e.thread, e.through)
 		}
 	}
 	s.window.tidy()
@@ -89,7 +88,7 @@ func (s *Session) flush(ctx context.Context) {
 		if err := s.store(ctx, &due); err != nil {
 			s.reg.stats.StoreErrors.Add("receipts", 1)
 			s.reg.log.Warn("receipts not stored, will retry", "user", s.user, "device", s.device, "error", err)
-			if !s.keepAcks(due.acks) {
+			if !s.keepUnstored(due) {
 				return
 			}
 			pause = storeRetry
@@ -121,8 +120,8 @@ func (s *Session) rest(ctx context.Context, pause time.Duration) {
 // unstored is what a flush has to store.
 type unstored struct {
 	acks     pendingAcks
-	position *chat.Position // nil: not now
-	lastSeen time.Time      // zero: the user has other sessions, or this one goes on
+	position chat.Position // how far it has risen; with no entry: it is not stored now
+	lastSeen time.Time     // zero: the user has other sessions, or this one goes on
 }
 
 // drainAcks gives what is to be stored. With nothing left it ends the flush.
@@ -137,10 +136,9 @@ func (s *Session) drainAcks() (due unstored, more bool) {
 		every = 0
 	}
 	if s.progress.Due(now, every) {
-		p := s.progress.Position(now)
-		due.position = &p
+		due.position = s.progress.Drain(now)
 	}
-	if !due.acks.empty() || due.position != nil || !due.lastSeen.IsZero() {
+	if !due.acks.empty() || len(due.position.Through) > 0 || !due.lastSeen.IsZero() {
 		return due, true
 	}
 	s.endFlush()
@@ -167,16 +165,16 @@ func (s *Session) store(ctx context.Context, due *unstored) error {
 		}
 		due.acks.stored(a)
 	}
-	if due.position == nil {
+	if len(due.position.Through) == 0 {
 		return nil
 	}
-	return s.reg.store.PutPosition(ctx, s.user, s.device, *due.position)
+	return s.reg.store.RaisePosition(ctx, s.user, s.device, due.position)
 }
 
-// keepAcks puts back what could not be stored. A session that has ended gives up
+// keepUnstored puts back what could not be stored. A session that has ended gives up
 // instead: the device was not recorded as having these frames, so it gets and
 // acknowledges them again.
-func (s *Session) keepAcks(acks pendingAcks) bool {
+func (s *Session) keepUnstored(due unstored) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.removed {
@@ -184,7 +182,7 @@ func (s *Session) keepAcks(acks pendingAcks) bool {
 		s.endFlush()
 		return false
 	}
-	s.progress.Retry()
-	s.acked.putBack(acks)
+	s.progress.PutBack(due.position)
+	s.acked.putBack(due.acks)
 	return true
 }

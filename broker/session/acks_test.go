@@ -36,11 +36,11 @@ func (p *pendingAcks) receipts() map[stint]chat.Ack {
 func TestReceiptsAddUp(t *testing.T) {
 	thread, older, newer := chat.ThreadID{1}, chat.MessageID{1}, chat.MessageID{2}
 	events := []sent{
-		{thread: thread, after: 3, seq: 5, id: newer, message: newer, by: "alice"},
-		{thread: thread, after: 5, seq: 6, id: chat.EventID{3}, message: older, by: "alice"}, // again
-		{thread: thread, after: 2, seq: 3, id: chat.EventID{1}},                              // out of order, and no message
-		{thread: thread, after: 6, seq: 7, id: chat.EventID{4}, message: chat.MessageID{4}, by: "carol"},
-		{thread: thread, after: 7, seq: 8, id: chat.EventID{5}, removal: true},
+		{thread: thread, after: 3, seq: 5, message: newer, by: "alice"},
+		{thread: thread, after: 5, seq: 6, message: older, by: "alice"}, // again
+		{thread: thread, after: 2, seq: 3},                              // out of order, and no message
+		{thread: thread, after: 6, seq: 7, message: chat.MessageID{4}, by: "carol"},
+		{thread: thread, after: 7, seq: 8, removal: true},
 	}
 	want := chat.Ack{
 		Thread: thread, From: 3, Seq: 7, Message: chat.MessageID{4},
@@ -100,10 +100,10 @@ func TestReceiptsOfManySenders(t *testing.T) {
 func TestReceiptsOfTwoStaysAreTwo(t *testing.T) {
 	thread := chat.ThreadID{1}
 	events := []sent{
-		{thread: thread, joined: 1, after: 1, seq: 2, id: chat.EventID{2}, message: chat.MessageID{2}, by: "alice"},
-		{thread: thread, joined: 1, after: 2, seq: 3, id: chat.EventID{3}, removal: true},
-		{thread: thread, joined: 5, after: 4, seq: 5, id: chat.EventID{5}},
-		{thread: thread, joined: 5, after: 5, seq: 6, id: chat.EventID{6}, message: chat.MessageID{6}, by: "alice"},
+		{thread: thread, joined: 1, after: 1, seq: 2, message: chat.MessageID{2}, by: "alice"},
+		{thread: thread, joined: 1, after: 2, seq: 3, removal: true},
+		{thread: thread, joined: 5, after: 4, seq: 5},
+		{thread: thread, joined: 5, after: 5, seq: 6, message: chat.MessageID{6}, by: "alice"},
 	}
 	want := map[stint]chat.Ack{
 		{thread, 1}: {Thread: thread, From: 2, Seq: 2, Message: chat.MessageID{2}, Senders: []chat.AckedSender{{User: "alice", Message: chat.MessageID{2}, Seq: 2}}},

@@ -59,7 +59,7 @@ func (s *Session) fill(b Batch) error {
 		return nil
 	}
 	if resync {
-		if err := s.resyncFeed(); err != nil {
+		if err := s.feed.Resync(s.reg.ctx, s.wantsFrames); err != nil {
 			return err
 		}
 	}
@@ -95,10 +95,6 @@ func (s *Session) drainInbox() (wakes []wake, resync, ready bool) {
 		return nil, false, false
 	}
 	out.interest = s.interest
-	if in.subscribed { // only what is sent from here on covers what is subscribed now
-		in.subscribed = false
-		s.progress.Covers(out.interest.allFrames(), s.frameSeq)
-	}
 	wakes, resync = in.wakes, in.resync
 	in.wakes, in.resync = nil, false
 	if in.catchUp {
@@ -121,17 +117,8 @@ func (s *Session) drainInbox() (wakes []wake, resync, ready bool) {
 	return wakes, resync, true
 }
 
-// resyncFeed has the feed look at all heads. The first time, that finds the origin.
-func (s *Session) resyncFeed() error {
-	_, known := s.feed.Origin()
-	err := s.feed.Resync(s.reg.ctx, func(thread chat.ThreadID) bool { return s.out.interest.frames(thread).ok })
-	if origin, found := s.feed.Origin(); found && !known {
-		s.mu.Lock()
-		s.progress.Begin(origin)
-		s.mu.Unlock()
-	}
-	return err
-}
+// wantsFrames reports whether the client has subscribed the frames of a thread.
+func (s *Session) wantsFrames(thread chat.ThreadID) bool { return s.out.interest.frames(thread).ok }
 
 // sendEvents sends what the feed gives, as long as window and batch have room.
 func (s *Session) sendEvents(b Batch) error {
@@ -151,10 +138,9 @@ func (s *Session) sendEvents(b Batch) error {
 		if err != nil || !ok {
 			return err
 		}
-		if next.Unseen {
-			s.noteUnseen(&next)
-		}
-		if next.ForReader() {
+		if !next.ForReader() {
+			s.skip(&next)
+		} else {
 			if !s.deliver(b, &next, g) {
 				s.out.behind = true
 				return nil
@@ -173,7 +159,7 @@ func (s *Session) sendEvents(b Batch) error {
 // deliver puts one event into window and batch. It reports false if it has to wait.
 func (s *Session) deliver(b Batch, next *feed.Next, g grant) bool {
 	entry := sent{
-		durable: true, thread: next.Thread, joined: next.Joined, after: next.After, seq: next.Seq, id: next.ID,
+		durable: true, thread: next.Thread, joined: next.Joined, after: next.After, seq: next.Seq, through: next.Seq,
 		by: next.By, removal: next.Removes == s.user,
 	}
 	if next.Counts {
@@ -188,14 +174,14 @@ func (s *Session) deliver(b Batch, next *feed.Next, g grant) bool {
 	return true
 }
 
-// noteUnseen moves the device's position over an event that the user may not see, if
-// nothing is in flight. Otherwise the people whom the user blocks could make each of
-// its replays longer.
-func (s *Session) noteUnseen(next *feed.Next) {
+// skip has the device's position rise over an event that is not for it, once what was
+// sent of the thread before is acknowledged. Otherwise a device's own messages, and the
+// people whom the user blocks, would make each of its replays longer.
+func (s *Session) skip(next *feed.Next) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.window.entries) == 0 {
-		s.progress.Advance(feed.Acked{FrameSeq: s.frameSeq + 1, Thread: next.Thread, Seq: next.Seq, ID: next.ID})
+	if !s.window.extend(next.Thread, next.Seq) {
+		s.progress.Pass(next.Thread, next.Seq)
 	}
 }
 

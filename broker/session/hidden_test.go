@@ -116,7 +116,7 @@ func TestHiddenEventsAreBehindThePosition(t *testing.T) {
 	phone.disconnect()
 	p, found, err := n.store.Position(t.Context(), "bob", "phone")
 	must(t, err)
-	if at, known := p.Cursors[g]; !found || !known || at != last.Seq {
+	if at, known := p.Through[g]; !found || !known || at != last.Seq {
 		t.Errorf("the position is %+v, want it behind event %d", p, last.Seq)
 	}
 }

@@ -52,6 +52,9 @@ type Chat interface {
 	// Typing tells a thread's others that the caller is typing.
 	Typing(ctx context.Context, c chat.Caller, thread chat.ThreadID) error
 
+	// NewestID is the highest id of any event that the node knows of.
+	NewestID() chat.EventID
+
 	presence.Chat
 }
 
@@ -59,6 +62,7 @@ type Chat interface {
 type Store interface {
 	feed.Store
 	chat.SubscriptionStore
+	RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) error
 	PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error
 }
 
@@ -112,7 +116,7 @@ func NewRegistry(cfg Config) *Registry {
 	}
 	r := &Registry{
 		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
-		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache()}, seed: maphash.MakeSeed(), stats: newStats(),
+		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache(), Newest: cfg.Chat.NewestID}, seed: maphash.MakeSeed(), stats: newStats(),
 	}
 	r.started = r.now()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -150,7 +154,7 @@ func (r *Registry) Open(p Params) (*Session, error) {
 		window: window{limit: r.limits.Window, receiveMax: p.ReceiveMaximum},
 	}
 	s.lastPong = s.started
-	s.feed = feed.New(r.logs, feed.Reader{User: s.user, Device: s.device, Connected: s.started, LastSeen: p.LastSeen})
+	s.feed = feed.New(r.logs, feed.Reader{User: s.user, Device: s.device, LastSeen: p.LastSeen})
 	s.declared.everything = p.SubscribesAll
 	s.greeting.Everybody = p.SubscribesAll
 	var kept []subscription
@@ -218,7 +222,6 @@ func (r *Registry) admit(s *Session, kept []subscription, holds bool) error {
 		s.resumed = s.inherit(kept, holds)
 	}
 	s.interest = s.declared
-	s.progress.Covers(s.interest.allFrames(), 0)
 	r.beat.add(s) // before another connection can take it over, and so remove it
 	r.stats.Sessions.Add(1)
 	return nil

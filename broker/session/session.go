@@ -179,16 +179,15 @@ type Session struct {
 
 // inbox is what others have left for the writer.
 type inbox struct {
-	wakes      []wake
-	resync     bool // look at the heads of all threads
-	subscribed bool // the interest has changed
-	catchUp    bool // a catch-up begins: announce its end
-	owed       bool // an announced end that nobody was subscribed to yet
-	control    []control
-	last       Reason // why the connection ends once control is sent; zero: it does not
-	receipts   receiptQueue
-	ephemera   ephemeralQueue
-	replies    replyQueue
+	wakes    []wake
+	resync   bool // look at the heads of all threads
+	catchUp  bool // a catch-up begins: announce its end
+	owed     bool // an announced end that nobody was subscribed to yet
+	control  []control
+	last     Reason // why the connection ends once control is sent; zero: it does not
+	receipts receiptQueue
+	ephemera ephemeralQueue
+	replies  replyQueue
 }
 
 type wake struct {
@@ -430,7 +429,6 @@ func (s *Session) Subscribed() {
 	if s.replays {
 		s.replays, s.inbox.resync, s.inbox.catchUp = false, true, true
 	}
-	s.inbox.subscribed = true
 	s.mu.Unlock()
 	s.params.Transport.Wake()
 	s.greet()

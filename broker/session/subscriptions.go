@@ -114,14 +114,9 @@ func (i *interest) device() grant {
 	return g
 }
 
-// anyFrames reports whether some thread's frames are wanted, allFrames whether
-// those of every thread are.
+// anyFrames reports whether some thread's frames are wanted.
 func (i *interest) anyFrames() bool {
 	return i.match(func(f contracts.Filter) bool { return f.Frames }).ok
-}
-
-func (i *interest) allFrames() bool {
-	return i.match(func(f contracts.Filter) bool { return f.Frames && f.AnyThread }).ok
 }
 
 func (i *interest) match(covers func(contracts.Filter) bool) grant {

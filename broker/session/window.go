@@ -39,7 +39,7 @@ type sent struct {
 	joined  chat.Seq // the event with which the user joined the stint it was sent in
 	after   chat.Seq // the event of the thread sent before it
 	seq     chat.Seq
-	id      chat.EventID
+	through chat.Seq       // seq, or the last of the events behind it that were not for the device
 	message chat.MessageID // the message that is received with it; zero: none
 	by      chat.UserID
 	removal bool // of the user: it says nothing of what came before
@@ -63,6 +63,18 @@ func (w *window) add(e sent, qos byte, packets bool) uint16 {
 	}
 	w.push(e)
 	return e.packet
+}
+
+// extend has the last entry of a thread stand for the events behind it, up to seq, which
+// were not for the device. It reports false if no event of the thread is in flight.
+func (w *window) extend(thread chat.ThreadID, seq chat.Seq) bool {
+	for i := len(w.entries) - 1; i >= 0; i-- {
+		if e := &w.entries[i]; e.durable && e.thread == thread {
+			e.through = seq
+			return true
+		}
+	}
+	return false
 }
 
 // push adds an entry. With as many free places as entries it takes these, so that a

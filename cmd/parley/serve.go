@@ -210,7 +210,11 @@ func (n *node) listen() error {
 
 // assemble wires the parts together.
 func (n *node) assemble(verifier *auth.Verifier) error {
-	n.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Online: n.online})
+	newest, err := n.newestID()
+	if err != nil {
+		return err
+	}
+	n.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Online: n.online, Newest: newest})
 	n.sessions = session.NewRegistry(session.Config{
 		Store: n.store, Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live,
 	})
@@ -244,6 +248,13 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	return nil
 }
 
+// newestID asks the store from which id on new ones are to go on.
+func (n *node) newestID() (chat.EventID, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	return n.store.NewestID(ctx)
+}
+
 // online asks the sessions whether a user is connected. The chat service needs it before
 // the sessions are made.
 func (n *node) online(ctx context.Context, user chat.UserID) (bool, error) {
@@ -255,6 +266,8 @@ func (n *node) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stopBackground = stop
 	n.background.Go(func() { n.chat.RunExpiry(ctx) })
+	n.background.Go(func() { n.chat.WatchClock(ctx) })
+	n.background.Go(func() { n.chat.ForgetDevices(ctx) })
 	n.background.Go(func() { giveBackMemory(ctx) })
 	n.serveOn("http", n.http, n.servers[0].Serve)
 	if n.mqtt != nil {

@@ -31,6 +31,7 @@ import (
 //	old_marks           one user's first mark at or above a seq          _id (thread/kind/user/seq; a range)
 //	                    all users' marks near a seq                      thread_to
 //	positions           a device's position                              _id (user/device)
+//	                    positions that are not used any more             used
 //	last_seen           when a user was last connected                   _id (user)
 //	subscriptions       what is kept for a device, for a user's devices  _id (user/device; a range)
 //	                    what is kept no longer                           until
@@ -58,6 +59,7 @@ const (
 	byClientSeq = "client_seq"
 	byDue       = "due"
 	byThreadTo  = "thread_to"
+	byUsed      = "used"
 )
 
 // index is one that queries, or promises of uniqueness, depend on.
@@ -78,6 +80,7 @@ var wantedIndexes = map[string][]index{
 	},
 	"threads":          {{name: "members_user", keys: []string{"members.user"}}},
 	"subscriptions":    {{name: "until", keys: []string{"until"}}},
+	"positions":        {{name: byUsed, keys: []string{"used"}}},
 	"stints":           {{name: "thread", keys: []string{"thread"}}},
 	"old_marks":        {{name: byThreadTo, keys: []string{"thread", "to"}}},
 	"one_time_prekeys": {{name: "owner_taken_key", keys: []string{"owner", "taken", "key"}}},

@@ -216,6 +216,13 @@ func (s *Store) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID
 	return head.Seq + 1, err
 }
 
+// NewestID implements [chat.LogStore].
+func (s *Store) NewestID(ctx context.Context) (chat.EventID, error) {
+	last := options.FindOne().SetSort(d("_id", -1)).SetProjection(d("_id", 1)).SetHint(d("_id", 1))
+	doc, _, err := findOne[eventDoc](ctx, s.log, d(), last)
+	return doc.ID, wrap("find the newest event", err)
+}
+
 // CountUnread implements [chat.MessageStore]. It looks at every event after the given
 // one until it has counted to max.
 func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, max int) (int, error) {

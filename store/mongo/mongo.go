@@ -27,8 +27,8 @@
 //	a block, a      insert into blocks, reports,  by _id
 //	  report, …     denied_attachments
 //	last seen       update of last_seen           by maximum
-//	a position,     replace in positions,         the last writer's stands
-//	  subscriptions   subscriptions
+//	a position      $max in positions             an entry only rises
+//	subscriptions   replace in subscriptions      the last writer's stands
 //
 // The log is the truth: all else about a thread follows from its log and can be made
 // anew from it. No reader is given an event, or a head, before the changes up to there
@@ -90,7 +90,8 @@ type Store struct {
 
 	log, threads, stints, pairs             *mongo.Collection
 	marks, oldMarks                         *mongo.Collection
-	positions, lastSeen                     *mongo.Collection
+	positions, quickPositions               *mongo.Collection // the same collection; writes to the second wait for no majority
+	lastSeen                                *mongo.Collection
 	subscriptions                           *mongo.Collection
 	prekeyUsers, prekeys, oneTime           *mongo.Collection
 	blocks, reports, reported, deniedHashes *mongo.Collection
@@ -138,7 +139,7 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		log: db.Collection("log"), threads: db.Collection("threads"),
 		stints: db.Collection("stints"), pairs: db.Collection("pairs"),
 		marks: db.Collection("marks"), oldMarks: db.Collection("old_marks"),
-		positions: db.Collection("positions", quick), lastSeen: db.Collection("last_seen", quick),
+		positions: db.Collection("positions"), quickPositions: db.Collection("positions", quick), lastSeen: db.Collection("last_seen", quick),
 		subscriptions: db.Collection("subscriptions"),
 		prekeyUsers:   db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), reported: db.Collection("reported"), deniedHashes: db.Collection("denied_attachments"),
@@ -178,8 +179,12 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	if err := s.meta.FindOne(ctx, d("_id", "format")).Decode(&format); err != nil {
 		return fmt.Errorf("read the format version: %w", err)
 	}
-	if err := base.CheckFormat(format.Version, oldestFormat, formatVersion); err != nil {
+	if err := base.CheckFormat(format.Version, oldestFormat, formatVersion); err != nil || format.Version == formatVersion {
 		return err
+	}
+	// Format 2 did not say when positions were used. They count as used now.
+	if _, err := s.positions.UpdateMany(ctx, d("used", d("$exists", false)), d("$set", d("used", s.now()))); err != nil {
+		return fmt.Errorf("convert the positions: %w", err)
 	}
 	_, err = s.meta.UpdateByID(ctx, "format", d("$max", d("version", int64(formatVersion))))
 	return wrap("mark the database with the format", err)

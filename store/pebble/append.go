@@ -85,7 +85,7 @@ func (s *Store) commitLog(ctx context.Context, thread chat.ThreadID, w *logWrite
 	w.set(headKey(thread), encodeHead(headRecord{w.head.Head, w.pinned}))
 	b := w.batch
 	w.batch = nil // commit closes it
-	if err := s.state.commit(ctx, b); err != nil {
+	if err := s.state.commitEvents(ctx, b, w.head.Head.ID); err != nil {
 		return fmt.Errorf("append to thread %s: %w", thread, err)
 	}
 	return nil

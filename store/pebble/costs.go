@@ -24,10 +24,10 @@ func (c *costs) commit(b *pebble.Batch) {
 	}
 }
 
-func (c *costs) write() {
+func (c *costs) write(b *pebble.Batch) {
 	if c != nil {
 		c.unsynced.Add(1)
-		c.keys.Add(1)
+		c.keys.Add(int64(b.Count()))
 	}
 }
 

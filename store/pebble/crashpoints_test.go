@@ -124,11 +124,17 @@ func checkOneOf(t *testing.T, p crashPoint, left map[string][]byte, states []map
 	t.Errorf("%s, %s: what is left is no state before or after it:\n%s", p.name, name, difference(left, states[p.done]))
 }
 
+// raisedDevice is the one whose position is raised, which may be lost.
+const raisedDevice chat.DeviceID = "raised"
+
 // durablePart is all of a store that must survive.
 func durablePart(t *testing.T, s *Store) map[string][]byte {
 	t.Helper()
 	all := dump(t, s)
-	maps.DeleteFunc(all, func(key string, _ []byte) bool { return key[0] == prefixPosition || key[0] == prefixLastSeen })
+	raised := []string{string(positionKey("ann", raisedDevice)), string(throughPrefix("ann", raisedDevice))}
+	maps.DeleteFunc(all, func(key string, _ []byte) bool {
+		return key[0] == prefixLastSeen || strings.HasPrefix(key, raised[0]) || strings.HasPrefix(key, raised[1])
+	})
 	return all
 }
 
@@ -225,8 +231,13 @@ func asideSteps() []crashStep {
 		{"a block", false, func(ctx context.Context, s *Store) error {
 			return s.PutBlock(ctx, chat.Block{User: "ann", Blocked: "bob", At: testTime})
 		}},
-		{"a position", true, func(ctx context.Context, s *Store) error {
-			return s.PutPosition(ctx, "ann", "phone", chat.Position{Time: numberedID(1)})
+		{"a position", false, func(ctx context.Context, s *Store) error {
+			_, err := s.BeginPosition(ctx, "ann", "phone", chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: 1}})
+			return err
+		}},
+		{"a raised position", true, func(ctx context.Context, s *Store) error {
+			_, err := s.BeginPosition(ctx, "ann", raisedDevice, chat.Position{})
+			return errors.Join(err, s.RaisePosition(ctx, "ann", raisedDevice, chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: 2}}))
 		}},
 		{"a lifted block", false, func(ctx context.Context, s *Store) error { return s.DeleteBlock(ctx, "ann", "bob") }},
 		{"a report", false, func(ctx context.Context, s *Store) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/internal/measure"
 )
 
@@ -29,8 +30,11 @@ type durable struct {
 	costs *costs
 	syncs *measure.Histogram
 	queue chan *commit
-	ended chan struct{} // closed when the committing goroutine has returned
-	views sync.WaitGroup
+	// ceiling is above the times of all ids that are stored, and stored itself. Only
+	// the committing goroutine uses it.
+	ceiling time.Time
+	ended   chan struct{} // closed when the committing goroutine has returned
+	views   sync.WaitGroup
 
 	mu      sync.Mutex
 	current *view // what readers read
@@ -40,15 +44,18 @@ type durable struct {
 
 // commit is one batch on its way; done receives its outcome.
 type commit struct {
-	batch *pebble.Batch
-	done  chan error
+	batch  *pebble.Batch
+	newest chat.EventID // of the events in it
+	done   chan error
 }
 
 // maxGroup bounds how many batches share one sync.
 const maxGroup = 1024
 
-func newDurable(db *pebble.DB, log *slog.Logger, costs *costs) *durable {
-	d := &durable{db: db, log: log, costs: costs, syncs: newSyncs(), queue: make(chan *commit, maxGroup), ended: make(chan struct{})}
+func newDurable(db *pebble.DB, ceiling time.Time, log *slog.Logger, costs *costs) *durable {
+	d := &durable{
+		db: db, ceiling: ceiling, log: log, costs: costs, syncs: newSyncs(), queue: make(chan *commit, maxGroup), ended: make(chan struct{}),
+	}
 	d.current = &view{snap: db.NewSnapshot(), of: d, refs: 1}
 	go d.run()
 	return d
@@ -58,6 +65,11 @@ func newDurable(db *pebble.DB, log *slog.Logger, costs *costs) *durable {
 // queue, ctx does not stop it; the caller keeps its locks until commit returns. The
 // caller holds a view.
 func (d *durable) commit(ctx context.Context, b *pebble.Batch) error {
+	return d.commitEvents(ctx, b, chat.EventID{})
+}
+
+// commitEvents commits a batch with events, the newest of which has the given id.
+func (d *durable) commitEvents(ctx context.Context, b *pebble.Batch, newest chat.EventID) error {
 	if err := ctx.Err(); err != nil {
 		_ = b.Close()
 		return context.Cause(ctx)
@@ -67,7 +79,7 @@ func (d *durable) commit(ctx context.Context, b *pebble.Batch) error {
 		return err
 	}
 	d.costs.commit(b)
-	c := &commit{batch: b, done: make(chan error, 1)}
+	c := &commit{batch: b, newest: newest, done: make(chan error, 1)}
 	d.queue <- c
 	return <-c.done
 }
@@ -116,6 +128,9 @@ func (d *durable) commitGroup(group []*commit) {
 // written in order, so that sync covers the batches before it, too.
 func (d *durable) write(group []*commit) error {
 	last := len(group) - 1
+	if err := d.raiseCeiling(group); err != nil {
+		return err
+	}
 	for _, c := range group[:last] {
 		if err := d.db.Apply(c.batch, pebble.NoSync); err != nil {
 			return fmt.Errorf("write to the log: %w", err)
@@ -130,6 +145,27 @@ func (d *durable) write(group []*commit) error {
 		return fmt.Errorf("sync the log: %w", err)
 	}
 	return nil
+}
+
+// ceilingAhead is how far the ceiling is raised above an id that has reached it: it is
+// written once in so long, and ids go on from there after a restart.
+const ceilingAhead = 3 * time.Second
+
+// raiseCeiling has the group's first batch store a higher ceiling, if an event in the
+// group has reached it. What is synced is then never above the stored ceiling: a crash
+// may lose the end of the group, but not its beginning alone.
+func (d *durable) raiseCeiling(group []*commit) error {
+	var newest time.Time
+	for _, c := range group {
+		if at := chat.IDTime(c.newest); !c.newest.IsZero() && at.After(newest) {
+			newest = at
+		}
+	}
+	if newest.Before(d.ceiling) || newest.IsZero() {
+		return nil
+	}
+	d.ceiling = newest.Add(ceilingAhead)
+	return group[0].batch.Set(ceilingKey(), encodeTime(d.ceiling), nil)
 }
 
 // publish makes what is durable now the view of readers, and returns the one before.

@@ -320,8 +320,8 @@ func TestFailedSyncStopsWrites(t *testing.T) {
 	if err := s.Ping(t.Context()); err == nil {
 		t.Error("Ping says that the store can serve")
 	}
-	if err := s.PutPosition(t.Context(), "ann", "d", chat.Position{}); err == nil {
-		t.Error("PutPosition succeeded")
+	if _, err := s.BeginPosition(t.Context(), "ann", "d", chat.Position{}); err == nil {
+		t.Error("BeginPosition succeeded")
 	}
 	if head := observed(t, s).Thread.Head.Seq; head != 1 {
 		t.Errorf("readers see the head %d, want 1", head)

@@ -16,6 +16,7 @@ import (
 // place is a thread id and a seq.
 //
 //	v                                        format version of the store
+//	N                                        a time above those of all ids
 //	e <thread> <seq8>                        the log: one event
 //	t <thread> <ulid>                        seq of the event with that id
 //	m <ulid>                                 place of the message with that id
@@ -28,7 +29,8 @@ import (
 //	s <thread> <user>0 <joined8>             stint: seq it ended at, or 0
 //	u <user>0 <thread>                       a user's last stint: joined, left
 //	r <thread> <kind1> <user>0 <seq8>        mark: message, time
-//	d <user>0 <device>                       position of a device
+//	d <user>0 <device>                       that a device has a position
+//	D <user>0 <device>0 <thread>             position of a device in a thread: seq
 //	l <user>                                 when the user was last connected
 //	f <user>0 <device>                       kept subscriptions of a device
 //	k <user>0 <device>                       prekeys of a device but for the one-time ones
@@ -45,6 +47,7 @@ import (
 // epoch is stored as the epoch.
 const (
 	prefixFormat      = 'v'
+	prefixCeiling     = 'N'
 	prefixEvent       = 'e'
 	prefixEventID     = 't'
 	prefixMessage     = 'm'
@@ -58,6 +61,7 @@ const (
 	prefixUserThread  = 'u'
 	prefixMark        = 'r'
 	prefixPosition    = 'd'
+	prefixThrough     = 'D'
 	prefixLastSeen    = 'l'
 	prefixFilters     = 'f'
 	prefixPrekeys     = 'k'
@@ -91,6 +95,8 @@ func within(prefix []byte) keyRange {
 }
 
 func formatKey() []byte { return []byte{prefixFormat} }
+
+func ceilingKey() []byte { return []byte{prefixCeiling} }
 
 func threadPrefix(prefix byte, t chat.ThreadID) []byte {
 	return append(append(make([]byte, 0, 64), prefix), t[:]...)
@@ -172,6 +178,14 @@ func marksPrefix(t chat.ThreadID, kind chat.MarkKind, u chat.UserID) []byte {
 func markKey(m chat.Mark) []byte { return appendSeq(marksPrefix(m.Thread, m.Kind, m.User), m.Seq) }
 
 func positionKey(u chat.UserID, d chat.DeviceID) []byte { return deviceKey(prefixPosition, u, d) }
+
+func throughPrefix(u chat.UserID, d chat.DeviceID) []byte {
+	return append(deviceKey(prefixThrough, u, d), 0)
+}
+
+func throughKey(u chat.UserID, d chat.DeviceID, t chat.ThreadID) []byte {
+	return append(throughPrefix(u, d), t[:]...)
+}
 
 func lastSeenKey(u chat.UserID) []byte { return append([]byte{prefixLastSeen}, u...) }
 

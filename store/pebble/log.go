@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -47,6 +49,32 @@ func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through
 		return len(events) < limit.Count, nil
 	})
 	return events, err
+}
+
+// NewestID implements [chat.LogStore]. It is for the ids of this process to go on from,
+// and knows of no event that was stored since the store was opened.
+func (s *Store) NewestID(context.Context) (chat.EventID, error) {
+	if s.newest.IsZero() {
+		return chat.EventID{}, nil
+	}
+	return chat.EventIDAt(s.newest), nil
+}
+
+// readCeiling gives a time above those of all ids; zero if there are none.
+func readCeiling(db *pebble.DB) (time.Time, error) {
+	ceiling, found, err := lookupIn(db, ceilingKey(), decodeTime)
+	if err != nil || found {
+		return ceiling, err
+	}
+	// Format 3 had none: the heads of all threads tell.
+	err = scanIn(context.Background(), db, nil, within([]byte{prefixHead}), false, func(_, value []byte) (bool, error) {
+		head, err := decodeHead(value)
+		if above := chat.IDTime(head.ID).Add(time.Millisecond); err == nil && above.After(ceiling) {
+			ceiling = above
+		}
+		return true, err
+	})
+	return ceiling, err
 }
 
 // Messages implements [chat.MessageStore].

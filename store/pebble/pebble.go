@@ -78,6 +78,7 @@ type Store struct {
 	clientSeqs        *clientSeqCache
 	blockers          *blockerCache
 	keyDays           keyDays
+	newest            time.Time // the ceiling when the store was opened
 	idempotencyWindow time.Duration
 	now               func() time.Time
 	log               *slog.Logger
@@ -104,8 +105,12 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := checkFormat(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
+	ceiling, err := readCeiling(db)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
+	}
 	s := &Store{
-		db: db, lock: lock, state: newDurable(db, opts.Log, opts.costs),
+		db: db, lock: lock, state: newDurable(db, ceiling, opts.Log, opts.costs), newest: ceiling,
 		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
 		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -11,25 +12,189 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Positions and last-seen times are written without a sync and may be lost in a crash.
-// They are read from the database itself, not from the view of what is durable, so that
-// a device that stored its position reads it at once.
+// What raises a position is written without a sync and may be lost in a crash.
+// Positions are read from the database itself, not from the view of what is durable, so
+// that a device that stored its position reads it at once.
 
-// Position implements [chat.PositionStore].
-func (s *Store) Position(_ context.Context, user chat.UserID, device chat.DeviceID) (chat.Position, bool, error) {
-	p, found, err := lookupUnsynced(s, positionKey(user, device), decodePosition)
+// Position implements [chat.PositionStore]. A position of an earlier format is converted
+// the first time that it is read.
+func (s *Store) Position(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Position, bool, error) {
+	p, found, err := s.position(ctx, user, device)
 	if err != nil {
 		return chat.Position{}, false, fmt.Errorf("the position of %s/%s: %w", user, device, err)
 	}
 	return p, found, nil
 }
 
-// PutPosition implements [chat.PositionStore].
-func (s *Store) PutPosition(_ context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) error {
+func (s *Store) position(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Position, bool, error) {
+	record, found, err := lookupUnsynced(s, positionKey(user, device), decodePosition)
+	if err != nil || !found {
+		return chat.Position{}, false, err
+	}
+	if record.old != nil {
+		converted, err := record.old.Convert(ctx, user, s)
+		if err != nil {
+			return chat.Position{}, false, err
+		}
+		p, err := s.beginPosition(ctx, user, device, converted)
+		return p, err == nil, err
+	}
+	through, err := s.through(ctx, user, device)
+	return chat.Position{Through: through, Acknowledged: record.acknowledged}, true, err
+}
+
+// through reads how far a device has acknowledged in each thread.
+func (s *Store) through(ctx context.Context, user chat.UserID, device chat.DeviceID) (map[chat.ThreadID]chat.Seq, error) {
+	v, err := s.state.view() // for Close to wait for
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	through := make(map[chat.ThreadID]chat.Seq)
+	err = scanIn(ctx, s.db, s.state.costs, within(throughPrefix(user, device)), false, func(key, value []byte) (bool, error) {
+		seq, err := decodeSeq(value)
+		through[threadAtEnd(key)] = seq
+		return true, err
+	})
+	return through, err
+}
+
+// BeginPosition implements [chat.PositionStore].
+func (s *Store) BeginPosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) (chat.Position, error) {
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
+		return chat.Position{}, err
+	}
+	stored, err := s.beginPosition(ctx, user, device, p)
+	if err != nil {
+		return chat.Position{}, fmt.Errorf("begin the position of %s/%s: %w", user, device, err)
+	}
+	return stored, nil
+}
+
+// beginPosition stores a position unless there is one that needs no conversion.
+func (s *Store) beginPosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) (chat.Position, error) {
+	key := positionKey(user, device)
+	_, done, err := s.locked(ctx, string(key))
+	if err != nil {
+		return chat.Position{}, err
+	}
+	defer done()
+	record, found, err := lookupUnsynced(s, key, decodePosition)
+	if err != nil {
+		return chat.Position{}, err
+	}
+	if found && record.old == nil {
+		through, err := s.through(ctx, user, device)
+		return chat.Position{Through: through, Acknowledged: record.acknowledged}, err
+	}
+	b := s.db.NewBatch()
+	errs := []error{b.Set(key, encodePosition(positionRecord{acknowledged: p.Acknowledged, used: s.now()}), nil)}
+	for thread, seq := range p.Through {
+		errs = append(errs, b.Set(throughKey(user, device, thread), encodeSeq(seq), nil))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return chat.Position{}, err
+	}
+	p.Through = maps.Clone(p.Through)
+	return p, s.state.commit(ctx, b)
+}
+
+// RaisePosition implements [chat.PositionStore].
+func (s *Store) RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) error {
+	key := positionKey(user, device)
+	unlock, err := s.locks.Lock(ctx, string(key))
+	if err != nil {
 		return err
 	}
-	return s.putUnsynced(positionKey(user, device), encodePosition(p))
+	defer unlock()
+	record, found, err := lookupUnsynced(s, key, decodePosition)
+	if err != nil || !found || record.old != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	record.acknowledged, record.used = record.acknowledged || p.Acknowledged, s.now()
+	if err := b.Set(key, encodePosition(record), nil); err != nil {
+		return err
+	}
+	for thread, seq := range p.Through {
+		key := throughKey(user, device, thread)
+		before, _, err := lookupUnsynced(s, key, decodeSeq)
+		if err != nil {
+			return err
+		}
+		if seq > before {
+			if err := b.Set(key, encodeSeq(seq), nil); err != nil {
+				return err
+			}
+		}
+	}
+	return s.applyUnsynced(b)
+}
+
+// ForgetPositions implements [chat.PositionStore].
+func (s *Store) ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (int, error) {
+	unused, err := s.unusedPositions(ctx, unusedSince, count)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, key := range unused {
+		forgotten, err := s.forgetPosition(ctx, key, unusedSince)
+		if err != nil {
+			return n, err
+		}
+		if forgotten {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// unusedPositions gives the keys of positions that were not used since the given time.
+func (s *Store) unusedPositions(ctx context.Context, since time.Time, count int) (keys [][]byte, err error) {
+	v, err := s.state.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	err = v.scan(ctx, within([]byte{prefixPosition}), false, func(key, value []byte) (bool, error) {
+		record, err := decodePosition(value)
+		if err == nil && record.unusedSince(since) {
+			keys = append(keys, append([]byte(nil), key...))
+		}
+		return len(keys) < count, err
+	})
+	return keys, err
+}
+
+// unusedSince goes by the position's last use. One of an earlier format tells the time
+// up to which its device had acknowledged.
+func (p positionRecord) unusedSince(since time.Time) bool {
+	if p.old != nil {
+		return chat.IDTime(p.old.Time).Before(since)
+	}
+	return p.used.Before(since)
+}
+
+// forgetPosition removes one position, unless it was used meanwhile.
+func (s *Store) forgetPosition(ctx context.Context, key []byte, unusedSince time.Time) (bool, error) {
+	_, done, err := s.locked(ctx, string(key))
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	record, found, err := lookupUnsynced(s, key, decodePosition)
+	if err != nil || !found || !record.unusedSince(unusedSince) {
+		return false, err
+	}
+	entries := append([]byte{prefixThrough}, key[1:]...)
+	r := within(append(entries, 0))
+	b := s.db.NewBatch()
+	if err := errors.Join(b.Delete(key, nil), b.DeleteRange(r.lower, r.upper, nil)); err != nil {
+		return false, err
+	}
+	return true, s.state.commit(ctx, b)
 }
 
 // LastSeen implements [chat.LastSeenStore].
@@ -53,7 +218,12 @@ func (s *Store) PutLastSeen(ctx context.Context, user chat.UserID, at time.Time)
 	if err != nil || found && !at.After(before) {
 		return err
 	}
-	return s.putUnsynced(key, encodeTime(at))
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := b.Set(key, encodeTime(at), nil); err != nil {
+		return err
+	}
+	return s.applyUnsynced(b)
 }
 
 // lookupUnsynced reads the value last written to a key, durable or not.
@@ -67,7 +237,7 @@ func lookupUnsynced[T any](s *Store, key []byte, decode func([]byte) (T, error))
 	return lookupIn(s.db, key, decode)
 }
 
-func (s *Store) putUnsynced(key, value []byte) error {
+func (s *Store) applyUnsynced(b *pebble.Batch) error {
 	v, err := s.state.view() // for Close to wait for
 	if err != nil {
 		return err
@@ -76,6 +246,6 @@ func (s *Store) putUnsynced(key, value []byte) error {
 	if err := s.state.failed(); err != nil {
 		return err
 	}
-	s.state.costs.write()
-	return s.db.Set(key, value, pebble.NoSync)
+	s.state.costs.write(b)
+	return s.db.Apply(b, pebble.NoSync)
 }

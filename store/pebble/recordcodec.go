@@ -173,30 +173,40 @@ func decodeThread(id chat.ThreadID, value []byte) (chat.Thread, error) {
 	return t, d.end()
 }
 
-const positionVersion = 1
-
-func encodePosition(p chat.Position) []byte {
-	b := append(append(make([]byte, 0, 24+20*len(p.Cursors)), positionVersion), p.Time[:]...)
-	b = binary.AppendUvarint(b, uint64(len(p.Cursors)))
-	for thread, seq := range p.Cursors {
-		b = binary.AppendUvarint(append(b, thread[:]...), uint64(seq))
-	}
-	return b
+// positionRecord says that a device has a position. How far that is in each thread
+// stands under keys of its own, so that an acknowledgement writes only what it changes.
+type positionRecord struct {
+	acknowledged bool
+	used         time.Time // when the position was last begun or raised
+	old          *base.OldPosition
 }
 
-func decodePosition(value []byte) (chat.Position, error) {
+const (
+	positionVersion       = 2
+	oldestPositionVersion = 1 // the whole position in one value: see base.OldPosition
+)
+
+func encodePosition(p positionRecord) []byte {
+	return appendTime(appendBool([]byte{positionVersion}, p.acknowledged), p.used)
+}
+
+func decodePosition(value []byte) (positionRecord, error) {
 	d := decode(value)
-	d.version(positionVersion, positionVersion)
-	p := chat.Position{Time: d.id()}
-	n := d.count()
-	if n > 0 {
-		p.Cursors = make(map[chat.ThreadID]chat.Seq, n)
+	if d.version(oldestPositionVersion, positionVersion) == oldestPositionVersion {
+		old := d.oldPosition()
+		return positionRecord{old: &old}, d.end()
 	}
-	for range n {
+	p := positionRecord{acknowledged: d.bool(), used: d.time()}
+	return p, d.end()
+}
+
+func (d *decoder) oldPosition() base.OldPosition {
+	p := base.OldPosition{Time: d.id(), Cursors: make(map[chat.ThreadID]chat.Seq)}
+	for range d.count() {
 		thread := chat.ThreadID(d.id())
 		p.Cursors[thread] = d.seq()
 	}
-	return p, d.end()
+	return p
 }
 
 const prekeysVersion = 1

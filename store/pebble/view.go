@@ -92,8 +92,13 @@ const scanPatience = 256
 
 // scan calls visit with the keys of a range and their values, in order or in
 // reverse, until it returns false. Both slices are valid only during the call.
-func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(key, value []byte) (more bool, err error)) (err error) {
-	it, err := v.iterator(ctx, r)
+func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(key, value []byte) (more bool, err error)) error {
+	return scanIn(ctx, v.snap, v.of.costs, r, reverse, visit)
+}
+
+func scanIn(ctx context.Context, in pebble.Reader, costs *costs, r keyRange, reverse bool, visit func(key, value []byte) (more bool, err error)) (err error) {
+	costs.open()
+	it, err := in.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: r.lower, UpperBound: r.upper})
 	if err != nil {
 		return fmt.Errorf("scan from %x: %w", r.lower, err)
 	}
@@ -106,7 +111,7 @@ func (v *view) scan(ctx context.Context, r keyRange, reverse bool, visit func(ke
 		if steps%scanPatience == scanPatience-1 && ctx.Err() != nil {
 			return fmt.Errorf("scan from %x: %w", r.lower, context.Cause(ctx))
 		}
-		v.of.costs.step()
+		costs.step()
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return fmt.Errorf("read key %x: %w", it.Key(), err)

@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"reflect"
+	"maps"
 	"testing"
 	"time"
 
@@ -9,57 +9,130 @@ import (
 )
 
 var deviceScenarios = []scenario{
-	{"a device's position comes back", testPosition},
+	{"a device's position is begun once", testBeginPosition},
+	{"a device's position only rises", testRaisePosition},
 	{"changing positions handed in or out changes nothing stored", testPositionIsCallers},
+	{"positions that are not used are forgotten", testForgetPositions},
 	{"the time at which a user was last seen only rises", testLastSeen},
 }
 
-func testPosition(t *testing.T, f *fixture) {
-	ctx := t.Context()
-	thread := newThreadID()
+func testBeginPosition(t *testing.T, f *fixture) {
+	one, two := newThreadID(), newThreadID()
 	positions := map[chat.DeviceID]chat.Position{
-		"phone":   {Time: mint(chat.EventID{}, f.clock.Now()), Cursors: map[chat.ThreadID]chat.Seq{thread: 7, newThreadID(): 1 << 40}},
-		"phone.2": {Time: mint(chat.EventID{}, f.clock.Now())},
+		"phone":   {Through: map[chat.ThreadID]chat.Seq{one: 7, two: 1 << 40}},
+		"phone.2": {},
 	}
 	for device, p := range positions {
-		if _, found, err := f.store.Position(ctx, "ann", device); found || err != nil {
-			t.Errorf("before the first connect: found %v, %v", found, err)
-		}
-		if err := f.store.PutPosition(ctx, "ann", device, chat.Position{Cursors: map[chat.ThreadID]chat.Seq{newThreadID(): 1}}); err != nil {
-			t.Fatalf("PutPosition: %v", err)
-		}
-		if err := f.store.PutPosition(ctx, "ann", device, p); err != nil {
-			t.Fatalf("PutPosition: %v", err)
-		}
-	}
-	for device, want := range positions {
-		got, found, err := f.store.Position(ctx, "ann", device)
-		if err != nil || !found || !samePosition(got, want) {
-			t.Errorf("position of %s: %+v, %v, %v; want %+v", device, got, found, err, want)
+		f.wantNoPosition("ann", device)
+		for _, begun := range []chat.Position{p, {Through: map[chat.ThreadID]chat.Seq{one: 99}}} {
+			stored, err := f.store.BeginPosition(t.Context(), "ann", device, begun)
+			if err != nil || !samePosition(stored, p) {
+				t.Errorf("BeginPosition of %s: %+v, %v; want %+v", device, stored, err, p)
+			}
+			f.wantPosition("ann", device, p)
 		}
 	}
-	if _, found, err := f.store.Position(ctx, "bob", "phone"); found || err != nil {
-		t.Errorf("another user's device of the same name: found %v, %v", found, err)
+	f.wantNoPosition("bob", "phone")
+	f.wantNoPosition("ann", "phon")
+}
+
+func testRaisePosition(t *testing.T, f *fixture) {
+	one, two, three := newThreadID(), newThreadID(), newThreadID()
+	raise := func(acknowledged bool, through map[chat.ThreadID]chat.Seq) {
+		t.Helper()
+		if err := f.store.RaisePosition(t.Context(), "ann", "phone", chat.Position{Through: through, Acknowledged: acknowledged}); err != nil {
+			t.Fatalf("RaisePosition: %v", err)
+		}
+	}
+	raise(true, map[chat.ThreadID]chat.Seq{one: 1})
+	f.wantNoPosition("ann", "phone") // it was not begun
+	f.beginPosition("ann", "phone", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7, two: 3}})
+	f.beginPosition("ann", "tablet", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7}})
+
+	raise(false, map[chat.ThreadID]chat.Seq{two: 300, three: 1})
+	f.wantPosition("ann", "phone", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7, two: 300, three: 1}})
+	raise(true, map[chat.ThreadID]chat.Seq{one: 6, two: 299, three: 2})
+	raise(false, nil)
+	want := chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7, two: 300, three: 2}, Acknowledged: true}
+	f.wantPosition("ann", "phone", want)
+	f.wantPosition("ann", "tablet", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7}})
+}
+
+func testForgetPositions(t *testing.T, f *fixture) {
+	thread := newThreadID()
+	p := chat.Position{Through: map[chat.ThreadID]chat.Seq{thread: 7}, Acknowledged: true}
+	for _, device := range []chat.DeviceID{"old", "old.2", "raised", "young"} {
+		if device == "young" {
+			f.clock.Advance(time.Hour)
+		}
+		f.beginPosition("ann", device, p)
+	}
+	since := f.clock.Now()
+	if err := f.store.RaisePosition(t.Context(), "ann", "raised", p); err != nil {
+		t.Fatal(err)
+	}
+	forgotten := 0
+	for {
+		n, err := f.store.ForgetPositions(t.Context(), since, 1)
+		if err != nil || n > 1 {
+			t.Fatalf("ForgetPositions: %d, %v", n, err)
+		}
+		if forgotten += n; n == 0 {
+			break
+		}
+	}
+	if forgotten != 2 {
+		t.Errorf("%d positions were forgotten, want 2", forgotten)
+	}
+	f.wantNoPosition("ann", "old")
+	f.wantNoPosition("ann", "old.2")
+	f.wantPosition("ann", "raised", p)
+	f.wantPosition("ann", "young", p)
+	begun := f.beginPosition("ann", "old", chat.Position{})
+	if len(begun.Through) != 0 || begun.Acknowledged {
+		t.Errorf("a device that was forgotten begins with %+v", begun)
+	}
+}
+
+func (f *fixture) beginPosition(user chat.UserID, device chat.DeviceID, p chat.Position) chat.Position {
+	f.tb.Helper()
+	stored, err := f.store.BeginPosition(f.tb.Context(), user, device, p)
+	if err != nil {
+		f.tb.Fatalf("BeginPosition: %v", err)
+	}
+	return stored
+}
+
+func (f *fixture) wantPosition(user chat.UserID, device chat.DeviceID, want chat.Position) {
+	f.tb.Helper()
+	got, found, err := f.store.Position(f.tb.Context(), user, device)
+	if err != nil || !found || !samePosition(got, want) {
+		f.tb.Errorf("position of %s/%s: %+v, %v, %v; want %+v", user, device, got, found, err, want)
+	}
+}
+
+func (f *fixture) wantNoPosition(user chat.UserID, device chat.DeviceID) {
+	f.tb.Helper()
+	if p, found, err := f.store.Position(f.tb.Context(), user, device); found || err != nil {
+		f.tb.Errorf("position of %s/%s: %+v, %v, %v; want none", user, device, p, found, err)
 	}
 }
 
 func samePosition(a, b chat.Position) bool {
-	return a.Time == b.Time && len(a.Cursors) == len(b.Cursors) && (len(a.Cursors) == 0 || reflect.DeepEqual(a.Cursors, b.Cursors))
+	return a.Acknowledged == b.Acknowledged && maps.Equal(a.Through, b.Through)
 }
 
 func testPositionIsCallers(t *testing.T, f *fixture) {
 	thread := newThreadID()
-	p := chat.Position{Cursors: map[chat.ThreadID]chat.Seq{thread: 7}}
-	if err := f.store.PutPosition(t.Context(), "ann", "phone", p); err != nil {
-		t.Fatalf("PutPosition: %v", err)
-	}
-	p.Cursors[thread] = 99
+	p := chat.Position{Through: map[chat.ThreadID]chat.Seq{thread: 7}}
+	f.beginPosition("ann", "phone", p).Through[thread] = 98
+	p.Through[thread] = 99
 	for range 2 {
 		got, _, err := f.store.Position(t.Context(), "ann", "phone")
-		if err != nil || got.Cursors[thread] != 7 {
-			t.Errorf("the cursor is %d, %v; want 7", got.Cursors[thread], err)
+		if err != nil || got.Through[thread] != 7 {
+			t.Errorf("the entry is %d, %v; want 7", got.Through[thread], err)
 		}
-		got.Cursors[thread] = 98
+		got.Through[thread] = 98
 	}
 }
 

@@ -1,0 +1,173 @@
+package chat
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// An append, or the creation of a thread, whose outcome is unknown is in doubt: the store
+// did not answer in time, and what it was asked to do may have happened, or may still
+// happen when the request comes through at last. Its caller gets an error, and perhaps
+// does not come back. So the thread is looked at until the outcome is known, and what was
+// stored is published.
+//
+// The events of an append can only land right behind the head that they were made for,
+// as the places in a log are unique. So once the log has grown past that head, whatever
+// stands there is all that there will be of the doubt.
+const (
+	lookEvery   = time.Second      // between two looks at a thread in doubt
+	lookFor     = 30 * time.Second // what lands later is found with the thread's next event
+	looksAtOnce = 16
+	// maxDoubts bounds the threads that are looked at. Beyond it, a doubt is left to the
+	// thread's next event at once.
+	maxDoubts = 1024
+)
+
+// doubts are the threads in doubt.
+type doubts struct {
+	mu      sync.Mutex
+	until   map[ThreadID]time.Time // when each is looked at for the last time
+	looking bool                   // a goroutine does
+	closed  bool
+	closing chan struct{}
+}
+
+// beginDoubt is called by the queue's leader when an append behind the given head failed
+// without a known outcome.
+func (a *appendQueues) beginDoubt(q *appendQueue, head Head) {
+	if q.doubt == nil {
+		q.doubt = &head
+	}
+	q.thread = nil
+	a.watch(q.id)
+}
+
+// beginDoubtOfCreation is beginDoubt for a thread that may have been created.
+func (a *appendQueues) beginDoubtOfCreation(id ThreadID) {
+	sh := a.shard(id)
+	sh.mu.Lock()
+	if sh.queues[id] == nil { // else somebody has found the thread already
+		sh.makeRoom()
+		sh.queues[id] = &appendQueue{id: id, doubt: &Head{}}
+	}
+	sh.mu.Unlock()
+	a.watch(id)
+}
+
+// watch has a thread in doubt looked at for a while.
+func (a *appendQueues) watch(id ThreadID) {
+	d := &a.doubts
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, watched := d.until[id]; d.closed || !watched && len(d.until) >= maxDoubts {
+		return
+	}
+	d.until[id] = time.Now().Add(lookFor)
+	a.setDoubtful(id, true)
+	if !d.looking {
+		d.looking = true
+		a.wg.Go(a.lookAtDoubts)
+	}
+}
+
+// setDoubtful says whether a thread's queue must not be forgotten.
+func (a *appendQueues) setDoubtful(id ThreadID, doubtful bool) {
+	sh := a.shard(id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if q := sh.queues[id]; q != nil {
+		q.doubtful = doubtful
+	}
+}
+
+// lookAtDoubts looks at all threads in doubt, again and again until there are none.
+func (a *appendQueues) lookAtDoubts() {
+	d := &a.doubts
+	for {
+		select {
+		case <-time.After(lookEvery):
+		case <-d.closing:
+			return
+		}
+		d.mu.Lock()
+		threads := slices.Collect(maps.Keys(d.until))
+		d.looking = len(threads) > 0
+		d.mu.Unlock()
+		if len(threads) == 0 {
+			return
+		}
+		var looks sync.WaitGroup
+		places := make(chan struct{}, looksAtOnce)
+		for _, id := range threads {
+			places <- struct{}{}
+			looks.Go(func() {
+				a.lookAt(id)
+				<-places
+			})
+		}
+		looks.Wait()
+	}
+}
+
+// lookAt puts an operation that changes nothing into the thread's queue: its leader loads
+// the thread for it, and so publishes what was stored.
+func (a *appendQueues) lookAt(id ThreadID) {
+	d := &a.doubts
+	d.mu.Lock()
+	last := time.Now().After(d.until[id])
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), a.svc.limits.CommitTimeout)
+	defer cancel()
+	doubtful := true
+	look := &operation{
+		decide: func(context.Context, Thread) ([]Event, error) { return nil, nil },
+		ask: func(q *appendQueue) {
+			if last {
+				q.doubt = nil
+			}
+			doubtful = q.doubt != nil
+		},
+	}
+	_, _, err := a.append(ctx, id, look)
+	if !last && (err != nil || doubtful) {
+		return // the store does not answer, or nothing of it is there: not yet
+	}
+	d.mu.Lock()
+	delete(d.until, id)
+	d.mu.Unlock()
+	a.setDoubtful(id, false)
+}
+
+func (d *doubts) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.closed = true
+		close(d.closing)
+	}
+}
+
+// publishDoubtful publishes the events of an append whose outcome was unknown, now
+// that the log shows that they were stored after all. While the log has not grown, the
+// doubt lasts.
+func (a *appendQueues) publishDoubtful(ctx context.Context, q *appendQueue) error {
+	limit := Limit{Count: maxBatchOps, Bytes: maxBatchBytes}
+	for q.doubt != nil && q.doubt.Seq < q.thread.Head.Seq {
+		stored, err := a.svc.store.Events(ctx, q.id, q.doubt.Seq, q.thread.Head.Seq, limit)
+		if err != nil || len(stored) == 0 {
+			q.thread = nil
+			return Unavailable("read what was stored", err)
+		}
+		for i := range stored {
+			a.svc.bus.Publish(Notice{Audience: audience(q.users, stored[i]), Event: &stored[i]})
+		}
+		q.doubt = &Head{Seq: stored[len(stored)-1].Seq}
+		if q.doubt.Seq >= q.thread.Head.Seq {
+			q.doubt = nil
+		}
+	}
+	return nil
+}

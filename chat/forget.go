@@ -1,0 +1,39 @@
+package chat
+
+import (
+	"context"
+	"time"
+)
+
+// When the position of a device that does not come back is forgotten. If it does come
+// back, that is its first connect again (docs/contract.md#resuming).
+const (
+	ForgetDevicesAfter = 180 * 24 * time.Hour
+	forgetEvery        = time.Hour
+	forgetBatch        = 100
+)
+
+// ForgetDevices removes positions of devices that were not seen for long, until ctx ends.
+func (s *Service) ForgetDevices(ctx context.Context) {
+	ticker := time.NewTicker(forgetEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.forgetDevices(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("old devices could not be forgotten, this is tried again in an hour", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Service) forgetDevices(ctx context.Context) error {
+	for {
+		n, err := s.store.ForgetPositions(ctx, s.now().Add(-ForgetDevicesAfter), forgetBatch)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
