@@ -152,8 +152,8 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 }
 
 // messagesAtOnce is how many messages are read at once where their bytes are bounded: a
-// page of usual size takes two reads, and of large messages not much is read in vain.
-const messagesAtOnce = 32
+// page of usual size takes one read, and of the largest messages 4 MiB are read at most.
+const messagesAtOnce = 64
 
 // eventsWithin decodes the messages that a query finds, as many as the range holds.
 func (s *Store) eventsWithin(ctx context.Context, filter bson.D, opts options.Lister[options.FindOptions], r chat.MessageRange) ([]chat.Event, error) {
