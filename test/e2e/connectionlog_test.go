@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -90,9 +91,10 @@ func TestEveryEndOfAConnectionIsOneLine(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			user := "ann-" + p.name
 			leaves, goes, old := s.device(t, user, "leaves"), s.device(t, user, "goes"), s.device(t, user, "old")
-			thread := s.device(t, "bob", "b").createGroup(t, user)
+			bob := s.device(t, "bob-"+p.name, "b")
+			thread := bob.createGroup(t, user)
 			c := p.live(t, leaves, options{})
-			c.untilMessage(t, s.device(t, "bob", "b").send(t, thread.ID, "hello").ID)
+			c.untilMessage(t, bob.send(t, thread.ID, "hello").ID)
 			c.close()
 			check(t, p, leaves, "client_disconnected", 2)
 			p.live(t, goes, options{}).drop()
@@ -191,7 +193,7 @@ func TestEveryRefusedConnectSaysWhy(t *testing.T) {
 	}
 	token := func(change func(jwt.MapClaims)) string { return mint(t, secret, claims(change)) }
 	nothing := func(jwt.MapClaims) {}
-	first := &device{srv: s, user: "many", id: "first", token: token(func(c jwt.MapClaims) { c["sub"] = "many" })}
+	first := &device{srv: s, user: "many", id: "first", token: token(func(c jwt.MapClaims) { c["sub"], c["device_id"] = "many", "first" })}
 	jsonProtocol.live(t, first, options{})
 	for _, c := range []struct{ reason, user, token string }{
 		{"expired", "", token(func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Hour).Unix() })},
@@ -206,7 +208,7 @@ func TestEveryRefusedConnectSaysWhy(t *testing.T) {
 		for _, p := range []protocol{jsonProtocol, mqtt5TCP, mqtt311WS} {
 			t.Run(c.reason+" by "+p.name, func(t *testing.T) {
 				id := strings.ReplaceAll(c.reason, " ", "-") + "." + p.name
-				d := &device{srv: s, user: c.user, id: id, token: c.token}
+				d := &device{srv: s, user: cmp.Or(c.user, "ann"), id: id, token: c.token} // a 3.1.1 client sends no password without a name
 				protocol := map[string]string{"JSON": "json", "MQTT5-tcp": "mqtt5", "MQTT311-ws": "mqtt3.1.1"}[p.name]
 				var line logLine
 				eventually(t, "the log says that it was refused", func() bool {
