@@ -86,11 +86,19 @@ func Invalid(field, message string) *Error {
 
 // Unavailable wraps a failure of the store or the bus: the caller may retry.
 func Unavailable(doing string, cause error) *Error {
+	after := time.Second
+	if errors.Is(cause, ErrStoreFull) {
+		after = fullRetry
+	}
 	return &Error{
 		Code: CodeUnavailable, Detail: "the service cannot do this now, retry later",
-		RetryAfter: time.Second, cause: fmt.Errorf("%s: %w", doing, cause),
+		RetryAfter: after, cause: fmt.Errorf("%s: %w", doing, cause),
 	}
 }
+
+// fullRetry is when a client is to try again while the store's disk is full: somebody has to make
+// room first.
+const fullRetry = 30 * time.Second
 
 // CodeOf is the code of err, or CodeUnavailable if it is no Error.
 func CodeOf(err error) Code {

@@ -259,6 +259,7 @@ type ModerationStore interface {
 var (
 	ErrNotFound       = errors.New("not found")
 	ErrStaleHead      = errors.New("the log has grown past the given head")
+	ErrStoreFull      = errors.New("the disk is full") // an unavailability that somebody has to end
 	ErrTooManyDevices = errors.New("the user has keys of too many devices")
 	ErrTooManyPrekeys = errors.New("the device has too many one-time keys")
 )

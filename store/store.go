@@ -20,6 +20,7 @@ type Options struct {
 	IdempotencyWindow time.Duration    // that of chat.DefaultLimits if 0
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
+	OpenTables        int              // how many files the embedded store keeps open; 1,000 if 0
 }
 
 // Open opens the store of a URL:
@@ -42,7 +43,7 @@ func Open(ctx context.Context, url string, opts Options) (chat.Store, error) {
 		if rest == "" {
 			return nil, errors.New("store URL pebble: names no directory")
 		}
-		return opened(pebble.Open(rest, pebble.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log}))
+		return opened(pebble.Open(rest, pebble.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log, OpenTables: opts.OpenTables}))
 	case "mongodb", "mongodb+srv":
 		return opened(mongo.Open(ctx, url, mongo.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log}))
 	default:

@@ -29,11 +29,13 @@ type durable struct {
 	log   *slog.Logger
 	costs *costs
 	syncs *measure.Histogram
+	room  *room
 	queue chan *commit
 	// ceiling is above the times of all ids that are stored, and stored itself. Only
 	// the committing goroutine uses it.
 	ceiling time.Time
 	ended   chan struct{} // closed when the committing goroutine has returned
+	lost    chan struct{} // closed by the first commit that failed
 	views   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -52,9 +54,10 @@ type commit struct {
 // maxGroup bounds how many batches share one sync.
 const maxGroup = 1024
 
-func newDurable(db *pebble.DB, ceiling time.Time, log *slog.Logger, costs *costs) *durable {
+func newDurable(db *pebble.DB, ceiling time.Time, log *slog.Logger, costs *costs, room *room) *durable {
 	d := &durable{
-		db: db, ceiling: ceiling, log: log, costs: costs, syncs: newSyncs(), queue: make(chan *commit, maxGroup), ended: make(chan struct{}),
+		db: db, ceiling: ceiling, log: log, costs: costs, room: room, syncs: newSyncs(),
+		queue: make(chan *commit, maxGroup), ended: make(chan struct{}), lost: make(chan struct{}),
 	}
 	d.current = &view{snap: db.NewSnapshot(), of: d, refs: 1}
 	go d.run()
@@ -74,7 +77,7 @@ func (d *durable) commitEvents(ctx context.Context, b *pebble.Batch, newest chat
 		_ = b.Close()
 		return context.Cause(ctx)
 	}
-	if err := d.failed(); err != nil {
+	if err := d.takes(); err != nil {
 		_ = b.Close()
 		return err
 	}
@@ -98,6 +101,14 @@ func newSyncs() *measure.Histogram {
 		time.Second, 5*time.Second)
 }
 
+// takes returns why the store takes no writes now, or nil.
+func (d *durable) takes() error {
+	if err := d.failed(); err != nil {
+		return err
+	}
+	return d.room.check()
+}
+
 func (d *durable) run() {
 	defer close(d.ended)
 	for first := range d.queue {
@@ -112,7 +123,7 @@ func (d *durable) run() {
 func (d *durable) commitGroup(group []*commit) {
 	err := d.failed()
 	if err == nil {
-		err = d.write(group)
+		err = full(d.write(group))
 	}
 	old := d.publish(err)
 	for _, c := range group {
@@ -125,8 +136,14 @@ func (d *durable) commitGroup(group []*commit) {
 }
 
 // write applies the batches and syncs the log after the last of them. The log is
-// written in order, so that sync covers the batches before it, too.
-func (d *durable) write(group []*commit) error {
+// written in order, so that sync covers the batches before it, too. Pebble panics where it cannot
+// begin a new log.
+func (d *durable) write(group []*commit) (err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			err = gaveUp(broken)
+		}
+	}()
 	last := len(group) - 1
 	if err := d.raiseCeiling(group); err != nil {
 		return err
@@ -168,6 +185,14 @@ func (d *durable) raiseCeiling(group []*commit) error {
 	return group[0].batch.Set(ceilingKey(), encodeTime(d.ceiling), nil)
 }
 
+// gaveUp is the error of a panic of Pebble.
+func gaveUp(broken any) error {
+	if err, ok := broken.(error); ok {
+		return fmt.Errorf("pebble gave up: %w", err)
+	}
+	return fmt.Errorf("pebble gave up: %v", broken)
+}
+
 // publish makes what is durable now the view of readers, and returns the one before.
 // After a failed sync it is unknown what is on the disk, and a second sync does not
 // tell: it may succeed without having written anything. Then readers keep their view,
@@ -178,7 +203,8 @@ func (d *durable) publish(failure error) (old *view) {
 		defer d.mu.Unlock()
 		if d.failure == nil {
 			d.log.Error("the store takes no writes until the server is restarted", "error", failure)
-			d.failure = fmt.Errorf("the store takes no writes until it is restarted: %w", failure)
+			d.failure = full(fmt.Errorf("the store takes no writes until it is restarted: %w", failure))
+			close(d.lost)
 		}
 		return nil
 	}

@@ -65,6 +65,7 @@ type Options struct {
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
 	CacheBytes        int64            // block cache, beside the memtables; 32 MB if 0
+	OpenTables        int              // how many files are kept open; 1,000 if 0
 
 	costs *costs // for tests
 }
@@ -83,6 +84,7 @@ type Store struct {
 	now               func() time.Time
 	log               *slog.Logger
 
+	failed       chan error
 	stopSweeping context.CancelFunc
 	sweeping     sync.WaitGroup
 }
@@ -98,9 +100,9 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := pebble.Open(dir, tuned(opts, lock))
+	db, err := openDB(dir, opts, lock)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), lock.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
 	if err := checkFormat(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
@@ -110,9 +112,9 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
 	s := &Store{
-		db: db, lock: lock, state: newDurable(db, ceiling, opts.Log, opts.costs), newest: ceiling,
+		db: db, lock: lock, state: newDurable(db, ceiling, opts.Log, opts.costs, &room{disk: opts.FS, dir: dir}), newest: ceiling,
 		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
-		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log,
+		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log, failed: make(chan error, 1),
 	}
 	if err := s.readKeyDays(); err != nil {
 		s.state.close()
@@ -121,6 +123,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopSweeping = stop
 	s.sweeping.Go(func() { s.sweepEvery(ctx, sweepInterval) })
+	s.sweeping.Go(func() { s.awaitRoom(ctx, opts.FS, dir) })
 	return s, nil
 }
 
@@ -151,6 +154,7 @@ func tuned(o Options, lock *pebble.Lock) *pebble.Options {
 		// A named version, not FormatNewest: there is no way back to an older one.
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MemTableSize:       memTableBytes,
+		MaxOpenFiles:       o.OpenTables, // 0 is Pebble's default, 1,000
 		// A range deletion is flushed after this time also in a quiet store, so that the
 		// idempotency keys it drops, and overwritten heads, give their room back.
 		FlushDelayDeleteRange: 10 * time.Second,
@@ -167,7 +171,7 @@ func tuned(o Options, lock *pebble.Lock) *pebble.Options {
 }
 
 func lockDirectory(disk vfs.FS, dir string) (*pebble.Lock, error) {
-	if err := disk.MkdirAll(dir, 0o755); err != nil {
+	if err := disk.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the store's directory: %w", err)
 	}
 	lock, err := pebble.LockDirectory(dir, disk)
@@ -213,7 +217,35 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	defer v.release()
-	return s.state.failed()
+	return s.state.takes()
+}
+
+// Failed tells once, by an error, that the store has failed and has to be opened anew, and that
+// nothing is in the way of that any more.
+func (s *Store) Failed() <-chan error { return s.failed }
+
+// awaitRoom waits until a commit has failed, and then until the disk takes writes again.
+func (s *Store) awaitRoom(ctx context.Context, disk vfs.FS, dir string) {
+	select {
+	case <-s.state.lost:
+	case <-ctx.Done():
+		return
+	}
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := probe(disk, dir); err != nil {
+			s.log.Warn("the disk of the store takes no writes yet", "dir", dir, "error", err)
+			continue
+		}
+		s.failed <- fmt.Errorf("the store in %s had failed and its disk takes writes again: it has to be opened anew (%w)", dir, s.state.failed())
+		return
+	}
 }
 
 // Stats gives figures for operators.

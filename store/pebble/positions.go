@@ -237,15 +237,20 @@ func lookupUnsynced[T any](s *Store, key []byte, decode func([]byte) (T, error))
 	return lookupIn(s.db, key, decode)
 }
 
-func (s *Store) applyUnsynced(b *pebble.Batch) error {
+func (s *Store) applyUnsynced(b *pebble.Batch) (err error) {
 	v, err := s.state.view() // for Close to wait for
 	if err != nil {
 		return err
 	}
 	defer v.release()
-	if err := s.state.failed(); err != nil {
+	if err := s.state.takes(); err != nil {
 		return err
 	}
+	defer func() { // as in durable.write; the next commit finds out the same
+		if broken := recover(); broken != nil {
+			err = gaveUp(broken)
+		}
+	}()
 	s.state.costs.write(b)
 	return s.db.Apply(b, pebble.NoSync)
 }
