@@ -37,6 +37,7 @@ import (
 
 	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/internal/admission"
 	"github.com/parleyhq/parley/internal/clientaddr"
 	"github.com/parleyhq/parley/internal/origin"
 	"github.com/parleyhq/parley/internal/sampling"
@@ -216,6 +217,7 @@ func (b *Broker) serveJSON(socket net.Conn, in io.Reader, p session.Params, addr
 		b.refused(v, refusalReason(err), err)
 		return
 	}
+	admission.Admit(socket)
 	c.sess.Store(s)
 	defer s.End()
 	if !b.register(c) {

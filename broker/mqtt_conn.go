@@ -10,6 +10,7 @@ import (
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
+	"github.com/parleyhq/parley/internal/admission"
 )
 
 // mqttConn is one MQTT connection. It is three things: the guard between the socket and
@@ -248,6 +249,7 @@ func (c *mqttConn) Bind(s *session.Session, mochiID string, keepAlive time.Durat
 		}
 	}
 	_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
+	admission.Admit(c.Conn)
 	c.sess.Store(s)
 }
 
@@ -258,6 +260,9 @@ func (c *mqttConn) Refused(user chat.UserID, device chat.DeviceID, err error) {
 	c.refused = true
 	c.broker.refused(v, refusalReason(err), err)
 }
+
+// Over implements hooks.Conn.
+func (c *mqttConn) Over() bool { return admission.Over(c.Conn) }
 
 // Session implements hooks.Conn.
 func (c *mqttConn) Session() *session.Session { return c.sess.Load() }

@@ -28,6 +28,9 @@ var (
 	errNoAuthMethods = errors.New("authentication methods are not available")
 )
 
+// errTooManyConnections refuses a client of a server that has as many connections as it takes.
+var errTooManyConnections = errors.New("the server has as many connections as it takes")
+
 // propertyLastSeen is the user property of a CONNECT that says which message the client has
 // seen last.
 const propertyLastSeen = "last_seen_id"
@@ -38,7 +41,11 @@ func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	c := conn(cl)
 	asked := cl.Properties.Props
 	c.SetProtocol(cl.Properties.ProtocolVersion, asked.MaximumPacketSize, !asked.RequestProblemInfoFlag || asked.RequestProblemInfo != 0)
-	params, err := h.authenticate(cl, pk)
+	var params session.Params
+	err := errTooManyConnections
+	if !c.Over() {
+		params, err = h.authenticate(cl, pk)
+	}
 	if err == nil {
 		params.Transport = c.Transport()
 		var s *session.Session
@@ -162,6 +169,8 @@ func connackCode(err error) packets.Code {
 		return packets.Code{Code: packets.ErrNotAuthorized.Code, Reason: err.Error()}
 	case errors.Is(err, errNoAuthMethods):
 		return packets.ErrBadAuthenticationMethod
+	case errors.Is(err, errTooManyConnections):
+		return packets.Code{Code: packets.ErrServerBusy.Code, Reason: err.Error()}
 	}
 	refusal, ok := errors.AsType[*chat.Error](err)
 	if !ok {

@@ -28,6 +28,8 @@ type Conn interface {
 	// SetProtocol says which version of MQTT the client speaks, the largest packet it
 	// accepts, and whether it wants reason strings. It is called before any answer.
 	SetProtocol(version byte, maxPacket uint32, reasonStrings bool)
+	// Over reports whether the server has too many connections, and this one is to be refused.
+	Over() bool
 	// Transport returns the connection as a session sees it.
 	Transport() session.Transport
 	// Bind admits the client: it gives the connection its session and the id that mochi

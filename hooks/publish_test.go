@@ -55,6 +55,7 @@ func (quiet) Wake()                {}
 func (quiet) Close(session.Reason) {}
 
 // The rest of Conn, for a connection that is there already.
+func (l *line) Over() bool                                         { return false }
 func (l *line) Offer() (token, device string, lastSeen *string)    { return "", "", nil }
 func (l *line) SetProtocol(byte, uint32, bool)                     {}
 func (l *line) Transport() session.Transport                       { return quiet{} }

@@ -8,6 +8,7 @@ import (
 	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
+	"github.com/parleyhq/parley/internal/admission"
 )
 
 // admit makes the first checks of a request, which come before its route
@@ -15,6 +16,12 @@ import (
 func (s *server) admit(c *fiber.Ctx) error {
 	if fault := connOf(c).request.fault; fault != "" {
 		return chat.Refuse(chat.CodeInvalidRequest, fault)
+	}
+	if admission.Over(c.Context().Conn()) {
+		c.Context().SetConnectionClose()
+		if !isProbe(c.Path()) {
+			return chat.Refuse(chat.CodeUnavailable, "the server has as many connections as it takes")
+		}
 	}
 	if !asksForToken(c) {
 		return nil
@@ -25,8 +32,14 @@ func (s *server) admit(c *fiber.Ctx) error {
 	}
 	identity, err := s.verifier.Verify(strings.TrimSpace(credentials))
 	exchangeOf(c).identity = identity
+	if err == nil {
+		exchangeOf(c).release = admission.Admit(c.Context().Conn())
+	}
 	return err
 }
+
+// isProbe reports whether a path is one of those that say how the server is.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
 
 const realtimePath = "/v1/realtime"
 

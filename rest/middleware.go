@@ -20,6 +20,7 @@ type exchange struct {
 	route     string        // the pattern, never the path: paths are unbounded and hold ids
 	identity  auth.Identity // what the token proves; the zero Identity before that
 	body      []byte        // of a call that has one, once it was read
+	release   func()        // has the connection make room for others again, until its next request; nil: it does
 	err       error         // why the answer is a 5xx; nil if it is not one
 	code      chat.Code     // of the refusal; "" if there is none
 	reason    auth.Reason   // what was wrong with the token, if that is why
@@ -40,6 +41,9 @@ func (s *server) observe(c *fiber.Ctx) error {
 		s.refuse(c, ex, err)
 	}
 	s.end(c, ex)
+	if ex.release != nil {
+		ex.release()
+	}
 	return nil
 }
 
