@@ -1,13 +1,16 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
 )
 
 // readyTimeout is shorter than the period of common readiness probes.
@@ -17,6 +20,7 @@ const readyTimeout = 2 * time.Second
 type health struct {
 	Status  string   `json:"status"`
 	Reasons []string `json:"reasons"` // why it is not ok
+	retry   string   // Retry-After of one that is unavailable
 }
 
 // The statuses of a node. One that is degraded serves, and something of it needs repair.
@@ -33,9 +37,13 @@ const (
 	reasonBus      = "bus"
 )
 
-// healthz says that the process answers requests.
+// healthz says that the process answers requests, and 503 once only a restart can help it.
 func (s *server) healthz(c *fiber.Ctx) error {
-	return respond(c, http.StatusOK, health{statusOK, []string{}})
+	if s.dead() {
+		c.Set(fiber.HeaderRetryAfter, "1")
+		return respond(c, http.StatusServiceUnavailable, health{Status: statusUnavailable, Reasons: []string{reasonStore}})
+	}
+	return respond(c, http.StatusOK, health{Status: statusOK, Reasons: []string{}})
 }
 
 // readyz says whether a load balancer should send new clients to this node
@@ -45,18 +53,18 @@ func (s *server) readyz(c *fiber.Ctx) error {
 	if h.Status != statusUnavailable {
 		return respond(c, http.StatusOK, h)
 	}
-	c.Set(fiber.HeaderRetryAfter, "1")
+	c.Set(fiber.HeaderRetryAfter, cmp.Or(h.retry, "1"))
 	return respond(c, http.StatusServiceUnavailable, h)
 }
 
 func (s *server) health() health {
 	if s.draining() {
-		return health{statusUnavailable, []string{reasonDraining}}
+		return health{Status: statusUnavailable, Reasons: []string{reasonDraining}}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
 	found := s.chat.Health(ctx)
-	h := health{statusOK, []string{}}
+	h := health{Status: statusOK, Reasons: []string{}}
 	if found.Bus != nil {
 		h.Status = statusDegraded
 		h.Reasons = append(h.Reasons, reasonBus)
@@ -64,6 +72,7 @@ func (s *server) health() health {
 	if found.Store != nil {
 		h.Status = statusUnavailable
 		h.Reasons = append(h.Reasons, reasonStore)
+		h.retry = strconv.Itoa(contracts.ProblemOf(chat.Unavailable("reach the store", found.Store)).RetryAfter)
 	}
 	if h.Status != statusOK {
 		s.logHealth(h, found)

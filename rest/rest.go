@@ -46,6 +46,7 @@ type Config struct {
 	Metrics      *prometheus.Registry // where the request metrics are registered; nil: in a registry of the application's own
 	ServeMetrics bool                 // whether the application has the route /metrics
 	Draining     func() bool          // whether /readyz answers 503; nil: never
+	Dead         func() bool          // whether /healthz does: only a restart can help; nil: never
 
 	Refused   func(chat.Code)    // counts a refusal; may be nil
 	Proxies   clientaddr.Proxies // whose X-Forwarded-For is believed
@@ -96,6 +97,7 @@ type server struct {
 	log      *slog.Logger
 	metrics  *metrics
 	draining func() bool
+	dead     func() bool
 	limits   Limits
 	flights  *flights
 
@@ -141,12 +143,15 @@ func newServer(cfg Config, m *metrics) *server {
 	if cfg.Draining == nil {
 		cfg.Draining = func() bool { return false }
 	}
+	if cfg.Dead == nil {
+		cfg.Dead = func() bool { return false }
+	}
 	if cfg.Refused == nil {
 		cfg.Refused = func(chat.Code) {}
 	}
 	return &server{
 		chat: cfg.Chat, verifier: cfg.Verifier, origins: cfg.Origins, log: cfg.Log, metrics: m,
-		draining: cfg.Draining, limits: cfg.Limits.orDefaults(), flights: newFlights(),
+		draining: cfg.Draining, dead: cfg.Dead, limits: cfg.Limits.orDefaults(), flights: newFlights(),
 		refused: cfg.Refused, proxies: cfg.Proxies, accessLog: cfg.AccessLog,
 		denials: sampling.New(denialsPerSecond), illness: sampling.New(1),
 	}

@@ -37,6 +37,8 @@ type settings struct {
 	store          string
 	bus            string
 	drainDelay     time.Duration
+	connections    int // 0: as many as the limit of open files allows
+	perAddress     int // 0: no limit
 	logLevel       string
 	accessLog      string
 
@@ -109,6 +111,8 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.DurationVar(&s.limits.IdempotencyWindow, "idempotency-window", d.IdempotencyWindow, "how long the server recognises a retry by its idempotency key")
 	l := session.DefaultLimits
 	fs.IntVar(&s.live.ConnectionsPerUser, "max-connections-per-user", l.ConnectionsPerUser, "realtime connections of one user")
+	fs.IntVar(&s.connections, "max-connections", 0, "connections in all, HTTP's too (default: the limit of open files less a reserve)")
+	fs.IntVar(&s.perAddress, "max-connections-per-address", 0, "connections of one IP address, or one IPv6 network of 64 bits, 0 for no limit")
 	fs.IntVar(&s.live.Window, "ack-window", l.Window, "frames sent to a connection and not yet acknowledged, at most")
 	fs.DurationVar(&s.live.AckTimeout, "ack-timeout", l.AckTimeout, "how long --ack-window may stay full before the connection is closed")
 	fs.DurationVar(&s.live.PingInterval, "ping-interval", l.PingInterval, "time between two pings of a WebSocket")
@@ -155,6 +159,8 @@ func (s *settings) check() error {
 		return errors.New("--debug needs --metrics-listen, where it serves profiles")
 	case s.drainDelay < 0:
 		return fmt.Errorf("--drain-delay is %v: it must not be negative", s.drainDelay)
+	case s.connections < 0 || s.perAddress < 0:
+		return errors.New("--max-connections and --max-connections-per-address must not be negative")
 	}
 	if _, err := s.originPolicy(nil); err != nil { // before anything is opened
 		return err

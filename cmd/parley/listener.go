@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"github.com/parleyhq/parley/internal/admission"
 )
 
 // retryingListener is a listener that pauses when it cannot accept a connection, and tries
@@ -14,6 +16,41 @@ type retryingListener struct {
 	net.Listener
 	log    *slog.Logger
 	closed chan struct{}
+}
+
+// descriptors is how the limit of open files is divided.
+type descriptors struct {
+	connections int // in all
+	tables      int // of the embedded store, which it keeps open
+}
+
+const (
+	// spareDescriptors are for the rest: the store's logs, listeners, scrapes, and connections that
+	// come over the bound, of which there are maxOver.
+	spareDescriptors = 64
+	maxOver          = 24
+	mostTables       = 1000
+)
+
+// divide divides a limit of open files; wanted is --max-connections.
+func divide(limit, wanted int) descriptors {
+	d := descriptors{tables: max(min(mostTables, limit/4), 16)}
+	d.connections = max(limit-d.tables-spareDescriptors, limit/4, 8)
+	if wanted > 0 {
+		d.connections = min(d.connections, wanted)
+	}
+	return d
+}
+
+// gate makes the bound on connections, and says so if that of the flags does not fit into the
+// limit of open files.
+func (s *settings) gate(log *slog.Logger) (*admission.Gate, descriptors) {
+	limit := openFiles()
+	d := divide(limit, s.connections)
+	if d.connections < s.connections {
+		log.Warn("--max-connections does not fit into the limit of open files", "open_files", limit, "max_connections", d.connections)
+	}
+	return admission.New(admission.Limits{Connections: d.connections, PerAddress: s.perAddress, Over: maxOver}), d
 }
 
 // listenTCP listens on an address with a retryingListener.

@@ -8,6 +8,7 @@ import (
 	"github.com/parleyhq/parley/broker"
 	"github.com/parleyhq/parley/broker/session"
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/admission"
 	"github.com/parleyhq/parley/internal/measure"
 	"github.com/parleyhq/parley/store/base"
 )
@@ -27,6 +28,7 @@ func newMetrics(n *node) *prometheus.Registry {
 	addChatMetrics(r, n.chat)
 	addSessionMetrics(r, n.sessions.Stats())
 	addConnectionMetrics(r, n.broker)
+	addAdmissionMetrics(r, n.gate)
 	r.MustRegister(
 		tallies("parley_store_errors_total", "Failures of the store, by what it failed to do.", prometheus.CounterValue, []string{"operation"},
 			func(yield func(int64, ...string)) {
@@ -103,6 +105,18 @@ func addStoreMetrics(r *prometheus.Registry, s base.Stats) {
 	r.MustRegister(
 		gauge("parley_store_bytes", "What the embedded store takes on the disk.", func() float64 { return float64(s.Bytes()) }),
 		histogram("parley_store_sync_seconds", "Time of each sync of the embedded store, which makes a group of writes durable.", s.Syncs),
+	)
+}
+
+// addAdmissionMetrics adds the figures of the bound on connections.
+func addAdmissionMetrics(r *prometheus.Registry, gate *admission.Gate) {
+	r.MustRegister(
+		gauge("parley_open_connections", "Connections of all protocols, authenticated or not.",
+			func() float64 { return float64(gate.Stats().Open) }),
+		counter("parley_connections_shed_total", "Connections that had not authenticated and were closed to make room.",
+			func() float64 { return float64(gate.Stats().Shed) }),
+		counter("parley_connections_over_total", "Connections refused because there were as many as may be.",
+			func() float64 { return float64(gate.Stats().Over) }),
 	)
 }
 

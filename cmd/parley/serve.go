@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/parleyhq/parley/bus"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/hooks"
+	"github.com/parleyhq/parley/internal/admission"
 	"github.com/parleyhq/parley/internal/measure"
 	"github.com/parleyhq/parley/rest"
 	"github.com/parleyhq/parley/store"
@@ -41,11 +43,12 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	keepFilesPrivate()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(set.logLevel)); err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
-	n, err := start(ctx, set, slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level})))
+	n, err := start(ctx, set, slog.New(newSeldomHandler(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))))
 	if err != nil {
 		return err
 	}
@@ -86,14 +89,16 @@ type node struct {
 	stopBackground context.CancelFunc
 	background     sync.WaitGroup
 
+	gate     *admission.Gate
 	draining atomic.Bool
-	failed   chan error // the error of a listener that has ended
+	dead     atomic.Bool // only a restart can help
+	failed   chan error  // the error of a listener that has ended, or of the store
 }
 
 // start opens all parts of a server and lets it serve. On an error it closes again what it
 // has opened.
 func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
-	n := &node{set: set, log: log, failed: make(chan error, 4)}
+	n := &node{set: set, log: log, failed: make(chan error, 5)}
 	if len(set.unknownVariables) > 0 {
 		log.Warn("environment variables that look like settings and are none; Kubernetes makes some for a Service named parley (enableServiceLinks: false stops it)",
 			"names", set.unknownVariables)
@@ -113,10 +118,12 @@ func (n *node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	gate, files := n.set.gate(n.log)
+	n.gate = gate
 	if err := n.listen(); err != nil {
 		return err
 	}
-	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Log: n.log}
+	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Log: n.log, OpenTables: files.tables}
 	if n.bus, err = bus.Open(n.set.bus); err != nil {
 		return fmt.Errorf("open --bus: %w", err)
 	}
@@ -161,6 +168,8 @@ func (n *node) openKeys(ctx context.Context) (*auth.Verifier, error) {
 	if n.secret, err = n.set.keys.readSecret(devData); err != nil {
 		return nil, err
 	}
+	warnOfReaders(n.log, "jwt-secret-file", n.set.keys.secretFile)
+	warnOfReaders(n.log, "tls-key", n.set.tlsKey)
 	cfg := auth.Config{Secret: n.secret, Issuer: n.set.keys.issuer, Audience: n.set.keys.audience}
 	if n.set.keys.jwks != "" {
 		if n.keys, err = jwks.Open(ctx, n.set.keys.jwks, n.log); err != nil {
@@ -196,6 +205,9 @@ func (n *node) listen() error {
 		ln, err := listenTCP(l.addr, n.log)
 		if err != nil {
 			return fmt.Errorf("--%s: %w", l.flag, err)
+		}
+		if l.ln != &n.scrape { // operators are no strangers
+			ln = n.gate.Listen(ln)
 		}
 		if l.ln == &n.mqtt || l.ln == &n.mqtts {
 			ln = behindProxies(ln, n.set.proxies)
@@ -237,7 +249,7 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	n.metrics = newMetrics(n)
 	cfg := rest.Config{
 		Chat: n.chat, Verifier: verifier, Log: n.log, Realtime: n.broker.Upgrade, Origins: origins,
-		Metrics: n.metrics, ServeMetrics: n.scrape == nil, Draining: n.draining.Load,
+		Metrics: n.metrics, ServeMetrics: n.scrape == nil, Draining: n.draining.Load, Dead: n.dead.Load,
 		Proxies: n.set.proxies, AccessLog: n.set.accessLog,
 		Refused: func(code chat.Code) { n.refusals.Add([2]string{"rest", string(code)}, 1) },
 	}
@@ -269,6 +281,9 @@ func (n *node) run() {
 	n.background.Go(func() { n.chat.WatchClock(ctx) })
 	n.background.Go(func() { n.chat.ForgetDevices(ctx) })
 	n.background.Go(func() { giveBackMemory(ctx) })
+	if s, ok := n.store.(interface{ Failed() <-chan error }); ok {
+		n.background.Go(func() { n.watch(ctx, s.Failed()) })
+	}
 	n.serveOn("http", n.http, n.servers[0].Serve)
 	if n.mqtt != nil {
 		n.serveOn("mqtt", n.mqtt, n.broker.ServeTCP)
@@ -278,6 +293,17 @@ func (n *node) run() {
 	}
 	if n.scrape != nil {
 		n.serveOn("metrics", n.scrape, n.servers[1].Serve)
+	}
+}
+
+// watch ends the node when its store cannot go on in this process and could in the next:
+// its supervisor starts that.
+func (n *node) watch(ctx context.Context, failed <-chan error) {
+	select {
+	case err := <-failed:
+		n.dead.Store(true)
+		n.failed <- err
+	case <-ctx.Done():
 	}
 }
 
@@ -335,9 +361,32 @@ func (n *node) close() {
 		}
 	}
 	if n.store != nil {
-		if err := n.store.Close(); err != nil {
+		n.closeStore()
+	}
+}
+
+// closeStore closes the store, or leaves that to the end of the process: one that has failed may
+// try for ever.
+func (n *node) closeStore() {
+	closed := make(chan error, 1)
+	go func() { closed <- n.store.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
 			n.log.Error("close the store", "error", err)
 		}
+	case <-time.After(minStop):
+		n.log.Error("the store did not close in time")
+	}
+}
+
+// warnOfReaders warns of a secret in a file that others on this machine can read.
+func warnOfReaders(log *slog.Logger, flag, name string) {
+	if name == "" {
+		return
+	}
+	if info, err := os.Stat(name); err == nil && info.Mode().Perm()&0o004 != 0 {
+		log.Warn("others on this machine can read a secret file", "flag", "--"+flag, "file", name, "mode", info.Mode().Perm().String())
 	}
 }
 
