@@ -108,6 +108,16 @@ func (e Event) Retry() (key string, hash [32]byte) {
 	return "", hash
 }
 
+// RetryIn is the thread within which the key that [Event.Retry] gives is the sender's: a
+// sender may use it again in another one. It is zero for the key of a creation, which is
+// among all creations of the sender.
+func (e Event) RetryIn() ThreadID {
+	if e.Kind == KindMessage {
+		return e.Thread
+	}
+	return ThreadID{}
+}
+
 // ChangeEvent says what a KindThread event did (docs/contract.md#frames, frame
 // `thread`).
 type ChangeEvent string

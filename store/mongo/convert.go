@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
@@ -16,7 +17,7 @@ func newEventDoc(e chat.Event, prev headState) eventDoc {
 		Hidden: e.HiddenFrom, Reason: e.Reason, Changed: prev.next(e).changed,
 	}
 	if key, hash := e.Retry(); key != "" {
-		doc.Key, doc.Hash = key, hash[:]
+		doc.Key, doc.Hash = storedKey(e.RetryIn(), key), hash[:]
 	}
 	if e.Target != (chat.Target{}) {
 		doc.Target = &targetDoc{ID: e.Target.ID, Seq: e.Target.Seq}
@@ -137,7 +138,19 @@ func (doc *eventDoc) retry() (key string, hash [32]byte) {
 	if len(doc.Key) > 0 && doc.Key[0] == ' ' {
 		return "", hash
 	}
-	return doc.Key, hash
+	if _, key, of := strings.Cut(doc.Key, " "); of {
+		return key, hash
+	}
+	return doc.Key, hash // of a creation, or of format 2
+}
+
+// storedKey is an idempotency key as it is stored: that of a message with its thread in
+// front, within which it is the sender's.
+func storedKey(in chat.ThreadID, key string) string {
+	if in == (chat.ThreadID{}) {
+		return key
+	}
+	return in.String() + " " + key
 }
 
 func (doc *messageDoc) message() chat.Message {

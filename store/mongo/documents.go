@@ -17,7 +17,7 @@ type eventDoc struct {
 	By     chat.UserID    `bson:"by"`
 	Device chat.DeviceID  `bson:"device"`
 
-	// Key is the idempotency key, and Gen in how many earlier idempotency windows the
+	// Key is the idempotency key as storedKey gives it, and Gen in how many earlier idempotency windows the
 	// sender has used it. An event without a key has a Key that no request can have.
 	Key string `bson:"key"`
 	Gen int64  `bson:"gen"`

@@ -184,7 +184,7 @@ func (w *logWriter) noteClientSeq(c client, n int64) {
 func (w *logWriter) addIdempotencyKey(e chat.Event) {
 	if key, _ := e.Retry(); key != "" {
 		w.store.keyDays.add(dayOf(e.At))
-		w.set(idempotencyKey(dayOf(e.At), e.By, key), encodePlace(place{e.Thread, e.Seq}))
+		w.set(idempotencyKey(dayOf(e.At), e.By, e.RetryIn(), key), encodePlace(place{e.Thread, e.Seq}))
 		w.noteGathered(idempotencyName(e), e)
 	}
 }

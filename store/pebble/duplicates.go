@@ -58,7 +58,7 @@ func (w *logWriter) sentWithKey(e chat.Event, since time.Time) (chat.Event, bool
 	}
 	key, _ := e.Retry()
 	for _, d := range w.store.keyDays.since(dayOf(since)) {
-		at, found, err := lookup(w.view, idempotencyKey(d, e.By, key), decodePlace)
+		at, found, err := lookup(w.view, idempotencyKey(d, e.By, e.RetryIn(), key), decodePlace)
 		if err != nil {
 			return chat.Event{}, false, err
 		}

@@ -21,7 +21,7 @@ import (
 //	t <thread> <ulid>                        seq of the event with that id
 //	m <ulid>                                 place of the message with that id
 //	c <thread> <user>0 <device>0 <n8>        seq of the message with client_seq n
-//	i <day4> <user>0 <idempotency key>       place of the message sent with that key
+//	i <day4> <user>0 <thread> <key>          place of the message sent with that idempotency key
 //	x <expires8> <thread> <seq8>             a message that expires then and is not deleted
 //	h <thread>                               head of the log
 //	T <thread>                               thread: type, title, participants, pins
@@ -244,9 +244,11 @@ func dayOf(t time.Time) day {
 	return day(min(max(t.Unix()/(24*60*60), 0), math.MaxUint32-1))
 }
 
-func idempotencyKey(d day, u chat.UserID, key string) []byte {
+// idempotencyKey is of a key that a user has used in a thread; of the zero thread for one
+// that has created a thread.
+func idempotencyKey(d day, u chat.UserID, t chat.ThreadID, key string) []byte {
 	k := binary.BigEndian.AppendUint32([]byte{prefixIdempotency}, uint32(d))
-	return append(appendName(k, u), key...)
+	return append(append(appendName(k, u), t[:]...), key...)
 }
 
 // idempotencyName names an event's idempotency key whatever its day, or "".
@@ -255,7 +257,7 @@ func idempotencyName(e chat.Event) string {
 	if key == "" {
 		return ""
 	}
-	return string(idempotencyKey(0, e.By, key))
+	return string(idempotencyKey(0, e.By, e.RetryIn(), key))
 }
 
 // idempotencyDaysBefore is the range of all idempotency keys of days before d.

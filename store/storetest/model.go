@@ -308,7 +308,7 @@ func (m *model) duplicate(e chat.Event) (by chat.DuplicateOf, existing chat.Even
 			if old.By != e.By {
 				continue
 			}
-			if old.Message.IdempotencyKey == e.Message.IdempotencyKey && !old.At.Before(oldest) {
+			if old.Thread == e.Thread && old.Message.IdempotencyKey == e.Message.IdempotencyKey && !old.At.Before(oldest) {
 				return chat.ByIdempotencyKey, old
 			}
 			if old.Thread == e.Thread && old.Device == e.Device && old.Message.ClientSeq == e.Message.ClientSeq {

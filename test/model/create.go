@@ -37,7 +37,7 @@ func (r *runner) create(op operation) {
 func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThread) {
 	users := mergedUsers(c, req)
 	pair := r.pairOf(req, users)
-	use, used := r.used(c.User, req.IdempotencyKey)
+	use, used := r.used(idempotencyKey{user: c.User, key: req.IdempotencyKey})
 	same := used && use.message == nil && sameCreation(use.create, req, c)
 	code, outcome, t := chat.Code(""), chat.Created, (*thread)(nil)
 	switch {
@@ -65,7 +65,7 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 		t = r.addThread(c, req, users, v.ID)
 		r.expectEvent(t, t.log[0])
 		if req.IdempotencyKey != "" {
-			r.keys[idempotencyKey{c.User, req.IdempotencyKey}] = keyUse{at: r.now(), thread: t, create: req}
+			r.keys[idempotencyKey{user: c.User, key: req.IdempotencyKey}] = keyUse{at: r.now(), thread: t, create: req}
 		}
 	case chat.Recreated:
 		r.expectEvent(t, t.log[0])

@@ -31,11 +31,13 @@ func newModel(c *storetest.Clock) *model {
 	}
 }
 
-// idempotencyKey is one key of a user, keyUse what it was last used for.
+// idempotencyKey is one key of a user in a thread, or for creations, and keyUse what it was
+// last used for.
 type (
 	idempotencyKey struct {
-		user chat.UserID
-		key  string
+		user   chat.UserID
+		thread chat.ThreadID // zero: for creations
+		key    string
 	}
 	keyUse struct {
 		at      time.Time

@@ -8,9 +8,9 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// used is what a user used an idempotency key for within the idempotency window.
-func (md *model) used(u chat.UserID, key string) (keyUse, bool) {
-	use, found := md.keys[idempotencyKey{u, key}]
+// used is what an idempotency key was used for within the idempotency window.
+func (md *model) used(key idempotencyKey) (keyUse, bool) {
+	use, found := md.keys[key]
 	return use, found && !md.now().After(use.at.Add(window))
 }
 
@@ -127,7 +127,7 @@ func (r *runner) refuseNewMessage(c chat.Caller, req chat.SendRequest, t *thread
 // trySend sends what was asked for: a new message, or one that was sent before.
 func (r *runner) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest, t *thread, reply *message) {
 	code := r.refuseSend(c, req, t)
-	use, used := r.used(c.User, req.IdempotencyKey)
+	use, used := r.used(idempotencyKey{c.User, req.Thread, req.IdempotencyKey})
 	number := clientSeq{t, c.User, c.Device, req.ClientSeq}
 	if code == chat.CodeNotAParticipant && (used || r.numbers[number] != nil) {
 		code = "" // what was sent before is told also to who has left
@@ -154,7 +154,7 @@ func (r *runner) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest
 	}
 	equal(r, "the answer", "outcome", res.Outcome, chat.Sent)
 	m := r.addMessage(c, req, t)
-	r.keys[idempotencyKey{c.User, req.IdempotencyKey}] = keyUse{at: r.now(), message: m, send: req}
+	r.keys[idempotencyKey{c.User, req.Thread, req.IdempotencyKey}] = keyUse{at: r.now(), message: m, send: req}
 	r.numbers[number] = m
 	r.tracef("     it is %s", m.name)
 	r.compareNotices()
