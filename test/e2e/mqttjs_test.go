@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +106,12 @@ type mqttjsEvent struct {
 // startMQTTjs connects a device with MQTT.js until the test ends.
 func startMQTTjs(t *testing.T, modules string, d *device, version int) *mqttjs {
 	t.Helper()
+	return startMQTTjsWith(t, modules, d, version, nil)
+}
+
+// startMQTTjsWith is startMQTTjs with more options of the library.
+func startMQTTjsWith(t *testing.T, modules string, d *device, version int, more map[string]any) *mqttjs {
+	t.Helper()
 	dir := t.TempDir()
 	source, err := os.ReadFile(filepath.Join("mqttjs", "client.mjs"))
 	if err == nil {
@@ -116,11 +123,12 @@ func startMQTTjs(t *testing.T, modules string, d *device, version int) *mqttjs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := asJSON(t, map[string]any{
+	settings := map[string]any{
 		"protocolVersion": version, "clientId": d.id, "username": d.user, "password": d.token,
 		"reconnectPeriod": 50, "connectTimeout": patience.Milliseconds(),
-	})
-	cmd := exec.Command("node", "client.mjs", d.srv.url("ws")+"/v1/realtime", settings)
+	}
+	maps.Copy(settings, more)
+	cmd := exec.Command("node", "client.mjs", d.srv.url("ws")+"/v1/realtime", asJSON(t, settings))
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -187,7 +195,13 @@ func (js *mqttjs) follow(stdout io.Reader) {
 // await is the first event of that kind that it has not returned yet.
 func (js *mqttjs) await(t testing.TB, kind string) mqttjsEvent {
 	t.Helper()
-	deadline := time.After(patience)
+	return js.awaitFor(t, kind, patience)
+}
+
+// awaitFor is await with another deadline.
+func (js *mqttjs) awaitFor(t testing.TB, kind string, limit time.Duration) mqttjsEvent {
+	t.Helper()
+	deadline := time.After(limit)
 	for {
 		js.mu.Lock()
 		events, changed := js.events, js.changed
