@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/chat"
 )
 
 // The guard stands between a client's socket and mochi. mochi allocates by lengths that a
@@ -49,8 +50,16 @@ func (c *mqttConn) next() error {
 		return err
 	}
 	flags, rest := header[0]&0xF, body[len(header):]
-	err = checkPacket(kind, flags, rest, c.v5)
+	if err = checkPacket(kind, flags, rest, c.v5); err != nil && kind == packetConnect {
+		c.refuseConnect(rest, err)
+		return err
+	}
 	switch {
+	case errors.Is(err, errPayloadFormat):
+		if flags>>1&3 != 0 {
+			c.Answer(publishID(rest), session.Answer{Reason: reasonPayloadFormat, Text: string(chat.CodeInvalidRequest)})
+		}
+		return nil
 	case errors.Is(err, errReservedTopic):
 		return c.refusePublish(flags, rest)
 	case err != nil:
@@ -58,7 +67,7 @@ func (c *mqttConn) next() error {
 	case kind == packetPublish && flags>>1&3 > 0 && c.v5 && c.pubacks.full(c.receiveMax):
 		return errReceiveMaximum
 	case kind == packetPuback:
-		c.acknowledge([]uint16{uint16(rest[0])<<8 | uint16(rest[1])})
+		c.acknowledge(c.acknowledgeOne(rest, nil))
 		return nil
 	}
 	if kind == packetDisconnect {
@@ -97,7 +106,7 @@ func (c *mqttConn) nextPuback(header []byte, size int) error {
 		if err := checkPacket(packetPuback, header[0]&0xF, body, c.v5); err != nil {
 			return err
 		}
-		ids = append(ids, uint16(body[0])<<8|uint16(body[1]))
+		ids = c.acknowledgeOne(body, ids)
 		if _, err = c.in.Discard(size); err != nil {
 			return err
 		}
@@ -140,6 +149,9 @@ func (c *mqttConn) readHeader() (header []byte, size int, err error) {
 		}
 		size |= int(c.header[i]&0x7F) << (7 * (i - 1))
 		if c.header[i] < 0x80 {
+			if c.header[i] == 0 && i > 1 { // in more bytes than needed (MQTT 5, 1.5.5)
+				return nil, 0, errMalformed
+			}
 			return c.header[:i+1], size, nil
 		}
 	}
@@ -168,8 +180,21 @@ func (c *mqttConn) readBody(header []byte, size int) ([]byte, error) {
 	return packet, nil
 }
 
-// acknowledge hands PUBACKs to the session. Their reason codes do not matter: also a client
-// that says it failed has received the frame (MQTT 5, 4.3.2).
+// acknowledgeOne adds a PUBACK to those that are handed to the session together, which it
+// returns. One that refuses its frame goes to the session by itself, after those.
+func (c *mqttConn) acknowledgeOne(body []byte, ids []uint16) []uint16 {
+	id := uint16(body[0])<<8 | uint16(body[1])
+	if len(body) > 2 && body[2] >= reasonFailure {
+		c.acknowledge(ids)
+		if s := c.sess.Load(); s != nil {
+			s.RefusePacket(id)
+		}
+		return ids[:0]
+	}
+	return append(ids, id)
+}
+
+// acknowledge hands PUBACKs to the session.
 func (c *mqttConn) acknowledge(ids []uint16) {
 	if s := c.sess.Load(); s != nil && len(ids) > 0 {
 		s.AckPackets(ids)
@@ -182,6 +207,23 @@ func (c *mqttConn) refusePublish(flags byte, body []byte) error {
 		c.Answer(publishID(body), session.ElsewherePublished(publishID(body), c.v5))
 	}
 	return nil
+}
+
+// refuseConnect answers a CONNECT that is malformed: in MQTT 5 with a CONNACK that says so
+// (3.1.4), in 3.1.1 not at all. A level that the server does not know is answered as in 3.1.1.
+func (c *mqttConn) refuseConnect(body []byte, err error) {
+	r := reader{rest: body}
+	r.text()
+	version := r.byte()
+	switch {
+	case errors.Is(err, errLevel):
+		c.finish([]byte{firstByteConnack, 2, 0, connackUnknownLevel})
+	case r.bad || version != 5:
+	case errors.Is(err, errProtocol):
+		c.finish([]byte{firstByteConnack, 3, 0, reasonProtocolError, 0})
+	default:
+		c.finish([]byte{firstByteConnack, 3, 0, reasonMalformed, 0})
+	}
 }
 
 // refuse ends the connection for an error of its client, or of the socket. An MQTT 5 client is

@@ -248,7 +248,11 @@ func (c *mqttConn) Bind(s *session.Session, mochiID string, keepAlive time.Durat
 			c.receiveMax = MaxUnanswered
 		}
 	}
-	_ = c.Conn.SetReadDeadline(time.Now().Add(c.keepalive))
+	until := time.Time{}
+	if c.keepalive > 0 {
+		until = time.Now().Add(c.keepalive)
+	}
+	_ = c.Conn.SetReadDeadline(until)
 	admission.Admit(c.Conn)
 	c.sess.Store(s)
 }

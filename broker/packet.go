@@ -13,6 +13,7 @@ const (
 
 // The first bytes of packets that the server sends.
 const (
+	firstByteConnack    = 2 << 4
 	firstByteSuback     = 9 << 4
 	firstByteUnsuback   = 11 << 4
 	firstByteDisconnect = packetDisconnect << 4
@@ -32,14 +33,21 @@ const (
 	reasonReceiveMaximum    = 0x93
 	reasonPacketTooLarge    = 0x95
 	reasonQuotaExceeded     = 0x97
+	reasonPayloadFormat     = 0x99
 	reasonRetainUnsupported = 0x9A
 	reasonQoSUnsupported    = 0x9B
 	reasonNoSubscriptionIDs = 0xA1
 )
 
+// connackUnknownLevel is the return code of MQTT 3.1.1 for a level that the server does not
+// know.
+const connackUnknownLevel = 1
+
 // Identifiers of MQTT 5 properties (2.2.2.2) that the broker writes or looks at.
 const (
+	propertyPayloadFormat   = 0x01
 	propertyContentType     = 0x03
+	propertyResponseTopic   = 0x08
 	propertyCorrelationData = 0x09
 	propertySubscriptionID  = 0x0B
 	propertyReasonString    = 0x1F

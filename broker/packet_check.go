@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,6 +18,8 @@ var (
 	errTopicName      = errors.New("publish to a wildcard")
 	errReservedTopic  = errors.New("publish to a $ topic") // which mochi would leave unanswered
 	errReceiveMaximum = errors.New("more unanswered publishes than the receive maximum")
+	errPayloadFormat  = errors.New("publish with an unknown payload format") // which is answered
+	errLevel          = errors.New("unknown level of the protocol")
 	errSubscriptionID = errors.New("subscription identifiers are not available")
 )
 
@@ -33,15 +36,13 @@ func checkPacket(kind, flags byte, body []byte, v5 bool) error {
 	case packetPublish:
 		return r.publish(flags, v5)
 	case packetPuback:
-		r.skip(2)
-		r.reasonAndProperties(v5)
-		return r.done(flags == 0)
+		return r.puback(flags, v5)
 	case packetSubscribe, packetUnsubscribe:
 		return r.filters(kind, flags, v5)
 	case packetPingreq:
 		return r.done(flags == 0)
 	case packetDisconnect:
-		r.reasonAndProperties(v5)
+		r.reasonAndProperties(v5, disconnectProperties)
 		return r.done(flags == 0)
 	}
 	return errProtocol // a packet of servers or of QoS 2, or an AUTH, which no CONNECT can have agreed on
@@ -55,6 +56,27 @@ type reader struct {
 
 	subscriptionID bool // there was a property of that name
 	doubled        bool // a property came twice
+	wrongValue     bool // a property has a value that the standard calls a protocol error
+	payloadFormat  byte // the property of a PUBLISH
+}
+
+// The properties that each packet may have (MQTT 5, 2.2.2.2). Any other makes it malformed.
+var (
+	connectProperties     = propertySet(0x11, 0x15, 0x16, 0x17, 0x19, 0x21, 0x22, propertyUser, 0x27)
+	willProperties        = propertySet(propertyPayloadFormat, 0x02, propertyContentType, propertyResponseTopic, propertyCorrelationData, 0x18, propertyUser)
+	publishProperties     = propertySet(propertyPayloadFormat, 0x02, propertyContentType, propertyResponseTopic, propertyCorrelationData, propertySubscriptionID, 0x23, propertyUser)
+	pubackProperties      = propertySet(propertyReasonString, propertyUser)
+	subscribeProperties   = propertySet(propertySubscriptionID, propertyUser)
+	unsubscribeProperties = propertySet(propertyUser)
+	disconnectProperties  = propertySet(0x11, propertyReasonString, propertyUser)
+)
+
+// propertySet has a bit for each identifier: the highest is 0x2A.
+func propertySet(ids ...int) (set uint64) {
+	for _, id := range ids {
+		set |= 1 << id
+	}
+	return set
 }
 
 // done returns what was wrong with the packet. ok is what the caller found.
@@ -62,7 +84,7 @@ func (r *reader) done(ok bool) error {
 	switch {
 	case r.bad, !ok, len(r.rest) > 0:
 		return errMalformed
-	case r.doubled:
+	case r.doubled, r.wrongValue:
 		return errProtocol
 	}
 	return nil
@@ -108,6 +130,7 @@ func (r *reader) varint() int {
 		b := r.byte()
 		n |= int(b&0x7F) << shift
 		if b < 0x80 {
+			r.bad = r.bad || b == 0 && shift > 0 // in more bytes than needed
 			return n
 		}
 	}
@@ -115,12 +138,16 @@ func (r *reader) varint() int {
 	return 0
 }
 
-// properties reads a property list (MQTT 5, 2.2.2).
-func (r *reader) properties() {
+// properties reads a property list (MQTT 5, 2.2.2) of a packet that may have those allowed.
+func (r *reader) properties(allowed uint64) {
 	p := reader{rest: r.skip(r.varint())}
-	seen := uint64(0) // a bit for each identifier: the highest is 0x2A
+	seen := uint64(0)
 	for len(p.rest) > 0 && !r.bad && !p.bad {
 		id := p.varint()
+		if allowed&(1<<id) == 0 {
+			r.bad = true
+			return
+		}
 		if bit := uint64(1) << id; id != propertyUser {
 			r.doubled = r.doubled || seen&bit != 0
 			seen |= bit
@@ -128,15 +155,17 @@ func (r *reader) properties() {
 		p.property(id)
 	}
 	r.subscriptionID = r.subscriptionID || seen&(1<<propertySubscriptionID) != 0
-	r.bad = r.bad || p.bad
+	r.bad, r.wrongValue, r.payloadFormat = r.bad || p.bad, r.wrongValue || p.wrongValue, p.payloadFormat
 }
 
 // property reads the value of the property with the identifier.
 func (r *reader) property(id int) {
 	switch id {
-	case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: // a byte
-		r.skip(1)
-	case 0x13, 0x22, 0x23: // two bytes
+	case propertyPayloadFormat:
+		r.payloadFormat = r.byte()
+	case 0x17, 0x19: // a byte that is 0 or 1
+		r.wrongValue = r.byte() > 1 || r.wrongValue
+	case 0x22, 0x23: // two bytes
 		r.skip(2)
 	case 0x21: // receive maximum, not 0
 		r.bad = r.uint16() == 0 || r.bad
@@ -148,7 +177,9 @@ func (r *reader) property(id int) {
 		r.varint()
 	case 0x09, 0x16: // binary
 		r.binary()
-	case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: // a string
+	case propertyResponseTopic:
+		r.wrongValue = strings.ContainsAny(r.text(), "+#") || r.wrongValue
+	case propertyContentType, 0x15, propertyReasonString:
 		r.text()
 	case propertyUser:
 		r.text()
@@ -158,29 +189,53 @@ func (r *reader) property(id int) {
 	}
 }
 
+// puback reads a PUBACK (MQTT 5, 3.4).
+func (r *reader) puback(flags byte, v5 bool) error {
+	id := r.uint16()
+	reason := r.reasonAndProperties(v5, pubackProperties)
+	err := r.done(flags == 0)
+	if err == nil && (id == 0 || !slices.Contains(pubackReasons, reason)) {
+		err = errProtocol
+	}
+	return err
+}
+
 // reasonAndProperties reads the end of a PUBACK or DISCONNECT, which may be left out.
-func (r *reader) reasonAndProperties(v5 bool) {
+func (r *reader) reasonAndProperties(v5 bool, allowed uint64) (reason byte) {
 	if v5 && len(r.rest) > 0 {
-		r.byte()
+		reason = r.byte()
 		if len(r.rest) > 0 {
-			r.properties()
+			r.properties(allowed)
 		}
 	}
+	return reason
 }
+
+// pubackReasons are the reason codes of a PUBACK (MQTT 5, 3.4.2.1).
+var pubackReasons = []byte{0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99}
 
 // connect reads a CONNECT (MQTT 5, 3.1).
 func (r *reader) connect(flags byte) error {
-	r.text() // the protocol name: mochi answers a wrong one, and a wrong version
-	version := r.byte()
+	name, version := r.text(), r.byte()
+	switch {
+	case r.bad || name != "MQTT" && name != "MQIsdp":
+		return errMalformed
+	case name != "MQTT" || version != 4 && version != 5:
+		return errLevel // what follows is not known
+	}
 	connectFlags := r.byte()
+	hasWill, willQoS := connectFlags&0x04 != 0, connectFlags>>3&3
+	if connectFlags&0x01 != 0 || willQoS == 3 || !hasWill && connectFlags&0x38 != 0 {
+		return errMalformed // MQTT 5, 3.1.2.3 to 3.1.2.7
+	}
 	r.uint16() // keep alive
-	if version >= 5 {
-		r.properties()
+	if version == 5 {
+		r.properties(connectProperties)
 	}
 	r.text() // client id
-	if connectFlags&0x04 != 0 {
-		if version >= 5 {
-			r.properties()
+	if hasWill {
+		if version == 5 {
+			r.properties(willProperties)
 		}
 		r.text()
 		r.binary()
@@ -202,13 +257,13 @@ func (r *reader) publish(flags byte, v5 bool) error {
 		r.bad = true
 	}
 	if v5 {
-		r.properties()
+		r.properties(publishProperties)
 	}
 	r.rest = nil // the payload
 	switch {
 	case qos == 3, r.bad:
 		return errMalformed
-	case r.doubled:
+	case r.doubled, r.wrongValue:
 		return errProtocol
 	case strings.ContainsAny(topic, "+#"):
 		return errTopicName
@@ -218,6 +273,8 @@ func (r *reader) publish(flags byte, v5 bool) error {
 		return errRetain
 	case topic != "" && topic[0] == '$':
 		return errReservedTopic
+	case r.payloadFormat > 1:
+		return errPayloadFormat
 	}
 	return nil
 }
@@ -225,12 +282,14 @@ func (r *reader) publish(flags byte, v5 bool) error {
 // filters reads a SUBSCRIBE or an UNSUBSCRIBE (MQTT 5, 3.8 and 3.10).
 func (r *reader) filters(kind, flags byte, v5 bool) error {
 	r.uint16()
-	if v5 {
-		r.properties()
+	if v5 && kind == packetSubscribe {
+		r.properties(subscribeProperties)
+	} else if v5 {
+		r.properties(unsubscribeProperties)
 	}
 	n := 0
 	for ; len(r.rest) > 0 && !r.bad; n++ {
-		r.text()
+		r.bad = r.text() == "" || r.bad // MQTT 5, 4.7.3
 		if kind == packetSubscribe {
 			if o := r.byte(); o&3 == 3 || !v5 && o > 2 || o&0xC0 != 0 || o>>4&3 == 3 {
 				r.bad = true

@@ -67,7 +67,7 @@ func TestFramesAreTheEvents(t *testing.T) {
 			properties["frame_seq"] = node{"$ref": "#/components/schemas/FrameSeq"}
 			want["properties"] = properties
 		}
-		if got := at(t, realtime, frame); !reflect.DeepEqual(got, want) {
+		if got := unlessOmitted(at(t, realtime, frame).(node)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s of asyncapi.yaml is\n%v\nand by %s of openapi.yaml it should be\n%v", frame, got, event, want)
 		}
 	}
@@ -79,6 +79,26 @@ func TestFramesAreTheEvents(t *testing.T) {
 			t.Errorf("the payload of %s is %s, want %s", kind, payload, want)
 		}
 	}
+}
+
+// unlessOmitted is the schema of a frame that is not too large for its client: only frames
+// can be without their ciphertext.
+func unlessOmitted(frame node) node {
+	without := func(n node) node {
+		properties, ok := n["properties"].(node)
+		if !ok {
+			return n
+		}
+		n, properties = maps.Clone(n), maps.Clone(properties)
+		delete(properties, "omitted")
+		n["properties"] = properties
+		return n
+	}
+	frame = without(frame)
+	if condition, ok := frame["if"].(node); ok {
+		frame["if"] = without(condition)
+	}
+	return frame
 }
 
 // What is sent over MQTT is the body of the REST call with the key in it.

@@ -2,6 +2,7 @@ package contracts
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,6 +59,21 @@ func (f Frame) Len(frameSeq uint64) int {
 func (f Frame) Unnumbered() []byte {
 	whole := f[:len(f)-len(frameSeqName)]
 	return append(whole[:len(whole):len(whole)], '}')
+}
+
+// Omitted is a msg or edit frame without its ciphertext, for a client that does not accept
+// one of its size (docs/contract.md#mqtt). It reports false for any other frame.
+func (f Frame) Omitted() (Frame, bool) {
+	const name = `,"ciphertext":"`
+	if !bytes.HasPrefix(f, []byte(`{"t":"msg"`)) && !bytes.HasPrefix(f, []byte(`{"t":"edit"`)) {
+		return nil, false
+	}
+	before, rest, found := bytes.Cut(f, []byte(name)) // what stands before are ids and names, which have no quotes
+	_, after, _ := bytes.Cut(rest, []byte{'"'})
+	if !found || len(rest) == len(after)+1 {
+		return nil, false
+	}
+	return slices.Concat(before, []byte(name), []byte(`","omitted":true`), after), true
 }
 
 // frameSeqName is the end of every Frame.

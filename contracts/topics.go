@@ -167,6 +167,12 @@ type Filter struct {
 	Device       chat.DeviceID
 	OwnDevice    bool
 	DeviceFrames bool // the device's frames topic is covered
+	DeviceOthers bool // others of the device's topics are, where answers may be published
+}
+
+// MatchesNothing reports whether the server publishes to no topic that the filter covers.
+func (f Filter) MatchesNothing() bool {
+	return !f.Frames && !f.Typing && !f.Presence && !f.DeviceFrames && !f.DeviceOthers
 }
 
 // CoversThread reports whether the filter covers the frames topic of that thread.
@@ -202,7 +208,7 @@ func ParseFilter(filter string) (Filter, error) {
 		return Filter{
 			Threads: true, AnyThread: true, Frames: true, Typing: true,
 			Presence: true, AnyUser: true,
-			Devices: true, OwnDevice: true, DeviceFrames: true,
+			Devices: true, OwnDevice: true, DeviceFrames: true, DeviceOthers: true,
 		}, nil
 	}
 	if len(levels) < 3 {
@@ -218,7 +224,11 @@ func ParseFilter(filter string) (Filter, error) {
 		if err != nil {
 			return Filter{}, ErrFilterOutside
 		}
-		return Filter{Devices: true, Device: device, DeviceFrames: covers(levels[3:], leafFrames)}, nil
+		rest := strings.Join(levels[3:], "/")
+		return Filter{
+			Devices: true, Device: device, DeviceFrames: covers(levels[3:], leafFrames),
+			DeviceOthers: rest != "" && rest != leafFrames && rest != leafUp && rest != leafAuth,
+		}, nil
 	}
 	return Filter{}, ErrFilterOutside
 }

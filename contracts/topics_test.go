@@ -12,7 +12,7 @@ func TestFiltersWithinTheTree(t *testing.T) {
 	thread := mustThread(topicThread)
 	everything := Filter{
 		Threads: true, AnyThread: true, Frames: true, Typing: true, Presence: true, AnyUser: true,
-		Devices: true, OwnDevice: true, DeviceFrames: true,
+		Devices: true, OwnDevice: true, DeviceFrames: true, DeviceOthers: true,
 	}
 	for name, want := range map[string]Filter{
 		"v1/#":                                    everything,
@@ -30,11 +30,22 @@ func TestFiltersWithinTheTree(t *testing.T) {
 		"v1/presence/+":                           {Presence: true, AnyUser: true},
 		"v1/presence/#":                           {Presence: true, AnyUser: true},
 		"v1/devices/phone/frames":                 {Devices: true, Device: "phone", DeviceFrames: true},
-		"v1/devices/phone/#":                      {Devices: true, Device: "phone", DeviceFrames: true},
-		"v1/devices/phone/replies":                {Devices: true, Device: "phone"},
+		"v1/devices/phone/#":                      {Devices: true, Device: "phone", DeviceFrames: true, DeviceOthers: true},
+		"v1/devices/phone/replies":                {Devices: true, Device: "phone", DeviceOthers: true},
+		"v1/devices/phone/up/more":                {Devices: true, Device: "phone", DeviceOthers: true},
+		"v1/devices/phone/up":                     {Devices: true, Device: "phone"},
+		"v1/devices/phone/auth":                   {Devices: true, Device: "phone"},
+		"v1/devices/phone":                        {Devices: true, Device: "phone"},
 	} {
 		if got, err := ParseFilter(name); err != nil || got != want {
 			t.Errorf("%s gave %+v, %v; want %+v", name, got, err, want)
+		}
+		nothing := map[string]bool{
+			"v1/threads/+": true, "v1/threads/" + topicThread + "/messages": true, "v1/threads/+/frames/more": true,
+			"v1/devices/phone/up": true, "v1/devices/phone/auth": true, "v1/devices/phone": true,
+		}
+		if got := want.MatchesNothing(); got != nothing[name] {
+			t.Errorf("%s can match nothing: %v", name, got)
 		}
 	}
 }

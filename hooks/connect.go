@@ -17,8 +17,8 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// maxKeepalive is the longest keep-alive, in seconds, and what a client gets that asks for
-// none (docs/contract.md#mqtt).
+// maxKeepalive is the longest keep-alive of MQTT 5, in seconds, and what a client gets that
+// asks for none (docs/contract.md#mqtt).
 const maxKeepalive = 600
 
 // Refusals of a CONNECT: with a will (docs/contract.md#mqtt), and with an
@@ -133,7 +133,7 @@ func (h *Hook) setUp(cl *mqtt.Client, s *session.Session) {
 	cl.ID = string(caller.User) + "/" + string(caller.Device) + "/" + strconv.FormatUint(h.nonce.Add(1), 36)
 	cl.Properties.Clean = true
 	cl.Properties.Props.SessionExpiryInterval = 0
-	if k := cl.State.Keepalive; k == 0 || k > maxKeepalive {
+	if k := cl.State.Keepalive; cl.Properties.ProtocolVersion >= 5 && (k == 0 || k > maxKeepalive) { // an older client cannot be told
 		cl.State.Keepalive, cl.State.ServerKeepalive = maxKeepalive, true
 	}
 }

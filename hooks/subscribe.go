@@ -47,6 +47,9 @@ func (h *Hook) subscribe(ctx context.Context, s *session.Session, sub packets.Su
 	if err == nil {
 		err = h.maySubscribe(ctx, s.Caller(), f)
 	}
+	if err == nil && f.MatchesNothing() {
+		err = contracts.ErrFilterMalformed
+	}
 	if err != nil {
 		return subackCode(err)
 	}

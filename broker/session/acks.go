@@ -15,6 +15,15 @@ func (s *Session) AckPackets(ids []uint16) {
 	s.follow(due)
 }
 
+// RefusePacket handles a PUBACK with which the client refuses a frame: it acknowledges
+// nothing and makes room for another frame (docs/contract.md#mqtt).
+func (s *Session) RefusePacket(id uint16) {
+	s.mu.Lock()
+	due := s.acknowledged(s.window.refusePacket(id))
+	s.mu.Unlock()
+	s.follow(due)
+}
+
 // AckThrough handles a client_ack: everything up to frameSeq was received. It
 // reports false for a number that was never sent.
 func (s *Session) AckThrough(frameSeq uint64) bool {
@@ -43,7 +52,7 @@ func (s *Session) acknowledged(released []sent) (due afterAck) {
 		s.fullSince, due.wake = time.Time{}, true
 	}
 	for i := range released {
-		if e := &released[i]; e.durable {
+		if e := &released[i]; e.durable && s.window.follows(e) {
 			s.progress.Acknowledge(e.thread, e.through)
 		}
 	}

@@ -180,7 +180,7 @@ func (s *Session) deliver(b Batch, next *feed.Next, g grant) bool {
 func (s *Session) skip(next *feed.Next) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.window.extend(next.Thread, next.Seq) {
+	if _, refused := s.window.refused[next.Thread]; !s.window.extend(next.Thread, next.Seq) && !refused {
 		s.progress.Pass(next.Thread, next.Seq)
 	}
 }
@@ -199,12 +199,20 @@ func (s *Session) put(b Batch, f contracts.Frame, thread chat.ThreadID, qos byte
 	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Topic: contracts.Topic{Kind: contracts.TopicThreadFrames, Thread: thread}, QoS: qos}
 	d.PacketID = s.window.add(entry, qos, !s.params.SubscribesAll)
 	s.mu.Unlock()
-	if !b.Put(d) {
+	if !b.Put(d) && !putOmitted(b, d) {
 		s.params.Transport.Close(FrameTooLarge)
 		return false
 	}
 	s.reg.stats.countFrame(f)
 	return true
+}
+
+// putOmitted adds a frame that is too large for the client without its ciphertext. It reports
+// false if that is too large as well.
+func putOmitted(b Batch, d Delivery) bool {
+	small, ok := d.Frame.Omitted()
+	d.Frame = small
+	return ok && b.Put(d)
 }
 
 // sendControl sends frames that wait for no window; it gives back what the batch

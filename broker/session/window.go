@@ -22,6 +22,10 @@ type window struct {
 	entries    []sent
 	withPacket int
 	lastPacket uint16
+	// refused has the frame of each thread that the client was sent first and refused (a
+	// PUBACK of 0x80 or above). Neither that frame nor what follows it in its thread counts
+	// as received, or moves the device's position.
+	refused map[chat.ThreadID]uint64
 
 	array []sent // what entries lies in
 	free  int    // places in front of entries, of released ones
@@ -155,6 +159,36 @@ func (w *window) ackPackets(ids []uint16, received func(*sent)) (released []sent
 	return before[:len(before)-len(w.entries)]
 }
 
+// refusePacket takes a frame that the client refused out of flight, as if it had been
+// acknowledged, but it and what follows it in its thread never count as received.
+func (w *window) refusePacket(id uint16) (released []sent) {
+	before := w.entries
+	for i := range w.entries {
+		e := &w.entries[i]
+		if e.packet != id || id == 0 {
+			continue
+		}
+		if !e.acked {
+			e.acked = true
+			if e.durable && w.follows(e) {
+				if w.refused == nil {
+					w.refused = make(map[chat.ThreadID]uint64)
+				}
+				w.refused[e.thread] = e.frameSeq
+			}
+			w.release()
+		}
+		break
+	}
+	return before[:len(before)-len(w.entries)]
+}
+
+// follows reports whether the event follows no refused one in its thread, and is none.
+func (w *window) follows(e *sent) bool {
+	first, refused := w.refused[e.thread]
+	return !refused || e.frameSeq < first
+}
+
 // receive counts the acknowledged events of a thread up to its first message that
 // is not.
 func (w *window) receive(thread chat.ThreadID, received func(*sent)) {
@@ -162,6 +196,9 @@ func (w *window) receive(thread chat.ThreadID, received func(*sent)) {
 		e := &w.entries[i]
 		if !e.durable || e.thread != thread || e.counted {
 			continue
+		}
+		if !w.follows(e) {
+			break
 		}
 		if e.acked {
 			e.counted = true
@@ -181,7 +218,7 @@ func (w *window) ackThrough(frameSeq uint64, received func(*sent)) (released []s
 			break
 		}
 		e.acked = true
-		if !e.durable || e.counted {
+		if !e.durable || e.counted || !w.follows(e) {
 			continue
 		}
 		e.counted = true

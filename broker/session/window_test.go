@@ -162,3 +162,37 @@ func TestReceivedIsJudgedThreadByThread(t *testing.T) {
 		t.Errorf("%d entries are left", len(w.entries))
 	}
 }
+
+// A refused frame leaves its place, and nothing of its thread from it on counts as received,
+// by PUBACK or by client_ack; what came before it and other threads do.
+func TestRefusedFramesAreNotReceived(t *testing.T) {
+	w := window{limit: 10, receiveMax: 10}
+	add := func(thread byte, seq chat.Seq) uint16 {
+		e := sent{frameSeq: uint64(w.lastPacket) + 1, durable: true, thread: chat.ThreadID{thread}, seq: seq, message: chat.MessageID{byte(seq)}}
+		return w.add(e, 1, true)
+	}
+	first, refused, other, after := add(1, 1), add(1, 2), add(2, 1), add(1, 3)
+	if released := w.refusePacket(refused); len(released) != 0 {
+		t.Errorf("refusing the second released %v before the first", released)
+	}
+	received, released := acked(&w, after, other, first)
+	if len(released) != 4 || w.withPacket != 0 {
+		t.Errorf("released %d, %d have a packet id; all are answered", len(released), w.withPacket)
+	}
+	if len(received) != 2 || received[0].thread != (chat.ThreadID{2}) || received[1].seq != 1 {
+		t.Errorf("received: %+v", received)
+	}
+	if !w.follows(&released[0]) || w.follows(&released[1]) || !w.follows(&released[2]) || w.follows(&released[3]) {
+		t.Error("the position would pass what was refused, or stop before it")
+	}
+	add(1, 4)
+	add(2, 2)
+	received = nil
+	w.ackThrough(100, func(e *sent) { received = append(received, *e) })
+	if len(received) != 1 || received[0].thread != (chat.ThreadID{2}) {
+		t.Errorf("received by client_ack: %+v", received)
+	}
+	if released := w.refusePacket(99); len(released) != 0 {
+		t.Errorf("an unknown id released %v", released)
+	}
+}

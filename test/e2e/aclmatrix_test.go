@@ -60,6 +60,21 @@ func TestFilterMatrix(t *testing.T) {
 		{"v1/threads//frames", no},
 		{"v1/threads", no},
 
+		// What the server publishes to no topic of; but a thread that is not hers goes first.
+		{"v1/threads/OWN/messages", wrong},
+		{"v1/threads/+/messages", wrong},
+		{"v1/threads/OWN", wrong},
+		{"v1/threads/+", wrong},
+		{"v1/threads/+/frames/x", wrong},
+		{"v1/threads/OWN/frames/typing/#", wrong},
+		{"v1/threads/FOREIGN/frames/x", no},
+		{"v1/presence/bob/x", wrong},
+		{"v1/presence/eve/x", no},
+		{"v1/devices/DEVICE/up", wrong},
+		{"v1/devices/DEVICE/auth", wrong},
+		{"v1/devices/DEVICE", wrong},
+		{"v1/devices/b/up", no},
+
 		// Presence: hers, that of one person she shares a thread with, or that of everybody
 		// she may see.
 		{"v1/presence/#", granted},

@@ -315,17 +315,50 @@ func (r *raw) nothingButPingresp(t testing.TB) {
 	}
 }
 
-// A frame larger than the client's Maximum Packet Size ends the connection and is not
+// A frame larger than the client's Maximum Packet Size comes without its ciphertext, and
+// that is an answer as any: what is behind it follows.
+func TestFrameTooLargeForTheClientIsOmitted(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	group := ann.createGroup(t, bob.user)
+	edited := ann.send(t, group.ID, "small")
+	sent := ann.sendOut(t, group.ID, outgoing{
+		Key: "k", ClientSeq: 100, Ciphertext: []byte(strings.Repeat("large ", 400)), ContentType: "file_ref", AttachmentID: "stays",
+	})
+	ann.edit(t, edited.ID, strings.Repeat("large ", 400))
+	behind := ann.send(t, group.ID, "behind")
+	h := helloOf(bob)
+	h.maxPacket = 1500
+	r := dialRaw(t, s, mqtt5)
+	r.accepted(t, h)
+	r.subscribe(t, 1, 1, "v1/threads/+/frames")
+	for _, want := range [][]string{
+		{`"created"`}, {edited.ID, `"ciphertext":"","omitted":true`}, {sent.ID, `"ciphertext":"","omitted":true`, `"attachment_id":"stays"`},
+		{`"t":"edit"`, edited.ID, `"ciphertext":"","omitted":true`}, {behind.ID, `"ciphertext":"YmVoaW5k"`},
+	} {
+		d := r.deliver(t)
+		for _, text := range want {
+			if !contains(d.payload, text) {
+				t.Fatalf("got %.300s, want %v", d.payload, want)
+			}
+		}
+		r.puback(t, d.id)
+	}
+	eventually(t, "DELIVERED", func() bool { return ann.stateOf(t, sent.ID, bob.user) == "DELIVERED" })
+}
+
+// A frame that is too large even without its ciphertext ends the connection and is not
 // skipped. The next connection that allows it gets it, and then the frames behind it.
 func TestMaximumPacketSizeOfTheClient(t *testing.T) {
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	group := ann.createGroup(t, bob.user)
 	small := ann.send(t, group.ID, "small")
-	large := ann.send(t, group.ID, strings.Repeat("large ", 400))
+	ann.setTitle(t, group.ID, strings.Repeat("\u00e9", 256))
+	large := struct{ ID string }{`"title_changed"`}
 	behind := ann.send(t, group.ID, "behind")
 	h := helloOf(bob)
-	h.maxPacket = 1500
+	h.maxPacket = 600
 	for range 2 {
 		r := dialRaw(t, s, mqtt5)
 		r.accepted(t, h)
@@ -334,7 +367,7 @@ func TestMaximumPacketSizeOfTheClient(t *testing.T) {
 			t.Fatalf("the connection ended with %#x, want 0x95", code)
 		}
 		for _, f := range r.seen.all() {
-			if len(f.raw) > 1500 || f.ID == behind.ID {
+			if len(f.raw) > 600 || f.ID == behind.ID {
 				t.Errorf("the connection for small frames got %v", f)
 			}
 		}
