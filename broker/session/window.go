@@ -70,8 +70,12 @@ func (w *window) add(e sent, qos byte, packets bool) uint16 {
 }
 
 // extend has the last entry of a thread stand for the events behind it, up to seq, which
-// were not for the device. It reports false if no event of the thread is in flight.
+// were not for the device. It reports false if no event of the thread is in flight, and
+// true for a thread of which the client has refused a frame: its position stays.
 func (w *window) extend(thread chat.ThreadID, seq chat.Seq) bool {
+	if _, refused := w.refused[thread]; refused {
+		return true
+	}
 	for i := len(w.entries) - 1; i >= 0; i-- {
 		if e := &w.entries[i]; e.durable && e.thread == thread {
 			e.through = seq
