@@ -23,6 +23,7 @@ type node struct {
 	store    chat.Store
 	chat     *chat.Service
 	sessions *Registry
+	stop     func()
 	ahead    atomic.Int64 // of the clock of all of it
 	keys     int
 	mu       sync.Mutex
@@ -36,17 +37,30 @@ func (n *node) pass(d time.Duration) { n.ahead.Add(int64(d)) }
 
 func newNode(t testing.TB, limits Limits) *node {
 	t.Helper()
-	st, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
+	return newNodeOn(t, t.TempDir(), limits, 0)
+}
+
+// newNodeOn makes a node on a store's directory, with a clock that is ahead. Its stop
+// ends it before the test does.
+func newNodeOn(t testing.TB, dir string, limits Limits, ahead time.Duration) *node {
+	t.Helper()
+	n := &node{t: t}
+	n.pass(ahead)
+	st, err := store.Open(t.Context(), "pebble:"+dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, err := st.NewestID(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	bus := local.New()
-	n := &node{t: t, store: st}
-	n.chat = chat.New(chat.Config{Store: st, Bus: bus, Now: n.now, Online: func(ctx context.Context, u chat.UserID) (bool, error) {
+	n.store = st
+	n.chat = chat.New(chat.Config{Store: st, Bus: bus, Now: n.now, Newest: newest, Online: func(ctx context.Context, u chat.UserID) (bool, error) {
 		return n.sessions.Online(ctx, u)
 	}})
 	n.sessions = NewRegistry(Config{Store: st, Bus: bus, Chat: n.chat, Limits: limits, Now: n.now})
-	t.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		n.chat.Close(context.Background())
 		n.sessions.Close(context.Background())
 		if err := bus.Close(); err != nil {
@@ -56,6 +70,7 @@ func newNode(t testing.TB, limits Limits) *node {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(n.stop)
 	return n
 }
 
