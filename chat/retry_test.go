@@ -130,16 +130,16 @@ func TestKeyReusedForAnythingElse(t *testing.T) {
 	must(t, err)
 	w.heard.drain()
 	for name, change := range map[string]func(*chat.SendRequest){
-		"ciphertext":     func(r *chat.SendRequest) { r.Ciphertext = []byte("the Original") },
-		"client_seq":     func(r *chat.SendRequest) { r.ClientSeq += 1000 },
-		"content_type":   func(r *chat.SendRequest) { r.ContentType = chat.ImageRef },
-		"attachment":     func(r *chat.SendRequest) { r.AttachmentID = "b" },
-		"sha256":         func(r *chat.SendRequest) { r.AttachmentSHA256 = sha[1:] + "0" },
-		"no sha256":      func(r *chat.SendRequest) { r.AttachmentSHA256 = "" },
-		"reply":          func(r *chat.SendRequest) { r.ReplyTo = m2.ID },
-		"no reply":       func(r *chat.SendRequest) { r.ReplyTo = chat.MessageID{} },
-		"ttl":            func(r *chat.SendRequest) { r.TTL += time.Second },
-		"no ttl":         func(r *chat.SendRequest) { r.TTL = 0 },
+		"ciphertext":   func(r *chat.SendRequest) { r.Ciphertext = []byte("the Original") },
+		"client_seq":   func(r *chat.SendRequest) { r.ClientSeq += 1000 },
+		"content_type": func(r *chat.SendRequest) { r.ContentType = chat.ImageRef },
+		"attachment":   func(r *chat.SendRequest) { r.AttachmentID = "b" },
+		"sha256":       func(r *chat.SendRequest) { r.AttachmentSHA256 = sha[1:] + "0" },
+		"no sha256":    func(r *chat.SendRequest) { r.AttachmentSHA256 = "" },
+		"reply":        func(r *chat.SendRequest) { r.ReplyTo = m2.ID },
+		"no reply":     func(r *chat.SendRequest) { r.ReplyTo = chat.MessageID{} },
+		"ttl":          func(r *chat.SendRequest) { r.TTL += time.Second },
+		"no ttl":       func(r *chat.SendRequest) { r.TTL = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := original

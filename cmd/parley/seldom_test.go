@@ -37,8 +37,12 @@ func TestRepeatedWarningsAreSeldom(t *testing.T) {
 // The limit of open files is divided so that something is left for all.
 func TestDivideOpenFiles(t *testing.T) {
 	for _, c := range []struct{ limit, wanted, connections, tables int }{
-		{1024, 0, 704, 256}, {256, 0, 128, 64}, {64, 0, 16, 16}, {1 << 20, 0, 1<<20 - 1064, 1000},
-		{1024, 100, 100, 256}, {1024, 5000, 704, 256},
+		{1024, 0, 704, 256},
+		{256, 0, 128, 64},
+		{64, 0, 16, 16},
+		{1 << 20, 0, 1<<20 - 1064, 1000},
+		{1024, 100, 100, 256},
+		{1024, 5000, 704, 256},
 	} {
 		if got := divide(c.limit, c.wanted); got != (descriptors{c.connections, c.tables}) {
 			t.Errorf("divide(%d, %d) = %+v", c.limit, c.wanted, got)

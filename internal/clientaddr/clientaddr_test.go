@@ -49,7 +49,7 @@ func TestClientBehindProxies(t *testing.T) {
 		if got := trusted.Of(peer, lines); got != want {
 			t.Errorf("%s with X-Forwarded-For %q: %s, want %s", c.peer, c.forwarded, got, want)
 		}
-		if got := (Proxies(nil)).Of(peer, lines); got != peer.String() {
+		if got := Proxies(nil).Of(peer, lines); got != peer.String() {
 			t.Errorf("nobody is trusted, and still %s came from %s", c.peer, got)
 		}
 	}

@@ -333,8 +333,11 @@ func TestFrameTooLargeForTheClientIsOmitted(t *testing.T) {
 	r.accepted(t, h)
 	r.subscribe(t, 1, 1, "v1/threads/+/frames")
 	for _, want := range [][]string{
-		{`"created"`}, {edited.ID, `"ciphertext":"","omitted":true`}, {sent.ID, `"ciphertext":"","omitted":true`, `"attachment_id":"stays"`},
-		{`"t":"edit"`, edited.ID, `"ciphertext":"","omitted":true`}, {behind.ID, `"ciphertext":"YmVoaW5k"`},
+		{`"created"`},
+		{edited.ID, `"ciphertext":"","omitted":true`},
+		{sent.ID, `"ciphertext":"","omitted":true`, `"attachment_id":"stays"`},
+		{`"t":"edit"`, edited.ID, `"ciphertext":"","omitted":true`},
+		{behind.ID, `"ciphertext":"YmVoaW5k"`},
 	} {
 		d := r.deliver(t)
 		for _, text := range want {
