@@ -10,9 +10,13 @@ import (
 
 // Reason is why a token was refused. It is for the log and the metrics: the bearer is told
 // less, since it may be a forger. It is the cause of the error of [Verifier.Verify].
+//
+//nolint:errname // It is read as a reason, in log lines and labels, and is an error only to travel as a cause.
 type Reason string
 
 // The reasons.
+//
+//nolint:errname // See Reason.
 const (
 	NoToken      Reason = "no token"
 	TooLong      Reason = "token too long"

@@ -54,7 +54,7 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	}
 	v, outcome, err = s.createThread(ctx, c, e)
 	if err == nil && outcome != Created {
-		s.rates.writes.giveBack(string(c.User), cost, s.now())
+		s.rates.writes.giveBack(string(c.User), cost)
 	}
 	return v, outcome, err
 }

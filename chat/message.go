@@ -98,7 +98,7 @@ func (r Reaction) shownTo(viewer UserID) Reaction {
 	}
 	by := r.By[:most:most]
 	if at := r.index(viewer); at >= most {
-		by = append(r.By[:most-1:most-1], r.By[at])
+		by = append(slices.Clone(r.By[:most-1]), r.By[at])
 	}
 	return Reaction{Emoji: r.Emoji, By: by, More: len(r.By) - most}
 }

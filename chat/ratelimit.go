@@ -80,7 +80,7 @@ func (r *rateLimits) reserve(who string, cost int, now time.Time, most time.Dura
 }
 
 // giveBack undoes a spend or a reserve of that cost.
-func (r *rateLimits) giveBack(who string, cost int, now time.Time) {
+func (r *rateLimits) giveBack(who string, cost int) {
 	if r.interval == 0 {
 		return
 	}

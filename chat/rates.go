@@ -76,7 +76,7 @@ func (s *Service) writing(c Caller, cost int, write func() (wrote bool, err erro
 	}
 	wrote, err := write()
 	if err == nil && !wrote {
-		s.rates.writes.giveBack(string(c.User), cost, s.now())
+		s.rates.writes.giveBack(string(c.User), cost)
 	}
 	return err
 }
@@ -150,7 +150,7 @@ func (a *Admission) Wait() time.Duration { return a.at.Sub(a.svc.now()) }
 // Cancel gives back what the send has cost. What waits behind it is not brought forward.
 func (a *Admission) Cancel() {
 	if a.rate != nil {
-		a.rate.giveBack(string(a.caller.User), costWrite, a.svc.now())
+		a.rate.giveBack(string(a.caller.User), costWrite)
 		a.rate = nil
 	}
 }

@@ -1,6 +1,9 @@
 package rest
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // framing says where a request ends, and with that where the next one begins. Whoever stands
 // between client and server has to see the same ends, or one client could slip a request
@@ -144,7 +147,7 @@ func cutHeader(line []byte) (name, value []byte, ok bool) {
 func isToken(b []byte) bool {
 	for _, c := range b {
 		alphanumeric := '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
-		if !alphanumeric && (c < '!' || c > '~' || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) < 0) {
+		if !alphanumeric && (c < '!' || c > '~' || strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0) {
 			return false
 		}
 	}
@@ -157,7 +160,7 @@ func validHost(host []byte) bool {
 		switch {
 		case c <= ' ' || c >= 0x7f:
 			return false
-		case bytes.IndexByte([]byte(`/\@?#,"<>`), c) >= 0:
+		case strings.IndexByte(`/\@?#,"<>`, c) >= 0:
 			return false
 		}
 	}

@@ -72,7 +72,7 @@ func (l *line) stays(what string) {
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
-	if resp.StatusCode != 200 {
+	if resp.StatusCode != http.StatusOK {
 		l.t.Errorf("%s: the next request got %d", what, resp.StatusCode)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -299,7 +300,7 @@ func TestIdempotencyKeysAndDifferingContent(t *testing.T) {
 		}
 	}
 	twice := "POST /v1/threads/" + id + "/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + w.token("alice") +
-		"\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: " + fmt.Sprint(len(first)) + "\r\n\r\n" + first
+		"\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: " + strconv.Itoa(len(first)) + "\r\n\r\n" + first
 	w.raw(twice).invalid("Idempotency-Key")
 }
 

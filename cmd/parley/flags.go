@@ -28,7 +28,7 @@ func newFlagSet(name string) *flag.FlagSet {
 // flag, and shows the value with what is wrong with it.
 func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Option) error {
 	fs.String("config", "", "YAML `file` of settings, whose keys are the names of flags")
-	var bad *badValue
+	var bad *valueError
 	plain := make(map[string]flag.Value)
 	fs.VisitAll(func(f *flag.Flag) {
 		plain[f.Name] = f.Value
@@ -59,14 +59,14 @@ func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Opti
 type watchedValue struct {
 	flag.Value
 	name string
-	bad  **badValue
+	bad  **valueError
 }
 
 // Set implements flag.Value.
 func (w *watchedValue) Set(s string) error {
 	err := w.Value.Set(s)
 	if err != nil && *w.bad == nil {
-		*w.bad = &badValue{name: w.name, value: s, wrong: whatIsWrong(w.Value, err)}
+		*w.bad = &valueError{name: w.name, value: s, wrong: whatIsWrong(w.Value, err)}
 	}
 	return err
 }
@@ -77,14 +77,14 @@ func (w *watchedValue) IsBoolFlag() bool {
 	return ok && b.IsBoolFlag()
 }
 
-// badValue is the error of a setting that could not be read.
-type badValue struct {
+// valueError is the error of a setting that could not be read.
+type valueError struct {
 	name, value, wrong string
 	where              string
 }
 
 // from says where the value came from, which only the text of err tells.
-func (b *badValue) from(err error) *badValue {
+func (b *valueError) from(err error) *valueError {
 	switch text := err.Error(); {
 	case strings.Contains(text, "environment variable"):
 		b.where = " (in the environment: " + envName(b.name) + ")"
@@ -95,7 +95,7 @@ func (b *badValue) from(err error) *badValue {
 }
 
 // Error implements error.
-func (b *badValue) Error() string {
+func (b *valueError) Error() string {
 	return fmt.Sprintf("--%s: %q %s%s", b.name, b.value, b.wrong, b.where)
 }
 

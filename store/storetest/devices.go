@@ -29,7 +29,7 @@ func testBeginPosition(t *testing.T, f *fixture) {
 			if err != nil || !samePosition(stored, p) {
 				t.Errorf("BeginPosition of %s: %+v, %v; want %+v", device, stored, err, p)
 			}
-			f.wantPosition("ann", device, p)
+			f.wantPosition(device, p)
 		}
 	}
 	f.wantNoPosition("bob", "phone")
@@ -46,16 +46,16 @@ func testRaisePosition(t *testing.T, f *fixture) {
 	}
 	raise(true, map[chat.ThreadID]chat.Seq{one: 1})
 	f.wantNoPosition("ann", "phone") // it was not begun
-	f.beginPosition("ann", "phone", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7, two: 3}})
-	f.beginPosition("ann", "tablet", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7}})
+	f.beginPosition("phone", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7, two: 3}})
+	f.beginPosition("tablet", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7}})
 
 	raise(false, map[chat.ThreadID]chat.Seq{two: 300, three: 1})
-	f.wantPosition("ann", "phone", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7, two: 300, three: 1}})
+	f.wantPosition("phone", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7, two: 300, three: 1}})
 	raise(true, map[chat.ThreadID]chat.Seq{one: 6, two: 299, three: 2})
 	raise(false, nil)
 	want := chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7, two: 300, three: 2}, Acknowledged: true}
-	f.wantPosition("ann", "phone", want)
-	f.wantPosition("ann", "tablet", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7}})
+	f.wantPosition("phone", want)
+	f.wantPosition("tablet", chat.Position{Through: map[chat.ThreadID]chat.Seq{one: 7}})
 }
 
 func testForgetPositions(t *testing.T, f *fixture) {
@@ -65,7 +65,7 @@ func testForgetPositions(t *testing.T, f *fixture) {
 		if device == "young" {
 			f.clock.Advance(time.Hour)
 		}
-		f.beginPosition("ann", device, p)
+		f.beginPosition(device, p)
 	}
 	since := f.clock.Now()
 	if err := f.store.RaisePosition(t.Context(), "ann", "raised", p); err != nil {
@@ -86,28 +86,28 @@ func testForgetPositions(t *testing.T, f *fixture) {
 	}
 	f.wantNoPosition("ann", "old")
 	f.wantNoPosition("ann", "old.2")
-	f.wantPosition("ann", "raised", p)
-	f.wantPosition("ann", "young", p)
-	begun := f.beginPosition("ann", "old", chat.Position{})
+	f.wantPosition("raised", p)
+	f.wantPosition("young", p)
+	begun := f.beginPosition("old", chat.Position{})
 	if len(begun.Through) != 0 || begun.Acknowledged {
 		t.Errorf("a device that was forgotten begins with %+v", begun)
 	}
 }
 
-func (f *fixture) beginPosition(user chat.UserID, device chat.DeviceID, p chat.Position) chat.Position {
+func (f *fixture) beginPosition(device chat.DeviceID, p chat.Position) chat.Position {
 	f.tb.Helper()
-	stored, err := f.store.BeginPosition(f.tb.Context(), user, device, p)
+	stored, err := f.store.BeginPosition(f.tb.Context(), "ann", device, p)
 	if err != nil {
 		f.tb.Fatalf("BeginPosition: %v", err)
 	}
 	return stored
 }
 
-func (f *fixture) wantPosition(user chat.UserID, device chat.DeviceID, want chat.Position) {
+func (f *fixture) wantPosition(device chat.DeviceID, want chat.Position) {
 	f.tb.Helper()
-	got, found, err := f.store.Position(f.tb.Context(), user, device)
+	got, found, err := f.store.Position(f.tb.Context(), "ann", device)
 	if err != nil || !found || !samePosition(got, want) {
-		f.tb.Errorf("position of %s/%s: %+v, %v, %v; want %+v", user, device, got, found, err, want)
+		f.tb.Errorf("position of ann/%s: %+v, %v, %v; want %+v", device, got, found, err, want)
 	}
 }
 
@@ -125,7 +125,7 @@ func samePosition(a, b chat.Position) bool {
 func testPositionIsCallers(t *testing.T, f *fixture) {
 	thread := newThreadID()
 	p := chat.Position{Through: map[chat.ThreadID]chat.Seq{thread: 7}}
-	f.beginPosition("ann", "phone", p).Through[thread] = 98
+	f.beginPosition("phone", p).Through[thread] = 98
 	p.Through[thread] = 99
 	for range 2 {
 		got, _, err := f.store.Position(t.Context(), "ann", "phone")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestStrangersUseUpNoDescriptors(t *testing.T) {
 	web := jsonProtocol.live(t, s.device(t, "bob", "web"), options{})
 	var last message
 	for i := range 100 { // the store has to write too
-		last = ann.send(t, thread, fmt.Sprint(i))
+		last = ann.send(t, thread, strconv.Itoa(i))
 	}
 	for _, c := range []*client{resident, line, web} {
 		c.untilMessage(t, last.ID)
@@ -93,7 +94,7 @@ func TestStrangersUseUpNoDescriptors(t *testing.T) {
 func TestConnectionsInAll(t *testing.T) {
 	t.Parallel()
 	const most = 6
-	s := startServer(t, "--max-connections", fmt.Sprint(most))
+	s := startServer(t, "--max-connections", strconv.Itoa(most))
 	var lines []*raw
 	connect := func(i int, version byte) (*raw, connack) {
 		d := s.device(t, fmt.Sprint("user-", i), "phone")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 )
 
@@ -12,7 +13,7 @@ func TestPubackThatRefuses(t *testing.T) {
 	s := startServer(t)
 	for _, code := range []byte{0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99} {
 		t.Run(fmt.Sprintf("%#x", code), func(t *testing.T) {
-			name := fmt.Sprintf("%x", code)
+			name := strconv.FormatUint(uint64(code), 16)
 			ann, bob := s.device(t, "ann-"+name, "a"), s.device(t, "bob-"+name, "b")
 			group, other := ann.createGroup(t, bob.user), ann.createGroup(t, bob.user)
 			line := dialRaw(t, s, mqtt5)
@@ -22,7 +23,7 @@ func TestPubackThatRefuses(t *testing.T) {
 			line.subscribe(t, 1, 1, "v1/threads/+/frames")
 			var sent []message
 			for i := range 4 {
-				sent = append(sent, ann.send(t, group.ID, fmt.Sprint(i)))
+				sent = append(sent, ann.send(t, group.ID, strconv.Itoa(i)))
 			}
 			elsewhere := ann.send(t, other.ID, "elsewhere")
 			// The window has two places: what is refused leaves its own.

@@ -36,7 +36,7 @@ func (r *raw) numbered(t testing.TB, thread string, from, to int) {
 // Meanwhile it is answered, and its user's REST calls come after what waits.
 func TestPublishesWaitForTheRate(t *testing.T) {
 	const total, burst = 60, 20
-	s := startServer(t, "--rate-send", "20", "--rate-send-burst", fmt.Sprint(burst))
+	s := startServer(t, "--rate-send", "20", "--rate-send-burst", strconv.Itoa(burst))
 	for _, k := range rawKinds[:2] {
 		t.Run(k.name, func(t *testing.T) {
 			ann := s.device(t, "ann-"+k.name, "a")
@@ -262,7 +262,7 @@ func TestBinaryCorrelationDataAsKey(t *testing.T) {
 	publish := func(id uint16, key []byte, seq int64) published {
 		t.Helper()
 		r.send5(t, &v5.Publish{
-			PacketID: id, QoS: 1, Topic: messagesTopic(group.ID), Payload: []byte(mqttSend(t, "", seq, fmt.Sprint(seq))),
+			PacketID: id, QoS: 1, Topic: messagesTopic(group.ID), Payload: []byte(mqttSend(t, "", seq, strconv.FormatInt(seq, 10))),
 			Properties: &v5.Properties{CorrelationData: key},
 		})
 		return r.answered(t)

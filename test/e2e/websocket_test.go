@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -426,7 +427,7 @@ func TestWebSocketFragments(t *testing.T) {
 	var wire []byte
 	var texts, pings []string
 	for i := range messages {
-		text := strings.Repeat("é💬", rng.IntN(400)) + fmt.Sprint(i)
+		text := strings.Repeat("é💬", rng.IntN(400)) + strconv.Itoa(i)
 		texts = append(texts, text)
 		body := asJSON(t, map[string]any{"client_seq": i + 1, "idempotency_key": fmt.Sprint("fragments-", i), "ciphertext": []byte(text)})
 		var packet bytes.Buffer
@@ -440,7 +441,7 @@ func TestWebSocketFragments(t *testing.T) {
 			fin := n == len(left) && rng.IntN(3) > 0
 			wire = append(wire, wsFrame(op, fin, left[:n])...)
 			for rng.IntN(3) == 0 {
-				pings = append(pings, fmt.Sprint(len(pings)))
+				pings = append(pings, strconv.Itoa(len(pings)))
 				wire = append(wire, wsFrame(opPing, true, []byte(pings[len(pings)-1]))...)
 			}
 			if left, op = left[n:], opContinuation; fin {

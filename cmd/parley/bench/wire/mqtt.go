@@ -117,7 +117,7 @@ func receiveMaximum(b []byte) uint16 {
 		return whole
 	}
 	for b = b[used : used+size]; len(b) >= 3; {
-		length := 0
+		var length int
 		switch b[0] {
 		case 0x21:
 			return binary.BigEndian.Uint16(b[1:])
