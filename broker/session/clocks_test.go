@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -98,6 +99,35 @@ func steppedClock(t *testing.T, by time.Duration, restart bool) {
 			t.Errorf("%s is told %d events again", user, c.Replayed)
 		}
 		d.disconnect()
+	}
+}
+
+// Two nodes of one store have clocks that differ by nearly ten seconds. A device that comes
+// and goes between their messages gets all of them, whichever node has stored them.
+func TestSkewedNodesLoseNothing(t *testing.T) {
+	t.Parallel()
+	n := newNodeOn(t, t.TempDir(), Limits{}, 4900*time.Millisecond)
+	behind := &node{t: t, store: n.store, bus: n.bus}
+	behind.pass(-4900 * time.Millisecond)
+	behind.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Now: behind.now})
+	t.Cleanup(func() { behind.chat.Close(context.Background()) })
+	behind.keys = 1_000_000 // its own
+
+	threads := []chat.ThreadID{n.group("alice", "bob"), n.group("alice", "bob"), n.group("alice", "bob")}
+	var texts, got []string
+	for round := range 12 {
+		for i, by := range []*node{n, behind, n, behind} {
+			text := fmt.Sprintf("%02d-%d", round, i)
+			by.send(as("alice", "web"), threads[(round+i)%len(threads)], text)
+			texts = append(texts, text)
+		}
+		d := n.connect(as("bob", "phone"))
+		d.awaitCaughtUp()
+		got = append(got, newTexts(d.await("caught_up", func([]frame) bool { return true }))...)
+		d.disconnect()
+	}
+	if !slices.Equal(sortedTexts(got), texts) {
+		t.Errorf("bob got %q, want %q", sortedTexts(got), texts)
 	}
 }
 

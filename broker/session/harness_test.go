@@ -21,6 +21,7 @@ import (
 type node struct {
 	t        testing.TB
 	store    chat.Store
+	bus      chat.Bus
 	chat     *chat.Service
 	sessions *Registry
 	stop     func()
@@ -55,7 +56,7 @@ func newNodeOn(t testing.TB, dir string, limits Limits, ahead time.Duration) *no
 		t.Fatal(err)
 	}
 	bus := local.New()
-	n.store = st
+	n.store, n.bus = st, bus
 	n.chat = chat.New(chat.Config{Store: st, Bus: bus, Now: n.now, Newest: newest, Online: func(ctx context.Context, u chat.UserID) (bool, error) {
 		return n.sessions.Online(ctx, u)
 	}})
