@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func findChromium(t *testing.T) string {
 // page is a web server of an origin of its own, with one page.
 type page struct {
 	*httptest.Server
-	config []byte
+	config atomic.Pointer[[]byte] // JSON for the page's script
 	seen   chan map[string]sight
 }
 
@@ -115,7 +116,7 @@ func newPage(t *testing.T) *page {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprintf(w, `<!doctype html><script>const parley = %s</script><script src="/mqtt.js"></script><script src="/page.js"></script>`, p.config)
+		fmt.Fprintf(w, `<!doctype html><script>const parley = %s</script><script src="/mqtt.js"></script><script src="/page.js"></script>`, *p.config.Load())
 	})
 	serve := func(pattern, file string) {
 		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) })
@@ -138,7 +139,7 @@ func newPage(t *testing.T) *page {
 // visit opens the page in a browser and gives what the page reports.
 func (p *page) visit(t *testing.T, chromium string, config []byte) map[string]sight {
 	t.Helper()
-	p.config = config
+	p.config.Store(&config)
 	profile, err := os.MkdirTemp("", "parley-browser-") //nolint:usetesting // the browser's last processes may still write when it is removed
 	if err != nil {
 		t.Fatal(err)

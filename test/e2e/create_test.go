@@ -88,11 +88,12 @@ func TestIdempotentCreation(t *testing.T) {
 		t.Log(what)
 		ann.refused(t, 422, "idempotency_key_reused", http.MethodPost, "/v1/threads", body, key, "k")
 	}
-	// Keys are shared with sends, and private to their user.
-	out := outgoing{Key: "k", ClientSeq: 1, Ciphertext: []byte("x")}
-	ann.refused(t, 422, "idempotency_key_reused", http.MethodPost, "/v1/threads/"+first.ID+"/messages", out, key, "k")
-	ann.sendOut(t, first.ID, outgoing{Key: "m", ClientSeq: 1, Ciphertext: []byte("x")})
-	ann.refused(t, 422, "idempotency_key_reused", http.MethodPost, "/v1/threads", map[string]any{"type": "GROUP", "participants": []string{"bob", "cid"}}, key, "m")
+	// The keys of creations are apart from those of sends, and private to their user.
+	ann.sendOut(t, first.ID, outgoing{Key: "k", ClientSeq: 1, Ciphertext: []byte("x")})
+	ann.sendOut(t, first.ID, outgoing{Key: "m", ClientSeq: 2, Ciphertext: []byte("x")})
+	if another, _ := ann.create(t, http.StatusCreated, "GROUP", []string{"bob", "cid"}, key, "m"); another.ID == first.ID {
+		t.Error("the key of a message found a thread")
+	}
 	if theirs, _ := bob.create(t, http.StatusCreated, "GROUP", []string{"ann"}, key, "k"); theirs.ID == first.ID {
 		t.Error("Bob's key found Ann's thread")
 	}

@@ -258,8 +258,8 @@ func TestTypingElsewhere(t *testing.T) {
 	r.publish(t, 0, 0, topic, "")
 	r.ping(t) // ignored
 	r.publish(t, 1, 1, topic, "")
-	if got := r.answered(t); !got.closed {
-		t.Errorf("MQTT 3.1.1: %+v", got)
+	if got := r.answered(t); got.closed || got.id != 1 {
+		t.Errorf("MQTT 3.1.1: %+v, want it acknowledged and dropped", got)
 	}
 	line.untilMessage(t, bob.sendFrom(t, "other").ID)
 	if n := line.count("typing"); n > 0 {

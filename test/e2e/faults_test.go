@@ -137,7 +137,7 @@ func TestBurstOfPubacks(t *testing.T) {
 		burst := pubackOf(ids[0])
 		burst = append(burst, v5.PUBACK<<4, 4, byte(ids[1]>>8), byte(ids[1]), 0x10, 0) // no matching subscribers
 		burst = append(burst, v5.PINGREQ<<4, 0)
-		burst = append(burst, v5.PUBACK<<4, 3, byte(ids[2]>>8), byte(ids[2]), 0x80)
+		burst = append(burst, v5.PUBACK<<4, 3, byte(ids[2]>>8), byte(ids[2]), 0)
 		r.bytes(t, burst[:cut])
 		r.bytes(t, burst[cut:])
 		r.ping(t)
