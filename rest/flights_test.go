@@ -107,7 +107,9 @@ func TestSlowReadersOfAUserHoldBoundedMemory(t *testing.T) {
 	w.get("/v1/messages/01ARZ3NDEKTSV4RRFFQ69G5FAV").refused(http.StatusNotFound, chat.CodeMessageNotFound)
 	grown := heap() - before
 	t.Logf("%d slow readers of pages of 1 MiB: %d pages built, the heap has grown by %d KiB", readers, g.pages.Load(), grown>>10)
-	if grown > 40<<20 {
+	// All pages at once, as ciphertext and as JSON, would be over 90 MiB. On a busy machine
+	// the buffers of those that were written last are still there.
+	if grown > 64<<20 {
 		t.Errorf("the heap has grown by %d MiB", grown>>20)
 	}
 	var wg sync.WaitGroup
