@@ -31,6 +31,7 @@ type sight struct {
 // Pages of another origin use the whole API in a real browser if the operator allows their
 // origin, and nothing of it if not.
 func TestBrowserPagesOfOtherOrigins(t *testing.T) {
+	beforeTheStore(t)
 	chromium := findChromium(t)
 	allowed, stranger := newPage(t), newPage(t)
 	s := startServer(t, "--allowed-origins", allowed.URL, "--rate-send", "20", "--rate-read", "50") // so that answers tell the rates

@@ -184,6 +184,7 @@ func rawUpgrade(t *testing.T, s *server, d *device, headers ...string) net.Conn 
 // A client that is not admitted is a line that says why, by every protocol; the client itself
 // is told no more than before.
 func TestEveryRefusedConnectSaysWhy(t *testing.T) {
+	beforeTheStore(t)
 	s := startServer(t, "--jwt-issuer", "https://issuer.example", "--max-connections-per-user", "1")
 	claims := func(change func(jwt.MapClaims)) jwt.MapClaims {
 		c := userClaims("ann", "")
@@ -241,6 +242,7 @@ func TestEveryRefusedConnectSaysWhy(t *testing.T) {
 }
 
 func TestRefusedConnectsAreSampled(t *testing.T) {
+	beforeTheStore(t)
 	s := startServer(t)
 	const attempts = 300
 	bad := hello{clientID: "x", password: "no.token.here", keepAlive: 60}
@@ -270,6 +272,7 @@ func TestRefusedConnectsAreSampled(t *testing.T) {
 }
 
 func TestClientAddressBehindProxies(t *testing.T) {
+	beforeTheStore(t)
 	const client = "198.51.100.7"
 	v2 := []byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x07\x7f\x00\x00\x01\x04\xd2\x07\x5b") // 198.51.100.7:1234
 	v1 := []byte("PROXY TCP4 198.51.100.7 127.0.0.1 1234 1883\r\n")

@@ -29,6 +29,7 @@ func withOpenFiles(t *testing.T, limit int) string {
 // Strangers that open connections and say nothing use up no descriptors: the oldest of them make
 // room, and whoever has a token is served.
 func TestStrangersUseUpNoDescriptors(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	const openFiles, strangers = 256, 600
 	s := &server{
@@ -92,6 +93,7 @@ func TestStrangersUseUpNoDescriptors(t *testing.T) {
 // With as many connections of people with tokens as may be, the next is told so, on every protocol.
 // Probes are answered all the same, and who leaves makes room.
 func TestConnectionsInAll(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	const most = 6
 	s := startServer(t, "--max-connections", strconv.Itoa(most))
@@ -158,6 +160,7 @@ func TestConnectionsInAll(t *testing.T) {
 
 // One address can have a bound of its own.
 func TestConnectionsPerAddress(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	s := startServer(t, "--max-connections-per-address", "2")
 	ann, bob, cid := s.device(t, "ann", "a"), s.device(t, "bob", "b"), s.device(t, "cid", "c")

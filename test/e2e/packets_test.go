@@ -17,6 +17,7 @@ import (
 // of place ends its connection, with the reason code that the standard of MQTT 5 names
 // (3.1.1 has none). No other client notices.
 func TestPacketsThatEndTheConnection(t *testing.T) {
+	beforeTheStore(t)
 	s := startServer(t)
 	by := newBystander(t, s)
 	d := s.device(t, "mallory", "m")
@@ -110,6 +111,7 @@ func TestPacketsThatEndTheConnection(t *testing.T) {
 // A CONNECT that is malformed, or of a level that the server does not know, is answered as
 // its version has it: MQTT 5 with a CONNACK, 3.1.1 not at all unless for its level.
 func TestMalformedConnects(t *testing.T) {
+	beforeTheStore(t)
 	s := startServer(t)
 	connect := func(name string, version, flags byte, list ...byte) []byte {
 		return packetOf(0x10, textOf(name), []byte{version, flags, 0, 60}, properties(version, list...), textOf("x"))

@@ -37,6 +37,15 @@ func bulk(n int) int {
 	return n
 }
 
+// beforeTheStore is called by tests of what is decided before a store is asked for
+// anything: it is the same whatever the store, so one run tests it.
+func beforeTheStore(t *testing.T) {
+	t.Helper()
+	if onMongo {
+		t.Skip("no store is asked: the run on the embedded store tests it")
+	}
+}
+
 // newStore is the URL of an empty store.
 func newStore(t testing.TB, dir string) string {
 	t.Helper()

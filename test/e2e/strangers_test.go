@@ -12,6 +12,7 @@ import (
 // 3,000 strangers announce bodies of 500 KB and send a part of each, all at once: the server
 // tells each that it wants a token, and holds nothing for them.
 func TestHalfBodiesOfStrangers(t *testing.T) {
+	beforeTheStore(t)
 	const strangers, atOnce, mostMB = 3000, 50, 30
 	s := startServer(t)
 	for what, half := range map[string]string{

@@ -29,6 +29,7 @@ func upgrade(t *testing.T, s *server, query string, header http.Header, protocol
 
 // An upgrade reads its query as strictly as any call, in both protocols.
 func TestQueryOfAnUpgradeIsReadStrictly(t *testing.T) {
+	beforeTheStore(t)
 	s := startServer(t)
 	token := s.device(t, "ann", "a").token
 	for _, protocol := range []string{"parley.v1", "mqtt"} {
@@ -48,6 +49,7 @@ func TestQueryOfAnUpgradeIsReadStrictly(t *testing.T) {
 // Pages of other origins may not open a WebSocket. The server's own origin has its host and
 // port, whatever the scheme: a proxy may end TLS.
 func TestOriginOfAnUpgrade(t *testing.T) {
+	beforeTheStore(t)
 	s := startServer(t, "--allowed-origins", "https://app.example,http://localhost:5173")
 	token := s.device(t, "ann", "a").token
 	for _, protocol := range []string{"parley.v1", "mqtt"} {

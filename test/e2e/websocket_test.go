@@ -361,6 +361,7 @@ func wsTextCases() []wsCase {
 // The idea is that of the Autobahn test suite: whatever frames a client sends, it gets what
 // RFC 6455 says, however the bytes are cut into packets.
 func TestWebSocketFrames(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	s := startServer(t)
 	d := s.device(t, "ann", "phone")
@@ -417,6 +418,7 @@ func (c wsCase) run(t *testing.T, ws *rawWS, size int) {
 // A client cuts its messages into fragments at random, with pings in between, and the bytes into
 // packets: every message comes whole, and every ping has its pong.
 func TestWebSocketFragments(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	s := startServer(t)
 	ann := s.device(t, "ann", "phone")
@@ -495,6 +497,7 @@ func TestWebSocketFragments(t *testing.T) {
 
 // An upgrade that is none, and one that asks for what the server does not speak, is refused.
 func TestWebSocketUpgrade(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	s := startServer(t)
 	d := s.device(t, "ann", "phone")
