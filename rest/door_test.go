@@ -133,7 +133,9 @@ func TestStrangersCostLittleMemory(t *testing.T) {
 		}
 		grown := inMB(before, heap()) - strangers*8.0/1024 // what each line holds in this process: two buffers of 4 KiB
 		t.Logf("%s: %d connections, %.1f MB, %.1f KiB each", what, strangers, grown, grown*1024/strangers)
-		if grown > 15 {
+		// Each connection may have a goroutine with its stack still, some 11 KiB. Their bodies
+		// would be over 700 MB.
+		if grown > 30 {
 			t.Errorf("%s: the heap grew by %.1f MB", what, grown)
 		}
 		for _, l := range lines {
