@@ -123,6 +123,10 @@ func (s *Session) storeSubscriptions(ctx context.Context, k chat.KeptSubscriptio
 	}
 	defer unlock()
 	s.mu.Lock()
+	if k.Connected && s.ended { // what the end stores, or has stored, is newer
+		s.mu.Unlock()
+		return
+	}
 	filters, was := s.declared.filters, s.keeping
 	k.Keep = min(s.params.KeepFor, s.reg.limits.KeepSubscriptions)
 	s.keeping.changed, s.keeping.stored = false, was.stored || k.Keep > 0

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/bus/local"
+	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
 )
 
@@ -85,5 +86,22 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 	}
 	if ok, _, _ := byBytes.add("v1/#", contracts.Filter{}, 0); ok {
 		t.Error("more bytes of filters than may be are granted")
+	}
+}
+
+// What a connection stores when it begins may come to the store late. It does not undo what the
+// connection's end has stored: its time would count from a restart.
+func TestBeginOfAConnectionIsNotStoredAfterItsEnd(t *testing.T) {
+	n := newNode(t, Limits{KeepSubscriptions: time.Hour})
+	phone := n.connect(as("bob", "phone"), mqtt, func(_ *device, p *Params) { p.KeepFor = time.Hour })
+	phone.subscribe("v1/#")
+	phone.disconnect()
+	n.eventually("the end of the connection in the store", func() bool {
+		k, err := n.store.Subscriptions(t.Context(), "bob", "phone")
+		return err == nil && !k.Connected
+	})
+	phone.sess.storeSubscriptions(t.Context(), chat.KeptSubscriptions{Connected: true, At: phone.sess.started})
+	if k, err := n.store.Subscriptions(t.Context(), "bob", "phone"); err != nil || k.Connected || len(k.Filters) != 1 {
+		t.Errorf("after that the store has %+v, %v", k, err)
 	}
 }
