@@ -77,7 +77,8 @@ func TestKeptSubscriptionsEnd(t *testing.T) {
 		return present
 	}
 	connect(h)
-	<-time.After(5 * time.Second) // the server may notice late that the connection has ended
+	s.awaitLine(t, "connection ended", func(l logLine) bool { return l.Device == bob.id })
+	<-time.After(2 * time.Second) // from then on it is kept for one
 	s.stop(t)
 	s.start(t)
 	if connect(h) {
