@@ -10,7 +10,7 @@ import (
 const (
 	ForgetDevicesAfter = 180 * 24 * time.Hour
 	forgetEvery        = time.Hour
-	forgetBatch        = 100
+	forgetBatch        = 1000 // each looks at all positions anew
 )
 
 // ForgetDevices removes positions of devices that were not seen for long, until ctx ends.
