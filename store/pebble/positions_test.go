@@ -26,7 +26,7 @@ func TestPositionsOfFormat3AreConverted(t *testing.T) {
 			mustAppend(t, s, e)
 		}
 	}
-	old := binary.AppendUvarint(append([]byte{oldestPositionVersion}, at(63_500+int64(chat.OverlapWindow.Milliseconds())).Bytes()...), 1)
+	old := binary.AppendUvarint(append([]byte{oldestPositionVersion}, at(63_500+chat.OverlapWindow.Milliseconds()).Bytes()...), 1)
 	first := thread(1)
 	old = binary.AppendUvarint(append(old, first[:]...), 2)
 	if err := s.db.Set(positionKey("bob", "phone"), old, pebble.Sync); err != nil {
