@@ -22,6 +22,7 @@ import (
 	"github.com/parleyhq/parley/bus/local"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/contracts"
+	"github.com/parleyhq/parley/internal/admission"
 	"github.com/parleyhq/parley/store"
 )
 
@@ -86,6 +87,9 @@ func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *
 	return w
 }
 
+// testConnections is how many connections a server of these tests takes.
+const testConnections = 1000
+
 func (w *world) listen(server *Server) (stop func()) {
 	w.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -93,8 +97,9 @@ func (w *world) listen(server *Server) (stop func()) {
 		w.t.Fatal(err)
 	}
 	w.addr = ln.Addr().String()
+	gate := admission.New(admission.Limits{Connections: testConnections, Over: 1}) // as the binary has one
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
+	go func() { served <- server.Serve(gate.Listen(ln)) }()
 	return func() {
 		http.DefaultClient.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -9,6 +9,7 @@ package admission
 
 import (
 	"container/list"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -92,6 +93,15 @@ func (c *conn) Close() error {
 	c.gate.leave(c)
 	c.gate.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// CloseWrite ends what is sent, as that of a TCP connection does.
+func (c *conn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
 
 // enter counts a new connection. It returns one to close for it, or nil.

@@ -59,6 +59,24 @@ type wrapped struct{ net.Conn }
 
 func (w wrapped) NetConn() net.Conn { return w.Conn }
 
+// A server may end what it sends, under whatever wraps the connection, and read on.
+func TestCloseWrite(t *testing.T) {
+	g := newGate(t, Limits{Connections: 1, Over: 1})
+	client, server := g.dial()
+	if err := server.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the client reads %v, want the end", err)
+	}
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := server.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("the server reads %d bytes, %v", n, err)
+	}
+}
+
 // The stranger that came first makes room; who has shown a token stays.
 func TestStrangersMakeRoom(t *testing.T) {
 	g := newGate(t, Limits{Connections: 3, Over: 2})
