@@ -6,10 +6,12 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/internal/admission"
 )
 
 // Bounds of what the requests of one user hold at once (docs/contract.md#rates). One that
@@ -70,11 +72,13 @@ func (f *flights) shard(user chat.UserID) *flightShard {
 	return &f.shards[maphash.String(f.seed, string(user))%uint64(len(f.shards))]
 }
 
-// begin waits until a request that holds so many bytes may begin. The caller ends it.
-func (f *flights) begin(ctx context.Context, user chat.UserID, bytes int) (*flight, error) {
-	r := &flight{of: f, user: user, bytes: bytes}
+// begin begins a request that holds so many bytes, or has it wait. The caller waits, and
+// ends it.
+func (f *flights) begin(user chat.UserID, bytes int) *flight {
+	r := &flight{of: f, user: user, bytes: bytes, begun: make(chan struct{})}
 	sh := f.shard(user)
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	u := sh.users[user]
 	if u == nil {
 		u = new(userFlights)
@@ -82,27 +86,41 @@ func (f *flights) begin(ctx context.Context, user chat.UserID, bytes int) (*flig
 	}
 	if len(u.waiting) == 0 && u.mayBegin(bytes) {
 		u.add(bytes)
-		sh.mu.Unlock()
-		return r, nil
+		close(r.begun)
+		return r
 	}
-	r.begun = make(chan struct{})
 	u.waiting = append(u.waiting, r)
-	sh.mu.Unlock()
+	return r
+}
+
+func (r *flight) waits() bool {
 	select {
 	case <-r.begun:
-		return r, nil
+		return false
+	default:
+		return true
+	}
+}
+
+// wait waits until the request may begin. After an error it does not.
+func (r *flight) wait(ctx context.Context) error {
+	select {
+	case <-r.begun:
+		return nil
 	case <-ctx.Done():
 	}
+	sh := r.of.shard(r.user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	u := sh.users[r.user]
 	for i, w := range u.waiting {
 		if w == r {
 			u.waiting = append(u.waiting[:i], u.waiting[i+1:]...)
 			u.beginWaiting()
-			return nil, chat.Unavailable("wait for other requests of the user", context.Cause(ctx))
+			return chat.Unavailable("wait for other requests of the user", context.Cause(ctx))
 		}
 	}
-	return r, nil // it began at the same moment
+	return nil // it began at the same moment
 }
 
 // mayBegin reports whether there is room for a request. One alone always has.
@@ -154,11 +172,11 @@ func (r *flight) change(how func(*userFlights)) {
 // inFlight calls a handler when the user has room for one more request, and has the request
 // end when its answer is written.
 func (s *server) inFlight(c *fiber.Ctx, user chat.UserID, handle func() error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.limits.TurnTimeout)
-	r, err := s.flights.begin(ctx, user, s.flightBytes(c))
-	cancel()
-	if err != nil {
-		return err
+	r := s.flights.begin(user, s.flightBytes(c))
+	if r.waits() {
+		if err := s.waitTurn(c, r); err != nil {
+			return err
+		}
 	}
 	done := false
 	defer func() { // also after a panic
@@ -175,6 +193,20 @@ func (s *server) inFlight(c *fiber.Ctx, user chat.UserID, handle func() error) e
 		c.Response().SetBodyStream(&endingBody{bytes.NewReader(answer), r}, len(answer))
 	}
 	return nil
+}
+
+// waitTurn waits until a request may begin. Until then its connection makes room for
+// others, or one user could hold them all; and then the request has its time to arrive.
+func (s *server) waitTurn(c *fiber.Ctx, r *flight) error {
+	ex, conn := exchangeOf(c), connOf(c)
+	ex.release()
+	ctx, cancel := context.WithTimeout(context.Background(), s.limits.TurnTimeout)
+	defer cancel()
+	if err := r.wait(ctx); err != nil {
+		return err
+	}
+	ex.release = admission.Admit(conn)
+	return conn.SetReadDeadline(time.Now().Add(s.limits.ReadTimeout))
 }
 
 // flightBytes is about what a request may hold in memory: its body, and its answer.

@@ -41,7 +41,7 @@ func (g *gated) History(ctx context.Context, c chat.Caller, id chat.ThreadID, p 
 
 func newGated(t *testing.T) (*world, *gated) {
 	t.Helper()
-	g := &gated{entered: make(chan chat.UserID, 100), gate: make(chan struct{})}
+	g := &gated{entered: make(chan chat.UserID, testConnections), gate: make(chan struct{})}
 	w := newWorld(t, func(cfg *Config) {
 		g.Chat = cfg.Chat
 		cfg.Chat = g
@@ -78,6 +78,32 @@ func TestMoreThanSixteenRequestsOfAUserWait(t *testing.T) {
 	wg.Wait()
 	if answered.Load() != 40 {
 		t.Errorf("%d of 40 were answered", answered.Load())
+	}
+}
+
+// A request that waits for others of its user lets strangers have its connection, if there
+// is no other: else one user could hold them all.
+func TestARequestThatWaitsHoldsNoConnection(t *testing.T) {
+	w, g := newGated(t)
+	id := w.group("bob")
+	http.DefaultClient.CloseIdleConnections()
+	path := "/v1/threads/" + id
+	var served []*line
+	for range maxFlights {
+		served = append(served, w.dial().write("GET "+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+w.token("alice")+"\r\n\r\n"))
+		<-g.entered
+	}
+	for range testConnections - maxFlights {
+		w.dial().write("GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + w.token("alice") + "\r\n\r\n")
+	}
+	// Alice's own come before it, but for what is on its way.
+	for range 3 * testConnections {
+		w.as("bob", "GET", path, "").want(http.StatusOK)
+		http.DefaultClient.CloseIdleConnections()
+	}
+	close(g.gate)
+	for _, l := range served {
+		l.answer().want(http.StatusOK)
 	}
 }
 
@@ -136,21 +162,21 @@ func TestARequestOfAUserBeginsWhenThereIsRoom(t *testing.T) {
 	f := newFlights()
 	begin := func(bytes int) *flight {
 		t.Helper()
-		r, err := f.begin(t.Context(), "ann", bytes)
-		if err != nil {
-			t.Fatal(err)
+		r := f.begin("ann", bytes)
+		if r.waits() {
+			t.Fatalf("a request of %d bytes waits", bytes)
 		}
 		return r
 	}
 	huge := begin(2 * maxFlightBytes) // alone it may
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := f.begin(ended, "ann", 1); chat.CodeOf(err) != chat.CodeUnavailable {
+	if err := f.begin("ann", 1).wait(ended); chat.CodeOf(err) != chat.CodeUnavailable {
 		t.Errorf("beside it: %v", err)
 	}
 	huge.holds(maxFlightBytes - 1)
 	one := begin(1)
-	if _, err := f.begin(ended, "ann", 1); chat.CodeOf(err) != chat.CodeUnavailable {
+	if err := f.begin("ann", 1).wait(ended); chat.CodeOf(err) != chat.CodeUnavailable {
 		t.Errorf("a byte too many: %v", err)
 	}
 	one.end()
