@@ -20,6 +20,7 @@ func (t *Tracker) Greet(g Guest) {
 	}
 	id := g.Caller().User
 	j := t.todo.of(id)
+	j.dropGone()
 	j.visits = append(j.visits, &visit{guest: g})
 	t.todo.put(id, j)
 	t.work()
@@ -53,6 +54,9 @@ func (t *Tracker) announce(ctx context.Context, id chat.UserID) {
 // greet tells a connection the next part of what its greeting says, and reports whether
 // that was the last.
 func (t *Tracker) greet(ctx context.Context, v *visit) (over bool) {
+	if v.guest.Gone() {
+		return true
+	}
 	if !v.begun {
 		v.begun, v.greeting = true, v.guest.BeginGreeting()
 	}

@@ -17,6 +17,8 @@ type Guest interface {
 	// user by an announcement since the greeting began. It does not block.
 	TellPresence(p chat.Presence)
 	EndGreeting()
+	// Gone reports whether the connection has ended, so that nobody hears a greeting.
+	Gone() bool
 }
 
 // Greeting is whose presence a client is to be told because it has just subscribed

@@ -91,6 +91,7 @@ func TestGrace(t *testing.T) {
 type guest struct {
 	user chat.UserID
 	told chan chat.Presence
+	gone atomic.Bool
 
 	mu       sync.Mutex
 	greeting Greeting
@@ -107,6 +108,8 @@ func newGuest(user chat.UserID, about ...chat.UserID) *guest {
 }
 
 func (g *guest) Caller() chat.Caller { return chat.Caller{User: g.user, Device: "phone"} }
+
+func (g *guest) Gone() bool { return g.gone.Load() }
 
 func (g *guest) BeginGreeting() Greeting {
 	g.mu.Lock()
@@ -222,6 +225,29 @@ func TestOneUserHoldsUpNobodyElse(t *testing.T) {
 		}
 		if !tracker.Idle() {
 			t.Error("the tracker is not idle")
+		}
+	})
+}
+
+// A user who connects again and again leaves no greetings behind.
+func TestGreetingsOfEndedConnectionsAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &announcements{online: []chat.UserID{"ann"}}
+		tracker := newTracker(t, a)
+		tracker.cfg.Spawn = func(func(context.Context)) {} // nobody works yet
+		for range 100 {
+			g := newGuest("bob")
+			tracker.Greet(g)
+			g.gone.Store(true)
+		}
+		stays := newGuest("bob")
+		tracker.Greet(stays)
+		if n := len(tracker.todo.jobs["bob"].visits); n != 1 {
+			t.Errorf("%d greetings wait, want 1", n)
+		}
+		tracker.run(t.Context())
+		if p := <-stays.told; p.User != "ann" {
+			t.Errorf("told of %+v", p)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"slices"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -63,6 +64,17 @@ func (q *queue) put(id chat.UserID, j *job) {
 		j.inGuests = true
 		q.guests = append(q.guests, id)
 	}
+}
+
+// dropGone drops the greetings of connections that have ended, so that a user who connects
+// again and again has no more of them than connections.
+func (j *job) dropGone() {
+	waiting := j.visits
+	if j.taken && len(waiting) > 0 {
+		waiting = waiting[1:] // a goroutine may be at the first
+	}
+	left := slices.DeleteFunc(waiting, func(v *visit) bool { return v.guest.Gone() })
+	j.visits = j.visits[:len(j.visits)-len(waiting)+len(left)]
 }
 
 // pop takes the user whose turn it is.

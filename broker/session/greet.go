@@ -43,6 +43,13 @@ func (s *Session) EndGreeting() {
 	s.greeting.End()
 }
 
+// Gone implements [presence.Guest].
+func (s *Session) Gone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
+
 // TellPresence implements [presence.Guest].
 func (s *Session) TellPresence(p chat.Presence) {
 	s.hint(presenceOf(p, s.reg.now()), func() bool { return s.greeting.IsNews(p.User) })
