@@ -115,30 +115,44 @@ func (a *appendQueues) lookAtDoubts() {
 // lookAt puts an operation that changes nothing into the thread's queue: its leader loads
 // the thread for it, and so publishes what was stored.
 func (a *appendQueues) lookAt(id ThreadID) {
-	d := &a.doubts
-	d.mu.Lock()
-	last := time.Now().After(d.until[id])
-	d.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), a.svc.limits.CommitTimeout)
 	defer cancel()
-	doubtful := true
+	until, last := a.doubts.watchedUntil(id)
+	known := false
 	look := &operation{
 		decide: func(context.Context, Thread) ([]Event, error) { return nil, nil },
 		ask: func(q *appendQueue) {
-			if last {
+			// While this waited for its turn, there may have been a new doubt.
+			if until, last = a.doubts.watchedUntil(id); last {
 				q.doubt = nil
 			}
-			doubtful = q.doubt != nil
+			known = q.doubt == nil
 		},
 	}
 	_, _, err := a.append(ctx, id, look)
-	if !last && (err != nil || doubtful) {
-		return // the store does not answer, or nothing of it is there: not yet
+	if last || err == nil && known { // else the store does not answer, or nothing of it is there: not yet
+		a.unwatch(id, until)
 	}
+}
+
+// watchedUntil says until when a thread in doubt is looked at, and whether that is over.
+func (d *doubts) watchedUntil(id ThreadID) (until time.Time, over bool) {
 	d.mu.Lock()
-	delete(d.until, id)
-	d.mu.Unlock()
-	a.setDoubtful(id, false)
+	defer d.mu.Unlock()
+	until = d.until[id]
+	return until, time.Now().After(until)
+}
+
+// unwatch has a thread looked at no more, unless there was a new doubt since it was to be
+// looked at until then.
+func (a *appendQueues) unwatch(id ThreadID, until time.Time) {
+	d := &a.doubts
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.until[id].Equal(until) {
+		delete(d.until, id)
+		a.setDoubtful(id, false)
+	}
 }
 
 func (d *doubts) close() {
