@@ -164,7 +164,7 @@ type PositionStore interface {
 	// a device without a position it stores nothing. It need not be durable when it
 	// returns: losing it repeats frames and loses none.
 	RaisePosition(ctx context.Context, user UserID, device DeviceID, p Position) error
-	// ForgetPositions removes positions that were neither begun nor raised since the
+	// ForgetPositions removes positions that were neither begun, raised nor read since the
 	// given time, about count at most, and reports how many it removed.
 	ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (n int, err error)
 }

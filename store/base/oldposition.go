@@ -7,6 +7,10 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// NoteUseEvery is how long a store reads a device's position without noting again that it
+// is used. It is little beside [chat.ForgetDevicesAfter].
+const NoteUseEvery = 24 * time.Hour
+
 // OldPosition is a device's position as earlier formats kept it. Of a thread in Cursors
 // the device has acknowledged the events up to the cursor, and none above. Of any other
 // thread it has acknowledged those older than Time less one overlap window.

@@ -52,6 +52,9 @@ func (s *Store) position(ctx context.Context, user chat.UserID, device chat.Devi
 	case err != nil || !found:
 		return chat.Position{}, false, err
 	case doc.Time.IsZero():
+		if s.now().Sub(doc.Used) >= base.NoteUseEvery {
+			_ = s.RaisePosition(ctx, user, device, chat.Position{}) // else the next read does
+		}
 		p, err := doc.position()
 		return p, err == nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // What raises a position is written without a sync and may be lost in a crash.
@@ -38,6 +39,9 @@ func (s *Store) position(ctx context.Context, user chat.UserID, device chat.Devi
 		}
 		p, err := s.beginPosition(ctx, user, device, converted)
 		return p, err == nil, err
+	}
+	if s.now().Sub(record.used) >= base.NoteUseEvery {
+		_ = s.RaisePosition(ctx, user, device, chat.Position{}) // else the next read does
 	}
 	through, err := s.through(ctx, user, device)
 	return chat.Position{Through: through, Acknowledged: record.acknowledged}, true, err

@@ -13,6 +13,7 @@ var deviceScenarios = []scenario{
 	{"a device's position only rises", testRaisePosition},
 	{"changing positions handed in or out changes nothing stored", testPositionIsCallers},
 	{"positions that are not used are forgotten", testForgetPositions},
+	{"a position that is read is used", testReadPositionIsUsed},
 	{"the time at which a user was last seen only rises", testLastSeen},
 }
 
@@ -92,6 +93,23 @@ func testForgetPositions(t *testing.T, f *fixture) {
 	if len(begun.Through) != 0 || begun.Acknowledged {
 		t.Errorf("a device that was forgotten begins with %+v", begun)
 	}
+}
+
+// A device that connects now and then, and is sent nothing that it could acknowledge, is
+// no device that is gone.
+func testReadPositionIsUsed(t *testing.T, f *fixture) {
+	p := chat.Position{Through: map[chat.ThreadID]chat.Seq{newThreadID(): 7}, Acknowledged: true}
+	f.beginPosition("quiet", p)
+	f.beginPosition("gone", p)
+	f.clock.Advance(chat.ForgetDevicesAfter - time.Hour)
+	f.wantPosition("quiet", p)
+	f.clock.Advance(2 * time.Hour)
+	n, err := f.store.ForgetPositions(t.Context(), f.clock.Now().Add(-chat.ForgetDevicesAfter), 10)
+	if err != nil || n != 1 {
+		t.Errorf("ForgetPositions: %d, %v; want 1", n, err)
+	}
+	f.wantPosition("quiet", p)
+	f.wantNoPosition("ann", "gone")
 }
 
 func (f *fixture) beginPosition(device chat.DeviceID, p chat.Position) chat.Position {
