@@ -1,6 +1,10 @@
 package chat
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"slices"
+)
 
 // MessagePage is one page of a thread's messages.
 type MessagePage struct {
@@ -8,12 +12,18 @@ type MessagePage struct {
 	Next     string // "" at the end
 }
 
+// maxFilterLook is how many events of the log a page that is narrowed to one content type
+// looks at. So a page may hold less than it could, or nothing, and have a next one
+// (docs/contract.md#history).
+const maxFilterLook = 1000
+
 // History lists a thread's messages, newest first, back to where the caller joined.
 func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequest) (MessagePage, error) {
 	if isCursor(cursorSince, p.Cursor) { // the cursor alone says in which direction to go on
 		return s.HistorySince(ctx, c, id, MessageID{}, p)
 	}
-	before, err := seqOf(cursorHistory, id, p.Cursor)
+	listing := messageListing{cursorHistory, id, p.ContentType}
+	before, err := listing.seqOf(p.Cursor)
 	if err != nil {
 		return MessagePage{}, err
 	}
@@ -21,17 +31,20 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	if err != nil {
 		return MessagePage{}, err
 	}
-	found, err := s.store.Messages(ctx, id, MessageRange{After: line.JoinedSeq - 1, Before: before, Viewer: c.User, NewestFirst: true, Count: size + 1, Bytes: maxPageBytes})
-	if err != nil {
-		return MessagePage{}, Unavailable("read the history", err)
+	r := MessageRange{After: line.JoinedSeq - 1, Before: before, NewestFirst: true}
+	goOn := Seq(0)
+	if last := cmp.Or(before, line.Head.Seq+1); p.ContentType != "" && last > r.After+1+maxFilterLook {
+		r.After = last - 1 - maxFilterLook
+		goOn = r.After + 1
 	}
-	return s.messagePage(c.User, cursorHistory, found, size), nil
+	return s.messagePage(ctx, c.User, listing, r, size, goOn)
 }
 
 // HistorySince lists the messages after the message since, oldest first. If no message
 // has that id, they are those of a later time than the id's.
 func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since MessageID, p PageRequest) (MessagePage, error) {
-	after, err := seqOf(cursorSince, id, p.Cursor)
+	listing := messageListing{cursorSince, id, p.ContentType}
+	after, err := listing.seqOf(p.Cursor)
 	if err != nil {
 		return MessagePage{}, err
 	}
@@ -44,11 +57,13 @@ func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since
 			return MessagePage{}, err
 		}
 	}
-	found, err := s.store.Messages(ctx, id, MessageRange{After: max(after, line.JoinedSeq-1), Viewer: c.User, Count: size + 1, Bytes: maxPageBytes})
-	if err != nil {
-		return MessagePage{}, Unavailable("read the history", err)
+	r := MessageRange{After: max(after, line.JoinedSeq-1)}
+	goOn := Seq(0)
+	if p.ContentType != "" && line.Head.Seq > r.After+maxFilterLook {
+		goOn = r.After + maxFilterLook
+		r.Before = goOn + 1
 	}
-	return s.messagePage(c.User, cursorSince, found, size), nil
+	return s.messagePage(ctx, c.User, listing, r, size, goOn)
 }
 
 // EventPage is one page of a thread's log.
@@ -112,11 +127,11 @@ func (s *Service) lastAt(ctx context.Context, thread ThreadID, id EventID) (Seq,
 }
 
 // seqOf is the seq that a page cursor says; zero if there is no cursor.
-func seqOf(kind cursorKind, thread ThreadID, cursor string) (Seq, error) {
+func (l messageListing) seqOf(cursor string) (Seq, error) {
 	if cursor == "" {
 		return 0, nil
 	}
-	return decodeSeqCursor(kind, thread, cursor)
+	return l.decode(cursor)
 }
 
 // reading refuses who may not read a thread, and gives the reader's line of it and the
@@ -129,6 +144,9 @@ func (s *Service) reading(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	if err != nil {
 		return UserThread{}, 0, err
 	}
+	if p.ContentType != "" && !slices.Contains(contentTypes, p.ContentType) {
+		return UserThread{}, 0, Invalid("content_type", contentTypeRule)
+	}
 	if err := s.spendRead(c); err != nil {
 		return UserThread{}, 0, err
 	}
@@ -136,18 +154,27 @@ func (s *Service) reading(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	return line, size, err
 }
 
-// messagePage cuts a page out of what may be one message more than it holds.
-func (s *Service) messagePage(viewer UserID, kind cursorKind, found []Event, size int) MessagePage {
+// messagePage reads one page of a range. The listing goes on behind the page's last message
+// or, if the range has no more, at the seq goOn, unless that is zero.
+func (s *Service) messagePage(ctx context.Context, viewer UserID, l messageListing, r MessageRange, size int, goOn Seq) (MessagePage, error) {
+	r.Viewer, r.ContentType, r.Count, r.Bytes = viewer, l.filter, size+1, maxPageBytes
+	found, err := s.store.Messages(ctx, l.thread, r)
+	if err != nil {
+		return MessagePage{}, Unavailable("read the history", err)
+	}
 	size = min(size, withinBytes(found, maxPageBytes))
+	if len(found) > size { // the one message more says that there is more
+		goOn = found[size-1].Seq
+	}
 	page := MessagePage{Messages: found[:size]}
-	if len(found) > size {
-		page.Next = encodeSeqCursor(kind, found[size-1].Thread, found[size-1].Seq)
+	if goOn != 0 {
+		page.Next = l.encode(goOn)
 	}
 	now := s.now()
 	for i, m := range page.Messages {
 		page.Messages[i] = m.AsOf(now).ShownTo(viewer)
 	}
-	return page
+	return page, nil
 }
 
 // withinBytes is how many of the messages, from the first on, hold at most so much

@@ -282,3 +282,98 @@ func TestForeignSeqInACursorShowsNothingOlderThanJoining(t *testing.T) {
 	must(t, err)
 	sameList(t, "oldest first", texts(page.Messages))
 }
+
+// image makes a request one for an image.
+func image(req chat.SendRequest) chat.SendRequest {
+	req.ContentType, req.AttachmentID = chat.ImageRef, "a"
+	return req
+}
+
+func TestHistoryOfOneContentType(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	send := func(req chat.SendRequest) chat.Event {
+		t.Helper()
+		res, err := w.Send(t.Context(), as("alice"), req)
+		must(t, err)
+		return res.Event
+	}
+	var sent []chat.Event
+	for _, text := range []string{"i1", "t1", "i2", "i3", "t2", "i4"} {
+		req := w.request(id, text)
+		if text[0] == 'i' {
+			req = image(req)
+		}
+		sent = append(sent, send(req))
+	}
+	_, err := w.Edit(t.Context(), as("alice"), sent[2].ID, chat.EditRequest{Ciphertext: []byte("t3"), ContentType: chat.Text})
+	must(t, err)
+	must(t, w.Delete(t.Context(), as("alice"), sent[3].ID))
+	of := func(kind chat.ContentType, newestFirst bool) []string {
+		return slices.Concat(pages(t, 1, func(p chat.PageRequest) (chat.MessagePage, error) {
+			if p.ContentType = kind; newestFirst {
+				return w.History(t.Context(), as("bob"), id, p)
+			}
+			return w.HistorySince(t.Context(), as("bob"), id, chat.MessageID{}, p)
+		})...)
+	}
+	sameList(t, "images, newest first", of(chat.ImageRef, true), "i4", "", "i1") // a tombstone keeps its type
+	sameList(t, "images, oldest first", of(chat.ImageRef, false), "i1", "", "i4")
+	sameList(t, "texts", of(chat.Text, true), "t2", "t3", "t1") // an edited one has the type that it has now
+	sameList(t, "videos", of(chat.VideoRef, true))
+
+	images := chat.PageRequest{Size: 1, ContentType: chat.ImageRef}
+	page, err := w.History(t.Context(), as("bob"), id, images)
+	must(t, err)
+	for _, other := range []chat.ContentType{"", chat.Text} {
+		_, err = w.History(t.Context(), as("bob"), id, chat.PageRequest{Cursor: page.Next, ContentType: other})
+		invalid(t, err, "cursor")
+	}
+	_, err = w.History(t.Context(), as("bob"), nowhere, chat.PageRequest{ContentType: "image"})
+	invalid(t, err, "content_type")
+}
+
+// A page of one content type looks at 1,000 events of the log. What it finds there it gives,
+// and its cursor goes on behind them, in both directions and to both ends of the log.
+func TestAFilteredPageLooksAtSoManyEvents(t *testing.T) {
+	const look = 1000
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")                                          // seq 1
+	_, err := w.Send(t.Context(), as("alice"), image(w.request(id, "first"))) // seq 2
+	must(t, err)
+	ask := func(newestFirst bool) (messages []string, more bool) {
+		t.Helper()
+		p := chat.PageRequest{ContentType: chat.ImageRef}
+		for lastPage := false; !lastPage; {
+			var page chat.MessagePage
+			var err error
+			if newestFirst {
+				page, err = w.History(t.Context(), as("bob"), id, p)
+			} else {
+				page, err = w.HistorySince(t.Context(), as("bob"), id, chat.MessageID{}, p)
+			}
+			must(t, err)
+			messages = append(messages, strings.Join(texts(page.Messages), " "))
+			p.Cursor, lastPage = page.Next, page.Next == ""
+		}
+		return messages, len(messages) > 1
+	}
+	w.sendMany("alice", id, look-2) // the log has 1,000 events
+	for _, newestFirst := range []bool{true, false} {
+		got, _ := ask(newestFirst)
+		sameList(t, "a log of so many events takes one page", got, "first")
+	}
+	w.send("alice", id, "one more")
+	got, _ := ask(true)
+	sameList(t, "one more, newest first: the creation is looked at for itself", got, "first", "")
+	got, _ = ask(false)
+	sameList(t, "one more, oldest first", got, "first", "")
+
+	w.send("alice", id, "and another")
+	_, err = w.Send(t.Context(), as("alice"), image(w.request(id, "last"))) // seq 1,003
+	must(t, err)
+	got, _ = ask(true)
+	sameList(t, "newest first", got, "last", "first")
+	got, _ = ask(false)
+	sameList(t, "oldest first", got, "first", "last")
+}

@@ -12,6 +12,9 @@ import (
 type PageRequest struct {
 	Cursor string // from the page before; "" is the first page
 	Size   int    // 0 takes DefaultPageSize
+	// ContentType narrows History and HistorySince to messages that are of this type now;
+	// "" takes all. The other listings do not look at it.
+	ContentType ContentType
 }
 
 // cursorKind is the first byte of a page cursor, so that the cursor of one listing is
@@ -49,12 +52,21 @@ func decodeCursor(kind cursorKind, cursor string, size int, of []byte) ([]byte, 
 	return b[1 : 1+size], nil
 }
 
-func encodeSeqCursor(kind cursorKind, thread ThreadID, s Seq) string {
-	return encodeCursor(kind, binary.BigEndian.AppendUint64(nil, uint64(s)), thread[:])
+// messageListing is whose cursors those of a thread's messages are.
+type messageListing struct {
+	kind   cursorKind
+	thread ThreadID
+	filter ContentType
 }
 
-func decodeSeqCursor(kind cursorKind, thread ThreadID, cursor string) (Seq, error) {
-	b, err := decodeCursor(kind, cursor, 8, thread[:])
+func (l messageListing) of() []byte { return append(l.thread[:], l.filter...) }
+
+func (l messageListing) encode(s Seq) string {
+	return encodeCursor(l.kind, binary.BigEndian.AppendUint64(nil, uint64(s)), l.of())
+}
+
+func (l messageListing) decode(cursor string) (Seq, error) {
+	b, err := decodeCursor(l.kind, cursor, 8, l.of())
 	if err != nil {
 		return 0, err
 	}

@@ -7,17 +7,23 @@ import (
 	"pgregory.net/rapid"
 )
 
-var aThread = ThreadID{1, 2, 3}
+var (
+	aThread  = ThreadID{1, 2, 3}
+	history  = messageListing{cursorHistory, aThread, ""}
+	listings = []messageListing{history, {cursorSince, aThread, ""}, {cursorHistory, aThread, Text}, {cursorSince, aThread, ImageRef}}
+)
 
 func TestCursorsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seq := Seq(rapid.Uint64().Draw(t, "seq"))
-		for _, kind := range []cursorKind{cursorHistory, cursorSince} {
-			if back, err := decodeSeqCursor(kind, aThread, encodeSeqCursor(kind, aThread, seq)); err != nil || back != seq {
+		for _, l := range listings {
+			if back, err := l.decode(l.encode(seq)); err != nil || back != seq {
 				t.Fatalf("seq %d reads back as %d, %v", seq, back, err)
 			}
-			if _, err := decodeSeqCursor(kind, ThreadID{9}, encodeSeqCursor(kind, aThread, seq)); err == nil {
-				t.Fatal("another thread took the cursor")
+			for _, other := range []messageListing{{l.kind, ThreadID{9}, l.filter}, {l.kind, l.thread, VideoRef}} {
+				if _, err := other.decode(l.encode(seq)); err == nil {
+					t.Fatalf("%v took the cursor of %v", other, l)
+				}
 			}
 		}
 		at := aPosition().Draw(t, "position")
@@ -51,7 +57,7 @@ func aPosition() *rapid.Generator[threadPosition] {
 // A cursor of which any byte was altered is refused.
 func TestAlteredCursorsAreRefused(t *testing.T) {
 	cursors := map[string]func(string) error{
-		encodeSeqCursor(cursorHistory, aThread, 7): func(c string) error { _, err := decodeSeqCursor(cursorHistory, aThread, c); return err },
+		history.encode(7): func(c string) error { _, err := history.decode(c); return err },
 		encodeThreadCursor("ann", threadPosition{time.UnixMilli(1), aThread}): func(c string) error {
 			_, err := decodeThreadCursor("ann", c)
 			return err
@@ -94,7 +100,7 @@ func TestThreadPositionsAreTotallyOrdered(t *testing.T) {
 // gives for that position.
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{
-		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", encodeSeqCursor(cursorHistory, aThread, 0), encodeSeqCursor(cursorSince, aThread, 1<<64-1),
+		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", history.encode(0), listings[1].encode(1<<64 - 1), listings[2].encode(7),
 		encodeReportCursor("ann", ReportID{1}), encodeThreadCursor("ann", threadPosition{activity: time.UnixMilli(1_780_000_000_000), thread: ThreadID{1, 2, 3}}),
 		encodeThreadCursor("ann", threadPosition{activity: time.UnixMilli(-1)}),
 	} {
@@ -102,11 +108,11 @@ func FuzzCursor(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, cursor string) {
 		accepted := 0
-		for _, kind := range []cursorKind{cursorHistory, cursorSince} {
-			seq, err := decodeSeqCursor(kind, aThread, cursor)
+		for _, l := range listings {
+			seq, err := l.decode(cursor)
 			if err == nil {
 				accepted++
-				if again := encodeSeqCursor(kind, aThread, seq); again != cursor {
+				if again := l.encode(seq); again != cursor {
 					t.Errorf("%q was taken for %q", cursor, again)
 				}
 			} else if CodeOf(err) != CodeInvalidRequest {

@@ -113,8 +113,9 @@ type MessageStore interface {
 
 // MessageRange says which of a thread's messages to list: oldest first, or newest first.
 type MessageRange struct {
-	After, Before Seq    // After < seq < Before; a Before of zero is "to the end"
-	Viewer        UserID // messages hidden from this user are left out; "" is nobody
+	After, Before Seq         // After < seq < Before; a Before of zero is "to the end"
+	Viewer        UserID      // messages hidden from this user are left out; "" is nobody
+	ContentType   ContentType // messages of other types are left out; "" is none
 	NewestFirst   bool
 	Count         int // at most
 	// Bytes ends the list with the message, other than its first, that brings the

@@ -71,7 +71,7 @@ func TestEveryQueryIsReadStrictly(t *testing.T) {
 	sc := newScene(t)
 	known := map[string][]string{
 		"/v1/threads": {"cursor", "page_size"}, "/v1/admin/reports": {"cursor", "page_size"},
-		"/v1/threads/" + sc.thread + "/messages": {"cursor", "page_size", "since"},
+		"/v1/threads/" + sc.thread + "/messages": {"cursor", "page_size", "since", "content_type"},
 		"/v1/threads/" + sc.thread + "/events":   {"cursor", "page_size", "since_seq"},
 	}
 	for _, c := range sc.calls() {

@@ -71,6 +71,11 @@ func (s *server) fetchHistory(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 	if err != nil {
 		return err
 	}
+	if hasQuery(c, "content_type") {
+		if p.ContentType = chat.ContentType(c.Query("content_type")); p.ContentType == "" {
+			return chat.Invalid("content_type", "must not be empty")
+		}
+	}
 	var messages chat.MessagePage
 	if hasQuery(c, "since") {
 		since, bad := chat.ParseMessageID(c.Query("since"))

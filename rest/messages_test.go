@@ -183,6 +183,18 @@ func TestHistory(t *testing.T) {
 		w.get(path + "?since=" + bad).invalid("since")
 	}
 	w.get(path + "?cursor=nonsense").invalid("cursor")
+	if got := walk("?page_size=2&content_type=text"); len(got) != len(ids) {
+		t.Errorf("texts %s, want all of %s", got, ids)
+	}
+	if got := walk("?page_size=2&content_type=image_ref&since=" + ids[0]); len(got) != 0 {
+		t.Errorf("images %s, want none", got)
+	}
+	for _, bad := range []string{"", "image", "Text", "text%20", "text,image_ref"} {
+		w.get(path + "?content_type=" + bad).invalid("content_type")
+	}
+	first := decoded[contracts.MessagePage](w.get(path + "?page_size=1&content_type=text").want(200))
+	w.get(path + "?page_size=1&cursor=" + *first.NextCursor).invalid("cursor")
+	w.get(path + "?page_size=1&content_type=system&cursor=" + *first.NextCursor).invalid("cursor")
 	w.do(request{user: "mallory", method: "GET", path: path}).refused(403, chat.CodeNotAParticipant)
 }
 

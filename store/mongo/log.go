@@ -136,6 +136,9 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	if r.Viewer != "" {
 		filter = append(filter, visibleTo(r.Viewer))
 	}
+	if r.ContentType != "" {
+		filter = append(filter, bson.E{Key: "type", Value: r.ContentType})
+	}
 	order := 1
 	if r.NewestFirst {
 		order = -1

@@ -262,6 +262,9 @@ type messagePeek struct {
 	by, hiddenFrom []byte // nobody if empty
 	deleted        bool
 	expiresAt      int64 // milliseconds
+
+	start eventPeek
+	rest  []byte // what follows these fields; points into the value
 }
 
 // peekMessage reads the first fields of a message without decoding the rest; message is
@@ -271,7 +274,7 @@ func peekMessage(value []byte) (p messagePeek, message bool, err error) {
 	if err != nil || start.kind != diskMessage {
 		return p, false, err
 	}
-	p.deleted, p.expiresAt = start.flags&isDeleted != 0, neverExpires
+	p.start, p.deleted, p.expiresAt = start, start.flags&isDeleted != 0, neverExpires
 	rest := start.rest
 	if start.flags&hasExpiresAt != 0 {
 		at, n := binary.Varint(rest)
@@ -284,9 +287,23 @@ func peekMessage(value []byte) (p messagePeek, message bool, err error) {
 		return p, false, err
 	}
 	if start.flags&isHidden != 0 {
-		p.hiddenFrom, _, err = peekName(rest)
+		p.hiddenFrom, rest, err = peekName(rest)
 	}
+	p.rest = rest
 	return p, err == nil, err
+}
+
+// contentType reads on in a message that was peeked at, to its content type.
+func (p messagePeek) contentType() (chat.ContentType, error) {
+	d := decode(p.rest)
+	if id := d.id(); p.start.version > oldestEventVersion {
+		d.drifted(id)
+	}
+	_ = d.str() // the device
+	if p.start.flags&hasTarget != 0 {
+		d.target()
+	}
+	return chat.ContentType(d.str()), d.err
 }
 
 func peekName(value []byte) (name, rest []byte, err error) {

@@ -97,6 +97,9 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 		if err != nil || !isMessage || !peek.visibleTo(r.Viewer) {
 			return true, err
 		}
+		if wanted, err := peek.isOf(r.ContentType); err != nil || !wanted {
+			return true, err
+		}
 		e, err := decodeEvent(place{thread, seqOf(key)}, value)
 		if err != nil {
 			return false, err
@@ -112,6 +115,15 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 // when it was sent.
 func (p messagePeek) visibleTo(u chat.UserID) bool {
 	return chat.Visibility{HiddenFrom: chat.UserID(p.hiddenFrom)}.To(u, 0)
+}
+
+// isOf reports whether the message is of a content type; every message is of "".
+func (p messagePeek) isOf(wanted chat.ContentType) (bool, error) {
+	if wanted == "" {
+		return true, nil
+	}
+	got, err := p.contentType()
+	return got == wanted, err
 }
 
 // Message implements [chat.MessageStore].

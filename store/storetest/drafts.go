@@ -85,6 +85,12 @@ func removal(by, user chat.UserID) chat.Event {
 	return change(by, chat.ThreadChange{Event: chat.ParticipantRemoved, User: user})
 }
 
+// of makes a draft one of another content type.
+func of(kind chat.ContentType, d chat.Event) chat.Event {
+	d.Message.ContentType = kind
+	return d
+}
+
 // hiding hides a draft from a user.
 func hiding(d chat.Event, from chat.UserID) chat.Event {
 	d.Message.HiddenFrom = from

@@ -16,6 +16,7 @@ var logScenarios = []scenario{
 	{"events are bounded on both sides, by count and by bytes", testEventsLimits},
 	{"messages are found in both directions between both bounds", testMessages},
 	{"a list of messages is bounded by bytes", testMessagesWithinBytes},
+	{"a list of messages of one content type has those that are of it now", testMessagesOfType},
 	{"a message is found by its id in any thread", testMessageByID},
 	{"SeqAt finds the first event at or after an id", testSeqAt},
 	{"unread are the messages of others after a seq", testCountUnread},
@@ -141,6 +142,34 @@ func testMessagesWithinBytes(t *testing.T, f *fixture) {
 			t.Errorf("%s: %v, want %v", tt.name, seqs(got), tt.want)
 		}
 	}
+}
+
+func testMessagesOfType(t *testing.T, f *fixture) {
+	thread := f.group("ann", "bob")
+	log := f.append(thread, draft("ann", "2"), of(chat.ImageRef, draft("bob", "3")), hiding(of(chat.ImageRef, draft("ann", "4")), "bob"),
+		draft("ann", "5"), expiring(of(chat.ImageRef, draft("ann", "6")), f.clock.Now().Add(time.Hour)))
+	check := func(when string, r chat.MessageRange, want ...chat.Seq) {
+		t.Helper()
+		got := f.messages(thread, r)
+		if !slices.Equal(seqs(got), want) {
+			t.Errorf("%s: %v, want %v", when, seqs(got), want)
+		}
+		for _, e := range got {
+			if e.Message.ContentType != r.ContentType {
+				t.Errorf("%s: message %d is %s", when, e.Seq, e.Message.ContentType)
+			}
+		}
+	}
+	check("texts", chat.MessageRange{ContentType: chat.Text, Count: 10}, 2, 5)
+	check("images, newest first", chat.MessageRange{ContentType: chat.ImageRef, NewestFirst: true, Count: 10}, 6, 4, 3)
+	check("one that bob sees", chat.MessageRange{ContentType: chat.ImageRef, Viewer: "bob", After: 3, Count: 1}, 6)
+	check("between bounds", chat.MessageRange{ContentType: chat.ImageRef, After: 3, Before: 6, Count: 10}, 4)
+	check("videos", chat.MessageRange{ContentType: chat.VideoRef, Count: 10})
+
+	asText := edit(log[1], "now a text")
+	f.append(thread, asText, deletion(log[4], chat.DeletedBySender))
+	check("texts, with the one edited to be one", chat.MessageRange{ContentType: chat.Text, Count: 10}, 2, 3, 5)
+	check("images, with the tombstone", chat.MessageRange{ContentType: chat.ImageRef, Count: 10}, 4, 6)
 }
 
 func testMessageByID(t *testing.T, f *fixture) {

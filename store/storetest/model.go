@@ -265,6 +265,7 @@ func (m *model) askSentBefore(rt *rapid.T) {
 func (m *model) anyMessage(rt *rapid.T) chat.Event {
 	e := draft(rapid.SampledFrom(people).Draw(rt, "by"), rapid.StringN(0, 20, 40).Draw(rt, "text"))
 	e.Device = rapid.SampledFrom(devices).Draw(rt, "device")
+	e.Message.ContentType = anyType(rt)
 	e.Message.ClientSeq = rapid.Int64Range(0, 60).Draw(rt, "client_seq")
 	e.Message.IdempotencyKey = fmt.Sprintf("k%d", rapid.IntRange(0, 5).Draw(rt, "key"))
 	if rapid.IntRange(0, 3).Draw(rt, "hides") == 0 {
@@ -276,12 +277,16 @@ func (m *model) anyMessage(rt *rapid.T) chat.Event {
 	return e
 }
 
+func anyType(rt *rapid.T) chat.ContentType {
+	return rapid.SampledFrom([]chat.ContentType{chat.Text, chat.ImageRef, chat.System}).Draw(rt, "content type")
+}
+
 // anyChange drafts an event about a message.
 func anyChange(rt *rapid.T, state chat.Thread, message chat.Event) chat.Event {
 	by := rapid.SampledFrom(people).Draw(rt, "by")
 	switch rapid.SampledFrom([]string{"edit", "delete", "reaction", "redelivery", "pin"}).Draw(rt, "kind") {
 	case "edit":
-		return edit(message, rapid.StringN(0, 20, 40).Draw(rt, "text"))
+		return of(anyType(rt), edit(message, rapid.StringN(0, 20, 40).Draw(rt, "text")))
 	case "delete":
 		return deletion(message, rapid.SampledFrom([]chat.DeleteReason{chat.DeletedBySender, chat.DeletedByExpiry}).Draw(rt, "reason"))
 	case "reaction":

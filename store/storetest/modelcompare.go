@@ -90,8 +90,12 @@ func (m *model) comparePage(rt *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(rt, "all") > 0 {
 		r.Viewer = anyUser(rt, "viewer")
 	}
+	if rapid.Bool().Draw(rt, "filtered") {
+		r.ContentType = anyType(rt)
+	}
 	want := slices.DeleteFunc(messagesOf(folded(m.logs[id])), func(e chat.Event) bool {
-		return e.Seq <= r.After || r.Before > 0 && e.Seq >= r.Before || !e.VisibleTo(r.Viewer, 0) && r.Viewer != ""
+		return e.Seq <= r.After || r.Before > 0 && e.Seq >= r.Before || !e.VisibleTo(r.Viewer, 0) && r.Viewer != "" ||
+			r.ContentType != "" && e.Message.ContentType != r.ContentType
 	})
 	if r.NewestFirst {
 		slices.Reverse(want)

@@ -23,11 +23,12 @@ func (r *runner) look(op operation) {
 // compareView compares one of the six views of a user: four of a thread, the list
 // of its threads, and its blocks with its prekeys.
 func (r *runner) compareView(way int, u chat.UserID, t *thread, size int) {
+	page := chat.PageRequest{Size: size, ContentType: []chat.ContentType{"", "", chat.Text, chat.ImageRef}[size%4]}
 	switch way % 6 {
 	case 0:
-		r.compareHistory(u, t, size)
+		r.compareHistory(u, t, page)
 	case 1:
-		r.compareSince(u, t, size)
+		r.compareSince(u, t, page)
 	case 2:
 		r.compareEvents(u, t, size)
 	case 3:
@@ -155,31 +156,32 @@ func (t *thread) shownUpTo(viewer chat.UserID, marked *message) (shown *message)
 	return shown
 }
 
-func (r *runner) compareHistory(u chat.UserID, t *thread, size int) {
-	r.comparePages(u, t, size, true, func(page chat.PageRequest) (chat.MessagePage, error) {
+func (r *runner) compareHistory(u chat.UserID, t *thread, p chat.PageRequest) {
+	r.comparePages(u, t, p, true, func(page chat.PageRequest) (chat.MessagePage, error) {
 		return r.nodes[1].History(r.ctx(), reader(u), idOf(t), page)
 	})
 }
 
 // compareSince compares a thread's messages, oldest first.
-func (r *runner) compareSince(u chat.UserID, t *thread, size int) {
-	r.comparePages(u, t, size, false, func(page chat.PageRequest) (chat.MessagePage, error) {
+func (r *runner) compareSince(u chat.UserID, t *thread, p chat.PageRequest) {
+	r.comparePages(u, t, p, false, func(page chat.PageRequest) (chat.MessagePage, error) {
 		return r.nodes[0].HistorySince(r.ctx(), reader(u), idOf(t), chat.MessageID{}, page)
 	})
 }
 
-func (r *runner) comparePages(u chat.UserID, t *thread, size int, newestFirst bool, list func(chat.PageRequest) (chat.MessagePage, error)) {
-	what := fmt.Sprintf("%s's history of %s", u, threadName(t))
-	page, err := list(chat.PageRequest{Size: size})
+// comparePages follows the pages of a thread's messages, all or those of one content type.
+func (r *runner) comparePages(u chat.UserID, t *thread, p chat.PageRequest, newestFirst bool, list func(chat.PageRequest) (chat.MessagePage, error)) {
+	what := fmt.Sprintf("%s's history of %s (%s)", u, threadName(t), p.ContentType)
+	page, err := list(p)
 	if !r.checkError(err, refuseOutsider(t, u)) {
 		return
 	}
-	want := t.visible(u)
+	want := slices.DeleteFunc(t.visible(u), func(m *message) bool { return p.ContentType != "" && m.kind != p.ContentType })
 	if newestFirst {
 		slices.Reverse(want)
 	}
 	for {
-		n := min(size, len(want))
+		n := min(p.Size, len(want))
 		equal(r, what, "messages of a page", len(page.Messages), n)
 		for i, got := range page.Messages {
 			r.compareMessage(what, got, want[i])
@@ -189,7 +191,8 @@ func (r *runner) comparePages(u chat.UserID, t *thread, size int, newestFirst bo
 		if len(want) == 0 {
 			return
 		}
-		page, err = list(chat.PageRequest{Cursor: page.Next, Size: size})
+		p.Cursor = page.Next
+		page, err = list(p)
 		r.checkError(err, "")
 	}
 }
