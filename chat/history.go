@@ -114,7 +114,10 @@ func (s *Service) Message(ctx context.Context, c Caller, id MessageID) (Event, e
 		return Event{}, err
 	}
 	m, err := s.messageFor(ctx, c.User, id)
-	return m.ShownTo(c.User), err
+	if err != nil {
+		return Event{}, err
+	}
+	return s.shownTo(ctx, c.User, m)
 }
 
 // lastAt is the seq of the last event whose id is at or below the given one.
@@ -170,11 +173,7 @@ func (s *Service) messagePage(ctx context.Context, viewer UserID, l messageListi
 	if goOn != 0 {
 		page.Next = l.encode(goOn)
 	}
-	now := s.now()
-	for i, m := range page.Messages {
-		page.Messages[i] = m.AsOf(now).ShownTo(viewer)
-	}
-	return page, nil
+	return page, s.showTo(ctx, viewer, page.Messages)
 }
 
 // withinBytes is how many of the messages, from the first on, hold at most so much

@@ -71,13 +71,14 @@ const (
 // Reaction is one emoji on a message, and the users who gave it, in that order.
 type Reaction struct {
 	Emoji string
-	By    []ReactionBy
-	More  int // how many gave it besides those in By; only in what a viewer is shown
+	By    []ReactionBy // at most MaxReactionNames of them in what a store or a call gives
+	More  int          // how many gave it besides those in By
 }
 
 // ShownTo gives a message as one viewer is shown it: of each reaction at most
 // MaxReactionNames users, the first ones, with the viewer in the place of the last if it
-// is not among them. [Service.Reactions] lists all.
+// is in By behind them. [Service.Reactions] lists all. A store gives messages as they are
+// shown to nobody, "".
 func (e Event) ShownTo(viewer UserID) Event {
 	if e.Message == nil || !slices.ContainsFunc(e.Message.Reactions, func(r Reaction) bool { return len(r.By) > MaxReactionNames }) {
 		return e
@@ -100,13 +101,16 @@ func (r Reaction) shownTo(viewer UserID) Reaction {
 	if at := r.index(viewer); at >= most {
 		by = append(slices.Clone(r.By[:most-1]), r.By[at])
 	}
-	return Reaction{Emoji: r.Emoji, By: by, More: len(r.By) - most}
+	return Reaction{Emoji: r.Emoji, By: by, More: r.More + len(r.By) - most}
 }
 
-// ReactionBy is who gave a reaction, and when.
+// ReactionBy is who gave a reaction, when, and by which event: those of one emoji are in
+// the order of their Seq. What was stored before that was kept has a Seq between that of
+// the message and those of its later reactions.
 type ReactionBy struct {
 	User UserID
 	At   time.Time
+	Seq  Seq
 }
 
 // ReactionChange is what a KindReaction event did: its By added the emoji to the
@@ -153,16 +157,6 @@ func (m Message) ExpiredAt(now time.Time) bool {
 	return m.Deleted == "" && !m.ExpiresAt.IsZero() && !m.ExpiresAt.After(now)
 }
 
-// reacted reports whether the user has given the emoji.
-func (m Message) reacted(user UserID, emoji string) bool {
-	for _, r := range m.Reactions {
-		if r.Emoji == emoji {
-			return r.index(user) >= 0
-		}
-	}
-	return false
-}
-
 func (r Reaction) index(user UserID) int {
 	return slices.IndexFunc(r.By, func(b ReactionBy) bool { return b.User == user })
 }
@@ -175,15 +169,16 @@ func withReaction(reactions []Reaction, e Event) []Reaction {
 	case e.Reaction.Removed:
 		at := reactions[i].index(e.By)
 		if at < 0 {
+			reactions[i].More = max(reactions[i].More-1, 0) // one of those that By leaves out
 			break
 		}
-		if reactions[i].By = slices.Delete(slices.Clone(reactions[i].By), at, at+1); len(reactions[i].By) == 0 {
+		if reactions[i].By = slices.Delete(slices.Clone(reactions[i].By), at, at+1); len(reactions[i].By)+reactions[i].More == 0 {
 			reactions = slices.Delete(reactions, i, i+1)
 		}
 	case i < 0:
-		reactions = append(reactions, Reaction{Emoji: e.Reaction.Emoji, By: []ReactionBy{{e.By, e.At}}})
+		reactions = append(reactions, Reaction{Emoji: e.Reaction.Emoji, By: []ReactionBy{{e.By, e.At, e.Seq}}})
 	case reactions[i].index(e.By) < 0:
-		reactions[i].By = append(slices.Clip(reactions[i].By), ReactionBy{e.By, e.At})
+		reactions[i].By = append(slices.Clip(reactions[i].By), ReactionBy{e.By, e.At, e.Seq})
 	}
 	if len(reactions) == 0 {
 		return nil

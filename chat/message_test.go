@@ -88,7 +88,7 @@ func TestWhatEventsDoToAMessage(t *testing.T) {
 	gone := Message{ContentType: ImageRef, ClientSeq: 7, HiddenFrom: "bob", IdempotencyKey: "k", ExpiresAt: instant(1000), Deleted: DeletedBySender}
 	reacted := sent
 	reacted.Reactions = []Reaction{
-		{Emoji: "a", By: []ReactionBy{{"bob", instant(1)}, {"carol", instant(3)}}}, {Emoji: "b", By: []ReactionBy{{"bob", instant(2)}}},
+		{Emoji: "a", By: []ReactionBy{{"bob", instant(1), 3}, {"carol", instant(3), 5}}}, {Emoji: "b", By: []ReactionBy{{"bob", instant(2), 4}}},
 	}
 	for name, c := range map[string]struct{ got, want Message }{
 		"edited":                 {roll(sent, edit(3)), edited},

@@ -41,7 +41,8 @@ func (s *Service) changeSeenMessage(ctx context.Context, c Caller, id MessageID,
 		return decide(ctx, t, m.AsOf(s.now()))
 	})
 	if err == nil {
-		done.message = done.message.AsOf(s.now()).ShownTo(c.User)
+		// What is stored is not refused because the viewer's own reactions cannot be read.
+		done.message, _ = s.shownTo(ctx, c.User, done.message)
 	}
 	return done, err
 }

@@ -117,17 +117,16 @@ func decodeReportCursor(user UserID, cursor string) (ReportID, error) {
 	return ReportID(b), nil
 }
 
-func encodeReactionCursor(id MessageID, emoji string, last ReactionBy) string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(last.At.UnixMilli()))
-	return encodeCursor(cursorGivers, append(b, padded(last.User)...), append(id[:], emoji...))
+func encodeReactionCursor(id MessageID, emoji string, last Seq) string {
+	return encodeCursor(cursorGivers, binary.BigEndian.AppendUint64(nil, uint64(last)), append(id[:], emoji...))
 }
 
-func decodeReactionCursor(id MessageID, emoji, cursor string) (ReactionBy, error) {
-	b, err := decodeCursor(cursorGivers, cursor, 8+MaxNameChars, append(id[:], emoji...))
+func decodeReactionCursor(id MessageID, emoji, cursor string) (Seq, error) {
+	b, err := decodeCursor(cursorGivers, cursor, 8, append(id[:], emoji...))
 	if err != nil {
-		return ReactionBy{}, err
+		return 0, err
 	}
-	return ReactionBy{User: UserID(bytes.TrimRight(b[8:], "\x00")), At: time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC()}, nil
+	return Seq(binary.BigEndian.Uint64(b)), nil
 }
 
 // padded is a user's id with zeros behind it, which no id has.

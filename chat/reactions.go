@@ -17,12 +17,13 @@ func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji strin
 	if !validEmoji(emoji) {
 		return Event{}, Invalid("emoji", emojiRule)
 	}
-	done, err := s.changeMessageFor(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+	done, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, _ Thread, m Event) ([]Event, error) {
+		reacted, err := s.reacted(ctx, m, c.User, emoji)
 		switch {
 		case m.Message.Deleted != "":
 			return nil, messageDeleted()
-		case m.Message.reacted(c.User, emoji):
-			return nil, nil
+		case err != nil || reacted:
+			return nil, err
 		case len(m.Message.Reactions) >= MaxReactions && !m.Message.hasReaction(emoji):
 			return nil, Refuse(CodeTooManyReactions, "the message has as many different reactions as it may")
 		}
@@ -41,9 +42,9 @@ func (s *Service) Unreact(ctx context.Context, c Caller, id MessageID, emoji str
 	if !validEmoji(emoji) {
 		return Invalid("emoji", emojiRule)
 	}
-	_, err := s.changeMessageFor(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
-		if !m.Message.reacted(c.User, emoji) {
-			return nil, nil
+	_, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, _ Thread, m Event) ([]Event, error) {
+		if reacted, err := s.reacted(ctx, m, c.User, emoji); err != nil || !reacted {
+			return nil, err
 		}
 		e := c.about(KindReaction, m)
 		e.Reaction = &ReactionChange{Emoji: emoji, Removed: true}
@@ -70,7 +71,7 @@ func (s *Service) Reactions(ctx context.Context, c Caller, id MessageID, emoji s
 	if !validEmoji(emoji) {
 		return ReactionPage{}, Invalid("emoji", emojiRule)
 	}
-	var after ReactionBy
+	var after Seq
 	if p.Cursor != "" {
 		if after, err = decodeReactionCursor(id, emoji, p.Cursor); err != nil {
 			return ReactionPage{}, err
@@ -80,34 +81,94 @@ func (s *Service) Reactions(ctx context.Context, c Caller, id MessageID, emoji s
 		return ReactionPage{}, err
 	}
 	m, err := s.messageFor(ctx, c.User, id)
-	if err != nil {
+	if err != nil || !m.Message.hasReaction(emoji) {
 		return ReactionPage{}, err
 	}
-	for _, r := range m.Message.Reactions {
-		if r.Emoji == emoji {
-			return r.page(id, after, size), nil
-		}
+	by, err := s.store.Reactors(ctx, m, emoji, after, size+1)
+	if err != nil {
+		return ReactionPage{}, Unavailable("read who reacted", err)
 	}
-	return ReactionPage{}, nil
+	if len(by) <= size {
+		return ReactionPage{By: by}, nil
+	}
+	return ReactionPage{By: by[:size], Next: encodeReactionCursor(id, emoji, by[size-1].Seq)}, nil
 }
 
-// page is the page behind the one that ended with after. If that user has taken the
-// reaction back meanwhile, the page begins with those who gave it at that moment or later.
-func (r Reaction) page(id MessageID, after ReactionBy, size int) ReactionPage {
-	from := 0
-	if after.User != "" {
-		if from = r.index(after.User) + 1; from == 0 {
-			from = len(r.By)
-			if i := slices.IndexFunc(r.By, func(by ReactionBy) bool { return !by.At.Before(after.At) }); i >= 0 {
-				from = i
-			}
+// reacted reports whether a user has given an emoji to a message. Only if the message
+// names not all who gave it does that cost a read.
+func (s *Service) reacted(ctx context.Context, m Event, user UserID, emoji string) (bool, error) {
+	for _, r := range m.Message.Reactions {
+		if r.Emoji != emoji {
+			continue
+		}
+		if r.index(user) >= 0 || r.More == 0 {
+			return r.index(user) >= 0, nil
+		}
+		own, err := s.store.ReactionsOf(ctx, user, []Event{m})
+		if err != nil {
+			return false, Unavailable("read the user's reactions", err)
+		}
+		return slices.ContainsFunc(own[0], func(r Reaction) bool { return r.Emoji == emoji }), nil
+	}
+	return false, nil
+}
+
+// showTo makes messages what a viewer is shown now ([Event.AsOf], [Event.ShownTo]), in
+// place. A read is needed only for messages with a reaction of more users than a message
+// names, the viewer not among those; if it fails, that is all that is missing.
+func (s *Service) showTo(ctx context.Context, viewer UserID, messages []Event) error {
+	now := s.now()
+	var cut []Event
+	var at []int
+	for i, m := range messages {
+		messages[i] = m.AsOf(now)
+		if mayHideOwn(messages[i], viewer) {
+			cut, at = append(cut, messages[i]), append(at, i)
 		}
 	}
-	by := r.By[from:]
-	if len(by) <= size {
-		return ReactionPage{By: by}
+	var err error
+	if len(cut) > 0 {
+		var own [][]Reaction
+		if own, err = s.store.ReactionsOf(ctx, viewer, cut); err != nil {
+			err = Unavailable("read the viewer's reactions", err)
+		}
+		for n := range own {
+			messages[at[n]] = messages[at[n]].withOwn(own[n])
+		}
 	}
-	return ReactionPage{By: by[:size], Next: encodeReactionCursor(id, r.Emoji, by[size-1])}
+	for i, m := range messages {
+		messages[i] = m.ShownTo(viewer)
+	}
+	return err
+}
+
+// shownTo is showTo of one message.
+func (s *Service) shownTo(ctx context.Context, viewer UserID, m Event) (Event, error) {
+	one := []Event{m}
+	err := s.showTo(ctx, viewer, one)
+	return one[0], err
+}
+
+// mayHideOwn reports whether the viewer may have given a reaction without being named.
+func mayHideOwn(m Event, viewer UserID) bool {
+	return slices.ContainsFunc(m.Message.Reactions, func(r Reaction) bool { return r.More > 0 && r.index(viewer) < 0 })
+}
+
+// withOwn names, in a message, the user whose own reactions are given, behind those that
+// are named already.
+func (e Event) withOwn(own []Reaction) Event {
+	m := *e.Message
+	m.Reactions = slices.Clone(m.Reactions)
+	for i, r := range m.Reactions {
+		given := slices.IndexFunc(own, func(o Reaction) bool { return o.Emoji == r.Emoji })
+		if given < 0 || r.More == 0 || r.index(own[given].By[0].User) >= 0 {
+			continue
+		}
+		m.Reactions[i].By = append(slices.Clip(r.By), own[given].By[0])
+		m.Reactions[i].More--
+	}
+	e.Message = &m
+	return e
 }
 
 const emojiRule = "must be 1 to 64 bytes without control characters or /, and not . or .."

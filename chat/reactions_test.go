@@ -216,7 +216,10 @@ func TestAMessageThatManyReactToKeepsAllOfThem(t *testing.T) {
 	for _, u := range everyone {
 		w.react(u, m, "👍")
 	}
-	by := w.log(id)[1].Message.Reactions[0].By // a viewer is told of 100
+	stored := w.log(id)[1]
+	same(t, "more than are named", stored.Message.Reactions[0].More, 149)
+	by, err := w.store.Reactors(t.Context(), stored, "👍", 0, 1000)
+	must(t, err)
 	users := make([]chat.UserID, len(by))
 	for i, b := range by {
 		users[i] = b.User
@@ -256,7 +259,12 @@ func TestWhoGaveAReaction(t *testing.T) {
 		must(t, err)
 		sameList(t, "named in a page", users(page.Messages[0].Message.Reactions[0].By), want...)
 	}
-	same(t, "stored", len(w.log(id)[1].Message.Reactions[0].By), 150)
+	same(t, "read of the store", len(w.log(id)[1].Message.Reactions[0].By), 100)
+	again, err := w.React(t.Context(), as(all[149]), m.ID, "+")
+	must(t, err)
+	same(t, "repeating changes nothing", again.Message.Reactions[0].More, 50)
+	same(t, "and names who repeats", again.Message.Reactions[0].By[99].User, all[149])
+	same(t, "events", w.log(id)[len(w.log(id))-1].Seq, 152)
 
 	list := func(size int, between func(page int)) (got []chat.UserID) {
 		t.Helper()

@@ -14,7 +14,10 @@ func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thr
 	if dup.By == ByIdempotencyKey && old != hash { // which covers the thread
 		return SendResult{}, keyReused()
 	}
-	found := dup.Existing.AsOf(s.now()).ShownTo(c.User)
+	found, err := s.shownTo(ctx, c.User, dup.Existing)
+	if err != nil {
+		return SendResult{}, err
+	}
 	result := SendResult{Event: found, Outcome: Replayed, Differs: old != hash}
 	if dup.By == ByClientSeq {
 		result.Outcome = ClientSeqTaken
@@ -72,7 +75,7 @@ func (s *Service) redeliver(ctx context.Context, c Caller, result SendResult) (S
 	if len(done.events) == 0 {
 		s.tellBlocked(done.message)
 	}
-	result.Event = done.message.AsOf(s.now()).ShownTo(c.User)
+	result.Event, _ = s.shownTo(ctx, c.User, done.message) // it is stored: see changeSeenMessage
 	return result, nil
 }
 

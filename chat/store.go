@@ -96,12 +96,20 @@ type LogStore interface {
 	NewestID(ctx context.Context) (EventID, error)
 }
 
-// MessageStore reads the messages in the logs, as they are now.
+// MessageStore reads the messages in the logs, as they are now. Every message comes with
+// its reactions cut as [Event.ShownTo] cuts them for nobody, so that what a reaction and a
+// page cost does not grow with how many reacted.
 type MessageStore interface {
 	// Messages lists the messages of a range, in the range's order.
 	Messages(ctx context.Context, thread ThreadID, r MessageRange) ([]Event, error)
 	// Message finds a message by its id, whatever thread it is in, or ErrNotFound.
 	Message(ctx context.Context, id MessageID) (Event, error)
+	// Reactors lists who gave an emoji to a message, in order of Seq, of those whose Seq
+	// is above after; at most count.
+	Reactors(ctx context.Context, m Event, emoji string, after Seq, count int) ([]ReactionBy, error)
+	// ReactionsOf gives, for each of the messages, the reactions that the user has given
+	// it, each with that user alone in By, in no particular order.
+	ReactionsOf(ctx context.Context, user UserID, messages []Event) ([][]Reaction, error)
 	// CountUnread counts, up to max, the messages after the given seq that others
 	// than user sent, that are not hidden from user, and that are neither deleted
 	// nor expired at now.

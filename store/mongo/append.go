@@ -52,6 +52,9 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 
 // checkNames refuses users that cannot be part of an _id.
 func checkNames(e chat.Event) error {
+	if r := e.Reaction; r != nil {
+		return wrap("event "+e.ID.String(), checkName(r.Emoji))
+	}
 	c := e.Change
 	if c == nil {
 		return nil

@@ -53,13 +53,6 @@ func newMessageDoc(m chat.Message) messageDoc {
 	if m.Deleted == "" {
 		doc.Due = m.ExpiresAt
 	}
-	for _, r := range m.Reactions {
-		by := make([]reactedBy, len(r.By))
-		for i, b := range r.By {
-			by[i] = reactedBy{b.User, b.At}
-		}
-		doc.Reactions = append(doc.Reactions, reactionDoc{r.Emoji, by})
-	}
 	return doc
 }
 
@@ -98,6 +91,7 @@ func (doc *eventDoc) event() (chat.Event, error) {
 		}
 		m := doc.Message.message()
 		m.CreatedAt, m.ClientSeq, m.HiddenFrom = e.At, clientSeq, doc.Hidden
+		m.Reactions = doc.inDocument()
 		m.IdempotencyKey, m.BodyHash = doc.retry()
 		e.Message = &m
 	case chat.KindEdit:
@@ -157,13 +151,6 @@ func (doc *messageDoc) message() chat.Message {
 	m := chat.Message{
 		Ciphertext: doc.Body, ContentType: doc.Type, AttachmentID: doc.Attachment, AttachmentSHA256: doc.SHA256,
 		ReplyTo: doc.ReplyTo, ExpiresAt: doc.Expires, EditedAt: doc.Edited, Deleted: doc.Deleted, RedeliveredSeq: doc.Redelivered,
-	}
-	for _, r := range doc.Reactions {
-		by := make([]chat.ReactionBy, len(r.By))
-		for i, b := range r.By {
-			by[i] = chat.ReactionBy{User: b.User, At: b.At.UTC()}
-		}
-		m.Reactions = append(m.Reactions, chat.Reaction{Emoji: r.Emoji, By: by})
 	}
 	return m
 }

@@ -131,9 +131,13 @@ var uses = []struct {
 		return err
 	}, cost{Reads: 6}},
 	{"react", func(ctx context.Context, c *costed) error {
-		_, err := c.React(ctx, user("u000"), c.last, "+1")
+		_, err := c.React(ctx, user("u000"), c.first, "+1")
 		return err
-	}, cost{Writes: 3, Reads: 5}},
+	}, cost{Writes: 4, Reads: 6}},
+	{"one message with a reaction", func(ctx context.Context, c *costed) error {
+		_, err := c.Message(ctx, user("u000"), c.first)
+		return err
+	}, cost{Reads: 4}},
 	{"edit", func(ctx context.Context, c *costed) error {
 		_, err := c.Edit(ctx, user("ann"), c.last, chat.EditRequest{Ciphertext: []byte("y")})
 		return err

@@ -74,10 +74,39 @@ type messageDoc struct {
 	Due         time.Time         `bson:"due,omitempty"`
 	Edited      time.Time         `bson:"edited,omitempty"`
 	Deleted     chat.DeleteReason `bson:"deleted,omitempty"`
-	Reactions   []reactionDoc     `bson:"reactions,omitempty"`
 	Redelivered chat.Seq          `bson:"redelivered,omitempty"`
+	// Given counts the reactions, by the emoji in hexadecimal; it is missing in a message
+	// that never had any. Who gave them is in the collection reactions.
+	Given map[string]givenDoc `bson:"given,omitempty"`
+	// Reactions are all the reactions in a document of format 3.
+	Reactions []reactionDoc `bson:"reactions,omitempty"`
 	// Overlay is the seq of the newest event that is folded into the message.
 	Overlay chat.Seq `bson:"overlay,omitempty"`
+}
+
+// givenDoc says of one emoji of a message by which event it first came and how many have
+// given it. Last is the event by which the last one that the message names gave it, once
+// it names as many as it may.
+type givenDoc struct {
+	First chat.Seq `bson:"first"`
+	Count int      `bson:"count"`
+	Last  chat.Seq `bson:"last,omitempty"`
+}
+
+// reactedDoc says whether a user has given an emoji to a message, as the event Seq left it,
+// and whether it had before that event. While On, Order is the event that gave it and At its
+// time. It stays when the reaction is taken back, so that an old event that is settled again
+// changes nothing.
+type reactedDoc struct {
+	ID      string         `bson:"_id"` // message/user/emoji
+	Message chat.MessageID `bson:"message"`
+	Emoji   string         `bson:"emoji"`
+	User    chat.UserID    `bson:"user"`
+	Seq     chat.Seq       `bson:"seq"`
+	On      bool           `bson:"on"`
+	Was     bool           `bson:"was"`
+	Order   chat.Seq       `bson:"order"`
+	At      time.Time      `bson:"at"`
 }
 
 type reactionDoc struct {

@@ -46,18 +46,18 @@ func (s *Store) sentBefore(ctx context.Context, doc eventDoc) (holder eventDoc, 
 		return holder, used, fmt.Errorf("look for the idempotency key of event %s: %w", doc.ID, err)
 	}
 	if used && s.recalls(holder) {
-		return holder, used, duplicateOf(holder, chat.ByIdempotencyKey)
+		return holder, used, s.duplicateOf(ctx, holder, chat.ByIdempotencyKey)
 	}
 	device := d("thread", doc.Thread, "by", doc.By, "device", doc.Device, "client_seq", doc.ClientSeq)
 	sent, same, err := findOne[eventDoc](ctx, s.log, device, options.FindOne().SetHint(byClientSeq))
 	if err == nil && same {
-		return holder, used, duplicateOf(sent, chat.ByClientSeq)
+		return holder, used, s.duplicateOf(ctx, sent, chat.ByClientSeq)
 	}
 	return holder, used, wrap("look for the client_seq of event "+doc.ID.String(), err)
 }
 
-func duplicateOf(doc eventDoc, by chat.DuplicateOf) error {
-	existing, err := doc.event()
+func (s *Store) duplicateOf(ctx context.Context, doc eventDoc, by chat.DuplicateOf) error {
+	existing, err := s.shownOne(ctx, doc)
 	if err != nil {
 		return err
 	}

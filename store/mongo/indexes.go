@@ -22,6 +22,8 @@ import (
 //	                    newest use of a sender's idempotency key         sender_key (unique)
 //	                    a device's message by client_seq                 client_seq (unique)
 //	                    messages whose time is up                        due (sparse)
+//	reactions           a user's reactions to a message                  _id (message/user/emoji; a range)
+//	                    who gave an emoji; those a message names         message_emoji_order
 //	threads             a thread; applied and participants of several    _id
 //	                    a thread of two users                            members_user
 //	stints              a user in a thread; threads of a user            _id (user/thread; a range)
@@ -60,6 +62,7 @@ const (
 	byDue       = "due"
 	byThreadTo  = "thread_to"
 	byUsed      = "used"
+	byGiving    = "message_emoji_order"
 )
 
 // index is one that queries, or promises of uniqueness, depend on.
@@ -78,6 +81,7 @@ var wantedIndexes = map[string][]index{
 		{name: byClientSeq, keys: []string{"thread", "by", "device", "client_seq"}, unique: true},
 		{name: byDue, keys: []string{"due"}, sparse: true},
 	},
+	"reactions":        {{name: byGiving, keys: []string{"message", "emoji", "order"}}},
 	"threads":          {{name: "members_user", keys: []string{"members.user"}}},
 	"subscriptions":    {{name: "until", keys: []string{"until"}}},
 	"positions":        {{name: byUsed, keys: []string{"used"}}},

@@ -75,12 +75,12 @@ func (s *Store) withTargets(ctx context.Context, thread chat.ThreadID, docs []ev
 	if err != nil {
 		return nil, fmt.Errorf("read what was changed in thread %s: %w", thread, err)
 	}
+	all, err := s.shown(ctx, docs)
+	if err != nil {
+		return nil, err
+	}
 	events := make([]chat.Event, 0, len(docs))
-	for i := range docs {
-		e, err := docs[i].event()
-		if err != nil {
-			return nil, err
-		}
+	for i, e := range all {
 		if showsTarget(&docs[i]) {
 			target := *targets[docs[i].Target.ID].Message
 			e.Message = &target
@@ -109,11 +109,13 @@ func (s *Store) targets(ctx context.Context, thread chat.ThreadID, ids []chat.Me
 	if err != nil {
 		return nil, err
 	}
+	events, err := s.shown(ctx, docs)
+	if err != nil {
+		return nil, err
+	}
 	found := make(map[chat.MessageID]chat.Event, len(docs))
-	for i := range docs {
-		if found[docs[i].ID], err = docs[i].event(); err != nil {
-			return nil, err
-		}
+	for _, e := range events {
+		found[e.ID] = e
 	}
 	for _, id := range ids {
 		if found[id].Message == nil {
@@ -177,7 +179,7 @@ func (s *Store) eventsWithin(ctx context.Context, filter bson.D, opts options.Li
 	if err := cursor.Err(); err != nil {
 		return nil, err
 	}
-	return eventsOf(docs)
+	return s.shown(ctx, docs)
 }
 
 // visibleTo is [chat.Visibility.To] as a condition of a query for messages that were
@@ -190,7 +192,7 @@ func (s *Store) events(ctx context.Context, filter bson.D, opts options.Lister[o
 	if err != nil {
 		return nil, err
 	}
-	return eventsOf(docs)
+	return s.shown(ctx, docs)
 }
 
 // Message implements [chat.MessageStore].
@@ -202,7 +204,7 @@ func (s *Store) Message(ctx context.Context, id chat.MessageID) (chat.Event, err
 	case !found:
 		return chat.Event{}, fmt.Errorf("message %s: %w", id, chat.ErrNotFound)
 	}
-	return doc.event()
+	return s.shownOne(ctx, doc)
 }
 
 // SeqAt implements [chat.LogStore]. Of a thread without a log it is 1.

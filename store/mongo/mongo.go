@@ -15,7 +15,8 @@
 //
 //	an event        insert into log               by unique indexes: the seq in the thread,
 //	                                              the idempotency key, the client_seq
-//	  settled by    its target in log             if overlay is below the event's seq
+//	  settled by    the reaction in reactions     if its seq is below the event's
+//	                its target in log             if overlay is below the event's seq
 //	                stints of who came and went   if they are not moved yet
 //	                its thread in threads         if applied is below the event's seq; last
 //	a 1:1's pair    insert into pairs             by _id, the two users; then the insert into log
@@ -65,7 +66,7 @@ import (
 // oldestFormat on is used as it is: documents of it are read as what they are, and
 // written documents have the new one.
 const (
-	formatVersion = 3
+	formatVersion = 4 // reactions have documents of their own
 	oldestFormat  = 2
 )
 
@@ -88,7 +89,7 @@ type Store struct {
 	client *mongo.Client
 	db     *mongo.Database
 
-	log, threads, stints, pairs             *mongo.Collection
+	log, threads, stints, pairs, reactions  *mongo.Collection
 	marks, oldMarks                         *mongo.Collection
 	positions, quickPositions               *mongo.Collection // the same collection; writes to the second wait for no majority
 	lastSeen                                *mongo.Collection
@@ -138,7 +139,8 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		client: client, db: db,
 		log: db.Collection("log"), threads: db.Collection("threads"),
 		stints: db.Collection("stints"), pairs: db.Collection("pairs"),
-		marks: db.Collection("marks"), oldMarks: db.Collection("old_marks"),
+		reactions: db.Collection("reactions"),
+		marks:     db.Collection("marks"), oldMarks: db.Collection("old_marks"),
 		positions: db.Collection("positions"), quickPositions: db.Collection("positions", quick), lastSeen: db.Collection("last_seen", quick),
 		subscriptions: db.Collection("subscriptions"),
 		prekeyUsers:   db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),

@@ -79,7 +79,7 @@ func (s *Store) chooseGen(ctx context.Context, doc *eventDoc) error {
 		return err
 	}
 	if s.recalls(holder) {
-		return duplicateOf(holder, chat.ByIdempotencyKey)
+		return s.duplicateOf(ctx, holder, chat.ByIdempotencyKey)
 	}
 	doc.Gen = holder.Gen + 1
 	return nil

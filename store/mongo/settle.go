@@ -15,7 +15,8 @@ import (
 // A change is an event that is no message. To settle it is to make the writes that
 // follow from its insert, in this order:
 //
-//	its target's document        the event is folded into the message
+//	its target's document        the event is folded into the message; before that a
+//	                             reaction is stored in a document of its own
 //	the stints' documents        of the users who joined or left
 //	the thread's document        title, participants, pins; applied is raised to the seq
 //
@@ -137,6 +138,9 @@ func (s *Store) apply(ctx context.Context, id chat.ThreadID, t chat.Thread, appl
 
 // fold folds an event into the document of its target.
 func (s *Store) fold(ctx context.Context, e chat.Event) error {
+	if e.Kind == chat.KindReaction {
+		return s.foldReaction(ctx, e)
+	}
 	doc, found, err := findOne[eventDoc](ctx, s.log, d("_id", e.Target.ID, "thread", e.Thread))
 	if err != nil {
 		return err
@@ -148,6 +152,11 @@ func (s *Store) fold(ctx context.Context, e chat.Event) error {
 		}
 		after := before.Message.Apply(e)
 		set, unset := newMessageDoc(after).folded(e.Seq, after.HiddenFrom)
+		if after.Deleted != "" && (doc.Message.Given != nil || len(doc.Message.Reactions) > 0) {
+			if _, err := s.reactions.DeleteMany(ctx, d("message", e.Target.ID)); err != nil {
+				return err
+			}
+		}
 		older := d("_id", e.Target.ID, "thread", e.Thread, "overlay", d("$not", d("$gte", bound(e.Seq))))
 		if _, err := s.log.UpdateOne(ctx, older, d("$set", set, "$unset", unset)); err != nil {
 			return err
@@ -177,7 +186,9 @@ func (doc messageDoc) folded(seq chat.Seq, hidden chat.UserID) (set, unset bson.
 	put("due", doc.Due, doc.Due.IsZero())
 	put("edited", doc.Edited, doc.Edited.IsZero())
 	put("deleted", doc.Deleted, doc.Deleted == "")
-	put("reactions", doc.Reactions, len(doc.Reactions) == 0)
+	if doc.Deleted != "" {
+		unset = append(unset, d("reactions", "", "given", "")...)
+	}
 	put("redelivered", bound(doc.Redelivered), doc.Redelivered == 0)
 	put("hidden", hidden, hidden == "")
 	return set, unset

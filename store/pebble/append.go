@@ -108,8 +108,12 @@ type logWriter struct {
 	gathered map[string]chat.Event
 	// counted is the highest client_seq in the batch, by client.
 	counted map[client]int64
-	// changed are the stored messages that the batch rewrites, as it leaves them.
-	changed map[chat.Seq]chat.Event
+	// changed are the stored messages that the batch changes, as it leaves them but for
+	// their reactions. reactions are its events that change those, and rows what it wrote
+	// for them.
+	changed   map[chat.Seq]record
+	reactions []chat.Event
+	rows      map[string][]byte
 }
 
 func (s *Store) newLogWriter(v *view, head headRecord) *logWriter {
@@ -232,6 +236,9 @@ func (w *logWriter) setStint(thread chat.ThreadID, user chat.UserID, m membershi
 // checkNames refuses ids that cannot be part of a key.
 func checkNames(e chat.Event) error {
 	errs := []error{checkName(e.By), checkName(e.Device)}
+	if r := e.Reaction; r != nil {
+		errs = append(errs, checkName(r.Emoji))
+	}
 	if c := e.Change; c != nil {
 		errs = append(errs, checkName(c.User))
 		for _, m := range c.Members {

@@ -17,7 +17,7 @@ func everyEvent() []chat.Event {
 	full.Message.ReplyTo, full.Message.ExpiresAt, full.Message.AttachmentID = full.ID, testTime, "blob"
 	full.Message.EditedAt, full.Message.HiddenFrom, full.Message.RedeliveredSeq = testTime, "bob", 9
 	full.Message.Reactions = []chat.Reaction{
-		{Emoji: "+1", By: []chat.ReactionBy{{User: "bob", At: testTime}, {User: "ann", At: testTime}}}, {Emoji: "-1", By: []chat.ReactionBy{{User: "cid", At: testTime}}},
+		{Emoji: "+1", By: []chat.ReactionBy{{User: "bob", At: testTime, Seq: 3}, {User: "ann", At: testTime, Seq: 4}}}, {Emoji: "-1", By: []chat.ReactionBy{{User: "cid", At: testTime, Seq: 5}}},
 	}
 	deleted.Message.Ciphertext, deleted.Message.Deleted = nil, chat.DeletedByExpiry
 	return []chat.Event{

@@ -12,6 +12,7 @@ type costs struct {
 	commits  atomic.Int64 // synced batches
 	unsynced atomic.Int64 // writes that wait for no sync
 	keys     atomic.Int64 // written by either
+	bytes    atomic.Int64 // of the batches of synced commits
 	gets     atomic.Int64 // keys asked for one by one
 	ranges   atomic.Int64 // iterators opened
 	steps    atomic.Int64 // keys such an iterator was moved to
@@ -20,6 +21,7 @@ type costs struct {
 func (c *costs) commit(b *pebble.Batch) {
 	if c != nil {
 		c.commits.Add(1)
+		c.bytes.Add(int64(b.Len()))
 		c.keys.Add(int64(b.Count()))
 	}
 }

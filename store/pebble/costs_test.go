@@ -102,7 +102,12 @@ var operations = []struct {
 	}, same(cost{Commits: 1, Keys: 4, Gets: 2})},
 	{"react", func(_ context.Context, c *costed) {
 		c.append(reactionOf(c.sent[0], c.head+1, "+1"))
-	}, same(cost{Commits: 1, Keys: 4, Gets: 2})},
+	}, same(cost{Commits: 1, Keys: 7, Gets: 4})},
+	{"react to what has a reaction", func(_ context.Context, c *costed) {
+		c.append(reactionOf(c.sent[0], c.head+1, "-1"))
+		c.costs.take()
+		c.append(reactionOf(c.sent[0], c.head+1, "+1"))
+	}, same(cost{Commits: 1, Keys: 6, Gets: 4})},
 	{"redeliver", func(_ context.Context, c *costed) {
 		c.append(aboutOf(c.sent[0], c.head+1, chat.KindRedelivery))
 	}, same(cost{Commits: 1, Keys: 4, Gets: 2})},

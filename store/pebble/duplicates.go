@@ -98,10 +98,22 @@ func (w *logWriter) sentWithClientSeq(ctx context.Context, e chat.Event) (chat.E
 // found is a stored event as the batch leaves it: the events before the duplicate are
 // stored.
 func (w *logWriter) found(existing chat.Event, found bool, err error) (chat.Event, bool, error) {
-	if _, changed := w.changed[existing.Seq]; changed && found && err == nil {
-		return copied(w.asChanged(existing))
+	now, changed := w.changed[existing.Seq]
+	if !changed || !found || err != nil || now.ID != existing.ID {
+		return existing, found, err
 	}
-	return existing, found, err
+	reactions := existing.Message.Reactions
+	if existing, found, err = copied(now.Event); err != nil || existing.Message.Deleted != "" {
+		return existing, found, err
+	}
+	existing.Message.Reactions = reactions
+	for _, e := range w.reactions {
+		if e.Target.Seq == existing.Seq {
+			after := existing.Message.Apply(e)
+			existing.Message = &after
+		}
+	}
+	return existing.ShownTo(""), found, err
 }
 
 // noteGathered lets later events of the batch be recognised as duplicates of e.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // An event is packed as
@@ -59,9 +60,10 @@ const (
 	isDeleted
 	hasReplyTo
 	hasAttachment
-	hasHistory  // edited, deleted, reacted to or redelivered
-	knownFlags  = 1<<iota - 1
-	commonFlags = hasTarget | isHidden
+	hasHistory   // edited, deleted or redelivered, or with reactions as of format 4
+	hasReactions // or had them: they stand under keys of their own
+	knownFlags   = 1<<iota - 1
+	commonFlags  = hasTarget | isHidden
 )
 
 // errParts is the error of a value whose fields can all be read but contradict each
@@ -91,14 +93,26 @@ func checkStorable(e chat.Event) error {
 	return nil
 }
 
-func encodeEvent(e chat.Event) ([]byte, error) {
-	if err := checkStorable(e); err != nil {
+// record is an event as its own key holds it: a message without its reactions, unless they
+// are in it as of format 4.
+type record struct {
+	chat.Event
+	reacted bool // there are, or were, keys of its reactions
+}
+
+func encodeEvent(e chat.Event) ([]byte, error) { return encodeRecord(record{Event: e}) }
+
+func encodeRecord(e record) ([]byte, error) {
+	if err := checkStorable(e.Event); err != nil {
 		return nil, err
 	}
 	flags, hiddenFrom := byte(0), e.HiddenFrom
 	var ciphertext []byte
 	if e.Kind == chat.KindMessage {
 		flags, hiddenFrom, ciphertext = messageFlags(e.Message), e.Message.HiddenFrom, e.Message.Ciphertext
+	}
+	if e.reacted {
+		flags |= hasReactions
 	}
 	if e.Target != (chat.Target{}) {
 		flags |= hasTarget
@@ -119,7 +133,7 @@ func encodeEvent(e chat.Event) ([]byte, error) {
 	if flags&hasTarget != 0 {
 		b = appendTarget(b, e.Target)
 	}
-	return append(appendBody(b, e, flags), ciphertext...), nil
+	return append(appendBody(b, e.Event, flags), ciphertext...), nil
 }
 
 func appendBody(b []byte, e chat.Event, flags byte) []byte {
@@ -137,15 +151,21 @@ func appendBody(b []byte, e chat.Event, flags byte) []byte {
 	}
 }
 
-// decodeEvent makes an event of a key and its value. An edit or a redelivery comes
-// without the content of its target. Nothing in the event points into value.
+// decodeEvent is decodeRecord for an event without keys of reactions.
 func decodeEvent(at place, value []byte) (chat.Event, error) {
+	r, err := decodeRecord(at, value)
+	return r.Event, err
+}
+
+// decodeRecord makes an event of a key and its value. An edit or a redelivery comes
+// without the content of its target. Nothing in the event points into value.
+func decodeRecord(at place, value []byte) (record, error) {
 	start, err := eventStart(value)
 	if err != nil {
-		return chat.Event{}, err
+		return record{}, err
 	}
 	if start.kind != diskMessage && (start.ciphertext > 0 || start.flags&^commonFlags != 0) {
-		return chat.Event{}, fmt.Errorf("flags %#x and %d bytes of ciphertext in an event of kind %d", start.flags, start.ciphertext, start.kind)
+		return record{}, fmt.Errorf("flags %#x and %d bytes of ciphertext in an event of kind %d", start.flags, start.ciphertext, start.kind)
 	}
 	body := len(value) - start.ciphertext
 	d := decode(value[eventPrelude:body])
@@ -170,14 +190,15 @@ func decodeEvent(at place, value []byte) (chat.Event, error) {
 	if e.Kind == chat.KindMessage {
 		e.Message.CreatedAt, e.Message.ExpiresAt = e.At, expiresAt
 		e.Message.HiddenFrom, e.HiddenFrom = e.HiddenFrom, ""
+		base.NumberReactions(e.Seq, e.Message.Reactions)
 		if start.ciphertext > 0 {
 			e.Message.Ciphertext = bytes.Clone(value[body:])
 		}
 	}
 	if err := d.end(); err != nil {
-		return chat.Event{}, fmt.Errorf("event %d of thread %s: %w", at.seq, at.thread, err)
+		return record{}, fmt.Errorf("event %d of thread %s: %w", at.seq, at.thread, err)
 	}
-	return e, nil
+	return record{e, start.flags&hasReactions != 0}, nil
 }
 
 // body reads what appendBody wrote.

@@ -6,30 +6,33 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// addFold folds an event into the message that it is about: the message's record is
-// rewritten as [chat.Message.Apply] says. If it fails, the batch is as it was.
+// addFold folds an event into the message that it is about, as [chat.Message.Apply] says: a
+// reaction writes keys of its own, any other event the message's record. If it fails, the
+// batch is as it was.
 func (w *logWriter) addFold(e chat.Event) error {
 	before, err := w.view.target(e)
 	if err != nil {
 		return err
 	}
 	before = w.asChanged(before)
-	after := before
-	message := before.Message.Apply(e)
-	after.Message = &message
-	value, err := encodeEvent(after)
+	after, err := w.foldedInto(before, e)
 	if err != nil {
 		return err
 	}
-	if e.Kind == chat.KindDelete {
-		if err := w.unpin(e); err != nil {
-			return err
-		}
-	}
 	if w.changed == nil {
-		w.changed = make(map[chat.Seq]chat.Event)
+		w.changed = make(map[chat.Seq]record)
 	}
 	w.changed[after.Seq] = after
+	if e.Kind == chat.KindReaction {
+		w.reactions = append(w.reactions, e)
+		if after.reacted == before.reacted { // the record stays as it is
+			return nil
+		}
+	}
+	value, err := encodeRecord(after)
+	if err != nil {
+		return err
+	}
 	at := place{before.Thread, before.Seq}
 	w.set(eventKey(at.thread, at.seq), value)
 	if willExpire(before.Message) && !willExpire(after.Message) {
@@ -38,8 +41,40 @@ func (w *logWriter) addFold(e chat.Event) error {
 	return nil
 }
 
-// asChanged is a stored event as the batch leaves it.
-func (w *logWriter) asChanged(stored chat.Event) chat.Event {
+// foldedInto is the record of a message after an event about it. It adds to the batch what
+// the event does to keys other than the record.
+func (w *logWriter) foldedInto(before record, e chat.Event) (record, error) {
+	at, after := place{before.Thread, before.Seq}, before
+	inRecord := before.Message.Reactions // of format 4
+	if e.Kind == chat.KindDelete {
+		if err := w.unpin(e); err != nil {
+			return record{}, err
+		}
+		if before.reacted {
+			w.dropReactions(at)
+		}
+		after.reacted = false
+	} else if len(inRecord) > 0 {
+		w.moveReactions(at, inRecord)
+		after.reacted = true
+	}
+	message := *before.Message
+	message.Reactions = nil
+	if e.Kind != chat.KindReaction {
+		message = message.Apply(e)
+	} else if message.Deleted == "" {
+		added, err := w.addReaction(e)
+		if err != nil {
+			return record{}, err
+		}
+		after.reacted = after.reacted || added
+	}
+	after.Message = &message
+	return after, nil
+}
+
+// asChanged is a stored message as the batch leaves it.
+func (w *logWriter) asChanged(stored record) record {
 	if now, changed := w.changed[stored.Seq]; changed && now.ID == stored.ID {
 		return now
 	}
@@ -65,13 +100,13 @@ func (w *logWriter) unpin(deletion chat.Event) error {
 }
 
 // target is the message that an event is about.
-func (v *view) target(e chat.Event) (chat.Event, error) {
-	target, found, err := v.event(place{e.Thread, e.Target.Seq})
+func (v *view) target(e chat.Event) (record, error) {
+	target, found, err := lookup(v, eventKey(e.Thread, e.Target.Seq), recordAt(place{e.Thread, e.Target.Seq}))
 	if err != nil {
-		return chat.Event{}, err
+		return record{}, err
 	}
 	if !found || target.ID != e.Target.ID || target.Message == nil {
-		return chat.Event{}, fmt.Errorf("event %d of thread %s is about %s, and event %d is no such message",
+		return record{}, fmt.Errorf("event %d of thread %s is about %s, and event %d is no such message",
 			e.Seq, e.Thread, e.Target.ID, e.Target.Seq)
 	}
 	return target, nil

@@ -22,6 +22,9 @@ import (
 //	m <ulid>                                 place of the message with that id
 //	c <thread> <user>0 <device>0 <n8>        seq of the message with client_seq n
 //	i <day4> <user>0 <thread> <key>          place of the message sent with that idempotency key
+//	y <thread> <seq8> n <emoji>              emoji of a message: seq it first came with, how many gave it
+//	y <thread> <seq8> o <emoji>0 <seq8>      who gave the emoji with that event: user, time
+//	y <thread> <seq8> u <user>0 <emoji>      that a user gave it: seq, time
 //	x <expires8> <thread> <seq8>             a message that expires then and is not deleted
 //	h <thread>                               head of the log
 //	T <thread>                               thread: type, title, participants, pins
@@ -53,6 +56,7 @@ const (
 	prefixMessage     = 'm'
 	prefixClientSeq   = 'c'
 	prefixIdempotency = 'i'
+	prefixReaction    = 'y'
 	prefixExpiry      = 'x'
 	prefixHead        = 'h'
 	prefixThread      = 'T'
@@ -121,6 +125,21 @@ func seqOf(key []byte) chat.Seq { return chat.Seq(binary.BigEndian.Uint64(key[le
 
 func eventIDKey(t chat.ThreadID, id chat.EventID) []byte {
 	return append(threadPrefix(prefixEventID, t), id[:]...)
+}
+
+// reactionsPrefix begins all keys of the reactions to a message.
+func reactionsPrefix(at place) []byte {
+	return appendSeq(threadPrefix(prefixReaction, at.thread), at.seq)
+}
+
+func emojisPrefix(at place) []byte { return append(reactionsPrefix(at), 'n') }
+
+func giversPrefix(at place, emoji string) []byte {
+	return appendName(append(reactionsPrefix(at), 'o'), emoji)
+}
+
+func reactorPrefix(at place, u chat.UserID) []byte {
+	return appendName(append(reactionsPrefix(at), 'u'), u)
 }
 
 func messageKey(id chat.MessageID) []byte { return append([]byte{prefixMessage}, id[:]...) }

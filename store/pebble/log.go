@@ -29,13 +29,16 @@ func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through
 		if err != nil || !fits(start.ciphertext) {
 			return false, err
 		}
-		e, err := decodeEvent(place{thread, seqOf(key)}, value)
+		e, err := v.decodeEvent(place{thread, seqOf(key)}, value)
 		if err != nil {
 			return false, err
 		}
 		ciphertext := start.ciphertext
 		if e.HasContent() && e.Kind != chat.KindMessage {
 			target, err := v.target(e)
+			if err == nil {
+				target.Event, err = v.whole(target)
+			}
 			if err != nil {
 				return false, err
 			}
@@ -100,7 +103,7 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 		if wanted, err := peek.isOf(r.ContentType); err != nil || !wanted {
 			return true, err
 		}
-		e, err := decodeEvent(place{thread, seqOf(key)}, value)
+		e, err := v.decodeEvent(place{thread, seqOf(key)}, value)
 		if err != nil {
 			return false, err
 		}
@@ -147,8 +150,44 @@ func (s *Store) Message(_ context.Context, id chat.MessageID) (chat.Event, error
 	return e, err
 }
 
+// event is an event with all that readers see of it.
 func (v *view) event(at place) (chat.Event, bool, error) {
-	return lookup(v, eventKey(at.thread, at.seq), func(raw []byte) (chat.Event, error) { return decodeEvent(at, raw) })
+	return lookup(v, eventKey(at.thread, at.seq), func(raw []byte) (chat.Event, error) { return v.decodeEvent(at, raw) })
+}
+
+// record is the record of an event; of none it is an error.
+func (v *view) record(at place) (record, error) {
+	r, found, err := lookup(v, eventKey(at.thread, at.seq), recordAt(at))
+	if err == nil && !found {
+		err = fmt.Errorf("event %d of thread %s: %w", at.seq, at.thread, chat.ErrNotFound)
+	}
+	return r, err
+}
+
+func recordAt(at place) func([]byte) (record, error) {
+	return func(raw []byte) (record, error) { return decodeRecord(at, raw) }
+}
+
+// decodeEvent makes an event of its key and value and of the keys of its reactions.
+func (v *view) decodeEvent(at place, value []byte) (chat.Event, error) {
+	r, err := decodeRecord(at, value)
+	if err != nil {
+		return chat.Event{}, err
+	}
+	return v.whole(r)
+}
+
+// whole is the event of a record with its reactions.
+func (v *view) whole(r record) (chat.Event, error) {
+	if r.reacted {
+		reactions, err := v.reactions(place{r.Thread, r.Seq})
+		r.Message.Reactions = reactions
+		return r.Event, err
+	}
+	if r.Message != nil && len(r.Message.Reactions) > 0 { // of format 4
+		return r.ShownTo(""), nil
+	}
+	return r.Event, nil
 }
 
 // SeqAt implements [chat.LogStore]. Of a thread without a log it is 1.

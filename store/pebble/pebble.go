@@ -54,7 +54,7 @@ import (
 // oldestFormat on is used as it is: what is read of it says which format it has, and
 // what is written has the new one.
 const (
-	formatVersion = 4
+	formatVersion = 5 // reactions have keys of their own
 	oldestFormat  = 3
 )
 

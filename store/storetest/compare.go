@@ -23,6 +23,9 @@ func folded(appended []chat.Event) []chat.Event {
 		}
 	}
 	for i, e := range now {
+		now[i] = e.ShownTo("")
+	}
+	for i, e := range now {
 		if e.ChangesMessage() && e.HasContent() {
 			now[i].Message = at(e.Target).Message
 		}

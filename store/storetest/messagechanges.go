@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ var messageChangeScenarios = []scenario{
 	{"a deleted message is a tombstone wherever it is read", testDelete},
 	{"a deleted message stays deleted, for the first reason", testDeleteStays},
 	{"reactions are kept in the order in which they first came", testReactions},
+	{"a message names 100 users of a reaction, and all can be listed", testManyReactions},
 	{"a redelivery shows the message at its own place in the log", testRedelivery},
 	{"one append may change several messages and the thread", testMixedAppend},
 	{"the limit of bytes counts the content that events show", testShownBytes},
@@ -131,6 +133,96 @@ func testReactions(t *testing.T, f *fixture) {
 	if at := got[0].By[0].At; !at.Equal(log[4].At) {
 		t.Errorf("ann reacted at %v, want %v", at, log[4].At)
 	}
+}
+
+// Whatever comes and goes, a message names those who gave an emoji first, and counts the
+// others; who is named no more makes room for the next.
+func testManyReactions(t *testing.T, f *fixture) {
+	var users []chat.UserID
+	for n := range chat.MaxReactionNames + 4 {
+		users = append(users, chat.UserID(fmt.Sprintf("user%03d", n)))
+	}
+	thread := f.group(users...)
+	log := f.append(thread, draft("ann", "hello"), draft("ann", "another"))
+	sent, other := log[0], log[1]
+	log = append(log, f.append(thread, reaction(sent, "ann", "rare"), reaction(other, "ann", "+1"))...)
+	for _, user := range users {
+		log = append(log, f.append(thread, reaction(sent, user, "+1"))...)
+		if n := len(log) - 4; n >= chat.MaxReactionNames-1 {
+			f.wantMessages(thread, log)
+		}
+	}
+	for _, then := range []chat.Event{
+		unreaction(sent, users[0], "+1"), unreaction(sent, users[100], "+1"), unreaction(sent, users[103], "+1"), unreaction(sent, users[103], "+1"),
+		reaction(sent, users[0], "+1"), unreaction(sent, users[101], "+1"), unreaction(sent, users[50], "+1"), unreaction(sent, users[51], "+1"),
+		unreaction(sent, users[52], "+1"), reaction(sent, users[53], "+1"), reaction(sent, users[50], "+1"), reaction(sent, users[51], "+1"),
+		reaction(sent, users[52], "+1"), unreaction(sent, users[102], "+1"), edit(sent, "edited"), unreaction(sent, "ann", "rare"),
+	} {
+		log = append(log, f.append(thread, then)...)
+		f.wantMessages(thread, log)
+		f.wantReactions(sent, log, append([]chat.UserID{"ann", "nobody"}, users[48:54]...)...)
+	}
+	log = append(log, f.append(thread, deletion(sent, chat.DeletedBySender), reaction(other, users[7], "+1"))...)
+	f.wantFolded(thread, log)
+	f.wantReactions(sent, log, users[7])
+	f.wantReactions(other, log, users[7])
+}
+
+// wantMessages is the part of wantFolded that reads pages.
+func (f *fixture) wantMessages(thread chat.ThreadID, appended []chat.Event) {
+	f.tb.Helper()
+	wantEvents(f.tb, "Messages", f.messages(thread, chat.MessageRange{Count: 1000}), messagesOf(folded(appended)))
+}
+
+// wantReactions fails the test unless the store lists exactly those who have reacted to a
+// message, page by page, and what each of the users has given it.
+func (f *fixture) wantReactions(m chat.Event, log []chat.Event, users ...chat.UserID) {
+	f.tb.Helper()
+	now := *m.Message
+	for _, e := range log {
+		if e.ChangesMessage() && e.Target.Seq == m.Seq {
+			now = now.Apply(e)
+		}
+	}
+	for _, r := range append([]chat.Reaction{{Emoji: "never given"}}, now.Reactions...) {
+		var got []chat.ReactionBy
+		for after, more := chat.Seq(0), true; more; {
+			page, err := f.store.Reactors(f.tb.Context(), m, r.Emoji, after, 37)
+			if err != nil {
+				f.tb.Fatalf("Reactors: %v", err)
+			}
+			got = append(got, page...)
+			if more = len(page) == 37; more {
+				after = page[36].Seq
+			}
+		}
+		if !slices.EqualFunc(got, r.By, sameGift) {
+			f.tb.Fatalf("%s is by %+v, want %+v", r.Emoji, got, r.By)
+		}
+	}
+	for _, user := range users {
+		var want []chat.Reaction
+		for _, r := range now.Reactions {
+			if i := slices.IndexFunc(r.By, func(by chat.ReactionBy) bool { return by.User == user }); i >= 0 {
+				want = append(want, chat.Reaction{Emoji: r.Emoji, By: r.By[i : i+1]})
+			}
+		}
+		got, err := f.store.ReactionsOf(f.tb.Context(), user, []chat.Event{m})
+		if err != nil || len(got) != 1 {
+			f.tb.Fatalf("ReactionsOf = %+v, %v", got, err)
+		}
+		byEmoji := func(a, b chat.Reaction) int { return strings.Compare(a.Emoji, b.Emoji) }
+		slices.SortFunc(got[0], byEmoji)
+		slices.SortFunc(want, byEmoji)
+		same := func(a, b chat.Reaction) bool { return a.Emoji == b.Emoji && slices.EqualFunc(a.By, b.By, sameGift) }
+		if !slices.EqualFunc(got[0], want, same) {
+			f.tb.Fatalf("%s has given %+v, want %+v", user, got[0], want)
+		}
+	}
+}
+
+func sameGift(a, b chat.ReactionBy) bool {
+	return a.User == b.User && a.Seq == b.Seq && canonicalTime(a.At).Equal(canonicalTime(b.At))
 }
 
 func testRedelivery(t *testing.T, f *fixture) {

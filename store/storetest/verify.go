@@ -134,6 +134,7 @@ func (f *fixture) verifyChanges(message chat.Event, log []chat.Event) {
 	}
 	want := message
 	want.Message = &folded
+	want = want.ShownTo("")
 	if !sameEvent(message, want) {
 		f.tb.Errorf("a message is %s, the log says %s", describe(message), describe(want))
 	}
