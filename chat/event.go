@@ -64,6 +64,11 @@ func (e Event) ChangesMessage() bool {
 	return e.Kind == KindEdit || e.Kind == KindDelete || e.Kind == KindReaction || e.Kind == KindRedelivery
 }
 
+// BringsTogether reports whether users may share a thread by the event who shared none.
+func (e Event) BringsTogether() bool {
+	return e.Kind == KindThread && (e.Change.Event == ThreadCreated || e.Change.Event == ParticipantAdded)
+}
+
 // HasContent reports whether the event shows a message's content: its own, or
 // its target's as it is now.
 func (e Event) HasContent() bool {

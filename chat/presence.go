@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -55,40 +56,100 @@ func (s *Service) PresenceFor(ctx context.Context, c Caller, user UserID) (Prese
 }
 
 // MaxGreetedGroup is the size of the largest group whose participants' presence a device
-// is told when it connects (docs/contract.md#presence-and-typing).
+// is told when it connects, or when they come together in it (docs/contract.md#presence-and-typing).
 const MaxGreetedGroup = 32
 
 // OnlinePeers lists the users who a device is told are online when it connects: those
 // in the user's 1:1s and smaller groups, without those who block the user.
 func (s *Service) OnlinePeers(ctx context.Context, user UserID) ([]UserID, error) {
-	peers, err := s.store.Peers(ctx, user, MaxGreetedGroup)
+	peers, err := s.store.Peers(ctx, user, SharedThreads{Most: MaxGreetedGroup})
 	if err != nil {
 		return nil, Unavailable("list who shares a thread", err)
 	}
-	var there []UserID
-	for _, peer := range peers {
-		online, err := s.online(ctx, peer)
+	if peers, err = s.whoOnline(ctx, peers); err != nil {
+		return nil, err
+	}
+	return s.withoutThoseWhoBlock(ctx, user, peers)
+}
+
+// NewPeers lists the users who a device is told are online when its user comes to share a
+// thread with them: by the given event, which created the thread or added somebody to it,
+// and in no thread before that. Of a thread that is too large for a greeting it lists
+// nobody (docs/contract.md#presence-and-typing).
+//
+// If two threads bring two people together at once, it is the one with the lower event id
+// that counts, whichever is looked at first.
+func (s *Service) NewPeers(ctx context.Context, user UserID, thread ThreadID, by EventID) ([]UserID, error) {
+	t, err := s.thread(ctx, thread)
+	if err != nil {
+		return nil, err
+	}
+	met := t.metBy(user, by)
+	if len(t.Participants) > MaxGreetedGroup || len(met) == 0 {
+		return nil, nil
+	}
+	if met, err = s.whoOnline(ctx, met); err != nil || len(met) == 0 {
+		return nil, err
+	}
+	known, err := s.store.Peers(ctx, user, SharedThreads{Before: by})
+	if err != nil {
+		return nil, Unavailable("list who shared a thread before", err)
+	}
+	met = slices.DeleteFunc(met, func(u UserID) bool { return slices.Contains(known, u) })
+	return s.withoutThoseWhoBlock(ctx, user, met)
+}
+
+// metBy lists with whom an event brought a user together in the thread: the one of each
+// two who joined last did so by that event.
+func (t Thread) metBy(user UserID, by EventID) (met []UserID) {
+	me, in := t.Participant(user)
+	if !in {
+		return nil
+	}
+	for _, p := range t.Participants {
+		last := p.JoinedID
+		if me.JoinedID.Compare(last) > 0 {
+			last = me.JoinedID
+		}
+		if p.User != user && last == by {
+			met = append(met, p.User)
+		}
+	}
+	return met
+}
+
+// whoOnline lists those of the users who are connected.
+func (s *Service) whoOnline(ctx context.Context, users []UserID) (there []UserID, err error) {
+	for _, u := range users {
+		online, err := s.online(ctx, u)
 		if err != nil {
 			return nil, Unavailable("ask who is connected", err)
 		}
-		if !online {
-			continue
-		}
-		blocked, err := s.store.HasBlocked(ctx, peer, user)
-		if err != nil {
-			return nil, Unavailable("look up the block", err)
-		}
-		if !blocked {
-			there = append(there, peer)
+		if online {
+			there = append(there, u)
 		}
 	}
 	return there, nil
 }
 
+// withoutThoseWhoBlock lists those of the others who do not block the user.
+func (s *Service) withoutThoseWhoBlock(ctx context.Context, user UserID, others []UserID) (rest []UserID, err error) {
+	for _, other := range others {
+		blocked, err := s.store.HasBlocked(ctx, other, user)
+		if err != nil {
+			return nil, Unavailable("look up the block", err)
+		}
+		if !blocked {
+			rest = append(rest, other)
+		}
+	}
+	return rest, nil
+}
+
 // AnnouncePresence tells everybody who shares a thread with a user that it came or
 // went, except those whom it blocks (docs/contract.md#presence-and-typing).
 func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
-	peers, err := s.store.Peers(ctx, p.User, 0)
+	peers, err := s.store.Peers(ctx, p.User, SharedThreads{})
 	if err != nil {
 		return Unavailable("list who shares a thread", err)
 	}

@@ -63,3 +63,44 @@ func TestPresence(t *testing.T) {
 	must(t, err)
 	same(t, "nobody is online", p, chat.Presence{User: "bob", LastSeen: seen})
 }
+
+// If two threads bring people together at once, the first event is the one that does,
+// whichever is looked at first.
+func TestNewPeersAreOfTheFirstThreadTheyShare(t *testing.T) {
+	w := newWorld(t)
+	s := chat.New(chat.Config{
+		Store: w.store, Bus: w.bus, Now: w.clock.Now,
+		Online: func(_ context.Context, u chat.UserID) (bool, error) { return u != "away", nil },
+	})
+	defer s.Close(t.Context())
+	pair := w.newPair("alice", "bob")
+	w.clock.advance(time.Second)
+	group := w.newGroup("bob", "alice", "carol", "away")
+	w.clock.advance(time.Second)
+	w.add("bob", group, "dan")
+	w.block("carol", "dan")
+	created, added := w.log(group)[0], w.log(group)[1]
+	for _, c := range []struct {
+		user chat.UserID
+		by   chat.Event
+		want []chat.UserID
+	}{
+		{"alice", created, []chat.UserID{"carol"}},
+		{"bob", created, []chat.UserID{"carol"}},
+		{"carol", created, []chat.UserID{"bob", "alice"}},
+		{"alice", w.log(pair)[0], []chat.UserID{"bob"}},
+		{"bob", w.log(pair)[0], []chat.UserID{"alice"}},
+		{"dan", created, nil},
+		{"alice", added, []chat.UserID{"dan"}},
+		{"dan", added, []chat.UserID{"bob", "alice"}}, // carol blocks dan
+		{"mallory", added, nil},
+	} {
+		got, err := s.NewPeers(t.Context(), c.user, c.by.Thread, c.by.ID)
+		must(t, err)
+		sameList(t, "met by "+string(c.user), got, c.want...)
+	}
+	w.remove("bob", group, "dan")
+	got, err := s.NewPeers(t.Context(), "dan", group, added.ID)
+	must(t, err)
+	sameList(t, "met by one who has left", got)
+}

@@ -42,8 +42,8 @@ func (s *flakyReads) UserThreads(ctx context.Context, u chat.UserID) ([]chat.Use
 	return orFail(s, func() ([]chat.UserThread, error) { return s.Store.UserThreads(ctx, u) })
 }
 
-func (s *flakyReads) Peers(ctx context.Context, u chat.UserID, most int) ([]chat.UserID, error) {
-	return orFail(s, func() ([]chat.UserID, error) { return s.Store.Peers(ctx, u, most) })
+func (s *flakyReads) Peers(ctx context.Context, u chat.UserID, in chat.SharedThreads) ([]chat.UserID, error) {
+	return orFail(s, func() ([]chat.UserID, error) { return s.Store.Peers(ctx, u, in) })
 }
 
 func (s *flakyReads) ShareThread(ctx context.Context, a, b chat.UserID) (bool, error) {

@@ -55,9 +55,9 @@ type ThreadStore interface {
 	// UserThread is one line of UserThreads, or ErrNotFound if the user never was in
 	// the thread.
 	UserThread(ctx context.Context, user UserID, thread ThreadID) (UserThread, error)
-	// Peers lists everybody who is in a thread with the user now, each once. Threads of
-	// more than most participants do not count; a most of zero is no bound.
-	Peers(ctx context.Context, user UserID, most int) ([]UserID, error)
+	// Peers lists everybody who is in a thread with the user now, each once, of the threads
+	// that count.
+	Peers(ctx context.Context, user UserID, in SharedThreads) ([]UserID, error)
 	// ShareThread reports whether two users are in some thread together now. It takes
 	// one look-up for two who have a 1:1, else as many as the one has threads that has
 	// fewer, or one query.
@@ -65,6 +65,22 @@ type ThreadStore interface {
 	// ParticipantsAt lists who was in the thread when event seq was appended, each
 	// with the stint that covers seq.
 	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]Stint, error)
+}
+
+// SharedThreads says which threads count when [ThreadStore.Peers] looks for who shares one.
+type SharedThreads struct {
+	Most int // those of at most so many participants; zero is no bound
+	// Before counts a thread only for two who both joined it by events with lower ids;
+	// zero is no bound.
+	Before EventID
+}
+
+// Counts reports whether a thread of so many participants counts.
+func (in SharedThreads) Counts(participants int) bool { return in.Most == 0 || participants <= in.Most }
+
+// CountsFor reports whether a thread counts for a participant who joined with that event.
+func (in SharedThreads) CountsFor(joined EventID) bool {
+	return in.Before == EventID{} || joined.Compare(in.Before) < 0
 }
 
 // LogStore keeps each thread's log. It gives message events as they are now: with all

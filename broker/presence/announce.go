@@ -73,22 +73,28 @@ func (t *Tracker) greet(ctx context.Context, v *visit) (over bool) {
 			t.notGreeted(caller, err)
 		}
 	}
-	if g.users = g.users[looks:]; looks > 0 && (len(g.users) > 0 || g.Everybody) {
+	if g.users = g.users[looks:]; looks > 0 && (len(g.users) > 0 || g.more()) {
 		return false
 	}
-	if g.Everybody {
-		t.greetEverybody(ctx, v.guest)
+	if len(g.met) > 0 {
+		peers, err := t.cfg.Chat.NewPeers(ctx, caller.User, g.met[0].thread, g.met[0].by)
+		t.tellOnline(v.guest, peers, err)
+		if g.met = g.met[1:]; g.more() {
+			return false
+		}
+	} else if g.Everybody {
+		peers, err := t.cfg.Chat.OnlinePeers(ctx, caller.User)
+		t.tellOnline(v.guest, peers, err)
 	}
 	v.guest.EndGreeting()
 	return true
 }
 
-// greetEverybody tells a connection of all who are online, of those whom it may know of.
-func (t *Tracker) greetEverybody(ctx context.Context, guest Guest) {
-	caller := guest.Caller()
-	peers, err := t.cfg.Chat.OnlinePeers(ctx, caller.User)
+// tellOnline tells a connection of users who are online and of whom it may know, if they
+// could be found.
+func (t *Tracker) tellOnline(guest Guest, peers []chat.UserID, err error) {
 	if err != nil {
-		t.notGreeted(caller, err)
+		t.notGreeted(guest.Caller(), err)
 	}
 	for _, peer := range peers {
 		// The announcement tells it of a user who has just come, before or after this.

@@ -27,18 +27,31 @@ type Greeting struct {
 	Everybody bool // all who are online, of those whom the client may know of
 	Queued    bool // Greet was called for it
 	users     []chat.UserID
+	met       []meeting
 	announced map[chat.UserID]bool // the users of whom the client was told since it was queued
 	// underWay are those of whom it was told since the greeting before this one was
 	// queued; nil if that is over.
 	underWay map[chat.UserID]bool
 }
 
+// meeting is an event by which the client's user may have come to share a thread with others.
+type meeting struct {
+	thread chat.ThreadID
+	by     chat.EventID
+}
+
+// maxMet bounds how many of these a greeting holds. Of those beyond, the client is not told.
+const maxMet = 256
+
 // maxAnnounced bounds how many of these users a greeting notes. Beyond it a client
 // may be told of one twice.
 const maxAnnounced = 1024
 
 // Due reports whether there is something to tell that was not queued yet.
-func (g *Greeting) Due() bool { return !g.Queued && (g.Everybody || len(g.users) > 0) }
+func (g *Greeting) Due() bool { return !g.Queued && (len(g.users) > 0 || g.more()) }
+
+// more reports whether the greeting says more than of single users.
+func (g *Greeting) more() bool { return g.Everybody || len(g.met) > 0 }
 
 // Add adds a user of whom the client is to be told.
 func (g *Greeting) Add(user chat.UserID) {
@@ -47,11 +60,22 @@ func (g *Greeting) Add(user chat.UserID) {
 	}
 }
 
+// Meet adds those with whom the client's user shares a thread by that event, and by none
+// before. If all who are online are to be told anyway, they are among them.
+func (g *Greeting) Meet(thread chat.ThreadID, by chat.EventID) {
+	if !g.Everybody && len(g.met) < maxMet {
+		g.met = append(g.met, meeting{thread, by})
+	}
+}
+
 // Merge adds what another greeting says, and empties that one.
 func (g *Greeting) Merge(other *Greeting) {
 	g.Everybody = g.Everybody || other.Everybody
 	for _, user := range other.users {
 		g.Add(user)
+	}
+	for _, m := range other.met {
+		g.Meet(m.thread, m.by)
 	}
 	*other = Greeting{}
 }

@@ -1,7 +1,7 @@
 // Package presence knows which users are here, on this node, and tells those who may
 // know (docs/contract.md#presence-and-typing). It sees users come and go, waits out
-// the grace of those who left, and has the changes announced. It also greets new
-// connections: it tells them who is online.
+// the grace of those who left, and has the changes announced. It also greets connections:
+// it tells new ones who is online, and all who of those whom their user has just met.
 //
 // A few goroutines do all of that, and exist while there is something to do: so a wave of
 // reconnections costs the deliveries beside it little. They take turns by user (queue.go).
@@ -29,6 +29,9 @@ type Chat interface {
 	// OnlinePeers lists the users of whom a device that connects is told that they
 	// are online.
 	OnlinePeers(ctx context.Context, user chat.UserID) ([]chat.UserID, error)
+	// NewPeers lists the users of whom a device is told that they are online when its
+	// user comes to share a thread with them, by an event of that thread.
+	NewPeers(ctx context.Context, user chat.UserID, thread chat.ThreadID, by chat.EventID) ([]chat.UserID, error)
 	// PresenceFor tells the caller of one user.
 	PresenceFor(ctx context.Context, c chat.Caller, user chat.UserID) (chat.Presence, error)
 }

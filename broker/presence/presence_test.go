@@ -35,6 +35,10 @@ func (a *announcements) OnlinePeers(context.Context, chat.UserID) ([]chat.UserID
 	return a.online, nil
 }
 
+func (a *announcements) NewPeers(context.Context, chat.UserID, chat.ThreadID, chat.EventID) ([]chat.UserID, error) {
+	return a.online, nil
+}
+
 func (a *announcements) PresenceFor(_ context.Context, _ chat.Caller, user chat.UserID) (chat.Presence, error) {
 	return chat.Presence{User: user}, nil
 }

@@ -17,6 +17,16 @@ func askPresence(g *presence.Greeting, f contracts.Filter) {
 	}
 }
 
+// meet has the client told of those whom its user meets by an event.
+func (s *Session) meet(e chat.Event) {
+	s.mu.Lock()
+	if !s.ended && s.interest.anyPresence() {
+		s.greeting.Meet(e.Thread, e.ID)
+	}
+	s.mu.Unlock()
+	s.greet()
+}
+
 // greet has the client told what the greeting says, now that it may be. A JSON
 // client gets it behind its caught_up.
 func (s *Session) greet() {

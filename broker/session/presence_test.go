@@ -334,3 +334,82 @@ func TestGreetingWaitsForTheSubscription(t *testing.T) {
 	alice.sess.Subscribed()
 	alice.awaitPresences("bob", "offline")
 }
+
+func (d *device) wantPresences(told map[chat.UserID][]string) {
+	d.n.t.Helper()
+	for user, want := range told {
+		if got := d.presences(user); !slices.Equal(got, want) {
+			d.n.t.Errorf("%s was told %v of %s, want %v", d.sess.user, got, user, want)
+		}
+	}
+}
+
+// People who are online are shown to each other when they come to share a thread, by JSON
+// and by MQTT, and once: who shared one before is not told again.
+func TestWhoMeetAreShownToEachOther(t *testing.T) {
+	n := newNode(t, Limits{})
+	online := []string{"online"}
+	alice, bob, dan := n.connect(as("alice", "web")), n.connect(as("bob", "phone")), n.connect(as("dan", "web"))
+	carol := n.connect(as("carol", "phone"), mqtt)
+	carol.subscribe("v1/presence/+")
+	for _, d := range []*device{alice, bob, dan} {
+		d.awaitCaughtUp()
+	}
+	n.awaitAnnounced()
+	n.pair("alice", "bob")
+	n.pair("alice", "zoe") // who is away
+	alice.awaitPresences("bob", "online")
+	bob.awaitPresences("alice", "online")
+
+	g := n.group("alice", "bob", "carol")
+	carol.awaitPresences("alice", "online")
+	carol.awaitPresences("bob", "online")
+	alice.awaitPresences("carol", "online")
+	bob.awaitPresences("carol", "online")
+
+	_, _, err := n.chat.AddParticipant(t.Context(), as("bob", "phone"), g, "dan")
+	must(t, err)
+	for user, d := range map[chat.UserID]*device{"alice": alice, "bob": bob, "carol": carol} {
+		d.awaitPresences("dan", "online")
+		dan.awaitPresences(user, "online")
+	}
+	n.group("dan", "alice", "bob", "carol") // all of whom know each other
+	n.pair("carol", "dan")
+	n.awaitAnnounced()
+	carol.subscribe("v1/threads/+/frames")
+	mark := n.send(as("zoe", "web"), n.group("zoe", "alice", "bob", "carol", "dan"), "mark")
+	for _, d := range []*device{alice, bob, carol, dan} {
+		d.awaitSeq(mark.Thread, mark.Seq)
+	}
+	n.awaitAnnounced()
+	alice.wantPresences(map[chat.UserID][]string{"alice": nil, "bob": online, "carol": online, "dan": online, "zoe": nil})
+	bob.wantPresences(map[chat.UserID][]string{"alice": online, "bob": nil, "carol": online, "dan": online, "zoe": nil})
+	carol.wantPresences(map[chat.UserID][]string{"alice": online, "bob": online, "carol": nil, "dan": online, "zoe": nil})
+	dan.wantPresences(map[chat.UserID][]string{"alice": online, "bob": online, "carol": online, "dan": nil, "zoe": nil})
+}
+
+// A group that is too large for a greeting shows nobody, whatever way it grew, and who
+// blocks somebody is not shown to that one.
+func TestWhoMeetAreNotShownInLargeGroupsNorPastABlock(t *testing.T) {
+	n := newNode(t, Limits{})
+	alice, bob, eve := n.connect(as("alice", "web")), n.connect(as("bob", "phone")), n.connect(as("eve", "web"))
+	for _, d := range []*device{alice, bob, eve} {
+		d.awaitCaughtUp()
+	}
+	must(t, n.chat.Block(t.Context(), as("eve", "web"), "alice"))
+	n.awaitAnnounced()
+	small := n.group("zoe", append(people("small", 29), "alice", "eve")...) // 32
+	eve.awaitPresences("alice", "online")
+	_, _, err := n.chat.AddParticipant(t.Context(), as("zoe", "web"), small, "bob") // 33
+	must(t, err)
+	large := n.group("zoe", append(people("large", 30), "bob", "eve")...) // 33
+	n.awaitAnnounced()
+	for _, thread := range []chat.ThreadID{small, large} {
+		mark := n.send(as("zoe", "web"), thread, "mark")
+		eve.awaitSeq(thread, mark.Seq)
+		bob.awaitSeq(thread, mark.Seq)
+	}
+	alice.wantPresences(map[chat.UserID][]string{"eve": nil, "bob": nil})
+	bob.wantPresences(map[chat.UserID][]string{"alice": nil, "eve": nil})
+	eve.wantPresences(map[chat.UserID][]string{"alice": {"online"}, "bob": nil})
+}

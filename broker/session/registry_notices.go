@@ -46,6 +46,13 @@ func (r *Registry) handleEvent(audience []chat.UserID, e chat.Event) {
 			s.wake(e.Thread, e.Seq)
 		}
 	}
+	if e.BringsTogether() && len(audience) <= chat.MaxGreetedGroup {
+		for _, user := range audience {
+			for _, s := range r.of(user) {
+				s.meet(e)
+			}
+		}
+	}
 }
 
 func (r *Registry) handleReceipt(audience []chat.UserID, rc chat.Receipt) {

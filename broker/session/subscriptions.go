@@ -99,6 +99,11 @@ func (i *interest) presence(user chat.UserID) bool {
 	return i.match(func(f contracts.Filter) bool { return f.CoversPresence(user) }).ok
 }
 
+// anyPresence tells whether somebody's presence is wanted.
+func (i *interest) anyPresence() bool {
+	return i.match(func(f contracts.Filter) bool { return f.Presence }).ok
+}
+
 // reply tells whether what answers a publish is wanted on that topic.
 func (i *interest) reply(topic string) bool {
 	return slices.ContainsFunc(i.filters, func(sub subscription) bool { return contracts.FilterMatches(sub.name, topic) })

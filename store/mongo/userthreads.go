@@ -66,7 +66,7 @@ func (s *Store) stintsOf(ctx context.Context, user chat.UserID) ([]stintsDoc, er
 
 // Peers implements [chat.ThreadStore]. It reads what UserThreads reads, and the
 // participants of the threads that the user is in.
-func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.UserID, error) {
+func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedThreads) ([]chat.UserID, error) {
 	lines, err := s.UserThreads(ctx, user)
 	if err != nil {
 		return nil, err
@@ -80,18 +80,20 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 	var peers []chat.UserID
 	listed := map[chat.UserID]bool{user: true}
 	for ids := range slices.Chunk(in, threadsAtOnce) {
-		docs, err := findAll[threadDoc](ctx, s.threads, d("_id", d("$in", ids)), options.Find().SetProjection(d("members.user", 1)))
+		docs, err := findAll[threadDoc](ctx, s.threads, d("_id", d("$in", ids)), options.Find().SetProjection(d("members.user", 1, "members.id", 1, "members.at", 1)))
 		if err != nil {
 			return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
 		}
 		for _, doc := range docs {
-			if most > 0 && len(doc.Members) > most {
+			members := doc.thread().Participants
+			me := slices.IndexFunc(members, func(p chat.Participant) bool { return p.User == user })
+			if !shared.Counts(len(members)) || me >= 0 && !shared.CountsFor(members[me].JoinedID) {
 				continue
 			}
-			for _, m := range doc.Members {
-				if !listed[m.User] {
-					listed[m.User] = true
-					peers = append(peers, m.User)
+			for _, p := range members {
+				if !listed[p.User] && shared.CountsFor(p.JoinedID) {
+					listed[p.User] = true
+					peers = append(peers, p.User)
 				}
 			}
 		}

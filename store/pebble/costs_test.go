@@ -230,7 +230,7 @@ func rarerOperations(t *testing.T) (names []string, got, want []cost) {
 		c.want(len(lines), 200, err)
 	})
 	measure("list who is in 200 threads with a user", c, cost{Gets: 400, Ranges: 1, Steps: 200}, func() {
-		peers, err := c.Peers(ctx, c.users[0], 0)
+		peers, err := c.Peers(ctx, c.users[0], chat.SharedThreads{})
 		c.want(len(peers), 1, err)
 	})
 	upload := chat.PrekeyUpload{At: testTime}

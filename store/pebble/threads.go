@@ -133,7 +133,7 @@ func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 }
 
 // Peers implements [chat.ThreadStore]. It loads each of the user's threads.
-func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.UserID, error) {
+func (s *Store) Peers(ctx context.Context, user chat.UserID, in chat.SharedThreads) ([]chat.UserID, error) {
 	v, err := s.state.view()
 	if err != nil {
 		return nil, err
@@ -147,11 +147,14 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, most int) ([]chat.U
 			return true, err
 		}
 		t, err := v.thread(threadAtEnd(key))
-		if err != nil || most > 0 && len(t.Participants) > most {
+		if err != nil || !in.Counts(len(t.Participants)) {
 			return true, err
 		}
+		if me, _ := t.Participant(user); !in.CountsFor(me.JoinedID) {
+			return true, nil
+		}
 		for _, p := range t.Participants {
-			if !listed[p.User] {
+			if !listed[p.User] && in.CountsFor(p.JoinedID) {
 				listed[p.User] = true
 				peers = append(peers, p.User)
 			}

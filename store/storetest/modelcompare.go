@@ -174,21 +174,30 @@ func (m *model) compareLists(rt *rapid.T) {
 // comparePeers compares who is in a thread with a user, and in one of a few people.
 func (m *model) comparePeers(rt *rapid.T) {
 	user := anyUser(rt, "user")
-	for _, most := range []int{0, rapid.IntRange(1, 4).Draw(rt, "most")} {
+	var before chat.EventID
+	if log := m.logs[m.anyPlace(rt)]; len(log) > 0 {
+		before = rapid.SampledFrom(log).Draw(rt, "event").ID
+	}
+	for _, in := range []chat.SharedThreads{{}, {Most: rapid.IntRange(1, 4).Draw(rt, "most")}, {Before: before}} {
+		joinedBefore := func(p chat.Participant) bool {
+			return in.Before == chat.EventID{} || p.JoinedID.Compare(in.Before) < 0
+		}
 		want := make(map[chat.UserID]bool)
 		for _, id := range m.threads {
 			t := m.state(id)
-			if _, in := t.Participant(user); !in || most > 0 && len(t.Participants) > most {
+			me, is := t.Participant(user)
+			if !is || in.Most > 0 && len(t.Participants) > in.Most || !joinedBefore(me) {
 				continue
 			}
-			for _, u := range t.Users() {
-				want[u] = u != user
+			for _, p := range t.Participants {
+				if p.User != user && joinedBefore(p) {
+					want[p.User] = true
+				}
 			}
 		}
-		maps.DeleteFunc(want, func(_ chat.UserID, peer bool) bool { return !peer })
-		got, err := m.store.Peers(rt.Context(), user, most)
+		got, err := m.store.Peers(rt.Context(), user, in)
 		if err != nil || !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(maps.Keys(want))) {
-			rt.Fatalf("Peers of %s in threads of %d = %v, %v; want %v", user, most, got, err, want)
+			rt.Fatalf("Peers of %s in %+v = %v, %v; want %v", user, in, got, err, want)
 		}
 	}
 }

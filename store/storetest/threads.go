@@ -17,6 +17,7 @@ var threadScenarios = []scenario{
 	{"a thread is the fold of its log", testThreadFollowsLog},
 	{"a user's list has the threads that the user is or was in", testUserThreads},
 	{"the peers of a user are those in a thread with the user now, each once", testPeers},
+	{"the peers of a user before an event are those of threads that both had joined", testPeersBefore},
 	{"two users share a thread while both are in it", testShareThread},
 	{"a user who comes back has joined at the return", testRejoin},
 	{"participants at a seq are those whose stint covers it", testParticipantsAt},
@@ -207,9 +208,41 @@ func testPeers(t *testing.T, f *fixture) {
 	f.wantPeers(t, "fay", 0)
 }
 
+// Who shares a thread since before an event is told apart from who does since then.
+func testPeersBefore(t *testing.T, f *fixture) {
+	create := func(users ...chat.UserID) chat.Event {
+		t.Helper()
+		f.clock.Advance(time.Second)
+		e := f.creation(chat.Group, users...)
+		if err := f.store.CreateThread(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	first, second := create("ann", "bob"), create("ann", "bob", "cid")
+	f.clock.Advance(time.Second)
+	dan := f.append(first.Thread, addition("dan"))[0]
+	want := func(user chat.UserID, before chat.EventID, want ...chat.UserID) {
+		t.Helper()
+		got, err := f.store.Peers(t.Context(), user, chat.SharedThreads{Before: before})
+		if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("Peers of %s before %s = %v, %v; want %v", user, before, got, err, want)
+		}
+	}
+	want("ann", first.ID)
+	want("ann", second.ID, "bob")
+	want("ann", dan.ID, "bob", "cid")
+	want("ann", chat.NextInOrder(dan.ID), "bob", "cid", "dan")
+	want("dan", dan.ID)
+	want("cid", second.ID)
+	want("cid", dan.ID, "ann", "bob")
+	f.append(second.Thread, removal("cid", "cid"))
+	want("ann", chat.EventID{}, "bob", "dan")
+}
+
 func (f *fixture) wantPeers(t *testing.T, user chat.UserID, most int, want ...chat.UserID) {
 	t.Helper()
-	got, err := f.store.Peers(t.Context(), user, most)
+	got, err := f.store.Peers(t.Context(), user, chat.SharedThreads{Most: most})
 	slices.Sort(got)
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("Peers of %s in threads of at most %d = %v, %v; want %v", user, most, got, err, want)

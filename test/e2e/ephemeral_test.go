@@ -266,3 +266,43 @@ func TestTypingElsewhere(t *testing.T) {
 		t.Errorf("Bob was told %d times that a stranger is typing", n)
 	}
 }
+
+// People who are connected are shown to each other when a thread brings them together, and
+// are not when they have shared one before.
+func TestWhoMeetAreShownToEachOther(t *testing.T) {
+	s := startServer(t)
+	for _, p := range oneOfEach {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			ann, bob, eve := s.device(t, "ann-"+p.name, "a"), s.device(t, "bob-"+p.name, "b"), s.device(t, "eve-"+p.name, "e")
+			people := []*device{ann, bob, eve}
+			lines := make([]*client, len(people))
+			for i, d := range people {
+				lines[i] = p.live(t, d, withEphemera(d))
+			}
+			group := ann.createGroup(t, bob.user)
+			lines[0].untilPresence(t, bob.user, "online")
+			lines[1].untilPresence(t, ann.user, "online")
+			bob.add(t, group.ID, eve.user)
+			for i := range people[:2] {
+				lines[i].untilPresence(t, eve.user, "online")
+				lines[2].untilPresence(t, people[i].user, "online")
+			}
+			ann.createOneToOne(t, bob.user)
+			again := eve.createGroup(t, ann.user, bob.user)
+			// Whoever is told of someone new is told of all before: the greetings of a connection keep their order.
+			zoe := s.device(t, "zoe-"+p.name, "z")
+			p.live(t, zoe, withEphemera(zoe))
+			ann.add(t, group.ID, zoe.user)
+			for i, d := range people {
+				lines[i].untilPresence(t, zoe.user, "online")
+				lines[i].untilMessage(t, zoe.send(t, group.ID, "mark").ID)
+				for _, other := range people {
+					if told := lines[i].presences(other.user); other != d && len(told) != 1 {
+						t.Errorf("%s was told %v of %s, who shares thread %s too since then", d.user, told, other.user, again.ID)
+					}
+				}
+			}
+		})
+	}
+}
