@@ -38,16 +38,16 @@ func (n *node) pass(d time.Duration) { n.ahead.Add(int64(d)) }
 
 func newNode(t testing.TB, limits Limits) *node {
 	t.Helper()
-	return newNodeOn(t, t.TempDir(), limits, 0)
+	return newNodeOn(t, "pebble:"+t.TempDir(), limits, 0)
 }
 
-// newNodeOn makes a node on a store's directory, with a clock that is ahead. Its stop
-// ends it before the test does.
-func newNodeOn(t testing.TB, dir string, limits Limits, ahead time.Duration) *node {
+// newNodeOn makes a node on the store of a URL, with a clock that is ahead. Its stop ends
+// it before the test does.
+func newNodeOn(t testing.TB, url string, limits Limits, ahead time.Duration) *node {
 	t.Helper()
 	n := &node{t: t}
 	n.pass(ahead)
-	st, err := store.Open(t.Context(), "pebble:"+dir, store.Options{})
+	st, err := store.Open(t.Context(), url, store.Options{Now: n.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/parleyhq/parley/test/mongod"
 )
 
 func TestMain(m *testing.M) {
 	// Pebble's cleanup of its own goroutines ends shortly after Close.
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(mongod.Main(m))
 }
