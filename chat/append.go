@@ -263,6 +263,9 @@ func (a *appendQueues) commit(ctx context.Context, q *appendQueue, ops []*operat
 			ops = ops[1:]
 		case errors.Is(err, ErrStaleHead) && ctx.Err() == nil:
 			q.thread, fresh = nil, true
+		case errors.Is(err, ErrClockWrong): // so nothing of it was stored
+			completeAll(ops, Unavailable("append to the log", err))
+			return
 		default:
 			a.svc.stats.AppendErrors.Add(1)
 			a.beginDoubt(q, q.thread.Head)

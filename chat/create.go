@@ -72,6 +72,8 @@ func (s *Service) createThread(ctx context.Context, c Caller, e Event) (v Thread
 	case errors.As(err, &dup):
 		v, err := s.createdBefore(ctx, c, *e.Change, dup.Existing)
 		return v, Recreated, err
+	case errors.Is(err, ErrClockWrong): // so it was not stored
+		return ThreadView{}, 0, Unavailable("store the thread", err)
 	case err != nil:
 		s.queues.beginDoubtOfCreation(e.Thread)
 		return ThreadView{}, 0, Unavailable("store the thread", err)

@@ -87,8 +87,8 @@ func Invalid(field, message string) *Error {
 // Unavailable wraps a failure of the store or the bus: the caller may retry.
 func Unavailable(doing string, cause error) *Error {
 	after := time.Second
-	if errors.Is(cause, ErrStoreFull) {
-		after = fullRetry
+	if errors.Is(cause, ErrStoreFull) || errors.Is(cause, ErrClockWrong) {
+		after = operatorsRetry
 	}
 	return &Error{
 		Code: CodeUnavailable, Detail: "the service cannot do this now, retry later",
@@ -96,9 +96,9 @@ func Unavailable(doing string, cause error) *Error {
 	}
 }
 
-// fullRetry is when a client is to try again while the store's disk is full: somebody has to make
-// room first.
-const fullRetry = 30 * time.Second
+// operatorsRetry is when a client is to try again while somebody has to make room on the
+// store's disk first, or to set the clock.
+const operatorsRetry = 30 * time.Second
 
 // CodeOf is the code of err, or CodeUnavailable if it is no Error.
 func CodeOf(err error) Code {

@@ -17,6 +17,8 @@ type Config struct {
 	Now    func() time.Time // time.Now if nil
 	// Newest is the store's [LogStore.NewestID], from which the ids of new events go on.
 	Newest EventID
+	// Skew is that of the clock, of a store that has one of its own; else nil.
+	Skew *Skew
 	// Online reports whether a device of the user is connected; nobody is if nil.
 	Online func(ctx context.Context, user UserID) (bool, error)
 }
@@ -36,6 +38,7 @@ type Service struct {
 	stats  *Stats
 
 	clock *idClock
+	skew  *Skew        // nil: the store has no clock
 	steps atomic.Int64 // of the wall clock
 
 	reports reportIDs
@@ -59,7 +62,7 @@ func New(cfg Config) *Service {
 	}
 	l := cfg.Limits.orDefaults()
 	s := &Service{
-		store: cfg.Store, bus: cfg.Bus, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
+		store: cfg.Skew.Guard(cfg.Store), bus: cfg.Bus, skew: cfg.Skew, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
 		stats:           newStats(),
 		rates:           newRates(l),
 		prekeyFetches:   newSpanLimits(l.PrekeyFetches, time.Minute),
@@ -84,6 +87,9 @@ func (s *Service) Close(ctx context.Context) {
 
 // NewestID is the highest id of any event that this node knows of.
 func (s *Service) NewestID() EventID { return s.clock.Newest() }
+
+// ClockSkew is how far the clock is ahead of the store's, as last seen; 0 if the store has none.
+func (s *Service) ClockSkew() time.Duration { return s.skew.By() }
 
 // ClockSteps counts how often the wall clock was found to have been set.
 func (s *Service) ClockSteps() int64 { return s.steps.Load() }
@@ -118,11 +124,14 @@ func (s *Service) Limits() Limits { return s.limits }
 type Health struct {
 	Store error // nothing can be served without it; nil: it can be reached
 	Bus   error // others are told late without it; nil: it can be reached
+	// Clock is how the node's clock is apart from the store's: [ErrClockWrong] if nothing
+	// is stored therefore; nil: it is not.
+	Clock error
 }
 
-// Health asks store and bus whether they serve now.
+// Health asks store and bus whether they serve now, and what is known of the clock.
 func (s *Service) Health(ctx context.Context) Health {
-	return Health{Store: s.store.Ping(ctx), Bus: s.bus.Ping(ctx)}
+	return Health{Store: s.store.Ping(ctx), Bus: s.bus.Ping(ctx), Clock: s.skew.Err()}
 }
 
 // need refuses a caller whose token lacks a scope.

@@ -3,6 +3,7 @@ package rest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -35,6 +36,7 @@ const (
 	reasonDraining = "draining"
 	reasonStore    = "store"
 	reasonBus      = "bus"
+	reasonClock    = "clock"
 )
 
 // healthz says that the process answers requests, and 503 once only a restart can help it.
@@ -69,10 +71,18 @@ func (s *server) health() health {
 		h.Status = statusDegraded
 		h.Reasons = append(h.Reasons, reasonBus)
 	}
+	if found.Clock != nil {
+		h.Status = statusDegraded
+		h.Reasons = append(h.Reasons, reasonClock)
+	}
+	if errors.Is(found.Clock, chat.ErrClockWrong) {
+		h.Status = statusUnavailable
+		h.retry = retryAfter("store anything", found.Clock)
+	}
 	if found.Store != nil {
 		h.Status = statusUnavailable
 		h.Reasons = append(h.Reasons, reasonStore)
-		h.retry = strconv.Itoa(contracts.ProblemOf(chat.Unavailable("reach the store", found.Store)).RetryAfter)
+		h.retry = retryAfter("reach the store", found.Store)
 	}
 	if h.Status != statusOK {
 		s.logHealth(h, found)
@@ -80,9 +90,14 @@ func (s *server) health() health {
 	return h
 }
 
+// retryAfter is what a call is told that cannot be done for this reason.
+func retryAfter(doing string, cause error) string {
+	return strconv.Itoa(contracts.ProblemOf(chat.Unavailable(doing, cause)).RetryAfter)
+}
+
 // logHealth logs why the node is not ok, once a second at most: anybody may ask.
 func (s *server) logHealth(h health, found chat.Health) {
 	if _, ok := s.illness.Pass(time.Now()); ok {
-		s.log.Warn("not in good health", "status", h.Status, "reasons", h.Reasons, "store", found.Store, "bus", found.Bus)
+		s.log.Warn("not in good health", "status", h.Status, "reasons", h.Reasons, "store", found.Store, "bus", found.Bus, "clock", found.Clock)
 	}
 }

@@ -298,6 +298,9 @@ func TestReadinessSaysWhatIsWrong(t *testing.T) {
 		{chat.Health{}, 200, `{"status":"ok","reasons":[]}`},
 		{chat.Health{Bus: down}, 200, `{"status":"degraded","reasons":["bus"]}`},
 		{chat.Health{Store: down}, 503, `{"status":"unavailable","reasons":["store"]}`},
+		{chat.Health{Clock: down}, 200, `{"status":"degraded","reasons":["clock"]}`},
+		{chat.Health{Clock: chat.ErrClockWrong}, 503, `{"status":"unavailable","reasons":["clock"]}`},
+		{chat.Health{Store: down, Bus: down, Clock: down}, 503, `{"status":"unavailable","reasons":["bus","clock","store"]}`},
 		{chat.Health{Store: down, Bus: down}, 503, `{"status":"unavailable","reasons":["bus","store"]}`},
 	} {
 		*health = tc.health

@@ -37,6 +37,7 @@ type settings struct {
 	store          string
 	bus            string
 	drainDelay     time.Duration
+	clockSkew      time.Duration
 	connections    int // 0: as many as the limit of open files allows
 	perAddress     int // 0: no limit
 	logLevel       string
@@ -93,6 +94,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.StringVar(&s.store, "store", "", "`URL` of the store: pebble:DIR or mongodb://HOST/DATABASE")
 	fs.StringVar(&s.bus, "bus", "local", "`URL` of the bus: local")
 	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz answers 503 before a stopping server closes its listeners")
+	fs.DurationVar(&s.clockSkew, "clock-skew", chat.DefaultSkewTolerance, "how far the clock may be from MongoDB's before /readyz says degraded")
 	s.keys.register(fs)
 	fs.StringVar(&s.keys.jwks, "jwks", "", "JSON Web Key Set of RS256, ES256 and EdDSA tokens: a `file or URL`, with https or, on loopback, http")
 	d := chat.DefaultLimits
@@ -159,6 +161,8 @@ func (s *settings) check() error {
 		return errors.New("--debug needs --metrics-listen, where it serves profiles")
 	case s.drainDelay < 0:
 		return fmt.Errorf("--drain-delay is %v: it must not be negative", s.drainDelay)
+	case s.clockSkew <= 0 || s.clockSkew > chat.MaxSkew:
+		return fmt.Errorf("--clock-skew is %v: it must be more than 0 and at most %v", s.clockSkew, chat.MaxSkew)
 	case s.connections < 0 || s.perAddress < 0:
 		return errors.New("--max-connections and --max-connections-per-address must not be negative")
 	}

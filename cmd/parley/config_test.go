@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // good are settings that serve takes.
@@ -147,6 +148,18 @@ func TestVersionIsPrinted(t *testing.T) {
 		}
 		if out.String() != want {
 			t.Errorf("parley %s says %q, another way of asking %q", args, out.String(), want)
+		}
+	}
+}
+
+func TestClockSkewIsOfSomeSize(t *testing.T) {
+	if set, err := parseServe(slices.Clone(good), io.Discard); err != nil || set.clockSkew != 5*time.Second {
+		t.Errorf("the default is %v, %v; want 5 s", set.clockSkew, err)
+	}
+	for value, fits := range map[string]bool{"0s": false, "-1s": false, "1ms": true, "1m": true, "61s": false} {
+		_, err := parseServe(append(slices.Clone(good), "--clock-skew", value), io.Discard)
+		if fits != (err == nil) || !fits && !strings.Contains(err.Error(), "--clock-skew") {
+			t.Errorf("--clock-skew %s: %v", value, err)
 		}
 	}
 }

@@ -61,6 +61,7 @@ func addChatMetrics(r *prometheus.Registry, svc *chat.Service) {
 	r.MustRegister(
 		histogram("parley_send_to_ack_seconds", "Time from the begin of a send to its commit, of new messages.", s.SendToAck),
 		counter("parley_clock_steps_total", "How often the wall clock was found to have been set.", func() float64 { return float64(svc.ClockSteps()) }),
+		gauge("parley_clock_skew_seconds", "How far the clock is ahead of the database's, as last compared.", func() float64 { return svc.ClockSkew().Seconds() }),
 		histogram("parley_store_commit_seconds", "Time that the store took for an append to a log.", s.Commits),
 		tallies("parley_rate_limited_total", "What was refused as too fast, by what it was.", prometheus.CounterValue, []string{"kind"},
 			func(yield func(int64, ...string)) {

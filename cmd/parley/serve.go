@@ -70,11 +70,13 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 type node struct {
 	set    settings
 	log    *slog.Logger
+	now    func() time.Time
 	secret []byte       // nil: tokens are verified with the key set alone
 	keys   *jwks.Source // nil: tokens are verified with the secret alone
 	cert   *certificate // nil: no TLS
 
 	store     chat.Store
+	skew      *chat.Skew // nil: the store has no clock of its own
 	bus       chat.Bus
 	chat      *chat.Service
 	sessions  *session.Registry
@@ -98,7 +100,7 @@ type node struct {
 // start opens all parts of a server and lets it serve. On an error it closes again what it
 // has opened.
 func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
-	n := &node{set: set, log: log, failed: make(chan error, 5)}
+	n := &node{set: set, log: log, now: clock(), failed: make(chan error, 5)}
 	if len(set.unknownVariables) > 0 {
 		log.Warn("environment variables that look like settings and are none; Kubernetes makes some for a Service named parley (enableServiceLinks: false stops it)",
 			"names", set.unknownVariables)
@@ -123,7 +125,7 @@ func (n *node) open(ctx context.Context) error {
 	if err := n.listen(); err != nil {
 		return err
 	}
-	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Log: n.log, OpenTables: files.tables}
+	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Now: n.now, Log: n.log, OpenTables: files.tables}
 	if n.bus, err = bus.Open(n.set.bus); err != nil {
 		return fmt.Errorf("open --bus: %w", err)
 	}
@@ -226,9 +228,12 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	if err != nil {
 		return err
 	}
-	n.chat = chat.New(chat.Config{Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Online: n.online, Newest: newest})
+	n.compareClocks()
+	n.chat = chat.New(chat.Config{
+		Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Now: n.now, Online: n.online, Newest: newest, Skew: n.skew,
+	})
 	n.sessions = session.NewRegistry(session.Config{
-		Store: n.store, Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live,
+		Store: n.skew.Guard(n.store), Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live, Now: n.now,
 	})
 	origins, err := n.set.originPolicy(n.log)
 	if err != nil {
@@ -267,6 +272,19 @@ func (n *node) newestID() (chat.EventID, error) {
 	return n.store.NewestID(ctx)
 }
 
+// compareClocks compares the clock with the store's, if that has one, before anything is
+// stored.
+func (n *node) compareClocks() {
+	keeper, ok := n.store.(chat.Timekeeper)
+	if !ok {
+		return
+	}
+	n.skew = chat.NewSkew(chat.SkewConfig{Keeper: keeper, Now: n.now, Tolerance: n.set.clockSkew, Log: n.log})
+	if err := n.skew.Compare(context.Background()); err != nil {
+		n.log.Warn("the clock could not be compared with the database's, will retry", "error", err)
+	}
+}
+
 // online asks the sessions whether a user is connected. The chat service needs it before
 // the sessions are made.
 func (n *node) online(ctx context.Context, user chat.UserID) (bool, error) {
@@ -279,6 +297,9 @@ func (n *node) run() {
 	n.stopBackground = stop
 	n.background.Go(func() { n.chat.RunExpiry(ctx) })
 	n.background.Go(func() { n.chat.WatchClock(ctx) })
+	if n.skew != nil {
+		n.background.Go(func() { n.skew.Watch(ctx) })
+	}
 	n.background.Go(func() { n.chat.ForgetDevices(ctx) })
 	n.background.Go(func() { giveBackMemory(ctx) })
 	if s, ok := n.store.(interface{ Failed() <-chan error }); ok {

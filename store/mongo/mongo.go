@@ -109,7 +109,10 @@ type Store struct {
 	logger            *slog.Logger
 }
 
-var _ chat.Store = (*Store)(nil)
+var (
+	_ chat.Store      = (*Store)(nil)
+	_ chat.Timekeeper = (*Store)(nil)
+)
 
 // Open opens the store of a MongoDB connection string, in the database that its
 // path names ("parley" if none), and makes what is missing. It refuses a database
@@ -201,6 +204,19 @@ func (s *Store) Ping(ctx context.Context) error {
 		return fmt.Errorf("ping: %w", err)
 	}
 	return nil
+}
+
+// Time implements [chat.Timekeeper]. It is the clock of the server that takes writes or, in
+// a sharded cluster, of the router.
+func (s *Store) Time(ctx context.Context) (time.Time, error) {
+	var hello struct {
+		Time time.Time `bson:"localTime"`
+	}
+	err := s.client.Database("admin").RunCommand(ctx, d("hello", 1), options.RunCmd().SetReadPreference(readpref.Primary())).Decode(&hello)
+	if err == nil && hello.Time.IsZero() {
+		err = errors.New("the server does not tell it")
+	}
+	return hello.Time, wrap("ask for the time", err)
 }
 
 // Close waits for the calls under way and ends all connections. Calls after it fail.

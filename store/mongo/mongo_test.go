@@ -195,3 +195,14 @@ func TestHeadsReadTogether(t *testing.T) {
 		t.Errorf("together %v, one by one %v, %v", together, oneByOne, err)
 	}
 }
+
+// The time of the server is that of this machine, on which it runs.
+func TestTimeIsTheServers(t *testing.T) {
+	server := mongod.Shared(t)
+	s := open(t, server, server.URI(), Options{})
+	before := time.Now().Truncate(time.Millisecond)
+	at, err := s.Time(t.Context())
+	if err != nil || !server.IsExternal() && (at.Before(before) || at.After(time.Now())) {
+		t.Errorf("Time = %v, %v; want one from %v to %v", at, err, before, time.Now())
+	}
+}

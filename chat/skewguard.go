@@ -1,0 +1,179 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Guard gives the store with every write of it refused, with [ErrClockWrong], while the
+// clock is far off. What is refused was not stored. Of a nil Skew it is the store itself.
+func (s *Skew) Guard(store Store) Store {
+	if s == nil {
+		return store
+	}
+	return guarded{store, s}
+}
+
+type guarded struct {
+	Store
+
+	skew *Skew
+}
+
+// wrong is the refusal of a write, or nil.
+func (g guarded) wrong() error {
+	if err := g.skew.Err(); errors.Is(err, ErrClockWrong) {
+		return err
+	}
+	return nil
+}
+
+// unlessSentBefore is the refusal, unless what is refused was stored before: that is answered
+// as ever.
+func (g guarded) unlessSentBefore(ctx context.Context, e Event, refusal error) error {
+	if key, _ := e.Retry(); key == "" {
+		return refusal
+	}
+	var dup *DuplicateError
+	if err := g.SentBefore(ctx, e); errors.As(err, &dup) {
+		return dup
+	}
+	return refusal
+}
+
+// CreateThread implements [ThreadStore].
+func (g guarded) CreateThread(ctx context.Context, created Event) error {
+	if err := g.wrong(); err != nil {
+		return g.unlessSentBefore(ctx, created, err)
+	}
+	return g.Store.CreateThread(ctx, created)
+}
+
+// Append implements [LogStore].
+func (g guarded) Append(ctx context.Context, head Head, events []Event) (n int, err error) {
+	if err := g.wrong(); err != nil {
+		return 0, g.unlessSentBefore(ctx, events[0], err)
+	}
+	return g.Store.Append(ctx, head, events)
+}
+
+// PutMark implements [ReceiptStore].
+func (g guarded) PutMark(ctx context.Context, m Mark) (prev Mark, moved bool, err error) {
+	if err := g.wrong(); err != nil {
+		return Mark{}, false, err
+	}
+	return g.Store.PutMark(ctx, m)
+}
+
+// BeginPosition implements [PositionStore].
+func (g guarded) BeginPosition(ctx context.Context, user UserID, device DeviceID, p Position) (stored Position, err error) {
+	if err := g.wrong(); err != nil {
+		return Position{}, err
+	}
+	return g.Store.BeginPosition(ctx, user, device, p)
+}
+
+// RaisePosition implements [PositionStore].
+func (g guarded) RaisePosition(ctx context.Context, user UserID, device DeviceID, p Position) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.RaisePosition(ctx, user, device, p)
+}
+
+// ForgetPositions implements [PositionStore].
+func (g guarded) ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (n int, err error) {
+	if err := g.wrong(); err != nil {
+		return 0, err
+	}
+	return g.Store.ForgetPositions(ctx, unusedSince, count)
+}
+
+// PutLastSeen implements [LastSeenStore].
+func (g guarded) PutLastSeen(ctx context.Context, user UserID, at time.Time) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.PutLastSeen(ctx, user, at)
+}
+
+// PutSubscriptions implements [SubscriptionStore].
+func (g guarded) PutSubscriptions(ctx context.Context, user UserID, device DeviceID, k KeptSubscriptions) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.PutSubscriptions(ctx, user, device, k)
+}
+
+// DeleteSubscriptions implements [SubscriptionStore].
+func (g guarded) DeleteSubscriptions(ctx context.Context, user UserID, device DeviceID) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.DeleteSubscriptions(ctx, user, device)
+}
+
+// SweepSubscriptions implements [SubscriptionStore].
+func (g guarded) SweepSubscriptions(ctx context.Context, now time.Time) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.SweepSubscriptions(ctx, now)
+}
+
+// PutPrekeys implements [PrekeyStore].
+func (g guarded) PutPrekeys(ctx context.Context, user UserID, device DeviceID, u PrekeyUpload) (PrekeyDevice, error) {
+	if err := g.wrong(); err != nil {
+		return PrekeyDevice{}, err
+	}
+	return g.Store.PutPrekeys(ctx, user, device, u)
+}
+
+// TakeOneTimePrekey implements [PrekeyStore].
+func (g guarded) TakeOneTimePrekey(ctx context.Context, user UserID, device DeviceID) (key Prekey, left int, err error) {
+	if err := g.wrong(); err != nil {
+		return Prekey{}, 0, err
+	}
+	return g.Store.TakeOneTimePrekey(ctx, user, device)
+}
+
+// PutBlock implements [BlockStore].
+func (g guarded) PutBlock(ctx context.Context, b Block) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.PutBlock(ctx, b)
+}
+
+// DeleteBlock implements [BlockStore].
+func (g guarded) DeleteBlock(ctx context.Context, user, blocked UserID) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.DeleteBlock(ctx, user, blocked)
+}
+
+// PutReport implements [ModerationStore].
+func (g guarded) PutReport(ctx context.Context, r Report) (stored Report, added bool, err error) {
+	if err := g.wrong(); err != nil {
+		return Report{}, false, err
+	}
+	return g.Store.PutReport(ctx, r)
+}
+
+// DenyAttachment implements [ModerationStore].
+func (g guarded) DenyAttachment(ctx context.Context, sha256 string) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.DenyAttachment(ctx, sha256)
+}
+
+// AllowAttachment implements [ModerationStore].
+func (g guarded) AllowAttachment(ctx context.Context, sha256 string) error {
+	if err := g.wrong(); err != nil {
+		return err
+	}
+	return g.Store.AllowAttachment(ctx, sha256)
+}
