@@ -33,6 +33,7 @@ type server struct {
 	mqtts     string // the address of MQTT over TLS; "" if there is no TLS
 
 	binary string // what it runs; "" for parleyBinary
+	clock  string // the file in which its clock is set, with the binary of withClock; "" is the machine's
 	cmd    *exec.Cmd
 	log    *serverLog
 	exited chan struct{} // closed when the process is gone
@@ -97,6 +98,13 @@ func startServer(t *testing.T, extra ...string) *server {
 func startServerOn(t *testing.T, store string, extra ...string) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir(), store: store, extra: extra, http: "127.0.0.1:0", tcp: "127.0.0.1:0"}
+	s.begin(t)
+	return s
+}
+
+// begin starts the server for the first time; it runs until the test ends.
+func (s *server) begin(t testing.TB) {
+	t.Helper()
 	if err := os.WriteFile(s.secretFile(), append(secret, '\n'), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +114,6 @@ func startServerOn(t *testing.T, store string, extra ...string) *server {
 			s.stop(t)
 		}
 	})
-	return s
 }
 
 // url is the server's URL for the scheme http or ws; with TLS it begins with https or wss.
@@ -142,7 +149,7 @@ func (s *server) start(t testing.TB) {
 	s.exited = make(chan struct{})
 	s.cmd = exec.Command(cmp.Or(s.binary, parleyBinary), s.args()...)
 	// The race detector would have the process linger for a second.
-	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10")
+	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10", "STEPPED_CLOCK="+s.clock)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
