@@ -11,6 +11,9 @@ const (
 	packetDisconnect  = 14
 )
 
+// flagDup in the first byte of a PUBLISH says that it may have been sent before.
+const flagDup = 1 << 3
+
 // The first bytes of packets that the server sends.
 const (
 	firstByteConnack    = 2 << 4

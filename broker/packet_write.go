@@ -74,7 +74,11 @@ func publishLen(d session.Delivery, topic string, v5 bool) int {
 
 // appendPublish writes a frame as a PUBLISH.
 func appendPublish(dst []byte, d session.Delivery, topic string, v5 bool) []byte {
-	dst = append(dst, packetPublish<<4|d.QoS<<1)
+	first := packetPublish<<4 | d.QoS<<1
+	if d.Again {
+		first |= flagDup
+	}
+	dst = append(dst, first)
 	dst = binary.AppendUvarint(dst, uint64(publishLen(d, topic, v5)))
 	dst = appendText(dst, topic)
 	if d.QoS > 0 {

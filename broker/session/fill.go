@@ -197,7 +197,11 @@ func (s *Session) put(b Batch, f contracts.Frame, thread chat.ThreadID, qos byte
 	s.frameSeq++
 	entry.frameSeq = s.frameSeq
 	d := Delivery{Frame: f, FrameSeq: s.frameSeq, Topic: contracts.Topic{Kind: contracts.TopicThreadFrames, Thread: thread}, QoS: qos}
-	d.PacketID = s.window.add(entry, qos, !s.params.SubscribesAll)
+	if before := s.sentBefore(&entry); before != 0 && qos > 0 {
+		d.Again, d.PacketID = true, s.window.addAgain(entry, before)
+	} else {
+		d.PacketID = s.window.add(entry, qos, !s.params.SubscribesAll)
+	}
 	s.mu.Unlock()
 	if !b.Put(d) && !putOmitted(b, d) {
 		s.params.Transport.Close(FrameTooLarge)

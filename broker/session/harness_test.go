@@ -246,6 +246,7 @@ type frame struct {
 	LastSeenAt *string `json:"last_seen_at"`
 
 	packet uint16
+	again  bool
 	reply  *Reply // T is "reply"
 }
 
@@ -405,7 +406,7 @@ func (b *batch) Put(d Delivery) bool {
 	if !b.n.truth.allows(f, b.looked) {
 		b.n.t.Errorf("%s %d was sent with %q after its deletion was announced", f.T, f.Seq, f.Ciphertext)
 	}
-	f.packet = d.PacketID
+	f.packet, f.again = d.PacketID, d.Again
 	b.frames = append(b.frames, f)
 	return true
 }

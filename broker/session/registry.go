@@ -88,6 +88,7 @@ type Registry struct {
 	started  time.Time
 	logs     *feed.Logs
 	keptSubs keptSubscriptions
+	inFlight inFlights
 	beat     heartbeat
 	presence *presence.Tracker
 	seed     maphash.Seed

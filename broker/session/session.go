@@ -13,7 +13,7 @@
 // Read in this order: session.go (what a session has, and who touches it), fill.go
 // (what it sends), window.go, acks.go, registry.go, registry_notices.go,
 // subscriptions.go, keptsubscriptions.go, and the queues of what is not durable:
-// receipts.go, ephemera.go, replies.go.
+// receipts.go, ephemera.go, replies.go; and redelivery.go.
 package session
 
 import (
@@ -104,6 +104,7 @@ type Delivery struct {
 	Topic    contracts.Topic
 	QoS      byte
 	PacketID uint16 // for QoS 1
+	Again    bool   // an earlier connection of the MQTT session was sent it too
 
 	// Reply is set instead of all that: it is no frame and has no number.
 	Reply *Reply
@@ -158,6 +159,7 @@ type Session struct {
 	asked     presence.Greeting // and by subscriptions that are not in force yet
 	keeping   keeping
 	window    window
+	again     map[place]uint16 // what an earlier connection was sent, and this one was not yet, with packet ids
 	frameSeq  uint64
 	progress  feed.Progress
 	acked     pendingAcks // of what was acknowledged, not yet stored
@@ -263,6 +265,11 @@ const takeoverTimeout = 2 * time.Second
 
 func (s *Session) begin() {
 	s.mu.Lock()
+	if !s.params.SubscribesAll && !s.ended {
+		if left := s.reg.inFlight.take(keptKey{s.user, s.device}); s.resumed {
+			s.again, s.window.lastPacket = left.packets, left.last
+		}
+	}
 	s.prev, s.begun = nil, true
 	s.inbox.resync = true
 	s.inbox.catchUp = s.interest.anyFrames()
@@ -462,6 +469,10 @@ func (s *Session) End() {
 	}
 	s.ended = true
 	s.inbox, s.greeting, s.asked = inbox{}, presence.Greeting{}, presence.Greeting{}
+	if s.params.KeepFor > 0 && !s.params.SubscribesAll && s.begun {
+		s.reg.inFlight.put(keptKey{s.user, s.device}, s.left())
+	}
+	s.again = nil
 	if !s.fullSince.IsZero() {
 		s.reg.stats.WindowFull.Observe(int64(s.reg.now().Sub(s.fullSince)))
 	}

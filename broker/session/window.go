@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/parleyhq/parley/chat"
@@ -15,7 +16,7 @@ import (
 // acknowledged event counts as received once no message of its own thread before it
 // is unacknowledged; messages of other threads do not matter.
 // Packet ids in it are distinct: they count up, and the window spans far fewer
-// than there are.
+// than there are. Only what an earlier connection was sent has a smaller one (addAgain).
 type window struct {
 	limit      int
 	receiveMax int
@@ -67,6 +68,18 @@ func (w *window) add(e sent, qos byte, packets bool) uint16 {
 	}
 	w.push(e)
 	return e.packet
+}
+
+// addAgain puts a frame in flight that was in flight over an earlier connection. It has the
+// packet id that it had there, unless that is taken.
+func (w *window) addAgain(e sent, packet uint16) uint16 {
+	if slices.ContainsFunc(w.entries, func(o sent) bool { return o.packet == packet }) {
+		return w.add(e, 1, true)
+	}
+	e.packet = packet
+	w.withPacket++
+	w.push(e)
+	return packet
 }
 
 // extend has the last entry of a thread stand for the events behind it, up to seq, which
