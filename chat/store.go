@@ -56,7 +56,8 @@ type ThreadStore interface {
 	// the thread.
 	UserThread(ctx context.Context, user UserID, thread ThreadID) (UserThread, error)
 	// Peers lists everybody who is in a thread with the user now, each once, of the threads
-	// that count.
+	// that count. It reads no heads. A joining or leaving that a crash left half done may not
+	// count yet.
 	Peers(ctx context.Context, user UserID, in SharedThreads) ([]UserID, error)
 	// ShareThread reports whether two users are in some thread together now. It takes
 	// one look-up for two who have a 1:1, else as many as the one has threads that has

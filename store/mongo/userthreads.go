@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -64,41 +65,37 @@ func (s *Store) stintsOf(ctx context.Context, user chat.UserID) ([]stintsDoc, er
 	return findAll[stintsDoc](ctx, s.stints, prefixed(string(user)))
 }
 
-// Peers implements [chat.ThreadStore]. It reads what UserThreads reads, and the
-// participants of the threads that the user is in.
-func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedThreads) ([]chat.UserID, error) {
-	lines, err := s.UserThreads(ctx, user)
+// Peers implements [chat.ThreadStore]: one query, as ShareThread, and no heads.
+func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedThreads) (peers []chat.UserID, err error) {
+	with := d("members.user", user)
+	if shared.Most > 0 {
+		with = append(with, bson.E{Key: "members." + strconv.Itoa(shared.Most), Value: d("$exists", false)})
+	}
+	fields := d("members.user", 1, "members.id", 1, "members.at", 1)
+	cursor, err := s.threads.Find(ctx, with, options.Find().SetProjection(fields).SetBatchSize(threadsAtOnce))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
 	}
-	var in []chat.ThreadID
-	for _, line := range lines {
-		if line.LeftSeq == 0 {
-			in = append(in, line.Thread)
-		}
-	}
-	var peers []chat.UserID
+	defer cursor.Close(context.WithoutCancel(ctx))
 	listed := map[chat.UserID]bool{user: true}
-	for ids := range slices.Chunk(in, threadsAtOnce) {
-		docs, err := findAll[threadDoc](ctx, s.threads, d("_id", d("$in", ids)), options.Find().SetProjection(d("members.user", 1, "members.id", 1, "members.at", 1)))
-		if err != nil {
+	for cursor.Next(ctx) {
+		var doc threadDoc
+		if err := cursor.Decode(&doc); err != nil {
 			return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
 		}
-		for _, doc := range docs {
-			members := doc.thread().Participants
-			me := slices.IndexFunc(members, func(p chat.Participant) bool { return p.User == user })
-			if !shared.Counts(len(members)) || me >= 0 && !shared.CountsFor(members[me].JoinedID) {
-				continue
-			}
-			for _, p := range members {
-				if !listed[p.User] && shared.CountsFor(p.JoinedID) {
-					listed[p.User] = true
-					peers = append(peers, p.User)
-				}
+		members := doc.thread().Participants
+		me := slices.IndexFunc(members, func(p chat.Participant) bool { return p.User == user })
+		if me >= 0 && !shared.CountsFor(members[me].JoinedID) {
+			continue
+		}
+		for _, p := range members {
+			if !listed[p.User] && shared.CountsFor(p.JoinedID) {
+				listed[p.User] = true
+				peers = append(peers, p.User)
 			}
 		}
 	}
-	return peers, nil
+	return peers, wrap("read who is in a thread with "+string(user), cursor.Err())
 }
 
 // ShareThread implements [chat.ThreadStore]: one query, for which the server has the

@@ -229,7 +229,7 @@ func rarerOperations(t *testing.T) (names []string, got, want []cost) {
 		lines, err := c.UserThreads(ctx, c.users[0])
 		c.want(len(lines), 200, err)
 	})
-	measure("list who is in 200 threads with a user", c, cost{Gets: 400, Ranges: 1, Steps: 200}, func() {
+	measure("list who is in 200 threads with a user", c, cost{Gets: 200, Ranges: 1, Steps: 200}, func() {
 		peers, err := c.Peers(ctx, c.users[0], chat.SharedThreads{})
 		c.want(len(peers), 1, err)
 	})

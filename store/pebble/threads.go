@@ -98,6 +98,17 @@ func (s *Store) Thread(_ context.Context, id chat.ThreadID) (chat.Thread, error)
 }
 
 func (v *view) thread(id chat.ThreadID) (chat.Thread, error) {
+	t, err := v.threadRecord(id)
+	if err != nil {
+		return chat.Thread{}, err
+	}
+	head, err := v.head(id)
+	t.Head = head.Head
+	return t, err
+}
+
+// threadRecord is a thread without its head.
+func (v *view) threadRecord(id chat.ThreadID) (chat.Thread, error) {
 	t, found, err := lookup(v, threadKey(id), func(raw []byte) (chat.Thread, error) { return decodeThread(id, raw) })
 	if err != nil {
 		return chat.Thread{}, err
@@ -105,9 +116,7 @@ func (v *view) thread(id chat.ThreadID) (chat.Thread, error) {
 	if !found {
 		return chat.Thread{}, fmt.Errorf("thread %s: %w", id, chat.ErrNotFound)
 	}
-	head, err := v.head(id)
-	t.Head = head.Head
-	return t, err
+	return t, nil
 }
 
 // head is the end of a thread's log; the zero Head if there is none.
@@ -132,7 +141,8 @@ func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 	return lines, err
 }
 
-// Peers implements [chat.ThreadStore]. It loads each of the user's threads.
+// Peers implements [chat.ThreadStore]. It reads who is in each of the user's threads, and no
+// heads.
 func (s *Store) Peers(ctx context.Context, user chat.UserID, in chat.SharedThreads) ([]chat.UserID, error) {
 	v, err := s.state.view()
 	if err != nil {
@@ -146,7 +156,7 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, in chat.SharedThrea
 		if err != nil || m.left != 0 {
 			return true, err
 		}
-		t, err := v.thread(threadAtEnd(key))
+		t, err := v.threadRecord(threadAtEnd(key))
 		if err != nil || !in.Counts(len(t.Participants)) {
 			return true, err
 		}

@@ -1,0 +1,117 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parleyhq/parley/bus/local"
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store"
+)
+
+// counted is a store that counts reads of a user's threads.
+type counted struct {
+	chat.Store
+	heads, peers, lines, marks, events atomic.Int64
+}
+
+func (c *counted) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserThread, error) {
+	c.heads.Add(1)
+	return c.Store.UserThreads(ctx, user)
+}
+
+func (c *counted) Peers(ctx context.Context, user chat.UserID, in chat.SharedThreads) ([]chat.UserID, error) {
+	c.peers.Add(1)
+	return c.Store.Peers(ctx, user, in)
+}
+
+func (c *counted) UserThread(ctx context.Context, user chat.UserID, thread chat.ThreadID) (chat.UserThread, error) {
+	c.lines.Add(1)
+	return c.Store.UserThread(ctx, user, thread)
+}
+
+func (c *counted) Marks(ctx context.Context, thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, error) {
+	c.marks.Add(1)
+	return c.Store.Marks(ctx, thread, users)
+}
+
+func (c *counted) Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error) {
+	c.events.Add(1)
+	return c.Store.Events(ctx, thread, after, through, limit)
+}
+
+// take gives the counts since the last time: passes over heads, over participants, and reads
+// of single threads.
+func (c *counted) take() []int64 {
+	return []int64{c.heads.Swap(0), c.peers.Swap(0), c.lines.Swap(0), c.marks.Swap(0), c.events.Swap(0)}
+}
+
+// A connection of a user with 3,000 threads (2,944 by whole batches) reads their heads once. Presence reads who is in
+// them, and no heads: once to tell them that the user came, unless another device is there, and
+// once for whom the device is told of.
+func TestConnectingReadsTheHeadsOnce(t *testing.T) {
+	const threads = 3000
+	st, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := &counted{Store: st}
+	bus := local.New()
+	n := &node{t: t, store: reads, bus: bus}
+	n.chat = chat.New(chat.Config{Store: reads, Bus: bus, Now: n.now, Online: func(ctx context.Context, u chat.UserID) (bool, error) {
+		return n.sessions.Online(ctx, u)
+	}})
+	n.sessions = NewRegistry(Config{Store: reads, Bus: bus, Chat: n.chat, Now: n.now})
+	t.Cleanup(func() {
+		n.chat.Close(context.Background())
+		n.sessions.Close(context.Background())
+		if err := bus.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var made sync.WaitGroup
+	for range 64 { // who waits for the disk does so together
+		made.Go(func() {
+			for range threads / 64 {
+				id := chat.ThreadID(uuid.Must(uuid.NewV7()))
+				if err := st.CreateThread(t.Context(), chat.Event{
+					Thread: id, Seq: 1, ID: chat.EventIDAt(time.Now()), At: time.Now(), Kind: chat.KindThread, By: "alice", Device: "web",
+					Change: &chat.ThreadChange{Event: chat.ThreadCreated, Type: chat.Group, Members: []chat.InitialMember{
+						{User: "alice", Role: chat.Admin}, {User: chat.UserID("peer-" + id.String()), Role: chat.Member},
+					}},
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	made.Wait()
+
+	connect := func(what string, device chat.DeviceID, want ...int64) *device {
+		reads.take()
+		c := n.connect(as("alice", device))
+		c.awaitCaughtUp()
+		n.eventually("its presence", func() bool { return reads.peers.Load() >= want[1] })
+		n.awaitAnnounced()
+		got := reads.take()
+		t.Logf("%s with %d threads: %d passes over heads, %d over participants, %d lines, %d marks, %d reads of logs",
+			what, threads/64*64, got[0], got[1], got[2], got[3], got[4])
+		if !slices.Equal(got[:3], want) {
+			t.Errorf("%s: %v passes over heads, passes over participants, and lines; want %v", what, got[:3], want)
+		}
+		return c
+	}
+	first := connect("the first connect ever of a device", "web", 1, 2, 0)
+	connect("that of a second device", "phone", 1, 1, 0)
+	first.disconnect()
+	connect("coming again", "web", 1, 1, 0)
+}
