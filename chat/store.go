@@ -209,8 +209,8 @@ type SubscriptionStore interface {
 	// Subscriptions gives what is kept for a device, or ErrNotFound.
 	Subscriptions(ctx context.Context, user UserID, device DeviceID) (KeptSubscriptions, error)
 	// PutSubscriptions keeps subscriptions for a device in place of those kept before. If the
-	// user has more than MaxKeptDevices devices then, the store forgets those of the device
-	// whose At is the oldest, but never the ones just put.
+	// user has more than MaxKeptDevices devices then, or filters of more than MaxKeptBytes, the
+	// store forgets those of the devices whose At is the oldest, but never the ones just put.
 	PutSubscriptions(ctx context.Context, user UserID, device DeviceID, k KeptSubscriptions) error
 	// DeleteSubscriptions forgets what is kept for a device, if there is anything.
 	DeleteSubscriptions(ctx context.Context, user UserID, device DeviceID) error

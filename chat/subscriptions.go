@@ -24,6 +24,17 @@ type KeptFilter struct {
 // MaxKeptDevices is for how many devices of a user subscriptions are kept.
 const MaxKeptDevices = 16
 
+// MaxKeptBytes bounds the names of all filters that are kept for a user's devices together.
+const MaxKeptBytes = 256 << 10
+
+// Bytes is how long the names of the filters are together.
+func (k KeptSubscriptions) Bytes() (n int) {
+	for _, f := range k.Filters {
+		n += len(f.Name)
+	}
+	return n
+}
+
 // staleConnection is how old a connection is that is taken for one whose end was never stored.
 const staleConnection = 180 * 24 * time.Hour
 

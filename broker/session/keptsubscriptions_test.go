@@ -89,6 +89,36 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 	}
 }
 
+// The filters of all connections of a user have a bound together; what one gives up another
+// may have.
+func TestSubscriptionsOfAUserAreBoundedTogether(t *testing.T) {
+	n := newNode(t, Limits{})
+	fill := func(d *device) (granted int) {
+		for i := 0; d.sess.Subscribe(fmt.Sprintf("v1/threads/%0245d", i), contracts.Filter{}, 0); i++ {
+			granted++
+		}
+		return granted
+	}
+	connect := func(user chat.UserID, name chat.DeviceID) *device { return n.connect(as(user, name), mqtt) }
+	phone, web, tablet := connect("bob", "phone"), connect("bob", "web"), connect("bob", "tablet")
+	whole, rest := maxFiltersBytes/256, (maxUserFiltersBytes-2*maxFiltersBytes)/256
+	for i, d := range []*device{phone, web, tablet, connect("bob", "late"), connect("alice", "phone")} {
+		if got, want := fill(d), []int{whole, whole, rest, 0, whole}[i]; got != want {
+			t.Errorf("connection %d is granted %d filters of 256 bytes, want %d", i, got, want)
+		}
+	}
+	if !tablet.sess.Subscribe(fmt.Sprintf("v1/threads/%0245d", 3), contracts.Filter{}, 1) {
+		t.Error("a filter that is there cannot be replaced")
+	}
+	if !phone.sess.Unsubscribe(fmt.Sprintf("v1/threads/%0245d", 7)) || fill(tablet) != rest+1 {
+		t.Error("what one connection gives up is not granted to another")
+	}
+	web.disconnect()
+	if got := fill(tablet); got != whole {
+		t.Error("what an ended connection had is not granted to another")
+	}
+}
+
 // What a connection stores when it begins may come to the store late. It does not undo what the
 // connection's end has stored: its time would count from a restart.
 func TestBeginOfAConnectionIsNotStoredAfterItsEnd(t *testing.T) {

@@ -284,6 +284,19 @@ func (r *Registry) of(user chat.UserID) []*Session {
 	return sh.sessions[user]
 }
 
+// filtersOfOthers is how long the names of the filters are that a user's other sessions have.
+func (r *Registry) filtersOfOthers(s *Session) (bytes int) {
+	for _, other := range r.of(s.user) {
+		if other == s {
+			continue
+		}
+		other.mu.Lock()
+		bytes += other.declared.size()
+		other.mu.Unlock()
+	}
+	return bytes
+}
+
 func (r *Registry) all() []*Session {
 	var all []*Session
 	for i := range r.users {

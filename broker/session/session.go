@@ -399,14 +399,18 @@ func (s *Session) Handle(f contracts.ClientFrame) error {
 
 // Subscribe adds a topic filter with the granted QoS, to take effect with
 // Subscribed. The caller has checked that the user may. It reports false when the
-// session has too many, or the name is longer than any of the tree. It keeps the
+// session has too many, or all of the user's have together, or the name is longer than any of the tree. It keeps the
 // name: the caller has copied it out of its packet.
 func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
 	if len(name) > maxFilterBytes {
 		return false
 	}
+	others := s.reg.filtersOfOthers(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.declared.place(name) < 0 && others+s.declared.size()+len(name) > maxUserFiltersBytes {
+		return false
+	}
 	ok, fresh, changed := s.declared.add(name, f, qos)
 	s.replays = s.replays || fresh && f.Frames
 	s.keeping.changed = s.keeping.changed || changed

@@ -35,6 +35,10 @@ const (
 	maxFilters      = 1024
 	maxFilterBytes  = 256
 	maxFiltersBytes = 96 << 10 // of all names together: as many filters as allowed, of usual length
+	// maxUserFiltersBytes bounds those of all connections of a user together. Connections that
+	// subscribe at the same time may exceed it by a filter each, and those that find kept
+	// subscriptions again by what is kept, which has the same bound.
+	maxUserFiltersBytes = chat.MaxKeptBytes
 )
 
 // add sets a filter. fresh is false if it only replaced the same one, and changed is false if
@@ -65,6 +69,18 @@ func (i *interest) remove(name string) bool {
 		i.places = nil
 	}
 	return at >= 0
+}
+
+// size is how long the names are together.
+func (i *interest) size() int {
+	if i.places != nil {
+		return i.bytes
+	}
+	n := 0
+	for _, sub := range i.filters {
+		n += len(sub.name)
+	}
+	return n
 }
 
 // place is where a filter is, or -1.

@@ -3,13 +3,12 @@ package mongo
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
-	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // keptDoc is the subscriptions that are kept for a device.
@@ -20,6 +19,7 @@ type keptDoc struct {
 	Connected bool        `bson:"connected"`
 	At        time.Time   `bson:"at"`
 	Until     time.Time   `bson:"until"`
+	Bytes     int         `bson:"bytes"` // of the names; missing in a document of format 3, which counts as none
 }
 
 type filterDoc struct {
@@ -46,42 +46,44 @@ func (s *Store) Subscriptions(ctx context.Context, user chat.UserID, device chat
 	return k, nil
 }
 
-// PutSubscriptions implements [chat.SubscriptionStore]. The bound on a user's devices is looked
-// after by whoever makes a new document: two nodes that do so at once may leave one too few.
+// PutSubscriptions implements [chat.SubscriptionStore]. The bounds are looked after
+// behind each write: two nodes that write at once may leave one device too few.
 func (s *Store) PutSubscriptions(ctx context.Context, user chat.UserID, device chat.DeviceID, k chat.KeptSubscriptions) error {
 	if err := checkName(string(user), string(device)); err != nil {
 		return err
 	}
 	doc := keptDoc{
 		ID: deviceKey(user, device), Filters: make([]filterDoc, len(k.Filters)),
-		Keep: k.Keep.Milliseconds(), Connected: k.Connected, At: k.At, Until: k.Until(),
+		Keep: k.Keep.Milliseconds(), Connected: k.Connected, At: k.At, Until: k.Until(), Bytes: k.Bytes(),
 	}
 	for i, f := range k.Filters {
 		doc.Filters[i] = filterDoc{f.Name, int32(f.QoS)}
 	}
-	var put *mongo.UpdateResult
-	err := onceMore(func() (err error) {
-		put, err = s.subscriptions.ReplaceOne(ctx, d("_id", doc.ID), doc, options.Replace().SetUpsert(true))
+	err := onceMore(func() error {
+		_, err := s.subscriptions.ReplaceOne(ctx, d("_id", doc.ID), doc, options.Replace().SetUpsert(true))
 		return err
 	})
-	if err == nil && put.UpsertedCount > 0 {
-		err = s.boundSubscriptions(ctx, user, doc.ID)
+	if err == nil {
+		err = s.boundSubscriptions(ctx, user, doc)
 	}
 	return wrap(fmt.Sprintf("store the subscriptions of %s/%s", user, device), err)
 }
 
 // boundSubscriptions forgets the oldest of what is kept for a user's devices, as many as are
-// over the bound. What was just put stays.
-func (s *Store) boundSubscriptions(ctx context.Context, user chat.UserID, put string) error {
-	docs, err := findAll[keptDoc](ctx, s.subscriptions, prefixed(string(user)), options.Find().SetProjection(d("at", 1)))
-	if err != nil || len(docs) <= chat.MaxKeptDevices {
+// over the bounds. What was just put stays.
+func (s *Store) boundSubscriptions(ctx context.Context, user chat.UserID, put keptDoc) error {
+	docs, err := findAll[keptDoc](ctx, s.subscriptions, prefixed(string(user)), options.Find().SetProjection(d("at", 1, "bytes", 1)))
+	if err != nil {
 		return err
 	}
-	surplus := len(docs) - chat.MaxKeptDevices
-	docs = slices.DeleteFunc(docs, func(doc keptDoc) bool { return doc.ID == put })
-	slices.SortFunc(docs, func(a, b keptDoc) int { return a.At.Compare(b.At) })
-	for _, doc := range docs[:surplus] {
-		if _, err := s.subscriptions.DeleteOne(ctx, d("_id", doc.ID)); err != nil {
+	var others []base.Kept
+	for _, doc := range docs {
+		if doc.ID != put.ID {
+			others = append(others, base.Kept{Key: doc.ID, At: doc.At, Bytes: doc.Bytes})
+		}
+	}
+	for _, k := range base.Surplus(others, put.Bytes) {
+		if _, err := s.subscriptions.DeleteOne(ctx, d("_id", k.Key)); err != nil {
 			return err
 		}
 	}

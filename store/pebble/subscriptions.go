@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store/base"
 )
 
 // Subscriptions implements [chat.SubscriptionStore].
@@ -42,7 +43,7 @@ func (s *Store) PutSubscriptions(ctx context.Context, user chat.UserID, device c
 	}
 	defer done()
 	b := s.db.NewBatch()
-	if err := keepWithinBound(ctx, v, b, of, device); err != nil {
+	if err := keepWithinBound(ctx, v, b, of, device, k.Bytes()); err != nil {
 		return errors.Join(fmt.Errorf("put the subscriptions of %s/%s: %w", user, device, err), b.Close())
 	}
 	if err := b.Set(deviceKey(prefixFilters, user, device), encodeKept(k), nil); err != nil {
@@ -51,26 +52,25 @@ func (s *Store) PutSubscriptions(ctx context.Context, user chat.UserID, device c
 	return s.state.commit(ctx, b)
 }
 
-// keepWithinBound deletes the oldest of a user's kept subscriptions if there is no room for
-// those of another device.
-func keepWithinBound(ctx context.Context, v *view, b *pebble.Batch, of []byte, device chat.DeviceID) error {
-	var oldest []byte
-	var oldestAt time.Time
-	others := 0
+// keepWithinBound deletes the oldest of a user's kept subscriptions for which there is no room
+// beside those of another device, of so many bytes.
+func keepWithinBound(ctx context.Context, v *view, b *pebble.Batch, of []byte, device chat.DeviceID, bytes int) error {
+	var others []base.Kept
 	err := v.scan(ctx, within(of), false, func(key, value []byte) (bool, error) {
 		if chat.DeviceID(key[len(of):]) == device {
 			return true, nil
 		}
 		k, err := decodeKept(value)
-		if others++; oldest == nil || k.At.Before(oldestAt) {
-			oldest, oldestAt = append([]byte(nil), key...), k.At
-		}
+		others = append(others, base.Kept{Key: string(key), At: k.At, Bytes: k.Bytes()})
 		return true, err
 	})
-	if err != nil || others < chat.MaxKeptDevices {
+	if err != nil {
 		return err
 	}
-	return b.Delete(oldest, nil)
+	for _, k := range base.Surplus(others, bytes) {
+		_ = b.Delete([]byte(k.Key), nil) // a batch fails only when it is committed
+	}
+	return nil
 }
 
 // DeleteSubscriptions implements [chat.SubscriptionStore].

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 var subscriptionScenarios = []scenario{
 	{"subscriptions that are kept come back", testSubscriptions},
 	{"subscriptions are kept for the devices of a user that left last", testSubscriptionsBound},
+	{"the filters that are kept for a user's devices have a bound together", testSubscriptionsBytes},
 	{"subscriptions whose time is over are swept", testSubscriptionsSweep},
 }
 
@@ -94,6 +96,42 @@ func testSubscriptionsBound(_ *testing.T, f *fixture) {
 	}
 	f.wantKept("ann", device(0), &latest)
 	f.wantKept("bob", "phone", &other)
+}
+
+// The filters of all devices have a bound together: the oldest make room, as many as have to.
+func testSubscriptionsBytes(_ *testing.T, f *fixture) {
+	at := f.clock.Now()
+	device := func(i int) chat.DeviceID { return chat.DeviceID(fmt.Sprintf("d%d", i)) }
+	of := func(i, bytes int) chat.KeptSubscriptions {
+		k := kept(at.Add(time.Duration(i) * time.Second))
+		for ; bytes > 0; bytes -= 256 {
+			k.Filters = append(k.Filters, chat.KeptFilter{Name: strings.Repeat("x", min(bytes, 256))})
+		}
+		return k
+	}
+	want := make(map[int]chat.KeptSubscriptions)
+	put := func(i int, k chat.KeptSubscriptions, forgotten ...int) {
+		f.putKept("ann", device(i), k)
+		want[i] = k
+		for _, gone := range forgotten {
+			delete(want, gone)
+			f.wantKept("ann", device(gone), nil)
+		}
+		for i, k := range want {
+			f.wantKept("ann", device(i), &k)
+		}
+	}
+	others := of(0, 90<<10)
+	f.putKept("bob", "phone", others)
+	put(0, of(0, 90<<10))
+	put(1, of(1, 90<<10))
+	put(2, of(2, 76<<10)) // which is as much as may be
+	put(3, of(3, 1), 0)
+	put(3, of(4, 80<<10)) // one that is there grows, and fits
+	put(1, of(5, 96<<10)) // and so does the next, which is the oldest itself
+	put(4, of(-9, 5<<10), 2)
+	put(5, of(6, 96<<10), 4, 3)
+	f.wantKept("bob", "phone", &others)
 }
 
 func testSubscriptionsSweep(t *testing.T, f *fixture) {
