@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	v4 "github.com/eclipse/paho.mqtt.golang/packets"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -117,4 +120,85 @@ func TestConnectionEndsWithItsToken(t *testing.T) {
 	json, mqtt := jsonProtocol.live(t, ann, options{}), mqtt5TCP.live(t, bob, options{})
 	json.awaitEnd(t, 4401)
 	mqtt.awaitEnd(t, 0x87)
+}
+
+// A client of MQTT 3.1.1 whose token is refused gets CONNACK 5 and then the end, by TCP and by
+// WebSocket. What it sent behind its CONNECT does nothing.
+func TestRefusedTokensOf311(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	group := ann.createGroup(t)
+	good := userClaims("ann", "a")
+	expired := userClaims("ann", "a")
+	expired["exp"] = time.Now().Add(-time.Minute).Unix()
+	parts := strings.Split(mint(t, secret, good), ".")
+	for what, token := range map[string]string{
+		"expired":                 mint(t, secret, expired),
+		"signed by another":       mint(t, []byte(strings.Repeat("z", 40)), good),
+		"signature cut":           strings.Join(parts[:2], ".") + ".",
+		"claims of another token": parts[0] + "." + strings.Split(mint(t, secret, expired), ".")[1] + "." + parts[2],
+		"no token at all":         "nonsense",
+		"empty":                   "",
+	} {
+		for _, k := range rawKinds {
+			if k.version != mqtt311 {
+				continue
+			}
+			r := k.dial(t, s, k.version)
+			h := helloOf(ann)
+			h.password = token
+			r.sendConnect(t, h)
+			r.publish(t, 1, 1, messagesTopic(group.ID), mqttSend(t, "behind "+what, 1, "x"))
+			ack, ok := r.read(t).(*v4.ConnackPacket)
+			if !ok || ack.ReturnCode != 5 && ack.ReturnCode != 4 || ack.SessionPresent {
+				t.Errorf("%s, %s: the answer is %+v, want CONNACK 4 or 5", what, k.name, ack)
+			}
+			if p, err := r.tryRead(); err == nil {
+				t.Errorf("%s, %s: %v comes behind the CONNACK", what, k.name, p)
+			}
+		}
+	}
+	if got := ann.texts(t, group.ID); len(got) != 0 {
+		t.Errorf("stored: %v", got)
+	}
+}
+
+// When the token of a 3.1.1 client that is sending expires, the connection ends. What had a
+// PUBACK is stored, and what is stored has no gap.
+func TestTokenOf311ExpiresWhileItSends(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--rate-send", "0")
+	expires := time.Now().Add(4 * time.Second)
+	ann := s.device(t, "ann", "a")
+	group := ann.createGroup(t)
+	short := ann.withClaims(t, func(c claimSet) { c["exp"] = expires.Unix() })
+	r := dialRaw(t, s, mqtt311)
+	r.accepted(t, helloOf(short))
+	answered := 0
+	for n := 1; ; n++ { // one after the other
+		packet := v4.NewControlPacket(v4.Publish).(*v4.PublishPacket)
+		packet.MessageID, packet.Qos, packet.TopicName = uint16(n), 1, messagesTopic(group.ID)
+		packet.Payload = []byte(mqttSend(t, fmt.Sprint("k", n), int64(n), strconv.Itoa(n)))
+		if packet.Write(r) != nil {
+			break
+		}
+		p, err := r.tryRead()
+		if err != nil {
+			break
+		}
+		if ack, ok := p.(*v4.PubackPacket); !ok || ack.MessageID != uint16(n) {
+			t.Fatalf("%v answers publish %d", p, n)
+		}
+		answered = n
+	}
+	stored := ann.texts(t, group.ID)
+	for i, text := range stored {
+		if text != strconv.Itoa(i+1) {
+			t.Fatalf("message %d is %s", i+1, text)
+		}
+	}
+	if answered == 0 || len(stored) < answered || len(stored) > answered+1 { // the last may be stored and not be told any more
+		t.Errorf("%d are answered, %d are stored", answered, len(stored))
+	}
+	t.Logf("%d are answered, %d are stored", answered, len(stored))
 }
