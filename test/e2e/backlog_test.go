@@ -16,12 +16,12 @@ import (
 func TestBacklogToASmallWindow(t *testing.T) {
 	const (
 		receiveMax = 10
-		size       = 2 << 10
+		size       = 8 << 10
 		// goalGrowth is how far the garbage collector's goal may rise. The goal is twice
 		// the live heap, and the whole backlog has 28 MB as frames.
 		goalGrowth = 24 << 20
 	)
-	threads, perThread := bulk(100), bulk(100)
+	threads, perThread := bulk(50), bulk(50)
 	s := startServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	ann.bulk = true

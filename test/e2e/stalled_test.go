@@ -12,7 +12,7 @@ import (
 // A client that stops reading its socket does not delay the others and makes the server
 // hold little memory. When it reads again, it has lost nothing.
 func TestStalledReader(t *testing.T) {
-	messages := bulk(300)
+	messages := bulk(150)
 	const (
 		size = 32 << 10
 		// growth is how much the server's heap may grow, in a build with the race detector.
