@@ -27,7 +27,7 @@ func (w *world) dial() *line {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	return &line{conn, w.t, bufio.NewReader(conn)}
 }
 

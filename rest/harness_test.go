@@ -88,7 +88,7 @@ func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *
 }
 
 // testConnections is how many connections a server of these tests takes.
-const testConnections = 1000
+const testConnections = 250
 
 func (w *world) listen(server *Server) (stop func()) {
 	w.t.Helper()

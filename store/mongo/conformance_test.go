@@ -58,7 +58,7 @@ var subject = storetest.Subject{
 func TestConformance(t *testing.T) { storetest.Run(t, subject) }
 
 func TestModel(t *testing.T) {
-	storetest.RunModel(t, subject, storetest.Effort{Histories: 20, Steps: 100})
+	storetest.RunModel(t, subject, storetest.Effort{Histories: 8, Steps: 100})
 }
 
 func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, subject) }

@@ -14,8 +14,12 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// times makes a long run of the model of what is short otherwise.
+var times = flag.Int("storetest.times", 1, "run so many times as many histories of the model of stores")
+
 // Effort says how many random histories [RunModel] runs and how many steps each takes
-// on average. Zero is what the flags -rapid.checks and -rapid.steps say.
+// on average. Zero is what the flags -rapid.checks and -rapid.steps say. The flag
+// -storetest.times multiplies the histories.
 type Effort struct {
 	Histories, Steps int
 }
@@ -23,7 +27,7 @@ type Effort struct {
 // apply sets rapid's flags until the test ends. Rapid has no other settings.
 func (e Effort) apply(t *testing.T) {
 	t.Helper()
-	for name, n := range map[string]int{"rapid.checks": e.Histories, "rapid.steps": e.Steps} {
+	for name, n := range map[string]int{"rapid.checks": e.Histories * *times, "rapid.steps": e.Steps} {
 		if n == 0 {
 			continue
 		}

@@ -30,19 +30,24 @@ func seed(t testing.TB) uint64 {
 }
 
 // Sizes of TestHammer. On mongodb those of messages and reconnects are a tenth (see bulk).
+// The long backlog is for the long run.
 const (
 	hammerSenders    = 8
-	hammerAtOnce     = 5      // backlog messages of one sender at a time
-	hammerMessages   = 1_000  // while receivers come and go and the server is killed
-	hammerBacklog    = 20_000 // while all receivers are away; see backlogSize
+	hammerAtOnce     = 5     // backlog messages of one sender at a time
+	hammerMessages   = 1_000 // while receivers come and go and the server is killed
+	hammerBacklog    = 5_000 // while all receivers are away; see backlogSize
+	hammerLong       = 20_000
 	hammerReconnects = 50
 	hammerKills      = 5
 )
 
 // backlogSize is smaller on mongodb: it is what the test server can serve in time.
 func backlogSize() int {
-	if onMongo {
+	switch {
+	case onMongo:
 		return 1_500
+	case longRun:
+		return hammerLong
 	}
 	return hammerBacklog
 }

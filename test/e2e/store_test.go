@@ -25,6 +25,9 @@ func checkStoreVariable() error {
 	}
 }
 
+// longRun says whether the largest tests are to be as large as they can be.
+var longRun = os.Getenv("PARLEY_E2E_LONG") != ""
+
 // mongoShare divides the load of a large test on mongodb: the test server, unlike a
 // MongoDB, runs one command at a time.
 const mongoShare = 10
