@@ -55,16 +55,16 @@ test-unit: ## the tests of all packages, without the end-to-end suite
 
 # Never cached: go test does not see that the server changed. Its tests that run in
 # parallel mostly wait.
-E2E_TEST = cd $(E2E) && $(GO_TEST) -race -count=1 -parallel 8 ./...
+E2E_TEST = cd $(E2E) && PARLEY_E2E_BINARY=$(BIN)/parley-race $(GO_TEST) -race -count=1 -parallel 8 ./...
 
 .PHONY: e2e
 e2e: export PARLEY_E2E_STORE = pebble
-e2e: ## the end-to-end suite against the real binary, with the embedded store
+e2e: test-prepare ## the end-to-end suite against the real binary, with the embedded store
 	$(E2E_TEST)
 
 .PHONY: e2e-mongo
 e2e-mongo: export PARLEY_E2E_STORE = mongodb
-e2e-mongo: ## the same on a MongoDB-compatible test server, or on that of PARLEY_TEST_MONGO_URI
+e2e-mongo: test-prepare ## the same on a MongoDB-compatible test server, or on that of PARLEY_TEST_MONGO_URI
 	$(E2E_TEST)
 
 # How long test-long may take. It runs one history at least.
