@@ -78,6 +78,7 @@ type Feed struct {
 	left     []*stream      // passed their end, and their logs go on: is the user in again?
 	loaded   int            // bytes of the items of all streams
 	newest   chat.MessageID // the newest message there is for the user, or was passed
+	unbegun  *chat.Position // the device's first, while it is not stored
 
 	// The present catch-up.
 	catching bool
@@ -86,6 +87,14 @@ type Feed struct {
 
 // New makes the feed of a reader. It reads nothing before [Feed.Resync].
 func New(logs *Logs, reader Reader) Feed { return Feed{logs: logs, reader: reader} }
+
+// Unbegun gives the device's first position, once, if it could not be stored because the
+// disk is full. Until it is stored, RaisePosition stores nothing of the device.
+func (f *Feed) Unbegun() *chat.Position {
+	p := f.unbegun
+	f.unbegun = nil
+	return p
+}
 
 // Next is one event of a feed.
 type Next struct {

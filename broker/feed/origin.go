@@ -3,6 +3,8 @@ package feed
 import (
 	"cmp"
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -57,7 +59,8 @@ func (o origin) in(line chat.UserThread) chat.Seq {
 //
 // A message's place is one overlap window before the time in its id. The device's first
 // connect ever fixes its position: what another device acknowledges from then on does
-// not move it.
+// not move it. While the disk is full it cannot be stored: the reader starts there all the
+// same, and [Feed.Unbegun] gives what is to be stored later.
 func (f *Feed) resolveOrigin(ctx context.Context, lines []chat.UserThread) (origin, error) {
 	user, device := f.reader.User, f.reader.Device
 	stored, known, err := f.logs.Store.Position(ctx, user, device)
@@ -79,10 +82,14 @@ func (f *Feed) resolveOrigin(ctx context.Context, lines []chat.UserThread) (orig
 	}
 	if !known {
 		begun, err := f.logs.Store.BeginPosition(ctx, user, device, chat.Position{Through: at})
-		if err != nil {
+		switch {
+		case errors.Is(err, chat.ErrStoreFull):
+			f.unbegun = &chat.Position{Through: maps.Clone(at)}
+		case err != nil:
 			return nil, err
+		default:
+			at = begun.Through
 		}
-		at = begun.Through
 	}
 	return newOrigin(at), nil
 }

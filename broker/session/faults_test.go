@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -173,5 +174,55 @@ func TestRacingTakeoversLeaveNothingBehind(t *testing.T) {
 	}
 	if watched != 1 || h.expiring[0] != bystander.sess {
 		t.Errorf("%d expiries are watched, want the bystander's alone", watched)
+	}
+}
+
+// crammed is a store on a full disk, as far as devices' first positions go.
+type crammed struct {
+	chat.Store
+	full  atomic.Bool
+	tries atomic.Int64
+}
+
+func (c *crammed) BeginPosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) (chat.Position, error) {
+	c.tries.Add(1)
+	if c.full.Load() {
+		return chat.Position{}, fmt.Errorf("begin a position: %w", chat.ErrStoreFull)
+	}
+	return c.Store.BeginPosition(ctx, user, device, p)
+}
+
+// A device that comes for the first time while the disk is full gets all there is. Where it
+// started is stored once there is room, whatever another device has acknowledged by then.
+func TestFirstConnectOnAFullDisk(t *testing.T) {
+	n := newNode(t, Limits{})
+	g := n.group("alice", "bob")
+	n.send(as("alice", "web"), g, "2")
+	st := &crammed{Store: n.store}
+	st.full.Store(true)
+	n.restart(st)
+	bob := n.connect(as("bob", "phone"), manualAcks)
+	if got := seqs(bob.awaitCaughtUpFrames(), g); !slices.Equal(got, []int{1, 2}) {
+		t.Fatalf("on a full disk it gets %v, want 1 and 2", got)
+	}
+	if _, found, err := n.store.Position(t.Context(), "bob", "phone"); found || err != nil {
+		t.Fatalf("it has a position: %v, %v", found, err)
+	}
+	n.eventually("another try", func() bool { return st.tries.Load() > 1 })
+	st.full.Store(false)
+	n.eventually("its position", func() bool {
+		_, found, err := n.store.Position(t.Context(), "bob", "phone")
+		return found && err == nil
+	})
+	bob.disconnect()
+	web := n.connect(as("bob", "web"))
+	web.awaitCaughtUp()
+	web.disconnect()
+	n.eventually("what the other device has acknowledged", func() bool {
+		marks, err := n.store.Marks(t.Context(), g, []chat.UserID{"bob"})
+		return err == nil && marks[0].Delivered.Seq == 2
+	})
+	if got := seqs(n.connect(as("bob", "phone")).awaitCaughtUpFrames(), g); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("when it comes again it gets %v, want 1 and 2", got)
 	}
 }

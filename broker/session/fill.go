@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"time"
 
 	"github.com/parleyhq/parley/broker/feed"
@@ -44,6 +45,24 @@ func (s *Session) Fill(b Batch) {
 	}
 }
 
+// beginLater stores the device's first position once the disk has room again. Without it
+// another device's acknowledgements would move where this one starts next time. If the session
+// ends before that, the next one finds its start anew.
+func (s *Session) beginLater(ctx context.Context, p chat.Position) {
+	for {
+		select {
+		case <-time.After(storeRetry):
+		case <-s.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+		if _, err := s.reg.store.BeginPosition(ctx, s.user, s.device, p); err == nil {
+			return
+		}
+	}
+}
+
 // retry has the session read again after a failure.
 func (s *Session) retry() {
 	s.mu.Lock()
@@ -59,7 +78,12 @@ func (s *Session) fill(b Batch) error {
 		return nil
 	}
 	if resync {
-		if err := s.feed.Resync(s.reg.ctx, s.wantsFrames); err != nil {
+		err := s.feed.Resync(s.reg.ctx, s.wantsFrames)
+		if p := s.feed.Unbegun(); p != nil {
+			s.reg.log.Warn("a device's first position is not stored while the disk is full, will retry", "user", s.user, "device", s.device)
+			s.reg.spawn(func(ctx context.Context) { s.beginLater(ctx, *p) })
+		}
+		if err != nil {
 			return err
 		}
 	}
