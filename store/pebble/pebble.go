@@ -100,6 +100,9 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.FS == vfs.Default {
+		closeToOthers(dir, opts.Log)
+	}
 	db, err := openDB(dir, opts, lock)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())

@@ -100,8 +100,6 @@ func TestFullDisk(t *testing.T) {
 			thread := ann.createGroup(t, "bob").ID
 			before := []message{ann.send(t, thread, "before")}
 			mqtt5TCP.live(t, bob, options{})
-			away := s.device(t, "bob", "another") // the server knows it; a device's first connect ever is a write
-			mqtt311TCP.live(t, away, options{}).close()
 			filler := fill(t, disk, c.left)
 			var refused answer
 			eventually(t, "a send is refused", func() bool {
@@ -131,7 +129,7 @@ func TestFullDisk(t *testing.T) {
 			if got := ann.history(t, thread); len(got) != len(before) {
 				t.Errorf("on a full disk %d of %d messages are read", len(got), len(before))
 			}
-			mqtt311TCP.live(t, away, options{})
+			mqtt311TCP.live(t, s.device(t, "bob", "new"), options{}) // its first connect ever, and it is caught up
 			warnings := strings.Count(s.log.String(), `"level":"WARN"`) + strings.Count(s.log.String(), `"level":"ERROR"`) - strings.Count(s.log.String(), `"msg":"request"`)
 			if n := restarts(); n > 0 {
 				t.Errorf("%d restarts while the disk was full", n)
@@ -219,7 +217,29 @@ func TestPrivateFiles(t *testing.T) {
 	if err := os.Chmod(s.secretFile(), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	loose := filepath.Join(dir, "CURRENT.of.before")
+	if err := os.WriteFile(loose, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{loose, dir} { // as an older build made them
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.start(t)
+	for path, want := range map[string]os.FileMode{dir: 0o700, loose: 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s has the mode %v, %v; want %v", path, info.Mode().Perm(), err, want)
+		}
+	}
+	if n := strings.Count(s.log.String(), "the store's directory was open to others"); n != 1 {
+		t.Errorf("it says %d times that it has closed the directory", n)
+	}
+	s.stop(t)
+	s.start(t)
+	if n := strings.Count(s.log.String(), "the store's directory was open to others"); n != 0 {
+		t.Errorf("after another start it says it %d times", n)
+	}
 	if log := s.log.String(); !strings.Contains(log, "can read a secret file") || !strings.Contains(log, strconv.Quote(s.secretFile())) {
 		t.Errorf("it does not warn of a secret that everybody can read:\n%s", log)
 	}

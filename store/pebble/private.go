@@ -1,0 +1,41 @@
+package pebble
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+)
+
+// closeToOthers takes from everybody but the owner what a store's directory of before, or an
+// operator, has left open: what is in it are messages. It says so once. What cannot be changed
+// is no reason not to serve.
+func closeToOthers(dir string, log *slog.Logger) {
+	closed, failed := 0, error(nil)
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil || info.Mode().Perm()&0o077 == 0 || !info.Mode().IsRegular() && !info.IsDir() {
+			return nil //nolint:nilerr // it is gone
+		}
+		mode := fs.FileMode(0o600)
+		if info.IsDir() {
+			mode = 0o700
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			failed = err
+			return nil
+		}
+		closed++
+		return nil
+	})
+	if closed > 0 {
+		log.Warn("the store's directory was open to others and is not any more", "dir", dir, "files", closed)
+	}
+	if err := errors.Join(err, failed); err != nil {
+		log.Warn("whether the store's directory is open to others cannot be changed", "dir", dir, "error", err)
+	}
+}
