@@ -91,6 +91,8 @@ type Config struct {
 	// Published counts what became of a message that a client published: "stored", "known"
 	// (it was sent before), or the problem's code.
 	Published func(result string)
+	// SubscribeRefused counts a filter that was refused, by the reason code of MQTT 5.
+	SubscribeRefused func(code byte)
 }
 
 // Hook implements mqtt.Hook.
@@ -107,6 +109,9 @@ type Hook struct {
 func New(cfg Config) *Hook {
 	if cfg.Published == nil {
 		cfg.Published = func(string) {}
+	}
+	if cfg.SubscribeRefused == nil {
+		cfg.SubscribeRefused = func(byte) {}
 	}
 	return &Hook{cfg: cfg}
 }

@@ -30,6 +30,9 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	codes := make([]byte, len(pk.Filters))
 	for i, sub := range pk.Filters {
 		codes[i] = h.subscribe(ctx, c.Session(), sub)
+		if codes[i] > maxQoS {
+			h.cfg.SubscribeRefused(codes[i])
+		}
 		if codes[i] > maxQoS && cl.Properties.ProtocolVersion < 5 {
 			codes[i] = packets.ErrUnspecifiedError.Code // 3.1.1 has one code for all failures
 		}

@@ -37,6 +37,8 @@ func newMetrics(n *node) *prometheus.Registry {
 			}),
 		tallies("parley_mqtt_publishes_total", "Messages that MQTT clients published, by what became of them: stored, known or the code of the problem.",
 			prometheus.CounterValue, []string{"result"}, ofTally(&n.publishes)),
+		tallies("parley_mqtt_subscribes_refused_total", "Filters of MQTT subscriptions that were refused, by the reason code of MQTT 5.",
+			prometheus.CounterValue, []string{"code"}, ofTally(&n.subscribes)),
 		tallies("parley_refusals_total", "Refusals told to clients, by protocol and problem code.", prometheus.CounterValue, []string{"protocol", "code"},
 			func(yield func(int64, ...string)) {
 				ofPairs(&n.refusals)(yield)

@@ -54,6 +54,7 @@ func TestMetricsAreThoseOfTheManual(t *testing.T) {
 	n.broker.Stats().Ends.Add([2]string{"json", "client_gone"}, 0)
 	n.refusals.Add([2]string{"rest", "not_found"}, 0)
 	n.publishes.Add("stored", 0)
+	n.subscribes.Add("0x87", 0)
 	n.trust(pair.client())
 	if status, _ := n.get(t, "https", "/healthz", ""); status != http.StatusOK {
 		t.Fatalf("/healthz is %d", status)

@@ -75,16 +75,17 @@ type node struct {
 	keys   *jwks.Source // nil: tokens are verified with the secret alone
 	cert   *certificate // nil: no TLS
 
-	store     chat.Store
-	skew      *chat.Skew // nil: the store has no clock of its own
-	bus       chat.Bus
-	chat      *chat.Service
-	sessions  *session.Registry
-	broker    *broker.Broker
-	metrics   *prometheus.Registry
-	refusals  measure.Tally[[2]string] // of REST, by protocol and code
-	publishes measure.Tally[string]    // of messages over MQTT, by result
-	servers   []*rest.Server
+	store      chat.Store
+	skew       *chat.Skew // nil: the store has no clock of its own
+	bus        chat.Bus
+	chat       *chat.Service
+	sessions   *session.Registry
+	broker     *broker.Broker
+	metrics    *prometheus.Registry
+	refusals   measure.Tally[[2]string] // of REST, by protocol and code
+	publishes  measure.Tally[string]    // of messages over MQTT, by result
+	subscribes measure.Tally[string]    // filters refused over MQTT, by reason code
+	servers    []*rest.Server
 
 	http, mqtt, mqtts, scrape net.Listener // nil: the address is not set
 
@@ -246,7 +247,8 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	err = n.broker.AddHook(hooks.New(hooks.Config{
 		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Sender: n.chat, Verifier: verifier, Log: n.log,
 		MaxPacketBytes: broker.MaxPacketBytes, KeepSubscriptions: n.set.live.KeepSubscriptions,
-		Published: func(result string) { n.publishes.Add(result, 1) },
+		Published:        func(result string) { n.publishes.Add(result, 1) },
+		SubscribeRefused: func(code byte) { n.subscribes.Add(fmt.Sprintf("0x%02X", code), 1) },
 	}))
 	if err != nil {
 		return err

@@ -23,6 +23,22 @@ func TestSubscribeCodesComeInOrder(t *testing.T) {
 	}
 }
 
+// Refused filters are counted by their code of MQTT 5, those of 3.1.1 clients too.
+func TestRefusedSubscriptionsAreCounted(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	for _, version := range []byte{mqtt5, mqtt311} {
+		r := dialRaw(t, s, version)
+		r.accepted(t, helloOf(ann))
+		r.subscribe(t, 7, 1, "v1/threads/+/frames", "#", "v1/threads/"+noThread+"/frames", "$share/g/v1/threads/+/frames", "v1/threads/+/nothing")
+	}
+	for code, want := range map[string]float64{"0x87": 4, "0x9E": 2, "0x8F": 2} {
+		if got := s.metric(t, `parley_mqtt_subscribes_refused_total{code="`+code+`"}`); got != want {
+			t.Errorf("%v are counted with %s, want %v", got, code, want)
+		}
+	}
+}
+
 // A refused filter delivers nothing, even when its thread has a new message.
 func TestRefusedSubscriptionDeliversNothing(t *testing.T) {
 	s := startServer(t)
