@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -361,6 +362,43 @@ func TestInternalsAreLoggedAndNotShown(t *testing.T) {
 		if tc.status == 503 && a.header.Get("Retry-After") == "" {
 			t.Errorf("%s: no Retry-After", tc.path)
 		}
+	}
+}
+
+// unstored is a service whose store fails.
+type unstored struct{ Chat }
+
+func (unstored) Threads(context.Context, chat.Caller, chat.PageRequest) (chat.ThreadPage, error) {
+	return chat.ThreadPage{}, chat.Unavailable("list the threads", errors.New("the store is away"))
+}
+
+func (unstored) Block(context.Context, chat.Caller, chat.UserID) error {
+	return chat.Unavailable("change the block", errors.New("the store is away"))
+}
+
+func (unstored) Unblock(context.Context, chat.Caller, chat.UserID) error {
+	return chat.Unavailable("change the block", context.Canceled)
+}
+
+func (unstored) Thread(context.Context, chat.Caller, chat.ThreadID) (chat.ThreadView, error) {
+	return chat.ThreadView{}, chat.Refuse(chat.CodeUnavailable, "the server is full")
+}
+
+func TestCallsThatTheStoreFailsAreCounted(t *testing.T) {
+	var mu sync.Mutex
+	var failures []Failure
+	w := newWorld(t, func(c *Config) {
+		c.Chat = unstored{c.Chat}
+		c.Failed = func(f Failure) { mu.Lock(); failures = append(failures, f); mu.Unlock() }
+	})
+	w.get("/v1/threads").refused(503, chat.CodeUnavailable)
+	w.as("alice", "PUT", "/v1/users/me/blocks/bob", "").refused(503, chat.CodeUnavailable)
+	w.as("alice", "DELETE", "/v1/users/me/blocks/bob", "").refused(503, chat.CodeUnavailable)
+	w.get("/v1/threads/018fca3e-52b2-7f3c-8a35-6a2f5c1d9e00").refused(503, chat.CodeUnavailable)
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []Failure{ReadFailed, WriteFailed}; !slices.Equal(failures, want) {
+		t.Errorf("counted are %v, want %v", failures, want)
 	}
 }
 

@@ -52,10 +52,35 @@ func statusOf(added bool) int {
 	return http.StatusOK
 }
 
+// Failure says which kind of call failed for the store.
+type Failure string
+
+// The kinds of calls: those with GET, and all others.
+const (
+	ReadFailed  Failure = "rest_read"
+	WriteFailed Failure = "rest_write"
+)
+
+// noteFailure counts a call that the store, or what waits for it, has made fail. A caller who
+// has hung up is none, nor is a refusal of the server itself, which has no cause.
+func (s *server) noteFailure(c *fiber.Ctx, refusal error) {
+	told, ok := errors.AsType[*chat.Error](refusal)
+	if !ok || told.Code != chat.CodeUnavailable || errors.Unwrap(told) == nil || errors.Is(refusal, context.Canceled) {
+		return
+	}
+	if c.Method() == fiber.MethodGet {
+		s.failed(ReadFailed)
+		return
+	}
+	s.failed(WriteFailed)
+}
+
 // refuse answers with the problem that a client is told of err. If that is a 5xx, err
 // itself goes to the log only.
 func (s *server) refuse(c *fiber.Ctx, ex *exchange, err error) {
-	problem := contracts.ProblemOf(refusalOf(err))
+	refusal := refusalOf(err)
+	problem := contracts.ProblemOf(refusal)
+	s.noteFailure(c, refusal)
 	ex.code, ex.reason = problem.Code, auth.ReasonOf(err)
 	s.refused(problem.Code)
 	if problem.Status >= http.StatusInternalServerError {

@@ -49,6 +49,7 @@ type Config struct {
 	Dead         func() bool          // whether /healthz does: only a restart can help; nil: never
 
 	Refused   func(chat.Code)    // counts a refusal; may be nil
+	Failed    func(Failure)      // counts a call that failed for the store; may be nil
 	Proxies   clientaddr.Proxies // whose X-Forwarded-For is believed
 	AccessLog string             // LogAll, LogErrors or LogOff; "" is LogAll
 
@@ -102,6 +103,7 @@ type server struct {
 	flights  *flights
 
 	refused   func(chat.Code)
+	failed    func(Failure)
 	proxies   clientaddr.Proxies
 	accessLog string
 	denials   *sampling.Sampler // of the lines about requests without a good token
@@ -146,13 +148,16 @@ func newServer(cfg Config, m *metrics) *server {
 	if cfg.Dead == nil {
 		cfg.Dead = func() bool { return false }
 	}
+	if cfg.Failed == nil {
+		cfg.Failed = func(Failure) {}
+	}
 	if cfg.Refused == nil {
 		cfg.Refused = func(chat.Code) {}
 	}
 	return &server{
 		chat: cfg.Chat, verifier: cfg.Verifier, origins: cfg.Origins, log: cfg.Log, metrics: m,
 		draining: cfg.Draining, dead: cfg.Dead, limits: cfg.Limits.orDefaults(), flights: newFlights(),
-		refused: cfg.Refused, proxies: cfg.Proxies, accessLog: cfg.AccessLog,
+		refused: cfg.Refused, failed: cfg.Failed, proxies: cfg.Proxies, accessLog: cfg.AccessLog,
 		denials: sampling.New(denialsPerSecond), illness: sampling.New(1),
 	}
 }

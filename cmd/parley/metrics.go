@@ -10,6 +10,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/internal/admission"
 	"github.com/parleyhq/parley/internal/measure"
+	"github.com/parleyhq/parley/rest"
 	"github.com/parleyhq/parley/store/base"
 )
 
@@ -25,6 +26,9 @@ func newMetrics(n *node) *prometheus.Registry {
 		tallies("parley_build_info", "The build that runs: the value is always 1.", prometheus.GaugeValue, []string{"version", "commit", "goversion"},
 			func(yield func(int64, ...string)) { yield(1, version, build.commit, build.goVersion) }),
 	)
+	for _, operation := range []string{"read", "receipts", string(rest.ReadFailed), string(rest.WriteFailed)} {
+		n.sessions.Stats().StoreErrors.Add(operation, 0) // all are shown from the start
+	}
 	addChatMetrics(r, n.chat)
 	addSessionMetrics(r, n.sessions.Stats())
 	addConnectionMetrics(r, n.broker)

@@ -47,8 +47,7 @@ func TestMetricsAreThoseOfTheManual(t *testing.T) {
 	pair := newPair(t)
 	set := writeFile(t, filepath.Join(t.TempDir(), "jwks.json"), jwkstest.Document(t, jwkstest.New(t, "ES256", "key").JWK()))
 	n := startNode(t, append(pair.flags(), "--jwt-secret", testSecret, "--jwks", set, "--metrics-listen", "127.0.0.1:0")...)
-	n.sessions.Stats().StoreErrors.Add("read", 0) // what appears only with its first count
-	n.broker.Stats().Open.Add("json", 0)
+	n.broker.Stats().Open.Add("json", 0) // what appears only with its first count
 	n.broker.Stats().Connects.Add("json", 0)
 	n.broker.Stats().Refused.Add([2]string{"json", "expired"}, 0)
 	n.broker.Stats().Ends.Add([2]string{"json", "client_gone"}, 0)
@@ -99,6 +98,19 @@ func TestMetricsAreThoseOfTheManual(t *testing.T) {
 		}
 	}
 	t.Logf("%d metrics, all listed", len(served))
+	var operations, inManual []string
+	for _, m := range regexp.MustCompile(`(?m)^parley_store_errors_total{operation="([^"]+)"}`).FindAllStringSubmatch(text, -1) {
+		operations = append(operations, m[1])
+	}
+	row := regexp.MustCompile("(?m)^\\| `parley_store_errors_total{operation}` \\|(.*)$").FindString(string(manual))
+	for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row, -1) {
+		inManual = append(inManual, m[1])
+	}
+	slices.Sort(operations)
+	slices.Sort(inManual)
+	if !slices.Equal(operations, inManual) {
+		t.Errorf("operations that can fail: the server has %v, docs/operations.md %v", operations, inManual)
+	}
 	for _, name := range []string{"parley_send_to_ack_seconds", "parley_send_to_deliver_seconds"} {
 		for _, le := range []string{"0.1", "0.2"} {
 			if !strings.Contains(text, name+`_bucket{le="`+le+`"}`) {

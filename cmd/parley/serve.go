@@ -259,6 +259,7 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 		Metrics: n.metrics, ServeMetrics: n.scrape == nil, Draining: n.draining.Load, Dead: n.dead.Load,
 		Proxies: n.set.proxies, AccessLog: n.set.accessLog,
 		Refused: func(code chat.Code) { n.refusals.Add([2]string{"rest", string(code)}, 1) },
+		Failed:  func(f rest.Failure) { n.sessions.Stats().StoreErrors.Add(string(f), 1) },
 	}
 	n.servers = append(n.servers, rest.New(cfg))
 	if n.scrape != nil {
