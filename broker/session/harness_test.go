@@ -45,12 +45,19 @@ func newNode(t testing.TB, limits Limits) *node {
 // it before the test does.
 func newNodeOn(t testing.TB, url string, limits Limits, ahead time.Duration) *node {
 	t.Helper()
+	return newNodeOver(t, url, limits, ahead, func(s chat.Store) chat.Store { return s })
+}
+
+// newNodeOver is newNodeOn with something between the node and the store.
+func newNodeOver(t testing.TB, url string, limits Limits, ahead time.Duration, over func(chat.Store) chat.Store) *node {
+	t.Helper()
 	n := &node{t: t}
 	n.pass(ahead)
-	st, err := store.Open(t.Context(), url, store.Options{Now: n.now})
+	opened, err := store.Open(t.Context(), url, store.Options{Now: n.now})
 	if err != nil {
 		t.Fatal(err)
 	}
+	st := over(opened)
 	newest, err := st.NewestID(t.Context())
 	if err != nil {
 		t.Fatal(err)
