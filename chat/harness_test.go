@@ -33,6 +33,7 @@ type world struct {
 	bus   *local.Bus
 	heard *recorder
 	clock *clock
+	stop  func() // ends it before the test does
 	sends atomic.Int64
 	again chat.SendRequest // see pairWithAll
 }
@@ -42,6 +43,7 @@ type setup struct {
 	dir       string // in memory if ""
 	limits    chat.Limits
 	realClock bool
+	start     time.Time // of the clock
 }
 
 func newWorld(tb TB) *world {
@@ -52,6 +54,9 @@ func newWorld(tb TB) *world {
 func newWorldOf(tb TB, s setup) *world {
 	tb.Helper()
 	w := &world{tb: tb, bus: local.New(), heard: &recorder{}, clock: &clock{now: time.Date(2026, 5, 30, 17, 42, 11, 234e6, time.UTC)}}
+	if !s.start.IsZero() {
+		w.clock.now = s.start
+	}
 	now := w.clock.Now
 	if s.realClock {
 		now = time.Now
@@ -63,15 +68,18 @@ func newWorldOf(tb TB, s setup) *world {
 	store, err := pebble.Open(s.dir, opts)
 	must(tb, err)
 	w.store = &faultyStore{Store: store}
-	w.Service = chat.New(chat.Config{Store: w.store, Bus: w.bus, Limits: s.limits, Now: now})
+	newest, err := store.NewestID(tb.Context())
+	must(tb, err)
+	w.Service = chat.New(chat.Config{Store: w.store, Bus: w.bus, Limits: s.limits, Now: now, Newest: newest})
 	stop := w.bus.Subscribe(w.heard)
-	tb.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		w.Close(context.Background())
 		stop()
 		if err := errors.Join(w.bus.Close(), store.Close()); err != nil {
 			tb.Errorf("closing: %v", err)
 		}
 	})
+	tb.Cleanup(w.stop)
 	return w
 }
 

@@ -10,7 +10,8 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// ReportID is a ULID: reports sort by it as they came.
+// ReportID is a ULID: reports sort by it as they came, also when the clock is set. It tells
+// no time.
 type ReportID = ulid.ULID
 
 // ReportReason is why a message was reported (docs/contract.md#reports).
@@ -27,6 +28,7 @@ const (
 // Report is a user's complaint about a message. It stays when the message goes.
 type Report struct {
 	ID      ReportID
+	At      time.Time // when it was made
 	Thread  ThreadID
 	Message MessageID
 	Sender  UserID // of the message
@@ -34,9 +36,6 @@ type Report struct {
 	Reason  ReportReason
 	Note    string // at most 1,000 characters; "" is none
 }
-
-// At is when it was made.
-func (r Report) At() time.Time { return IDTime(r.ID) }
 
 // Report files a complaint about a message that the caller sees. If the caller has
 // reported it before, that report stays: it is given, and added is false.
@@ -56,7 +55,7 @@ func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason Rep
 			return false, err
 		}
 		mine := Report{
-			ID: s.reports.next(s.now()), Thread: m.Thread, Message: id, Sender: m.By,
+			ID: s.reports.next(s.clock.Now()), At: s.markTime(), Thread: m.Thread, Message: id, Sender: m.By,
 			By: c.User, Reason: reason, Note: note,
 		}
 		if r, added, err = s.store.PutReport(ctx, mine); err != nil {
@@ -67,7 +66,8 @@ func (s *Service) Report(ctx context.Context, c Caller, id MessageID, reason Rep
 	return r, added, err
 }
 
-// reportIDs mints ids that rise from call to call, within one millisecond too.
+// reportIDs mints ids that rise from call to call, within one millisecond too, and over
+// restarts: last is the newest id of the store at first.
 type reportIDs struct {
 	mu   sync.Mutex
 	last ReportID
@@ -76,9 +76,6 @@ type reportIDs struct {
 func (r *reportIDs) next(now time.Time) ReportID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if IDTime(r.last).Sub(now) > time.Second { // the clock was set back
-		r.last = ReportID{}
-	}
 	r.last = nextEventID(r.last, now)
 	return r.last
 }

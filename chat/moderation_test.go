@@ -28,8 +28,7 @@ func TestReports(t *testing.T) {
 	at := w.clock.advance(time.Second)
 	note := strings.Repeat("ö", 1000)
 	first := w.report("bob", m, chat.ReportSpam, note)
-	same(t, "report", first, chat.Report{ID: first.ID, Thread: id, Message: m.ID, Sender: "alice", By: "bob", Reason: chat.ReportSpam, Note: note})
-	same(t, "at", first.At(), at)
+	same(t, "report", first, chat.Report{ID: first.ID, At: at, Thread: id, Message: m.ID, Sender: "alice", By: "bob", Reason: chat.ReportSpam, Note: note})
 	w.heard.nothing(t)
 
 	again, added, err := w.Report(t.Context(), as("bob"), m.ID, chat.ReportAbuse, "")
@@ -169,4 +168,28 @@ func TestSendRate(t *testing.T) {
 	w.send("alice", id, "later")
 	_, err = w.Send(t.Context(), as("alice"), w.request(id, "too soon"))
 	refused(t, err, chat.CodeRateLimited)
+}
+
+// Reports stand in the order in which they came, whatever is done to the clock and over
+// restarts. When each was made is by the clock.
+func TestReportsStayInOrderWhenTheClockIsSet(t *testing.T) {
+	dir := t.TempDir()
+	start := time.Date(2026, 5, 30, 17, 42, 11, 234e6, time.UTC)
+	var made []chat.Report // newest first
+	for _, by := range []time.Duration{0, -5 * time.Second, 20 * time.Second, -time.Hour, -30 * 24 * time.Hour, 30 * 24 * time.Hour, -time.Minute} {
+		w := newWorldOf(t, setup{dir: dir, start: start.Add(by)})
+		id := w.newGroup("alice", "bob", "carol")
+		for _, reporter := range []chat.UserID{"bob", "carol"} {
+			at := w.clock.advance(2 * time.Hour)
+			made = append([]chat.Report{w.report(reporter, w.send("alice", id, "buy now"), chat.ReportSpam, "")}, made...)
+			same(t, "the time of a report", made[0].At, at)
+			at = w.clock.advance(by - time.Hour)
+			made = append([]chat.Report{w.report(reporter, w.send("alice", id, "and now"), chat.ReportSpam, "")}, made...)
+			same(t, "the time of a report", made[0].At, at)
+		}
+		page, err := w.Reports(t.Context(), operator, chat.PageRequest{Size: 100})
+		must(t, err)
+		sameList(t, "reports, newest first", page.Reports, made...)
+		w.stop()
+	}
 }

@@ -15,7 +15,7 @@ type Config struct {
 	Log    *slog.Logger
 	Limits Limits           // zero fields take DefaultLimits
 	Now    func() time.Time // time.Now if nil
-	// Newest is the store's [LogStore.NewestID], from which the ids of new events go on.
+	// Newest is the store's [LogStore.NewestID], from which the ids of new events and reports go on.
 	Newest EventID
 	// Skew is that of the clock, of a store that has one of its own; else nil.
 	Skew *Skew
@@ -72,6 +72,7 @@ func New(cfg Config) *Service {
 	s.queues = newAppendQueues(s)
 	s.cache = newThreadCache(s.store, s.now)
 	s.clock = newIDClock(s.now, cfg.Newest, s.noteStep)
+	s.reports.last = cfg.Newest
 	s.unsubscribe = []func(){s.bus.Subscribe(s.cache), s.bus.Subscribe(s.clock)}
 	return s
 }

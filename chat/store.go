@@ -108,8 +108,8 @@ type LogStore interface {
 	// head's seq + 1 if there is none. With [EventIDAt] it finds the first event at or
 	// after a time.
 	SeqAt(ctx context.Context, thread ThreadID, id EventID) (Seq, error)
-	// NewestID is an id at or above that of every event that was stored when the store
-	// was opened, and at most a few seconds above the highest; zero if there was none.
+	// NewestID is an id at or above that of every event and report that was stored when the
+	// store was opened, and at most a few seconds above the highest; zero if there was none.
 	NewestID(ctx context.Context) (EventID, error)
 }
 

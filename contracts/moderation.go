@@ -32,7 +32,7 @@ type ReportReceipt struct {
 // NewReportReceipt converts a report for its reporter.
 func NewReportReceipt(r chat.Report) ReportReceipt {
 	return ReportReceipt{
-		ID: r.ID.String(), MessageID: r.Message.String(), Reason: string(r.Reason), CreatedAt: FormatTime(r.At()),
+		ID: r.ID.String(), MessageID: r.Message.String(), Reason: string(r.Reason), CreatedAt: FormatTime(r.At),
 	}
 }
 
@@ -62,6 +62,6 @@ func NewReportPage(p chat.ReportPage) ReportPage {
 func newReport(r chat.Report) Report {
 	return Report{
 		ID: r.ID.String(), MessageID: r.Message.String(), ThreadID: r.Thread.String(), SenderID: string(r.Sender),
-		ReporterID: string(r.By), Reason: string(r.Reason), Note: optional(r.Note), CreatedAt: FormatTime(r.At()),
+		ReporterID: string(r.By), Reason: string(r.Reason), Note: optional(r.Note), CreatedAt: FormatTime(r.At),
 	}
 }

@@ -118,10 +118,10 @@ func TestModerationJSON(t *testing.T) {
 	wantJSON(t, NewBlocks(chat.BlockPage{}), `{"blocks":[],"next_cursor":null}`)
 
 	r := chat.Report{
-		ID: idAt(time.Second), Thread: chat.ThreadID{1}, Message: idAt(0), Sender: "bob", By: "alice",
+		ID: idAt(time.Hour), At: sentAt.Add(time.Second), Thread: chat.ThreadID{1}, Message: idAt(0), Sender: "bob", By: "alice",
 		Reason: chat.ReportAbuse, Note: "rude",
 	}
-	report, message := idAt(time.Second).String(), idAt(0).String()
+	report, message := idAt(time.Hour).String(), idAt(0).String()
 	wantJSON(t, NewReportReceipt(r),
 		`{"id":"`+report+`","message_id":"`+message+`","reason":"abuse","created_at":"2026-05-30T17:42:12.234Z"}`)
 	full := `{"id":"` + report + `","message_id":"` + message + `","thread_id":"01000000-0000-0000-0000-000000000000",` +

@@ -107,8 +107,8 @@ func (doc *eventDoc) event() (chat.Event, error) {
 	return e, nil
 }
 
-// timeOr is the wall-clock time of an event. In a document of format 2 it is missing, and
-// is that of the event's id.
+// timeOr is the wall-clock time of an event or a report. In a document of format 2 it is
+// missing, and is that of the id.
 func timeOr(at time.Time, id chat.EventID) time.Time {
 	if at.IsZero() {
 		return chat.IDTime(id)

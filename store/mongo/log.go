@@ -224,8 +224,15 @@ func (s *Store) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID
 // NewestID implements [chat.LogStore].
 func (s *Store) NewestID(ctx context.Context) (chat.EventID, error) {
 	last := options.FindOne().SetSort(d("_id", -1)).SetProjection(d("_id", 1)).SetHint(d("_id", 1))
-	doc, _, err := findOne[eventDoc](ctx, s.log, d(), last)
-	return doc.ID, wrap("find the newest event", err)
+	event, _, err := findOne[eventDoc](ctx, s.log, d(), last)
+	if err != nil {
+		return chat.EventID{}, fmt.Errorf("find the newest event: %w", err)
+	}
+	report, _, err := findOne[reportDoc](ctx, s.reports, d(), last)
+	if event.ID.Compare(report.ID) > 0 {
+		return event.ID, wrap("find the newest report", err)
+	}
+	return report.ID, wrap("find the newest report", err)
 }
 
 // CountUnread implements [chat.MessageStore]. It looks at every event after the given

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -13,12 +14,19 @@ import (
 
 type reportDoc struct {
 	ID      chat.ReportID     `bson:"_id"`
+	At      time.Time         `bson:"at,omitempty"` // missing in documents of format 2
 	Thread  chat.ThreadID     `bson:"thread"`
 	Message chat.MessageID    `bson:"message"`
 	Sender  chat.UserID       `bson:"sender"`
 	By      chat.UserID       `bson:"by"`
 	Reason  chat.ReportReason `bson:"reason"`
 	Note    string            `bson:"note,omitempty"`
+}
+
+func (d reportDoc) report() chat.Report {
+	r := chat.Report(d)
+	r.At = timeOr(d.At, d.ID)
+	return r
 }
 
 // reportedDoc holds the first report of a message by a user. It decides which one that is,
@@ -52,7 +60,7 @@ func (s *Store) PutReport(ctx context.Context, r chat.Report) (stored chat.Repor
 		doc = first
 	}
 	_, err = s.reports.InsertOne(ctx, doc.First)
-	return chat.Report(doc.First), added, wrap(doing, unlessDuplicate(err))
+	return doc.First.report(), added, wrap(doing, unlessDuplicate(err))
 }
 
 // Reports implements [chat.ModerationStore].
@@ -70,7 +78,7 @@ func (s *Store) Reports(ctx context.Context, before chat.ReportID, count int) ([
 	}
 	reports := make([]chat.Report, len(docs))
 	for i, doc := range docs {
-		reports[i] = chat.Report(doc)
+		reports[i] = doc.report()
 	}
 	return reports, nil
 }

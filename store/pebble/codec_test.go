@@ -235,3 +235,15 @@ func decodeNewPosition(value []byte) (positionRecord, error) {
 	}
 	return p, err
 }
+
+// The first version of a report had no time: its id told it.
+func TestReportWithoutATimeHasThatOfItsID(t *testing.T) {
+	at := time.Date(2026, 5, 30, 17, 42, 11, 234e6, time.UTC)
+	want := chat.Report{ID: chat.EventIDAt(at), At: at, Thread: chat.ThreadID{15: 1}, Sender: "ann", By: "bob", Reason: chat.ReportSpam, Note: "note"}
+	value := encodeReport(want)
+	value = value[:len(value)-len(encodeTime(at))]
+	value[0] = oldestReportVersion
+	if got, err := decodeReport(want.ID, value); err != nil || got != want {
+		t.Errorf("a report of the first version is %+v, %v; want %+v", got, err, want)
+	}
+}

@@ -47,7 +47,7 @@ type durable struct {
 // commit is one batch on its way; done receives its outcome.
 type commit struct {
 	batch  *pebble.Batch
-	newest chat.EventID // of the events in it
+	newest chat.EventID // of the events, or the report, in it
 	done   chan error
 }
 
@@ -71,7 +71,8 @@ func (d *durable) commit(ctx context.Context, b *pebble.Batch) error {
 	return d.commitEvents(ctx, b, chat.EventID{})
 }
 
-// commitEvents commits a batch with events, the newest of which has the given id.
+// commitEvents commits a batch with events, the newest of which has the given id, or with
+// the report that has it.
 func (d *durable) commitEvents(ctx context.Context, b *pebble.Batch, newest chat.EventID) error {
 	if err := ctx.Err(); err != nil {
 		_ = b.Close()

@@ -38,7 +38,7 @@ func (s *Store) putReport(ctx context.Context, r chat.Report) (stored chat.Repor
 	if err := errors.Join(b.Set(reportKey(r.ID), encodeReport(r), nil), b.Set(reported, r.ID[:], nil)); err != nil {
 		return r, false, errors.Join(err, b.Close())
 	}
-	return r, true, s.state.commit(ctx, b)
+	return r, true, s.state.commitEvents(ctx, b, r.ID)
 }
 
 func decodeReportID(raw []byte) (id chat.ReportID, err error) {

@@ -254,20 +254,27 @@ func decodeTime(value []byte) (time.Time, error) {
 	return t, d.end()
 }
 
-const reportVersion = 1
+// The first version of a report had no time: its id told it.
+const (
+	reportVersion       = 2
+	oldestReportVersion = 1
+)
 
 // encodeReport packs a report without its id, which is in the key.
 func encodeReport(r chat.Report) []byte {
 	b := append(append([]byte{reportVersion}, r.Thread[:]...), r.Message[:]...)
-	return appendStr(appendStr(appendStr(appendStr(b, r.Sender), r.By), r.Reason), r.Note)
+	return appendTime(appendStr(appendStr(appendStr(appendStr(b, r.Sender), r.By), r.Reason), r.Note), r.At)
 }
 
 func decodeReport(id chat.ReportID, value []byte) (chat.Report, error) {
 	d := decode(value)
-	d.version(reportVersion, reportVersion)
+	version := d.version(oldestReportVersion, reportVersion)
 	r := chat.Report{
 		ID: id, Thread: d.id(), Message: d.id(), Sender: chat.UserID(d.str()), By: chat.UserID(d.str()),
-		Reason: chat.ReportReason(d.str()), Note: d.str(),
+		Reason: chat.ReportReason(d.str()), Note: d.str(), At: chat.IDTime(id),
+	}
+	if version > 1 {
+		r.At = d.time()
 	}
 	return r, d.end()
 }

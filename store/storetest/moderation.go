@@ -36,7 +36,8 @@ func (f *fixture) wantReports(before chat.ReportID, count int, want ...chat.Repo
 // report makes a report with the clock's time and an id above another's.
 func (f *fixture) report(after chat.ReportID, reason chat.ReportReason, note string) chat.Report {
 	return chat.Report{
-		ID: mint(after, f.clock.Now()), Thread: newThreadID(), Message: mint(chat.EventID{}, f.clock.Now()),
+		ID: mint(after, f.clock.Now().Add(time.Minute)), At: f.clock.Now(), // an id tells no time
+		Thread: newThreadID(), Message: mint(chat.EventID{}, f.clock.Now()),
 		Sender: "mal", By: "ann", Reason: reason, Note: note,
 	}
 }
@@ -59,7 +60,7 @@ func testReports(_ *testing.T, f *fixture) {
 	f.wantReports(all[1].ID, 2, all[2:4]...)
 	f.wantReports(all[3].ID, 2, all[4:]...)
 	f.wantReports(all[4].ID, 2)
-	f.wantReports(mint(all[2].ID, all[2].At()), 1, all[2])
+	f.wantReports(mint(all[2].ID, all[2].At), 1, all[2])
 	f.wantReports(chat.ReportID{}, 0)
 }
 
@@ -74,7 +75,7 @@ func testReportAgain(t *testing.T, f *fixture) {
 	}
 	again(first)
 	second := first
-	second.ID, second.Reason, second.Note = mint(first.ID, first.At()), chat.ReportAbuse, "second"
+	second.ID, second.Reason, second.Note = mint(first.ID, first.At), chat.ReportAbuse, "second"
 	again(second)
 	other := second
 	other.By = "an"

@@ -50,6 +50,9 @@ func testReopen(t *testing.T, s Subject) {
 	f.wantBlocks("ann", block)
 	f.wantKept("ann", "phone", &subscriptions)
 	f.wantReports(chat.ReportID{}, 10, report)
+	if newest, err := f.store.NewestID(t.Context()); err != nil || newest.Compare(report.ID) < 0 {
+		t.Errorf("NewestID = %s, %v; the newest report has %s", newest, err, report.ID)
+	}
 	if denied, err := f.store.AttachmentDenied(t.Context(), sha); !denied || err != nil {
 		t.Errorf("the attachment is denied: %v, %v", denied, err)
 	}

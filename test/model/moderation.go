@@ -23,7 +23,8 @@ func (r *runner) report(op operation) {
 	if before >= 0 {
 		want = r.reports[before]
 	} else {
-		equal(r, "the answer", "time of the report", got.At().UnixMilli(), r.now().UnixMilli())
+		equal(r, "the answer", "time of the report", got.At.UnixMilli(), r.now().UnixMilli())
+		want.At = got.At
 		r.reports = append(r.reports, want)
 	}
 	got.ID = chat.ReportID{}
