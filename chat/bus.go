@@ -40,6 +40,15 @@ type Notice struct {
 	PrekeysLow *PrekeysLow
 	Typing     *Typing
 	Presence   *Presence
+	Wake       *Wake
+}
+
+// Wake tells of an event without bringing it: the reader finds it in the store. What is
+// kept of its thread may be out of date.
+type Wake struct {
+	Thread ThreadID
+	Seq    Seq     // of the event
+	ID     EventID // its id
 }
 
 // Failure tells a message's sender, who is all of the audience, that the message does

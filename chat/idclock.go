@@ -87,8 +87,11 @@ func (c *idClock) Newest() EventID {
 
 // HandleNotice implements [BusHandler].
 func (c *idClock) HandleNotice(n Notice) {
-	if n.Event != nil {
+	switch {
+	case n.Event != nil:
 		c.hear(n.Event.ID)
+	case n.Wake != nil:
+		c.hear(n.Wake.ID)
 	}
 }
 

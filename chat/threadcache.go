@@ -146,6 +146,8 @@ func (c *threadCache) HandleNotice(n Notice) {
 		c.forget(n.Event.Thread, func(r *cachedThread) { r.participants = nil })
 	case n.Receipt != nil && n.Receipt.Kind == Read:
 		c.forget(n.Receipt.Thread, func(r *cachedThread) { delete(r.read, n.Receipt.User) })
+	case n.Wake != nil:
+		c.forget(n.Wake.Thread, func(r *cachedThread) { r.participants = nil })
 	}
 }
 

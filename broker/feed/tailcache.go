@@ -96,6 +96,19 @@ func (t *TailCache) Clear() {
 	}
 }
 
+// Forget forgets a thread whose log has gone on without the cache: any of its items may
+// be out of date.
+func (t *TailCache) Forget(id chat.ThreadID) {
+	sh := t.shard(id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if tl, ok := sh.tails.Peek(id); ok {
+		sh.bytes -= tl.bytes
+		sh.tails.Remove(id)
+	}
+	t.version(id).Add(1)
+}
+
 // Add adds a committed event behind the thread's tail. One that does not follow
 // starts the tail anew; one that is there already changes nothing. Items that show
 // what the event changes are forgotten.

@@ -23,6 +23,8 @@ func (r *Registry) HandleNotice(n chat.Notice) {
 		r.handleTyping(n.Audience, *n.Typing)
 	case n.Presence != nil:
 		r.handlePresence(n.Audience, *n.Presence)
+	case n.Wake != nil:
+		r.handleWake(n.Audience, *n.Wake)
 	}
 }
 
@@ -51,6 +53,15 @@ func (r *Registry) handleEvent(audience []chat.UserID, e chat.Event) {
 			for _, s := range r.of(user) {
 				s.meet(e)
 			}
+		}
+	}
+}
+
+func (r *Registry) handleWake(audience []chat.UserID, w chat.Wake) {
+	r.logs.Tails.Forget(w.Thread)
+	for _, user := range audience {
+		for _, s := range r.of(user) {
+			s.wake(w.Thread, w.Seq)
 		}
 	}
 }
