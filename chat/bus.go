@@ -41,6 +41,8 @@ type Notice struct {
 	Typing     *Typing
 	Presence   *Presence
 	Wake       *Wake
+	// Node is what nodes tell each other. It has no audience and shows nothing to anybody.
+	Node *NodeNotice
 }
 
 // Wake tells of an event without bringing it: the reader finds it in the store. What is

@@ -66,6 +66,12 @@ func (g guarded) PutMark(ctx context.Context, m Mark) (prev Mark, moved bool, er
 	return g.Store.PutMark(ctx, m)
 }
 
+// AdmitDevice implements [PositionStore]. No clock is in it but that of the position's use, which
+// goes by months, so a wrong one does not keep devices from connecting.
+func (g guarded) AdmitDevice(ctx context.Context, user UserID, device DeviceID) (Conn, *StoredPosition, error) {
+	return g.Store.AdmitDevice(ctx, user, device)
+}
+
 // BeginPosition implements [PositionStore].
 func (g guarded) BeginPosition(ctx context.Context, user UserID, device DeviceID, p Position) (stored Position, err error) {
 	if err := g.wrong(); err != nil {
@@ -75,11 +81,11 @@ func (g guarded) BeginPosition(ctx context.Context, user UserID, device DeviceID
 }
 
 // RaisePosition implements [PositionStore].
-func (g guarded) RaisePosition(ctx context.Context, user UserID, device DeviceID, p Position) error {
+func (g guarded) RaisePosition(ctx context.Context, user UserID, device DeviceID, conn Conn, p Position) error {
 	if err := g.wrong(); err != nil {
 		return err
 	}
-	return g.Store.RaisePosition(ctx, user, device, p)
+	return g.Store.RaisePosition(ctx, user, device, conn, p)
 }
 
 // ForgetPositions implements [PositionStore].
@@ -99,19 +105,19 @@ func (g guarded) PutLastSeen(ctx context.Context, user UserID, at time.Time) err
 }
 
 // PutSubscriptions implements [SubscriptionStore].
-func (g guarded) PutSubscriptions(ctx context.Context, user UserID, device DeviceID, k KeptSubscriptions) error {
+func (g guarded) PutSubscriptions(ctx context.Context, user UserID, device DeviceID, conn Conn, k KeptSubscriptions) error {
 	if err := g.wrong(); err != nil {
 		return err
 	}
-	return g.Store.PutSubscriptions(ctx, user, device, k)
+	return g.Store.PutSubscriptions(ctx, user, device, conn, k)
 }
 
 // DeleteSubscriptions implements [SubscriptionStore].
-func (g guarded) DeleteSubscriptions(ctx context.Context, user UserID, device DeviceID) error {
+func (g guarded) DeleteSubscriptions(ctx context.Context, user UserID, device DeviceID, conn Conn) error {
 	if err := g.wrong(); err != nil {
 		return err
 	}
-	return g.Store.DeleteSubscriptions(ctx, user, device)
+	return g.Store.DeleteSubscriptions(ctx, user, device, conn)
 }
 
 // SweepSubscriptions implements [SubscriptionStore].

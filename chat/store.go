@@ -177,8 +177,12 @@ type ReceiptStore interface {
 	MarksAt(ctx context.Context, thread ThreadID, seq Seq, users []UserID) ([]Marks, error)
 }
 
-// PositionStore keeps how far each device has acknowledged.
+// PositionStore keeps how far each device has acknowledged, and numbers its connections.
 type PositionStore interface {
+	// AdmitDevice numbers a new connection of a device: above all that it has numbered
+	// before, on any node. stored is the device's position at that moment, if the store
+	// reads it along; else nil.
+	AdmitDevice(ctx context.Context, user UserID, device DeviceID) (conn Conn, stored *StoredPosition, err error)
 	// Position gives a device's stored position; found is false at its first
 	// connect ever.
 	Position(ctx context.Context, user UserID, device DeviceID) (p Position, found bool, err error)
@@ -188,8 +192,11 @@ type PositionStore interface {
 	// RaisePosition raises a stored position to p: an entry that is not above the
 	// stored one changes nothing, so the writes of two nodes may come in any order. Of
 	// a device without a position it stores nothing. It need not be durable when it
-	// returns: losing it repeats frames and loses none.
-	RaisePosition(ctx context.Context, user UserID, device DeviceID, p Position) error
+	// returns: losing it repeats frames and loses none. conn is the connection that has
+	// acknowledged; zero is none. If a later one was admitted, the position is raised all
+	// the same, and the error is ErrTakenOver; a store that only one process can open
+	// need not tell.
+	RaisePosition(ctx context.Context, user UserID, device DeviceID, conn Conn, p Position) error
 	// ForgetPositions removes positions that were neither begun, raised nor read since the
 	// given time, about count at most, and reports how many it removed.
 	ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (n int, err error)
@@ -211,9 +218,13 @@ type SubscriptionStore interface {
 	// PutSubscriptions keeps subscriptions for a device in place of those kept before. If the
 	// user has more than MaxKeptDevices devices then, or filters of more than MaxKeptBytes, the
 	// store forgets those of the devices whose At is the oldest, but never the ones just put.
-	PutSubscriptions(ctx context.Context, user UserID, device DeviceID, k KeptSubscriptions) error
-	// DeleteSubscriptions forgets what is kept for a device, if there is anything.
-	DeleteSubscriptions(ctx context.Context, user UserID, device DeviceID) error
+	// conn is the connection that they are of. If a later one has put or deleted some, they
+	// stay as they are and the error is ErrTakenOver; a store that only one process can
+	// open need not tell.
+	PutSubscriptions(ctx context.Context, user UserID, device DeviceID, conn Conn, k KeptSubscriptions) error
+	// DeleteSubscriptions forgets what is kept for a device, if there is anything. For conn
+	// see PutSubscriptions.
+	DeleteSubscriptions(ctx context.Context, user UserID, device DeviceID, conn Conn) error
 	// SweepSubscriptions forgets all whose Until is not after now.
 	SweepSubscriptions(ctx context.Context, now time.Time) error
 }
@@ -228,6 +239,13 @@ type Position struct {
 	Through map[ThreadID]Seq
 	// Acknowledged is set once the device has acknowledged anything.
 	Acknowledged bool
+}
+
+// StoredPosition is a device's position as it was found; Found is false at its first
+// connect ever.
+type StoredPosition struct {
+	Position
+	Found bool
 }
 
 // PrekeyStore keeps the public keys with which others begin an encrypted conversation
@@ -285,6 +303,7 @@ type ModerationStore interface {
 var (
 	ErrNotFound       = errors.New("not found")
 	ErrStaleHead      = errors.New("the log has grown past the given head")
+	ErrTakenOver      = errors.New("the device has connected again")
 	ErrStoreFull      = errors.New("the disk is full") // an unavailability that somebody has to end
 	ErrTooManyDevices = errors.New("the user has keys of too many devices")
 	ErrTooManyPrekeys = errors.New("the device has too many one-time keys")

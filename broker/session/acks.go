@@ -177,7 +177,7 @@ func (s *Session) store(ctx context.Context, due *unstored) error {
 	if len(due.position.Through) == 0 {
 		return nil
 	}
-	return s.reg.store.RaisePosition(ctx, s.user, s.device, due.position)
+	return s.reg.store.RaisePosition(ctx, s.user, s.device, s.conn, due.position)
 }
 
 // keepUnstored puts back what could not be stored. A session that has ended gives up

@@ -140,13 +140,13 @@ func (s *Session) storeSubscriptions(ctx context.Context, k chat.KeptSubscriptio
 		}
 	}
 	if k.Keep <= 0 {
-		err = s.reg.store.DeleteSubscriptions(ctx, key.user, key.device)
+		err = s.reg.store.DeleteSubscriptions(ctx, key.user, key.device, s.conn)
 	} else {
 		k.Filters = make([]chat.KeptFilter, len(filters))
 		for i, f := range filters {
 			k.Filters[i] = chat.KeptFilter{Name: f.name, QoS: f.qos}
 		}
-		err = s.reg.store.PutSubscriptions(ctx, key.user, key.device, k)
+		err = s.reg.store.PutSubscriptions(ctx, key.user, key.device, s.conn, k)
 	}
 	if err != nil {
 		s.reg.log.Warn("subscriptions not stored", "user", s.user, "device", s.device, "error", err)

@@ -62,7 +62,8 @@ type Chat interface {
 type Store interface {
 	feed.Store
 	chat.SubscriptionStore
-	RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) error
+	AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Conn, *chat.StoredPosition, error)
+	RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, conn chat.Conn, p chat.Position) error
 	PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error
 }
 

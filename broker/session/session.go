@@ -140,6 +140,7 @@ type Session struct {
 	user    chat.UserID
 	device  chat.DeviceID
 	started time.Time
+	conn    chat.Conn     // of the device's connections the number of this one
 	resumed bool          // an earlier connection's subscriptions were taken on
 	slot    int           // in the heartbeat's wheel, which guards it
 	expiry  int           // in the heartbeat's order of expiry, which guards it

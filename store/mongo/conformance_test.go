@@ -44,6 +44,7 @@ func open(tb storetest.TB, server *mongod.Server, uri string, opts Options) reop
 }
 
 var subject = storetest.Subject{
+	Shared: true,
 	Open: func(tb storetest.TB, now func() time.Time) chat.Store {
 		server := mongod.Shared(tb)
 		return open(tb, server, server.URI(), Options{Now: now})

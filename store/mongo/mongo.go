@@ -29,7 +29,8 @@
 //	  report, …     denied_attachments
 //	last seen       update of last_seen           by maximum
 //	a position      $max in positions             an entry only rises
-//	subscriptions   replace in subscriptions      the last writer's stands
+//	a connection    $inc in positions             the one with the highest number stays
+//	subscriptions   replace in subscriptions      if no later connection has written
 //
 // The log is the truth: all else about a thread follows from its log and can be made
 // anew from it. No reader is given an event, or a head, before the changes up to there

@@ -5,21 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/store/base"
 )
 
-// positionDoc is how far a device has acknowledged.
+// positionDoc is how far a device has acknowledged, and its newest connection.
 type positionDoc struct {
 	ID           string              `bson:"_id"`     // user/device
-	Through      map[string]chat.Seq `bson:"through"` // by thread
+	Through      map[string]chat.Seq `bson:"through"` // by thread; missing until the position is begun
 	Acknowledged bool                `bson:"acknowledged"`
 	Used         time.Time           `bson:"used"` // when it was last begun or raised
+	Conn         chat.Conn           `bson:"conn,omitempty"`
 
 	// A document of format 2 has these instead: see base.OldPosition.
 	Time    chat.EventID `bson:"time,omitempty"`
@@ -49,11 +52,11 @@ func (s *Store) position(ctx context.Context, user chat.UserID, device chat.Devi
 	id := deviceKey(user, device)
 	doc, found, err := findOne[positionDoc](ctx, s.quickPositions, d("_id", id))
 	switch {
-	case err != nil || !found:
+	case err != nil || !found || !doc.begun():
 		return chat.Position{}, false, err
 	case doc.Time.IsZero():
 		if s.now().Sub(doc.Used) >= base.NoteUseEvery {
-			_ = s.RaisePosition(ctx, user, device, chat.Position{}) // else the next read does
+			_ = s.RaisePosition(ctx, user, device, 0, chat.Position{}) // else the next read does
 		}
 		p, err := doc.position()
 		return p, err == nil, err
@@ -68,7 +71,10 @@ func (s *Store) position(ctx context.Context, user chat.UserID, device chat.Devi
 	}
 	converted := newPositionDoc(id, p, s.now())
 	// Two connections may convert at once: the second one changes nothing.
-	_, err = s.positions.ReplaceOne(ctx, d("_id", id, "time", doc.Time), converted)
+	_, err = s.positions.UpdateOne(ctx, d("_id", id, "time", doc.Time), bson.D{
+		{Key: "$set", Value: d("through", converted.Through, "acknowledged", converted.Acknowledged, "used", converted.Used)},
+		{Key: "$unset", Value: d("time", "", "cursors", "")},
+	})
 	return p, err == nil, err
 }
 
@@ -78,6 +84,46 @@ func newPositionDoc(id string, p chat.Position, now time.Time) positionDoc {
 		doc.Through[thread.String()] = seq
 	}
 	return doc
+}
+
+// begun reports whether the device has a position. It has none from its first admission to its
+// first look at the logs.
+func (doc *positionDoc) begun() bool { return doc.Through != nil || !doc.Time.IsZero() }
+
+// AdmitDevice implements [chat.PositionStore]. A device that is not known, or was forgotten,
+// begins with the time in place of 1: so its number is above that of a connection which was
+// open all the while.
+func (s *Store) AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Conn, *chat.StoredPosition, error) {
+	if err := checkName(string(user), string(device)); err != nil {
+		return 0, nil, err
+	}
+	id, now := deviceKey(user, device), s.now()
+	doc, err := s.raiseConn(ctx, id, now)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		first := chat.Conn(now.UnixMilli())
+		_, err = s.positions.InsertOne(ctx, d("_id", id, "conn", first, "used", now))
+		if err == nil {
+			return first, &chat.StoredPosition{}, nil
+		}
+		if isDuplicate(err) { // another node was faster
+			doc, err = s.raiseConn(ctx, id, now)
+		}
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("admit %s/%s: %w", user, device, err)
+	}
+	if !doc.Time.IsZero() {
+		return doc.Conn, nil, nil // to be converted when it is read
+	}
+	p, err := doc.position()
+	return doc.Conn, &chat.StoredPosition{Position: p, Found: doc.begun()}, err
+}
+
+func (s *Store) raiseConn(ctx context.Context, id string, now time.Time) (doc positionDoc, err error) {
+	raise := bson.D{{Key: "$inc", Value: d("conn", int64(1))}, {Key: "$max", Value: d("used", now)}}
+	after := options.FindOneAndUpdate().SetReturnDocument(options.After)
+	err = s.positions.FindOneAndUpdate(ctx, d("_id", id), raise, after).Decode(&doc)
+	return doc, err
 }
 
 func (doc *positionDoc) position() (chat.Position, error) {
@@ -99,7 +145,13 @@ func (s *Store) BeginPosition(ctx context.Context, user chat.UserID, device chat
 	}
 	stored := p
 	stored.Through = maps.Clone(p.Through)
-	_, err := s.positions.InsertOne(ctx, newPositionDoc(deviceKey(user, device), p, s.now()))
+	id := deviceKey(user, device)
+	doc := newPositionDoc(id, p, s.now())
+	begun, err := s.positions.UpdateOne(ctx, d("_id", id, "through", d("$exists", false), "time", d("$exists", false)),
+		d("$set", d("through", doc.Through, "acknowledged", doc.Acknowledged, "used", doc.Used)))
+	if err == nil && begun.MatchedCount == 0 { // it has one, or was never admitted
+		_, err = s.positions.InsertOne(ctx, doc)
+	}
 	if isDuplicate(err) {
 		var found bool
 		stored, found, err = s.position(ctx, user, device)
@@ -110,8 +162,9 @@ func (s *Store) BeginPosition(ctx context.Context, user chat.UserID, device chat
 	return stored, wrap(fmt.Sprintf("begin the position of %s/%s", user, device), err)
 }
 
-// RaisePosition implements [chat.PositionStore].
-func (s *Store) RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) error {
+// RaisePosition implements [chat.PositionStore]. Under the newest connection it is one write;
+// only one that changes nothing looks for a newer connection.
+func (s *Store) RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, conn chat.Conn, p chat.Position) error {
 	raise := d("used", s.now())
 	for thread, seq := range p.Through {
 		raise = append(raise, bson.E{Key: "through." + thread.String(), Value: seq})
@@ -120,8 +173,29 @@ func (s *Store) RaisePosition(ctx context.Context, user chat.UserID, device chat
 	if p.Acknowledged {
 		change = append(change, bson.E{Key: "$set", Value: d("acknowledged", true)})
 	}
-	_, err := s.quickPositions.UpdateOne(ctx, d("_id", deviceKey(user, device), "time", d("$exists", false)), change)
+	begun := d("_id", deviceKey(user, device), "through", d("$exists", true), "time", d("$exists", false))
+	own := begun
+	if conn > 0 {
+		own = append(slices.Clone(begun), bson.E{Key: "conn", Value: d("$lte", conn)})
+	}
+	raised, err := s.quickPositions.UpdateOne(ctx, own, change)
+	if err == nil && conn > 0 && raised.MatchedCount == 0 {
+		err = s.raiseTakenOver(ctx, begun, conn, change)
+	}
 	return wrap(fmt.Sprintf("store the position of %s/%s", user, device), err)
+}
+
+// raiseTakenOver raises a position for a connection that is not the newest, unless it finds
+// that it is.
+func (s *Store) raiseTakenOver(ctx context.Context, begun bson.D, conn chat.Conn, change bson.D) error {
+	if _, err := s.quickPositions.UpdateOne(ctx, begun, change); err != nil {
+		return err
+	}
+	doc, found, err := findOne[positionDoc](ctx, s.quickPositions, begun[:1], options.FindOne().SetProjection(d("conn", 1)))
+	if err == nil && found && doc.Conn > conn {
+		err = chat.ErrTakenOver
+	}
+	return err
 }
 
 // ForgetPositions implements [chat.PositionStore].

@@ -39,7 +39,7 @@ func TestPositionsOfFormat2AreConverted(t *testing.T) {
 			t.Fatalf("the position is %+v, %v, %v; want %v", p, found, err, want)
 		}
 	}
-	if err := upgraded.RaisePosition(ctx, "bob", "phone", chat.Position{Through: map[chat.ThreadID]chat.Seq{byCursor: 3}}); err != nil {
+	if err := upgraded.RaisePosition(ctx, "bob", "phone", 0, chat.Position{Through: map[chat.ThreadID]chat.Seq{byCursor: 3}}); err != nil {
 		t.Fatal(err)
 	}
 	if p, _, err := upgraded.Position(ctx, "bob", "phone"); err != nil || p.Through[byCursor] != 3 {

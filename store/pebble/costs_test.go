@@ -154,7 +154,7 @@ var operations = []struct {
 		c.must(err)
 	}, same(cost{Ranges: 1})},
 	{"raise a device's position in one thread", func(ctx context.Context, c *costed) {
-		c.must(c.RaisePosition(ctx, "user001", "d", chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: c.head}}))
+		c.must(c.RaisePosition(ctx, "user001", "d", 0, chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: c.head}}))
 	}, same(cost{Unsynced: 1, Keys: 2, Gets: 2})},
 	{"store when a user was seen", func(ctx context.Context, c *costed) {
 		c.must(c.PutLastSeen(ctx, "user001", testTime))

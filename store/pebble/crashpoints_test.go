@@ -235,7 +235,7 @@ func asideSteps() []crashStep {
 		}},
 		{"a raised position", true, func(ctx context.Context, s *Store) error {
 			_, err := s.BeginPosition(ctx, "ann", raisedDevice, chat.Position{})
-			return errors.Join(err, s.RaisePosition(ctx, "ann", raisedDevice, chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: 2}}))
+			return errors.Join(err, s.RaisePosition(ctx, "ann", raisedDevice, 0, chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: 2}}))
 		}},
 		{"a lifted block", false, func(ctx context.Context, s *Store) error { return s.DeleteBlock(ctx, "ann", "bob") }},
 		{"a report", false, func(ctx context.Context, s *Store) error {

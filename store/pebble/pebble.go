@@ -38,6 +38,7 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -79,7 +80,8 @@ type Store struct {
 	clientSeqs        *clientSeqCache
 	blockers          *blockerCache
 	keyDays           keyDays
-	newest            time.Time // the ceiling when the store was opened
+	conns             atomic.Int64 // how many connections were admitted since the store was opened
+	newest            time.Time    // the ceiling when the store was opened
 	idempotencyWindow time.Duration
 	now               func() time.Time
 	log               *slog.Logger

@@ -41,7 +41,7 @@ func (s *Store) position(ctx context.Context, user chat.UserID, device chat.Devi
 		return p, err == nil, err
 	}
 	if s.now().Sub(record.used) >= base.NoteUseEvery {
-		_ = s.RaisePosition(ctx, user, device, chat.Position{}) // else the next read does
+		_ = s.RaisePosition(ctx, user, device, 0, chat.Position{}) // else the next read does
 	}
 	through, err := s.through(ctx, user, device)
 	return chat.Position{Through: through, Acknowledged: record.acknowledged}, true, err
@@ -103,8 +103,17 @@ func (s *Store) beginPosition(ctx context.Context, user chat.UserID, device chat
 	return p, s.state.commit(ctx, b)
 }
 
+// AdmitDevice implements [chat.PositionStore]. All connections are those of one process, so it
+// counts in memory, and nothing is written.
+func (s *Store) AdmitDevice(_ context.Context, user chat.UserID, device chat.DeviceID) (chat.Conn, *chat.StoredPosition, error) {
+	if err := errors.Join(checkName(user), checkName(device)); err != nil {
+		return 0, nil, err
+	}
+	return chat.Conn(s.conns.Add(1)), nil, nil
+}
+
 // RaisePosition implements [chat.PositionStore].
-func (s *Store) RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) error {
+func (s *Store) RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, _ chat.Conn, p chat.Position) error {
 	key := positionKey(user, device)
 	unlock, err := s.locks.Lock(ctx, string(key))
 	if err != nil {

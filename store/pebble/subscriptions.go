@@ -32,7 +32,7 @@ func (s *Store) Subscriptions(_ context.Context, user chat.UserID, device chat.D
 }
 
 // PutSubscriptions implements [chat.SubscriptionStore].
-func (s *Store) PutSubscriptions(ctx context.Context, user chat.UserID, device chat.DeviceID, k chat.KeptSubscriptions) error {
+func (s *Store) PutSubscriptions(ctx context.Context, user chat.UserID, device chat.DeviceID, _ chat.Conn, k chat.KeptSubscriptions) error {
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func keepWithinBound(ctx context.Context, v *view, b *pebble.Batch, of []byte, d
 }
 
 // DeleteSubscriptions implements [chat.SubscriptionStore].
-func (s *Store) DeleteSubscriptions(ctx context.Context, user chat.UserID, device chat.DeviceID) error {
+func (s *Store) DeleteSubscriptions(ctx context.Context, user chat.UserID, device chat.DeviceID, _ chat.Conn) error {
 	v, done, err := s.locked(ctx, string(devicesPrefix(prefixFilters, user)))
 	if err != nil {
 		return err

@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"errors"
 	"maps"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +13,8 @@ import (
 
 var deviceScenarios = []scenario{
 	{"a device's position is begun once", testBeginPosition},
+	{"a device's connections are numbered upwards", testAdmitDevice},
+	{"a connection learns that a later one was admitted", testTakenOver},
 	{"a device's position only rises", testRaisePosition},
 	{"changing positions handed in or out changes nothing stored", testPositionIsCallers},
 	{"positions that are not used are forgotten", testForgetPositions},
@@ -37,11 +42,115 @@ func testBeginPosition(t *testing.T, f *fixture) {
 	f.wantNoPosition("ann", "phon")
 }
 
+// admit admits a connection, and sees the position that comes along, if one does.
+func (f *fixture) admit(device chat.DeviceID, want *chat.Position) chat.Conn {
+	f.tb.Helper()
+	conn, stored, err := f.store.AdmitDevice(f.tb.Context(), "ann", device)
+	if err != nil || conn <= 0 {
+		f.tb.Fatalf("AdmitDevice: %d, %v", conn, err)
+	}
+	if stored != nil && (stored.Found != (want != nil) || want != nil && !samePosition(stored.Position, *want)) {
+		f.tb.Errorf("AdmitDevice gives the position %+v, want %+v", stored, want)
+	}
+	return conn
+}
+
+func testAdmitDevice(t *testing.T, f *fixture) {
+	thread := newThreadID()
+	first := f.admit("phone", nil)
+	f.wantNoPosition("ann", "phone") // it did not look at the logs
+	second := f.admit("phone", nil)
+	if err := f.store.RaisePosition(t.Context(), "ann", "phone", second, chat.Position{Through: map[chat.ThreadID]chat.Seq{thread: 1}}); err != nil {
+		t.Errorf("RaisePosition: %v", err)
+	}
+	f.wantNoPosition("ann", "phone")
+	p := chat.Position{Through: map[chat.ThreadID]chat.Seq{thread: 7}}
+	f.beginPosition("phone", p)
+	f.wantPosition("phone", p)
+	third := f.admit("phone", &p)
+	if first >= second || second >= third {
+		t.Errorf("the connections have the numbers %d, %d, %d", first, second, third)
+	}
+	f.beginPosition("tablet", chat.Position{})
+	f.admit("tablet", &chat.Position{})
+	f.wantPosition("tablet", chat.Position{})
+
+	var admitted sync.WaitGroup
+	numbers := make([]chat.Conn, 16)
+	for i := range numbers {
+		admitted.Go(func() { numbers[i], _, _ = f.store.AdmitDevice(t.Context(), "ann", "watch") })
+	}
+	admitted.Wait()
+	slices.Sort(numbers)
+	if slices.Contains(numbers, 0) || len(slices.Compact(numbers)) != 16 {
+		t.Errorf("16 connections at once have the numbers %d", numbers)
+	}
+
+	f.clock.Advance(chat.ForgetDevicesAfter)
+	if _, err := f.store.ForgetPositions(t.Context(), f.clock.Now().Add(time.Hour), 100); err != nil {
+		t.Fatal(err)
+	}
+	if again := f.admit("phone", nil); again <= third {
+		t.Errorf("a device that was forgotten has a connection %d, and one of %d may be open", again, third)
+	}
+}
+
+// What an earlier connection acknowledged counts. What it subscribed does not.
+func testTakenOver(t *testing.T, f *fixture) {
+	thread := newThreadID()
+	f.beginPosition("phone", chat.Position{})
+	older := f.admit("phone", &chat.Position{})
+	raise := func(conn chat.Conn, seq chat.Seq, taken bool) {
+		t.Helper()
+		p := chat.Position{Through: map[chat.ThreadID]chat.Seq{thread: seq}}
+		err := f.store.RaisePosition(t.Context(), "ann", "phone", conn, p)
+		if f.shared && errors.Is(err, chat.ErrTakenOver) != taken || err != nil && !errors.Is(err, chat.ErrTakenOver) {
+			t.Errorf("RaisePosition to %d by connection %d: %v", seq, conn, err)
+		}
+		f.wantPosition("phone", p)
+	}
+	raise(older, 1, false)
+	newer := f.admit("phone", &chat.Position{Through: map[chat.ThreadID]chat.Seq{thread: 1}})
+	raise(older, 2, true)
+	raise(newer, 3, false)
+	if !f.shared {
+		return
+	}
+	now := f.clock.Now()
+	put := func(conn chat.Conn, k chat.KeptSubscriptions) error {
+		return f.store.PutSubscriptions(t.Context(), "ann", "phone", conn, k)
+	}
+	of := map[chat.Conn]chat.KeptSubscriptions{older: kept(now, "v1/presence/bob"), newer: kept(now, "v1/#")}
+	if err := errors.Join(put(older, of[older]), put(newer, of[newer])); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(older, of[older]); !errors.Is(err, chat.ErrTakenOver) {
+		t.Errorf("an earlier connection puts its subscriptions: %v", err)
+	}
+	if err := f.store.DeleteSubscriptions(t.Context(), "ann", "phone", older); !errors.Is(err, chat.ErrTakenOver) {
+		t.Errorf("an earlier connection deletes subscriptions: %v", err)
+	}
+	k := of[newer]
+	f.wantKept("ann", "phone", &k)
+	if err := f.store.DeleteSubscriptions(t.Context(), "ann", "phone", newer); err != nil {
+		t.Fatal(err)
+	}
+	f.wantKept("ann", "phone", nil)
+	if err := put(older, of[older]); !errors.Is(err, chat.ErrTakenOver) {
+		t.Errorf("an earlier connection puts what a later one deleted: %v", err)
+	}
+	f.wantKept("ann", "phone", nil)
+	if err := put(newer, k); err != nil {
+		t.Fatal(err)
+	}
+	f.wantKept("ann", "phone", &k)
+}
+
 func testRaisePosition(t *testing.T, f *fixture) {
 	one, two, three := newThreadID(), newThreadID(), newThreadID()
 	raise := func(acknowledged bool, through map[chat.ThreadID]chat.Seq) {
 		t.Helper()
-		if err := f.store.RaisePosition(t.Context(), "ann", "phone", chat.Position{Through: through, Acknowledged: acknowledged}); err != nil {
+		if err := f.store.RaisePosition(t.Context(), "ann", "phone", 0, chat.Position{Through: through, Acknowledged: acknowledged}); err != nil {
 			t.Fatalf("RaisePosition: %v", err)
 		}
 	}
@@ -69,7 +178,7 @@ func testForgetPositions(t *testing.T, f *fixture) {
 		f.beginPosition(device, p)
 	}
 	since := f.clock.Now()
-	if err := f.store.RaisePosition(t.Context(), "ann", "raised", p); err != nil {
+	if err := f.store.RaisePosition(t.Context(), "ann", "raised", 0, p); err != nil {
 		t.Fatal(err)
 	}
 	forgotten := 0

@@ -37,6 +37,8 @@ type Subject struct {
 	// Reopen, if not nil, ends a store that Open opened as a crash would, and opens it
 	// again. Run then checks that everything acknowledged is still stored.
 	Reopen func(tb TB, s chat.Store) chat.Store
+	// Shared says that several processes may have the store open at once.
+	Shared bool
 }
 
 // window is the idempotency window that the suite expects.
@@ -95,15 +97,16 @@ func (c *Clock) Advance(d time.Duration) {
 // fixture is a store with methods that write to it and read from it in a line. They end
 // the test on an error that they do not return.
 type fixture struct {
-	tb    TB
-	store chat.Store
-	clock *Clock
+	tb     TB
+	store  chat.Store
+	clock  *Clock
+	shared bool
 }
 
 func newFixture(tb TB, s Subject) *fixture {
 	tb.Helper()
 	c := NewClock()
-	return &fixture{tb: tb, store: s.Open(tb, c.Now), clock: c}
+	return &fixture{tb: tb, store: s.Open(tb, c.Now), clock: c, shared: s.Shared}
 }
 
 // group makes a group of the given users.

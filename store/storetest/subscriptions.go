@@ -28,7 +28,7 @@ func kept(at time.Time, names ...string) chat.KeptSubscriptions {
 
 func (f *fixture) putKept(user chat.UserID, device chat.DeviceID, k chat.KeptSubscriptions) {
 	f.tb.Helper()
-	if err := f.store.PutSubscriptions(f.tb.Context(), user, device, k); err != nil {
+	if err := f.store.PutSubscriptions(f.tb.Context(), user, device, 0, k); err != nil {
 		f.tb.Fatalf("PutSubscriptions of %s/%s: %v", user, device, err)
 	}
 }
@@ -62,7 +62,7 @@ func testSubscriptions(t *testing.T, f *fixture) {
 	f.wantKept("ann", "phone2", &watch)
 	f.wantKept("an", "phone", &others)
 	for range 2 {
-		if err := f.store.DeleteSubscriptions(t.Context(), "ann", "phone"); err != nil {
+		if err := f.store.DeleteSubscriptions(t.Context(), "ann", "phone", 0); err != nil {
 			t.Fatalf("DeleteSubscriptions: %v", err)
 		}
 	}
