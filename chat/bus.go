@@ -41,7 +41,7 @@ type Notice struct {
 	Typing     *Typing
 	Presence   *Presence
 	Wake       *Wake
-	// Node is what nodes tell each other. It has no audience and shows nothing to anybody.
+	// Node is what nodes tell each other: it has no audience, and every node takes it.
 	Node *NodeNotice
 }
 

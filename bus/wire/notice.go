@@ -21,6 +21,7 @@ const (
 	bodyTyping
 	bodyPresence
 	bodyWake
+	bodyNode
 )
 
 // AppendNotice appends a notice to b. It may be longer than MaxBytes: the caller then
@@ -50,6 +51,8 @@ func AppendNotice(b []byte, n *chat.Notice) []byte {
 		w.nest(bodyPresence, func() { w.presence(n.Presence) })
 	case n.Wake != nil:
 		w.nest(bodyWake, func() { w.wake(n.Wake) })
+	case n.Node != nil:
+		w.nest(bodyNode, func() { w.node(n.Node) })
 	}
 	return w.b
 }
@@ -117,6 +120,8 @@ func (p Packed) Notice() (chat.Notice, error) {
 			r.within(content, func(in *reader) { n.Presence = in.presence() })
 		case bodyWake:
 			r.within(content, func(in *reader) { n.Wake = in.wake() })
+		case bodyNode:
+			r.within(content, func(in *reader) { n.Node = in.node() })
 		default:
 			kinds--
 		}

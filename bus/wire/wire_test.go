@@ -69,6 +69,14 @@ func notices() map[string]chat.Notice {
 		"online":      {Audience: both, Presence: &chat.Presence{User: "ann", Online: true}},
 		"offline":     {Audience: both, Presence: &chat.Presence{User: "ann", LastSeen: at}},
 		"wake":        {Audience: both, Wake: &chat.Wake{Thread: thread, Seq: 300, ID: id(9)}},
+		"admitted":    {Node: &chat.NodeNotice{From: 1 << 60, Admitted: &chat.Connection{User: "ann", Device: "phone", Conn: 1_780_000_000_123}}},
+		"left":        {Node: &chat.NodeNotice{From: 1 << 60, Left: &chat.Connection{User: "ann", Device: "phone", Conn: 300}}},
+		"sums":        {Node: &chat.NodeNotice{From: 1 << 60, Sums: &chat.ConnectionSums{Sums: []uint64{0, 1 << 63, 7}, Asks: true}}},
+		"ask":         {Node: &chat.NodeNotice{From: 1 << 60, Ask: &chat.AskShards{Node: 1 << 61, Shards: []int{0, 255}}}},
+		"shard": {Node: &chat.NodeNotice{From: 1 << 60, Shard: &chat.ConnectionShard{
+			Shard: 255, Part: 1, Parts: 2, Connections: []chat.Connection{{User: "ann", Device: "phone", Conn: 1}, {User: "ann", Device: "web", Conn: 2}},
+		}}},
+		"closing": {Node: &chat.NodeNotice{From: 1 << 60, Closing: true}},
 	}
 }
 
