@@ -62,6 +62,9 @@ type Reader struct {
 	User     chat.UserID
 	Device   chat.DeviceID
 	LastSeen *chat.MessageID // the newest message that the client says it holds; nil: it says none
+	// Stored is the device's position, if it was read when the device connected and nobody
+	// stores what it acknowledged before; nil: it is to be read.
+	Stored *chat.StoredPosition
 }
 
 // Feed is what one reader is told next. One goroutine at a time uses it. The zero

@@ -63,7 +63,7 @@ func (o origin) in(line chat.UserThread) chat.Seq {
 // same, and [Feed.Unbegun] gives what is to be stored later.
 func (f *Feed) resolveOrigin(ctx context.Context, lines []chat.UserThread) (origin, error) {
 	user, device := f.reader.User, f.reader.Device
-	stored, known, err := f.logs.Store.Position(ctx, user, device)
+	stored, known, err := f.position(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +92,15 @@ func (f *Feed) resolveOrigin(ctx context.Context, lines []chat.UserThread) (orig
 		}
 	}
 	return newOrigin(at), nil
+}
+
+// position is how far the device has acknowledged, as it is stored.
+func (f *Feed) position(ctx context.Context) (chat.Position, bool, error) {
+	if stored := f.reader.Stored; stored != nil {
+		f.reader.Stored = nil // it is used once: after a failure there may be another
+		return stored.Position, stored.Found, nil
+	}
+	return f.logs.Store.Position(ctx, f.reader.User, f.reader.Device)
 }
 
 // takeBack lowers a position to another one.

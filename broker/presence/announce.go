@@ -31,24 +31,45 @@ func (t *Tracker) announce(ctx context.Context, id chat.UserID) {
 	sh := t.shard(id)
 	sh.mu.Lock()
 	u := sh.users[id]
-	u.queued = false
+	if u == nil {
+		sh.mu.Unlock()
+		return
+	}
 	now := chat.Presence{User: id, Online: !u.gone, LastSeen: u.leftAt}
 	if now.Online {
 		now.LastSeen = time.Time{}
-	} else {
-		delete(sh.users, id)
 	}
-	news := u.announced != now.Online
-	u.announced = now.Online
+	news, elsewhere := u.announced != now.Online, u.last != t.cfg.Node
+	u.queued, u.orphan, u.announced = false, false, now.Online
+	if !now.Online {
+		t.forgetLater(sh, u, id)
+	}
 	sh.mu.Unlock()
 	if !news {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	if elsewhere && !now.Online {
+		if err := t.cfg.PutLastSeen(ctx, id, now.LastSeen); err != nil && ctx.Err() == nil {
+			t.cfg.Log.Warn("not stored when a user was last connected", "user", id, "error", err)
+		}
+	}
 	if err := t.cfg.Chat.AnnouncePresence(ctx, now); err != nil && ctx.Err() == nil {
 		t.cfg.Log.Warn("a user's presence was not announced", "user", id, "online", now.Online, "error", err)
 	}
+}
+
+// forgetLater forgets a user who is gone: at once on a node that is alone, else once no other
+// can announce the same.
+func (t *Tracker) forgetLater(sh *shard, u *user, id chat.UserID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.others) == 0 {
+		delete(sh.users, id)
+		return
+	}
+	t.remember(id, u.leftAt)
 }
 
 // greet tells a connection the next part of what its greeting says, and reports whether

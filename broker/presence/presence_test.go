@@ -60,11 +60,16 @@ func (a *announcements) want(t *testing.T, want ...string) {
 
 func newTracker(t *testing.T, a *announcements) *Tracker {
 	tracker := New(Config{
-		Chat: a, Log: slog.New(slog.DiscardHandler), Grace: 10 * time.Second, Now: time.Now,
+		Chat: a, Log: slog.New(slog.DiscardHandler), Node: 1, Grace: 10 * time.Second, Now: time.Now,
 		Spawn: func(f func(context.Context)) { go f(t.Context()) },
+		Tell:  func(chat.NodeNotice) {}, PutLastSeen: func(context.Context, chat.UserID, time.Time) error { return nil },
 	})
 	t.Cleanup(tracker.Close)
 	return tracker
+}
+
+func connectionOf(user chat.UserID) chat.Connection {
+	return chat.Connection{User: user, Device: "phone", Conn: 1}
 }
 
 // A user is online from its first connection to the end of the grace after its last.
@@ -72,12 +77,12 @@ func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &announcements{}
 		tracker := newTracker(t, a)
-		tracker.Came("ann")
+		tracker.Came(connectionOf("ann"))
 		a.want(t, "ann is online")
-		tracker.Left("ann")
+		tracker.Left(connectionOf("ann"))
 		time.Sleep(9 * time.Second)
-		tracker.Came("ann") // back within the grace
-		tracker.Left("ann") // and the grace begins anew
+		tracker.Came(connectionOf("ann")) // back within the grace
+		tracker.Left(connectionOf("ann")) // and the grace begins anew
 		time.Sleep(9 * time.Second)
 		a.want(t, "ann is online")
 		if !tracker.Online("ann") {
@@ -193,7 +198,7 @@ func TestOneUserHoldsUpNobodyElse(t *testing.T) {
 			Spawn: func(f func(context.Context)) { go f(t.Context()) },
 		})
 		defer tracker.Close()
-		tracker.Came("mallory")
+		tracker.Came(connectionOf("mallory"))
 		var asked []chat.UserID
 		for i := range 1000 {
 			asked = append(asked, chat.UserID(fmt.Sprint("u", i)))
@@ -208,7 +213,7 @@ func TestOneUserHoldsUpNobodyElse(t *testing.T) {
 		began := time.Now()
 		for i := range 1000 {
 			user := chat.UserID(fmt.Sprint("v", i))
-			tracker.Came(user)
+			tracker.Came(connectionOf(user))
 			g := newGuest(user)
 			tracker.Greet(g)
 			<-g.told
@@ -262,8 +267,8 @@ func TestClose(t *testing.T) {
 		a := &announcements{}
 		tracker := newTracker(t, a)
 		tracker.Close()
-		tracker.Came("ann")
-		tracker.Left("ann")
+		tracker.Came(connectionOf("ann"))
+		tracker.Left(connectionOf("ann"))
 		time.Sleep(time.Minute)
 		a.want(t)
 	})

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/parleyhq/parley/chat"
@@ -91,13 +92,18 @@ func (s *Session) flush(ctx context.Context) {
 	for {
 		due, more := s.drainAcks()
 		if !more {
+			s.settle()
 			return
 		}
 		pause := receiptsEvery
-		if err := s.store(ctx, &due); err != nil {
+		switch err := s.store(ctx, &due); {
+		case errors.Is(err, chat.ErrTakenOver): // and it is stored
+			s.Close(TakenOver)
+		case err != nil:
 			s.reg.stats.StoreErrors.Add("receipts", 1)
 			s.reg.log.Warn("receipts not stored, will retry", "user", s.user, "device", s.device, "error", err)
 			if !s.keepUnstored(due) {
+				s.settle()
 				return
 			}
 			pause = storeRetry
@@ -159,6 +165,19 @@ func (s *Session) endFlush() {
 	if s.removed {
 		close(s.done)
 		s.flushing = true // for good: nobody flushes an ended session again
+		s.settling = true
+	}
+}
+
+// settle follows the end of a flush: after the last one, the registry and the other nodes are
+// told.
+func (s *Session) settle() {
+	s.mu.Lock()
+	last := s.settling
+	s.settling = false
+	s.mu.Unlock()
+	if last {
+		s.reg.settled(s)
 	}
 }
 

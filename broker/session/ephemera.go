@@ -69,6 +69,9 @@ func (r *Registry) handleTyping(audience []chat.UserID, t chat.Typing) {
 
 // handlePresence leaves a presence frame with the sessions of the audience.
 func (r *Registry) handlePresence(audience []chat.UserID, p chat.Presence) {
+	if !r.presence.Heard(p) {
+		return
+	}
 	var e ephemeral
 	for _, user := range audience {
 		for _, s := range r.of(user) {

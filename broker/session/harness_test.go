@@ -51,6 +51,12 @@ func newNodeOn(t testing.TB, url string, limits Limits, ahead time.Duration) *no
 // newNodeOver is newNodeOn with something between the node and the store.
 func newNodeOver(t testing.TB, url string, limits Limits, ahead time.Duration, over func(chat.Store) chat.Store) *node {
 	t.Helper()
+	return newNodeAmong(t, url, local.New(), limits, ahead, over)
+}
+
+// newNodeAmong makes a node that shares a bus, and maybe its store, with others.
+func newNodeAmong(t testing.TB, url string, bus chat.Bus, limits Limits, ahead time.Duration, over func(chat.Store) chat.Store) *node {
+	t.Helper()
 	n := &node{t: t}
 	n.pass(ahead)
 	opened, err := store.Open(t.Context(), url, store.Options{Now: n.now})
@@ -62,7 +68,6 @@ func newNodeOver(t testing.TB, url string, limits Limits, ahead time.Duration, o
 	if err != nil {
 		t.Fatal(err)
 	}
-	bus := local.New()
 	n.store, n.bus = st, bus
 	n.chat = chat.New(chat.Config{Store: st, Bus: bus, Now: n.now, Newest: newest, Online: func(ctx context.Context, u chat.UserID) (bool, error) {
 		return n.sessions.Online(ctx, u)

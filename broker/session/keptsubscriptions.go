@@ -97,7 +97,11 @@ func (r *Registry) load(p *Params) (filters []subscription, holds, stored bool, 
 			filters = append(filters, subscription{f.Name, filter, f.QoS})
 		}
 	}
-	return filters, k.Hold(r.now(), r.started), true, nil
+	started := r.started
+	if gone := r.presence.LastGone(); gone.After(started) { // that is when connections ended which were not told of
+		started = gone
+	}
+	return filters, k.Hold(r.now(), started), true, nil
 }
 
 // KeepSubscriptions stores the subscriptions if they have changed and are to outlive the
@@ -148,7 +152,10 @@ func (s *Session) storeSubscriptions(ctx context.Context, k chat.KeptSubscriptio
 		}
 		err = s.reg.store.PutSubscriptions(ctx, key.user, key.device, s.conn, k)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, chat.ErrTakenOver):
+		s.Close(TakenOver)
+	case err != nil:
 		s.reg.log.Warn("subscriptions not stored", "user", s.user, "device", s.device, "error", err)
 		s.mu.Lock()
 		s.keeping.changed = true

@@ -5,6 +5,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +76,8 @@ type Config struct {
 	Log    *slog.Logger
 	Limits Limits
 	Now    func() time.Time
+	// Node is this process among those that serve the store; zero: one is drawn.
+	Node chat.NodeID
 }
 
 // Registry knows every session of this node and wakes those that an event
@@ -85,6 +88,8 @@ type Registry struct {
 	log    *slog.Logger
 	limits Limits
 	now    func() time.Time
+	node   chat.NodeID
+	bus    chat.Bus
 
 	started  time.Time
 	logs     *feed.Logs
@@ -105,6 +110,8 @@ type Registry struct {
 type userShard struct {
 	mu       sync.RWMutex
 	sessions map[chat.UserID][]*Session
+	storing  map[keptKey]int      // ended, and what they had acknowledged is not stored yet
+	awaited  map[keptKey]*awaited // connections to other nodes
 	closed   bool
 }
 
@@ -116,7 +123,11 @@ func NewRegistry(cfg Config) *Registry {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	for cfg.Node == 0 {
+		cfg.Node = chat.NodeID(rand.Uint64())
+	}
 	r := &Registry{
+		node: cfg.Node, bus: cfg.Bus,
 		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
 		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache(), Newest: cfg.Chat.NewestID}, seed: maphash.MakeSeed(), stats: newStats(),
 	}
@@ -124,9 +135,14 @@ func NewRegistry(cfg Config) *Registry {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for i := range r.users {
 		r.users[i].sessions = make(map[chat.UserID][]*Session)
+		r.users[i].storing, r.users[i].awaited = make(map[keptKey]int), make(map[keptKey]*awaited)
 	}
-	r.presence = presence.New(presence.Config{Chat: r.chat, Log: r.log, Grace: r.limits.PresenceGrace, Now: r.now, Spawn: r.spawn})
+	r.presence = presence.New(presence.Config{
+		Chat: r.chat, Log: r.log, Node: r.node, Grace: r.limits.PresenceGrace, Now: r.now, Spawn: r.spawn,
+		Tell: r.tellNodes, PutLastSeen: r.store.PutLastSeen,
+	})
 	r.unsubscribe = cfg.Bus.Subscribe(r)
+	r.spawn(r.compareNodes)
 	r.spawn(func(ctx context.Context) { r.beat.run(ctx, r) })
 	r.spawn(r.sweepSubscriptions)
 	return r
@@ -156,12 +172,18 @@ func (r *Registry) Open(p Params) (*Session, error) {
 		window: window{limit: r.limits.Window, receiveMax: p.ReceiveMaximum},
 	}
 	s.lastPong = s.started
-	s.feed = feed.New(r.logs, feed.Reader{User: s.user, Device: s.device, LastSeen: p.LastSeen})
 	s.declared.everything = p.SubscribesAll
 	s.greeting.Everybody = p.SubscribesAll
+	if err := r.Admits(p.Caller); err != nil {
+		return nil, err
+	}
+	stored, err := r.number(s)
+	if err != nil {
+		return nil, err
+	}
+	s.feed = feed.New(r.logs, feed.Reader{User: s.user, Device: s.device, LastSeen: p.LastSeen, Stored: stored})
 	var kept []subscription
 	var holds bool
-	var err error
 	if !p.SubscribesAll {
 		if kept, holds, s.keeping.stored, err = r.load(&s.params); err != nil {
 			return nil, err
@@ -170,10 +192,13 @@ func (r *Registry) Open(p Params) (*Session, error) {
 	if err := r.admit(s, kept, holds); err != nil {
 		return nil, err
 	}
+	if s.beaten {
+		return s, nil
+	}
+	r.tellNodes(chat.NodeNotice{Admitted: new(s.connection())})
 	s.keepFromStart()
 	if s.prev != nil {
-		s.prev.Close(TakenOver)
-		s.prev.End() // now, not when its client has hung up: the new session waits for it
+		s.prev.takenOver()
 	}
 	return s, nil
 }
@@ -195,7 +220,7 @@ func (r *Registry) place(sh *userShard, user chat.UserID, device chat.DeviceID) 
 	}
 	mine := sh.sessions[user]
 	i := slices.IndexFunc(mine, func(o *Session) bool { return o.device == device })
-	if i < 0 && len(mine) >= r.limits.ConnectionsPerUser {
+	if i < 0 && len(mine)+r.devicesElsewhere(user, device, mine) >= r.limits.ConnectionsPerUser {
 		return -1, chat.Refuse(chat.CodeRateLimited, "too many connections of this user")
 	}
 	return i, nil
@@ -211,7 +236,16 @@ func (r *Registry) admit(s *Session, kept []subscription, holds bool) error {
 	if err != nil {
 		return err
 	}
+	r.beat.add(s) // before another connection can take it over, and so remove it
+	r.stats.Sessions.Add(1)
 	mine := slices.Clone(sh.sessions[s.user]) // readers hold the old slice
+	older, newer := r.elsewhere(s)
+	if s.beaten = newer || i >= 0 && mine[i].conn > s.conn; s.beaten {
+		return nil
+	}
+	if older > 0 {
+		s.await = sh.await(s, older)
+	}
 	if i >= 0 {
 		s.prev = mine[i]
 		mine[i] = s
@@ -219,13 +253,11 @@ func (r *Registry) admit(s *Session, kept []subscription, holds bool) error {
 		mine = append(mine, s)
 	}
 	sh.sessions[s.user] = mine
-	r.presence.Came(s.user)
+	r.presence.Came(s.connection())
 	if !s.params.SubscribesAll {
-		s.resumed = s.inherit(kept, holds)
+		s.resumed = s.inherit(kept, holds || older > 0 && len(kept) > 0)
 	}
 	s.interest = s.declared
-	r.beat.add(s) // before another connection can take it over, and so remove it
-	r.stats.Sessions.Add(1)
 	return nil
 }
 
@@ -256,11 +288,10 @@ func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 	mine := sh.sessions[s.user]
 	if i := slices.Index(mine, s); i >= 0 {
 		mine = slices.Delete(slices.Clone(mine), i, i+1)
-		if len(mine) == 0 {
-			lastSeen = r.presence.Left(s.user)
-		}
+		lastSeen = r.presence.Left(s.connection())
 		s.keepAtEnd()
 	}
+	sh.storing[keptKey{s.user, s.device}]++
 	if len(mine) == 0 {
 		delete(sh.sessions, s.user)
 	} else {
@@ -328,6 +359,7 @@ func (r *Registry) Drain() {
 func (r *Registry) Close(ctx context.Context) {
 	r.unsubscribe()
 	r.presence.Close()
+	defer r.tellNodes(chat.NodeNotice{Closing: true})
 	for _, s := range r.all() {
 		s.End()
 	}

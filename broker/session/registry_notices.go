@@ -23,6 +23,8 @@ func (r *Registry) HandleNotice(n chat.Notice) {
 		r.handleTyping(n.Audience, *n.Typing)
 	case n.Presence != nil:
 		r.handlePresence(n.Audience, *n.Presence)
+	case n.Node != nil:
+		r.handleNode(*n.Node)
 	case n.Wake != nil:
 		r.handleWake(n.Audience, *n.Wake)
 	}

@@ -145,6 +145,8 @@ type Session struct {
 	slot    int           // in the heartbeat's wheel, which guards it
 	expiry  int           // in the heartbeat's order of expiry, which guards it
 	prev    *Session      // the one it took over, if any
+	await   *awaited      // one that it took over at another node, if any
+	beaten  bool          // a later connection of the device was faster
 	done    chan struct{} // closed once it ended and its position is stored
 
 	// The writer's, inside Fill.
@@ -177,6 +179,7 @@ type Session struct {
 	watched   bool      // a timer looks after the full window
 	ended     bool
 	removed   bool      // from the registry, after it ended
+	settling  bool      // all is stored, and the registry is to be told
 	lastSeen  time.Time // it was the user's last session until then; zero: not, or stored
 }
 
@@ -243,8 +246,12 @@ func (s *Session) FramesSent() uint64 {
 // subscriptions, with the replay. It is called once, when the client has been
 // told that it is connected.
 func (s *Session) Start() {
-	prev := s.prev
-	if prev == nil {
+	prev, await := s.prev, s.await
+	switch {
+	case s.beaten:
+		s.Close(TakenOver)
+		return
+	case prev == nil && await == nil:
 		s.begin()
 		return
 	}
@@ -253,9 +260,18 @@ func (s *Session) Start() {
 	s.reg.spawn(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, takeoverTimeout)
 		defer cancel()
-		select {
-		case <-prev.done:
-		case <-ctx.Done():
+		if prev != nil {
+			select {
+			case <-prev.done:
+			case <-ctx.Done():
+			}
+		}
+		if await != nil {
+			select {
+			case <-await.left:
+			case <-ctx.Done():
+			}
+			s.reg.shard(s.user).stopAwaiting(s)
 		}
 		s.begin()
 	})
@@ -459,6 +475,18 @@ func (s *Session) Release() {
 	s.mu.Lock()
 	s.held--
 	s.mu.Unlock()
+}
+
+// connection is the session as other nodes know it.
+func (s *Session) connection() chat.Connection {
+	return chat.Connection{User: s.user, Device: s.device, Conn: s.conn}
+}
+
+// takenOver ends the session: the device has connected again. It ends now, not when its client
+// has hung up: the new session waits for it.
+func (s *Session) takenOver() {
+	s.Close(TakenOver)
+	s.End()
 }
 
 // Close ends the connection.

@@ -1,0 +1,199 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+// Several nodes have one store and one bus. A device's connections are numbered by the store,
+// and the one with the highest number stays, at whichever node. What the nodes tell each other
+// of connections has it end the others soon; where that is lost, an older connection learns of a
+// newer one from the store, when it stores what the client acknowledges or subscribes.
+
+// sumsEvery is how often nodes compare what they know of each other's connections.
+const sumsEvery = 5 * time.Second
+
+// tellNodes tells the other nodes something.
+func (r *Registry) tellNodes(n chat.NodeNotice) {
+	n.From = r.node
+	r.bus.Publish(chat.Notice{Node: &n})
+}
+
+// compareNodes tells the others the sums of this node's connections, now and then.
+func (r *Registry) compareNodes(ctx context.Context) {
+	r.tellSums(true)
+	tick := time.NewTicker(sumsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.tellSums(false)
+			r.presence.Forget()
+		case <-r.beat.ending():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Registry) tellSums(asks bool) {
+	r.tellNodes(chat.NodeNotice{Sums: &chat.ConnectionSums{Sums: r.presence.Sums(), Asks: asks}})
+}
+
+// NodeGone says that another node is dead: nothing was heard of it for 10 s. Its users who are
+// connected nowhere else are offline.
+func (r *Registry) NodeGone(node chat.NodeID) {
+	if node != r.node {
+		r.presence.NodeGone(node)
+	}
+}
+
+// handleNode takes what another node tells.
+func (r *Registry) handleNode(n chat.NodeNotice) {
+	switch {
+	case n.From == r.node:
+		return
+	case n.Closing:
+		r.NodeGone(n.From)
+		return
+	}
+	r.presence.Alive(n.From)
+	switch {
+	case n.Admitted != nil:
+		r.presence.CameElsewhere(n.From, *n.Admitted)
+		r.yield(*n.Admitted)
+	case n.Left != nil:
+		r.presence.LeftElsewhere(n.From, *n.Left)
+		r.shard(n.Left.User).left(*n.Left)
+	case n.Sums != nil:
+		r.presence.Compare(n.From, n.Sums.Sums)
+		if n.Sums.Asks {
+			r.tellSums(false)
+		}
+	case n.Ask != nil && n.Ask.Node == r.node:
+		r.presence.Answer(n.Ask.Shards)
+	case n.Shard != nil:
+		r.presence.Replace(n.From, *n.Shard)
+		for _, c := range n.Shard.Connections {
+			r.yield(c)
+		}
+	}
+}
+
+// yield ends an older connection of a device that has connected to another node.
+func (r *Registry) yield(to chat.Connection) {
+	for _, s := range r.of(to.User) {
+		if s.device == to.Device && s.conn < to.Conn {
+			s.takenOver()
+		}
+	}
+}
+
+// number has the store number the session's connection. It gives the device's position if
+// that came along and nobody may raise it still.
+func (r *Registry) number(s *Session) (*chat.StoredPosition, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, keepTimeout)
+	defer cancel()
+	alone := r.isAlone(s)
+	conn, stored, err := r.store.AdmitDevice(ctx, s.user, s.device)
+	if err != nil {
+		r.log.Warn("a connection cannot be numbered, the client is to try again", "user", s.user, "error", err)
+		return nil, chat.Refuse(chat.CodeUnavailable, "the device cannot be admitted now")
+	}
+	s.conn = conn
+	if !alone {
+		stored = nil
+	}
+	return stored, nil
+}
+
+// isAlone reports whether no other connection of the device is known, or has still to store
+// what was acknowledged.
+func (r *Registry) isAlone(s *Session) bool {
+	sh := r.shard(s.user)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	isDevice := func(o *Session) bool { return o.device == s.device }
+	return sh.storing[keptKey{s.user, s.device}] == 0 && !slices.ContainsFunc(sh.sessions[s.user], isDevice) &&
+		!slices.ContainsFunc(r.presence.Elsewhere(s.user), func(c chat.Connection) bool { return c.Device == s.device })
+}
+
+// elsewhere looks for connections of the session's device to other nodes: it gives the
+// highest number below its own, and whether one is above.
+func (r *Registry) elsewhere(s *Session) (older chat.Conn, newer bool) {
+	for _, c := range r.presence.Elsewhere(s.user) {
+		switch {
+		case c.Device != s.device:
+		case c.Conn > s.conn:
+			newer = true
+		default:
+			older = max(older, c.Conn)
+		}
+	}
+	return older, newer
+}
+
+// devicesElsewhere counts the user's devices that are connected to other nodes and to none of
+// the sessions. If the device itself is, it takes that connection over: then it is 0 or less.
+func (r *Registry) devicesElsewhere(user chat.UserID, device chat.DeviceID, here []*Session) int {
+	var devices []chat.DeviceID
+	for _, c := range r.presence.Elsewhere(user) {
+		if c.Device == device {
+			return -len(here)
+		}
+		if !slices.ContainsFunc(here, func(s *Session) bool { return s.device == c.Device }) && !slices.Contains(devices, c.Device) {
+			devices = append(devices, c.Device)
+		}
+	}
+	return len(devices)
+}
+
+// awaited is a connection to another node: a session of its device waits until what was
+// acknowledged there is stored.
+type awaited struct {
+	conn chat.Conn
+	left chan struct{} // closed when it is
+}
+
+// await is called with mu held.
+func (sh *userShard) await(s *Session, older chat.Conn) *awaited {
+	a := &awaited{conn: older, left: make(chan struct{})}
+	sh.awaited[keptKey{s.user, s.device}] = a
+	return a
+}
+
+func (sh *userShard) stopAwaiting(s *Session) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if key := (keptKey{s.user, s.device}); sh.awaited[key] == s.await {
+		delete(sh.awaited, key)
+	}
+}
+
+// left notes that a connection to another node has left, and stored what was acknowledged.
+func (sh *userShard) left(c chat.Connection) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	key := keptKey{c.User, c.Device}
+	if a := sh.awaited[key]; a != nil && c.Conn >= a.conn {
+		close(a.left)
+		delete(sh.awaited, key)
+	}
+}
+
+// settled notes that an ended session has stored what was acknowledged, and tells the others.
+func (r *Registry) settled(s *Session) {
+	sh, key := r.shard(s.user), keptKey{s.user, s.device}
+	sh.mu.Lock()
+	if sh.storing[key]--; sh.storing[key] == 0 {
+		delete(sh.storing, key)
+	}
+	sh.mu.Unlock()
+	if !s.beaten {
+		r.tellNodes(chat.NodeNotice{Left: new(s.connection())})
+	}
+}
