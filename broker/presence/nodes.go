@@ -41,7 +41,7 @@ func (sh *shard) cameElsewhere(t *Tracker, node chat.NodeID, c chat.Connection) 
 	if !sh.add(u, node, c) {
 		return
 	}
-	u.announced = true
+	u.announced = u.announced || !u.queued // else this node announces it, too, as the other may wait for this one
 	if !u.isAt(t.cfg.Node) {
 		u.mine = false
 	}

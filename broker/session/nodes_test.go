@@ -285,3 +285,70 @@ func TestConnectionsCountOverAllNodes(t *testing.T) {
 		t.Error("a fourth device is admitted after a takeover")
 	}
 }
+
+// People at all nodes are told once who comes and who goes, wherever that is.
+func TestPresenceOverAllNodes(t *testing.T) {
+	c := newCluster(t, Limits{PresenceGrace: time.Millisecond})
+	for _, watcher := range []chat.UserID{"alice", "carol"} {
+		c.a.pair(watcher, "bob")
+	}
+	alice, carol := c.a.connect(as("alice", "web")), c.b.connect(as("carol", "web"))
+	alice.awaitCaughtUp()
+	carol.awaitCaughtUp()
+	told := func(want ...string) {
+		t.Helper()
+		alice.awaitPresences("bob", want...)
+		carol.awaitPresences("bob", want...)
+	}
+	phone := c.b.connect(as("bob", "phone"))
+	told("online")
+	c.a.wantOnline("bob", true)
+	web := c.a.connect(as("bob", "web"))
+	moved := c.a.connect(as("bob", "phone"))
+	phone.awaitClosed(TakenOver)
+	web.disconnect()
+	c.a.pass(time.Hour)
+	c.b.pass(time.Hour)
+	told("online")
+	late := c.b.connect(as("carol", "tablet")) // is greeted with who is at another node
+	late.awaitPresences("bob", "online")
+	moved.disconnect()
+	told("online", "offline")
+	c.b.wantOnline("bob", false)
+	c.b.eventually("the end of the grace there", func() bool {
+		online, err := c.a.sessions.Online(t.Context(), "bob")
+		must(t, err)
+		return !online
+	})
+	c.b.connect(as("bob", "phone"))
+	told("online", "offline", "online")
+	late.awaitPresences("bob", "online", "offline", "online")
+}
+
+// If a node dies, its users go offline who are connected nowhere else. If it ends in an
+// orderly way, they do after the grace.
+func TestUsersOfANodeThatEnds(t *testing.T) {
+	for what, end := range map[string]func(c *cluster){
+		"dies":  func(c *cluster) { c.loses.Store(true); c.a.sessions.NodeGone(c.b.sessions.node) },
+		"stops": func(c *cluster) { c.b.stop() },
+	} {
+		c := newCluster(t, Limits{PresenceGrace: time.Millisecond})
+		c.a.pair("alice", "bob")
+		c.a.pair("alice", "carol")
+		alice := c.a.connect(as("alice", "web"))
+		alice.awaitCaughtUp()
+		c.b.connect(as("bob", "phone"))
+		c.b.connect(as("carol", "phone"))
+		c.a.connect(as("carol", "web"))
+		alice.awaitPresences("bob", "online")
+		alice.awaitPresences("carol", "online")
+		end(c)
+		alice.awaitPresences("bob", "online", "offline")
+		c.a.wantOnline("bob", false)
+		c.a.wantOnline("carol", true)
+		alice.awaitPresences("carol", "online")
+		if c.a.lastSeen("bob").IsZero() {
+			t.Errorf("a node %s: it is not stored when bob was last seen", what)
+		}
+	}
+}
