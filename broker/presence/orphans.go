@@ -8,7 +8,7 @@ import (
 )
 
 // The users of a dead node are announced so many at once, so many times a second: 1,000 a
-// second in all (docs/contract.md#several-nodes).
+// second in all (docs/contract.md#presence-and-typing).
 const (
 	orphansAtOnce = 100
 	orphansEvery  = 100 * time.Millisecond
