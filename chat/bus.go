@@ -1,6 +1,10 @@
 package chat
 
-import "context"
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+)
 
 // Bus carries notices from the services that change threads to the sessions of every
 // node. A notice is a hint, and the bus may lose it: the log is the truth, and a
@@ -26,6 +30,33 @@ type BusHandler interface {
 	HandleNotice(n Notice)
 	// HandleLoss says that notices may have been lost.
 	HandleLoss()
+}
+
+// Skipper is a BusHandler that has no use for some messages. A bus over a network asks
+// before it reads a whole message that another node sent; if every handler skips it, none
+// is given it.
+type Skipper interface {
+	BusHandler
+	// Skip reports whether the handler skips the message of that id, which goes to that
+	// audience. It must not block.
+	Skip(audience []UserID, message MessageID) bool
+}
+
+// NewNodeID draws a number that no other process has. A server that is started again is
+// another node.
+func NewNodeID() NodeID {
+	var b [8]byte
+	_, _ = rand.Read(b[:])                              // it never fails
+	return NodeID(binary.BigEndian.Uint64(b[:])>>1 | 1) // databases have signed numbers
+}
+
+// Register lists the nodes that live. A store that nodes share has it.
+type Register interface {
+	// Live says that a node lives, and lists all that have said so within the last few
+	// seconds by the store's clock.
+	Live(ctx context.Context, n NodeID) ([]NodeID, error)
+	// Leave takes a node off the list.
+	Leave(ctx context.Context, n NodeID) error
 }
 
 // Notice is what goes over the bus. Exactly one of the fields behind Audience is set.

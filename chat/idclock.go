@@ -95,5 +95,11 @@ func (c *idClock) HandleNotice(n Notice) {
 	}
 }
 
+// Skip implements [Skipper]: the id is all that the clock needs.
+func (c *idClock) Skip(_ []UserID, message MessageID) bool {
+	c.hear(message)
+	return true
+}
+
 // HandleLoss implements [BusHandler]. What was lost is heard of with the next head.
 func (c *idClock) HandleLoss() {}

@@ -151,6 +151,9 @@ func (c *threadCache) HandleNotice(n Notice) {
 	}
 }
 
+// Skip implements [Skipper]: no message changes what is kept.
+func (c *threadCache) Skip([]UserID, MessageID) bool { return true }
+
 // HandleLoss implements [BusHandler].
 func (c *threadCache) HandleLoss() {
 	for i := range c.shards {

@@ -100,6 +100,7 @@ type Registry struct {
 	seed     maphash.Seed
 	users    [64]userShard
 	stats    *Stats
+	lost     chan struct{} // has an item while sessions are to look for what was lost
 
 	ctx         context.Context // ends with Close
 	cancel      context.CancelFunc
@@ -132,6 +133,7 @@ func NewRegistry(cfg Config) *Registry {
 		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache(), Newest: cfg.Chat.NewestID}, seed: maphash.MakeSeed(), stats: newStats(),
 	}
 	r.started = r.now()
+	r.lost = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for i := range r.users {
 		r.users[i].sessions = make(map[chat.UserID][]*Session)
@@ -145,6 +147,7 @@ func NewRegistry(cfg Config) *Registry {
 	r.spawn(r.compareNodes)
 	r.spawn(func(ctx context.Context) { r.beat.run(ctx, r) })
 	r.spawn(r.sweepSubscriptions)
+	r.spawn(r.spreadLosses)
 	return r
 }
 

@@ -30,14 +30,6 @@ func (r *Registry) HandleNotice(n chat.Notice) {
 	}
 }
 
-// HandleLoss has every session look for what it may have missed.
-func (r *Registry) HandleLoss() {
-	r.logs.Tails.Clear()
-	for _, s := range r.all() {
-		s.resync()
-	}
-}
-
 func (r *Registry) handleEvent(audience []chat.UserID, e chat.Event) {
 	r.logs.Tails.Outdate(e) // for whoever holds its message, of the audience or not
 	cached := false

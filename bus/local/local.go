@@ -27,12 +27,37 @@ func New() *Bus { return &Bus{} }
 
 // Publish implements [chat.Bus]: when it returns, every handler has returned.
 func (b *Bus) Publish(n chat.Notice) {
-	b.mu.RLock()
-	subs := b.subs
-	b.mu.RUnlock()
-	for _, s := range subs {
+	for _, s := range b.subscribed() {
 		s.deliver(n)
 	}
+}
+
+// Lose tells every handler that notices may have been lost. This bus loses none: it is
+// for a bus over a network, which hands on by this one what comes to its node.
+func (b *Bus) Lose() {
+	for _, s := range b.subscribed() {
+		if s.enter() {
+			s.handler.HandleLoss()
+			s.leave()
+		}
+	}
+}
+
+// Skip asks every handler whether it skips a message: see [chat.Skipper].
+func (b *Bus) Skip(audience []chat.UserID, message chat.MessageID) bool {
+	all := true // who skips it learns of its id all the same
+	for _, s := range b.subscribed() {
+		if skipper, ok := s.handler.(chat.Skipper); !ok || !skipper.Skip(audience, message) {
+			all = false
+		}
+	}
+	return all
+}
+
+func (b *Bus) subscribed() []*subscription {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.subs
 }
 
 // Subscribe implements [chat.Bus]. On a closed bus the handler is never called.
