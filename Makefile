@@ -5,9 +5,9 @@
 SHELL := bash
 BIN   := $(CURDIR)/.bin
 E2E   := test/e2e
-# The modules with code of ours: the product, its end-to-end tests, and the server
-# that the tests of the MongoDB store bring along.
-LINTED := . $(E2E) test/mongod/server
+# The modules with code of ours: the product, its end-to-end tests, and the servers
+# that the tests of the MongoDB store and of the bus bring along.
+LINTED := . $(E2E) test/mongod/server test/natsd/server
 # The linters of the API documents, from npm.
 NPM      := $(BIN)/contracts
 SPECTRAL := $(NPM)/node_modules/.bin/spectral
