@@ -1,0 +1,515 @@
+// Package nats is the bus of several nodes: it carries notices over a NATS server or
+// cluster, and within the node without it. NATS may lose what it carries, and may be gone
+// altogether: then notices within the node go on, and its handlers are told of the loss, so
+// that they look into the store that all nodes share.
+//
+//	Publish ──► handlers of this node, at once
+//	   └──────► outbox: number n of its subject ──► sender ──► NATS ──► other nodes
+//	beat, every second: the last number of each subject ──┘
+//
+// A notice goes to one of 64 subjects, by its thread or, without one, its first user:
+//
+//	PREFIX.hint.0 … PREFIX.hint.63    a stamp and a notice (package wire)
+//	PREFIX.beat                       a heartbeat
+//
+// and each node hears all by one subscription, so that nothing overtakes. The handlers
+// hear of a loss when a number is missing (peers.go), each time the connection comes back,
+// every few seconds while there is none, and every few seconds while a node lives that is
+// not heard.
+//
+// Goroutines, all ended by Close: connect makes the connection, greet
+// watches it come up, send empties the outbox,
+// tick beats and watches, enlist tells the register, tellLosses calls the handlers. What
+// comes in, the client's own goroutine hands to the handlers.
+package nats
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/parleyhq/parley/bus/local"
+	"github.com/parleyhq/parley/bus/wire"
+	"github.com/parleyhq/parley/chat"
+)
+
+const (
+	subjects    = 64
+	beatSubject = subjects
+)
+
+// Periods of the work in the background.
+const (
+	beatEvery   = time.Second
+	enlistEvery = 2 * time.Second
+	lookEvery   = 3 * time.Second // what others may have stored, while they are not heard
+	lossPause   = 500 * time.Millisecond
+	byeTimeout  = 500 * time.Millisecond
+)
+
+// What may wait for the handlers before NATS's client drops some, which is noticed.
+const (
+	maxPending      = 1 << 16
+	maxPendingBytes = 64 << 20
+)
+
+// Bus implements [chat.Bus].
+type Bus struct {
+	local    *local.Bus
+	node     chat.NodeID
+	register chat.Register // may be nil
+	log      *slog.Logger
+	names    [subjects + 1]string // of the subjects
+	prefix   string
+	out      *outbox
+	peers    *peers
+	stats    Stats
+
+	conn      atomic.Pointer[nats.Conn] // nil until connect has made it
+	connected atomic.Bool
+	down      atomic.Pointer[error] // why there is no connection
+	up        chan struct{}         // has an item when the connection came up
+	lost      chan struct{}         // has an item while the handlers are to be told of a loss
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	closed sync.Once
+}
+
+var _ chat.Bus = (*Bus)(nil)
+
+// Stats count what the bus did.
+type Stats struct {
+	Sent, Received atomic.Int64 // notices
+	Skipped        atomic.Int64 // of those received: messages to nobody here
+	Dropped        atomic.Int64 // not sent: there was no connection
+	Broken         atomic.Int64 // received and not readable
+	Losses         atomic.Int64 // how often the handlers were told
+}
+
+// Open makes a bus and connects it. NATS need not be there: the bus goes on trying. The
+// error is of the configuration, and tells no secret.
+func Open(cfg Config) (*Bus, error) {
+	servers, opts, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &Bus{
+		local: local.New(), node: cfg.Node, register: cfg.Register, log: cfg.Log.With("nats", servers), prefix: cfg.Prefix,
+		out: newOutbox(), peers: newPeers(), up: make(chan struct{}, 1), lost: make(chan struct{}, 1),
+	}
+	for i := range subjects {
+		b.names[i] = b.prefix + ".hint." + strconv.Itoa(i)
+	}
+	b.names[beatSubject] = b.prefix + ".beat"
+	b.wentDown(errors.New("not connected yet"))
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	opts = append(opts,
+		nats.SetCustomDialer(dialer{b.ctx}), nats.ConnectHandler(b.cameUp), nats.ReconnectHandler(b.cameUp),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { b.disconnected(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.wentDown(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.failed(err) }),
+	)
+	ready := make(chan struct{})
+	b.wg.Go(func() { b.connect(servers, opts, ready) })
+	b.wg.Go(func() { b.greet(ready) })
+	b.wg.Go(func() { b.send(ready) })
+	b.wg.Go(b.tick)
+	b.wg.Go(b.tellLosses)
+	if b.register != nil {
+		b.wg.Go(b.enlist)
+	}
+	return b, nil
+}
+
+// dialer gives up when the bus is closed.
+type dialer struct{ ctx context.Context }
+
+// Dial implements nats.CustomDialer.
+func (d dialer) Dial(network, address string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(d.ctx, network, address)
+}
+
+// connect makes the connection. The first try may take as long as the servers let it,
+// and is no reason for anybody to wait.
+func (b *Bus) connect(servers string, opts []nats.Option, ready chan<- struct{}) {
+	defer close(ready)
+	conn, err := nats.Connect(servers, opts...)
+	if err != nil { // of the options alone
+		b.wentDown(err)
+		b.log.Error("the bus cannot be connected", "error", err)
+		return
+	}
+	sub, err := conn.Subscribe(b.prefix+".>", b.receive)
+	if err == nil {
+		err = sub.SetPendingLimits(maxPending, maxPendingBytes)
+	}
+	if err != nil {
+		b.wentDown(err)
+		b.log.Error("the bus cannot be subscribed", "error", err)
+	}
+	b.conn.Store(conn)
+}
+
+// cameUp is called by NATS's client, which must not wait.
+func (b *Bus) cameUp(*nats.Conn) {
+	select {
+	case b.up <- struct{}{}:
+	default:
+	}
+}
+
+// greet has the handlers look for what they missed while there was no connection, once
+// the server has the subscription.
+func (b *Bus) greet(ready <-chan struct{}) {
+	<-ready
+	conn := b.conn.Load()
+	if conn == nil {
+		return
+	}
+	for {
+		select {
+		case <-b.up:
+		case <-b.ctx.Done():
+			return
+		}
+		for conn.IsConnected() && b.ctx.Err() == nil {
+			if conn.FlushTimeout(writeTimeout) != nil {
+				continue
+			}
+			if !b.connected.Swap(true) {
+				b.log.Info("connected to NATS")
+			}
+			b.lose()
+			break
+		}
+	}
+}
+
+func (b *Bus) disconnected(err error) {
+	if err == nil {
+		err = errors.New("the connection was closed")
+	}
+	b.wentDown(err)
+	b.log.Warn("NATS cannot be reached: other nodes hear of events late", "error", err)
+}
+
+func (b *Bus) wentDown(err error) {
+	b.down.Store(&err)
+	b.connected.Store(false)
+}
+
+// failed takes what NATS says of the connection beside its end, such as a refused
+// permission. A slow consumer has lost notices.
+func (b *Bus) failed(err error) {
+	b.log.Warn("NATS says that something is wrong", "error", err)
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		b.lose()
+	}
+}
+
+// Publish implements [chat.Bus]. When it returns, every handler of this node has returned.
+func (b *Bus) Publish(n chat.Notice) {
+	b.local.Publish(n)
+	subject := subjectOf(&n)
+	stamped := wire.AppendNotice(wire.AppendStamp(make([]byte, 0, sizeOf(&n)), b.node), &n)
+	if len(stamped) > b.maxPayload() && n.Event != nil {
+		stamped = wire.AppendNotice(wire.AppendStamp(nil, b.node), wire.Wake(&n))
+	}
+	if len(stamped) > b.maxPayload() {
+		stamped = nil // the others notice that it is missing
+	}
+	b.out.put(subject, stamped)
+}
+
+// maxPayload is the length of the longest notice that is sent.
+func (b *Bus) maxPayload() int {
+	const stampBytes = 17
+	most := wire.MaxBytes + stampBytes
+	if conn := b.conn.Load(); conn != nil {
+		if limit := conn.MaxPayload(); limit > 0 {
+			most = int(min(int64(most), limit))
+		}
+	}
+	return most
+}
+
+// sizeOf estimates the length of a notice.
+func sizeOf(n *chat.Notice) int {
+	size := 256 + 24*len(n.Audience)
+	if n.Event != nil && n.Event.Message != nil {
+		size += len(n.Event.Message.Ciphertext)
+	}
+	return size
+}
+
+// subjectOf spreads notices over the subjects. Those about one thread share one.
+func subjectOf(n *chat.Notice) int {
+	var thread chat.ThreadID
+	switch {
+	case n.Event != nil:
+		thread = n.Event.Thread
+	case n.Receipt != nil:
+		thread = n.Receipt.Thread
+	case n.Failure != nil:
+		thread = n.Failure.Thread
+	case n.Typing != nil:
+		thread = n.Typing.Thread
+	case n.Wake != nil:
+		thread = n.Wake.Thread
+	case n.Node != nil: // what one node tells arrives in order
+		return int(n.Node.From % subjects)
+	case n.Presence != nil:
+		return hashed(string(n.Presence.User))
+	case len(n.Audience) > 0:
+		return hashed(string(n.Audience[0]))
+	}
+	return int(binary.BigEndian.Uint64(thread[8:]) % subjects)
+}
+
+func hashed(name string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	return int(h.Sum32() % subjects)
+}
+
+// send empties the outbox. What there is no connection for is dropped: whoever misses it
+// looks into the store.
+func (b *Bus) send(ready <-chan struct{}) {
+	<-ready // connect ends by itself
+	conn := b.conn.Load()
+	if conn == nil {
+		return
+	}
+	var batch []outgoing
+	for {
+		select {
+		case <-b.out.some:
+		case <-b.ctx.Done():
+			return
+		}
+		batch = b.out.take(batch)
+		for _, out := range batch {
+			switch err := conn.Publish(b.names[out.subject], out.data); {
+			case err != nil:
+				b.stats.Dropped.Add(1)
+			case out.subject != beatSubject:
+				b.stats.Sent.Add(1)
+			}
+		}
+	}
+}
+
+// receive takes what another node sent.
+func (b *Bus) receive(m *nats.Msg) {
+	name := strings.TrimPrefix(m.Subject, b.prefix+".")
+	if name == "beat" {
+		b.receiveBeat(m.Data)
+		return
+	}
+	number, isHint := strings.CutPrefix(name, "hint.")
+	subject, err := strconv.Atoi(number)
+	if !isHint || err != nil || subject < 0 || subject >= subjects {
+		return // a newer node's
+	}
+	from, n, packed, err := wire.CutStamp(m.Data)
+	if err != nil {
+		b.unreadable(err)
+		return
+	}
+	if from == b.node {
+		return
+	}
+	b.stats.Received.Add(1)
+	lost := b.peers.hint(from, subject, n, time.Now())
+	if err := b.handOn(packed); err != nil {
+		b.unreadable(err)
+	}
+	if lost {
+		b.log.Debug("notices of another node are missing", "from", uint64(from), "subject", subject, "number", n)
+		b.lose()
+	}
+}
+
+func (b *Bus) handOn(packed []byte) error {
+	p, err := wire.Open(packed)
+	if err != nil {
+		return err
+	}
+	if p.Message != (chat.MessageID{}) && b.local.Skip(p.Audience, p.Message) {
+		b.stats.Skipped.Add(1)
+		return nil
+	}
+	n, err := p.Notice()
+	if err != nil {
+		return err
+	}
+	b.local.Publish(n)
+	return nil
+}
+
+// unreadable counts a notice that cannot be read. If it is not just newer than this build,
+// what it told is lost.
+func (b *Bus) unreadable(err error) {
+	b.stats.Broken.Add(1)
+	if !errors.Is(err, wire.ErrNewer) {
+		b.log.Debug("a notice cannot be read", "error", err)
+		b.lose()
+	}
+}
+
+func (b *Bus) receiveBeat(data []byte) {
+	beat, err := wire.ReadBeat(data)
+	if err != nil {
+		b.unreadable(err)
+		return
+	}
+	if beat.From != b.node && b.peers.beat(beat.From, beat.Numbers, beat.Leaving, time.Now()) {
+		b.log.Debug("notices of another node are missing, says its heartbeat", "from", uint64(beat.From))
+		b.lose()
+	}
+}
+
+// lose has the handlers told of a loss.
+func (b *Bus) lose() {
+	select {
+	case b.lost <- struct{}{}:
+	default: // they are not told of the one before yet
+	}
+}
+
+// tellLosses tells the handlers of losses, of those that come close together once.
+func (b *Bus) tellLosses() {
+	for {
+		select {
+		case <-b.lost:
+		case <-b.ctx.Done():
+			return
+		}
+		b.stats.Losses.Add(1)
+		b.local.Lose()
+		select {
+		case <-time.After(lossPause):
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+// tick beats, and has the handlers look while others are not heard.
+func (b *Bus) tick() {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	var looked time.Time
+	for {
+		b.out.beat(wire.Beat{From: b.node})
+		if now := time.Now(); (!b.connected.Load() || b.peers.silent(now)) && now.Sub(looked) >= lookEvery {
+			looked = now
+			b.lose()
+		}
+		select {
+		case <-ticker.C:
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+// enlist keeps this node in the register, and learns who else is there.
+func (b *Bus) enlist() {
+	ticker := time.NewTicker(enlistEvery)
+	defer ticker.Stop()
+	for failing := false; ; {
+		ctx, cancel := context.WithTimeout(b.ctx, enlistEvery)
+		live, err := b.register.Live(ctx, b.node)
+		cancel()
+		if err != nil && !failing && b.ctx.Err() == nil {
+			b.log.Warn("the register of nodes cannot be reached, will retry", "error", err)
+		}
+		failing = err != nil
+		others := live[:0:0]
+		for _, node := range live {
+			if node != b.node {
+				others = append(others, node)
+			}
+		}
+		b.peers.listed(others, time.Now())
+		select {
+		case <-ticker.C:
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+// Subscribe implements [chat.Bus].
+func (b *Bus) Subscribe(h chat.BusHandler) (stop func()) { return b.local.Subscribe(h) }
+
+// Ping implements [chat.Bus]. It does not ask NATS: the connection is watched all the time.
+func (b *Bus) Ping(ctx context.Context) error {
+	if err := b.local.Ping(ctx); err != nil {
+		return err
+	}
+	if !b.connected.Load() {
+		return fmt.Errorf("NATS cannot be reached: %w", *b.down.Load())
+	}
+	return nil
+}
+
+// Stats are what the bus has counted.
+func (b *Bus) Stats() *Stats { return &b.stats }
+
+// Connected reports whether there is a connection to NATS.
+func (b *Bus) Connected() bool { return b.connected.Load() }
+
+// Overflowed is how many notices were not sent because too many waited.
+func (b *Bus) Overflowed() int64 { return b.out.overflowed.Load() }
+
+// Peers is how many other nodes are heard.
+func (b *Bus) Peers() int { return b.peers.count(time.Now()) }
+
+// Close implements [chat.Bus]. It says goodbye, so that nobody looks for this node.
+func (b *Bus) Close() error {
+	b.closed.Do(func() {
+		b.out.beat(wire.Beat{From: b.node, Leaving: true})
+		b.cancel()
+		_ = b.local.Close()
+		b.wg.Wait()
+		if conn := b.conn.Load(); conn != nil {
+			b.goodbye(conn)
+			conn.Close()
+		}
+		if b.register != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), byeTimeout)
+			defer cancel()
+			_ = b.register.Leave(ctx, b.node) // or the list forgets it by itself
+		}
+	})
+	return nil
+}
+
+// goodbye sends what still waits, the last heartbeat at its end.
+func (b *Bus) goodbye(conn *nats.Conn) {
+	if !conn.IsConnected() {
+		return
+	}
+	for _, out := range b.out.take(nil) {
+		_ = conn.Publish(b.names[out.subject], out.data)
+	}
+	_ = conn.FlushTimeout(byeTimeout)
+}
