@@ -8,7 +8,7 @@ import (
 )
 
 func TestOpen(t *testing.T) {
-	b, err := bus.Open("local")
+	b, err := bus.Open("local", bus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,8 +22,9 @@ func TestOpenRefusesBadURLs(t *testing.T) {
 		"":                        "unknown scheme",
 		"local:9000":              "takes no address",
 		"carrier://user:pass@sky": `unknown scheme "carrier"`,
+		"nats://user:pass@sky:x":  "bus URL must be",
 	} {
-		b, err := bus.Open(url)
+		b, err := bus.Open(url, bus.Options{Node: 1})
 		if b != nil || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open(%q) = %v, %v; want an error with %q", url, b, err, want)
 		}

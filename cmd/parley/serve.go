@@ -127,7 +127,7 @@ func (n *node) open(ctx context.Context) error {
 		return err
 	}
 	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Now: n.now, Log: n.log, OpenTables: files.tables}
-	if n.bus, err = bus.Open(n.set.bus); err != nil {
+	if n.bus, err = bus.Open(n.set.bus, bus.Options{}); err != nil {
 		return fmt.Errorf("open --bus: %w", err)
 	}
 	if n.store, err = openStore(ctx, n.set.store, opts); err != nil {
