@@ -188,7 +188,7 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	if err := s.spendRead(c); err != nil {
 		return PrekeyBundle{}, err
 	}
-	if err := s.prekeyFetches.spend(string(c.User), s.now()); err != nil {
+	if err := s.prekeyFetches.spend(ctx, string(c.User), s.now()); err != nil {
 		return PrekeyBundle{}, err
 	}
 	devices, err := s.store.PrekeyDevices(ctx, user)
@@ -198,7 +198,7 @@ func (s *Service) FetchPrekeys(ctx context.Context, c Caller, user UserID) (Prek
 	if len(devices) == 0 {
 		return PrekeyBundle{}, Refuse(CodeNoPrekeys, "this user has uploaded no prekeys")
 	}
-	if err := s.prekeyFetchesOf.spend(string(c.User)+"/"+string(user), s.now()); err != nil {
+	if err := s.prekeyFetchesOf.spend(ctx, string(c.User)+"/"+string(user), s.now()); err != nil {
 		return PrekeyBundle{}, err
 	}
 	bundle := PrekeyBundle{User: user}

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"hash/maphash"
 	"math"
 	"sync"
@@ -132,8 +133,11 @@ func (sh *rateShard) forgetRested(now time.Time) {
 
 // spanLimits allow each of many callers so many requests in any span of time, where
 // [rateLimits] would allow a whole burst and what the rate gives back meanwhile. They
-// keep the times of a caller's requests in the span, no more than are allowed.
+// keep the times of a caller's requests in the span, no more than are allowed: in memory, or
+// in a store that several nodes share.
 type spanLimits struct {
+	shared  SpanLimiter // nil: there is one node
+	name    string      // in the shared store
 	times   int
 	span    time.Duration
 	seed    maphash.Seed
@@ -147,6 +151,14 @@ type spanShard struct {
 	sweep int                    // at how many of them those at rest are forgotten
 }
 
+// SpanLimiter is what a store that several nodes share has besides the port [Store]: a limit
+// of how often somebody may do something in a span of time, over all nodes.
+type SpanLimiter interface {
+	// SpendInSpan uses up one of so many times in any such span, and gives zero; or it uses
+	// up nothing, and gives how long it takes until there is one again.
+	SpendInSpan(ctx context.Context, who string, times int, span time.Duration, now time.Time) (wait time.Duration, err error)
+}
+
 // newSpanLimits allows so many in any span; zero is no limit.
 func newSpanLimits(times int, span time.Duration) *spanLimits {
 	w := &spanLimits{times: times, span: span, seed: maphash.MakeSeed()}
@@ -158,9 +170,12 @@ func newSpanLimits(times int, span time.Duration) *spanLimits {
 
 // spend uses up one of the caller's requests, or refuses it and says when to retry.
 // What is refused uses up nothing.
-func (w *spanLimits) spend(who string, now time.Time) error {
-	if w.times <= 0 {
+func (w *spanLimits) spend(ctx context.Context, who string, now time.Time) error {
+	switch {
+	case w.times <= 0:
 		return nil
+	case w.shared != nil:
+		return w.spendShared(ctx, who, now)
 	}
 	sh := &w.shards[maphash.String(w.seed, who)%uint64(len(w.shards))]
 	sh.mu.Lock()
@@ -181,6 +196,18 @@ func (w *spanLimits) spend(who string, now time.Time) error {
 		spent = append(make([]time.Time, 0, min(2*len(spent)+1, w.times)), spent...)
 	}
 	sh.spent[who] = append(spent, now)
+	return nil
+}
+
+func (w *spanLimits) spendShared(ctx context.Context, who string, now time.Time) error {
+	wait, err := w.shared.SpendInSpan(ctx, w.name+"/"+who, w.times, w.span, now)
+	switch {
+	case err != nil:
+		return Unavailable("look up how often this was done", err)
+	case wait > 0:
+		w.refused.Add(1)
+		return tooFast(wait)
+	}
 	return nil
 }
 

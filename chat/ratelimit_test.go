@@ -69,7 +69,7 @@ func TestSpanLimitAllowsSoManyInAnySpan(t *testing.T) {
 			now = now.Add(time.Duration(rapid.IntRange(0, 6).Draw(t, "later")) * time.Second)
 			who := rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "who")
 			recent := slices.DeleteFunc(slices.Clone(spent[who]), func(at time.Time) bool { return now.Sub(at) >= span })
-			err := w.spend(who, now)
+			err := w.spend(t.Context(), who, now)
 			if len(recent) < times {
 				if err != nil {
 					t.Fatalf("%s was refused after %d of %d", who, len(recent), times)
@@ -88,7 +88,7 @@ func TestSpanLimitAllowsSoManyInAnySpan(t *testing.T) {
 func TestSpanLimitOfZeroIsNoLimit(t *testing.T) {
 	w := newSpanLimits(0, time.Minute)
 	for range 1000 {
-		if err := w.spend("ann", time.Unix(1, 0)); err != nil {
+		if err := w.spend(t.Context(), "ann", time.Unix(1, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestSpanLimitForgetsThoseAtRest(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	for i := range 3 * maxRated * len(w.shards) {
 		now = now.Add(time.Second)
-		if err := w.spend(fmt.Sprint("u", i), now); err != nil {
+		if err := w.spend(t.Context(), fmt.Sprint("u", i), now); err != nil {
 			t.Fatal(err)
 		}
 	}

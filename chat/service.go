@@ -69,6 +69,10 @@ func New(cfg Config) *Service {
 		prekeyFetchesOf: newSpanLimits(l.PrekeyFetchesOf, 10*time.Minute),
 		typings:         newRateLimits(1/TypingInterval.Seconds(), 1),
 	}
+	if shared, ok := cfg.Store.(SpanLimiter); ok {
+		s.prekeyFetches.shared, s.prekeyFetches.name = shared, "prekeys"
+		s.prekeyFetchesOf.shared, s.prekeyFetchesOf.name = shared, "prekeys_of"
+	}
 	s.queues = newAppendQueues(s)
 	s.cache = newThreadCache(s.store, s.now)
 	s.clock = newIDClock(s.now, cfg.Newest, s.noteStep)

@@ -45,6 +45,8 @@ import (
 //	reports             newest reports                                   _id (ULID)
 //	reported            a user's first report of a message               _id (message/user)
 //	denied_attachments  whether an attachment is denied                  _id (SHA-256)
+//	spans               when somebody did what is limited                _id (what/who)
+//	                    what limits nothing any more                     until
 //	meta                format of the database                           _id
 //
 // To shard, every collection but log takes its _id, in order (the ids begin with
@@ -84,6 +86,7 @@ var wantedIndexes = map[string][]index{
 	"reactions":        {{name: byGiving, keys: []string{"message", "emoji", "order"}}},
 	"threads":          {{name: "members_user", keys: []string{"members.user"}}},
 	"subscriptions":    {{name: "until", keys: []string{"until"}}},
+	"spans":            {{name: "until", keys: []string{"until"}}},
 	"positions":        {{name: byUsed, keys: []string{"used"}}},
 	"stints":           {{name: "thread", keys: []string{"thread"}}},
 	"old_marks":        {{name: byThreadTo, keys: []string{"thread", "to"}}},

@@ -31,6 +31,7 @@
 //	a position      $max in positions             an entry only rises
 //	a connection    $inc in positions             the one with the highest number stays
 //	subscriptions   replace in subscriptions      if no later connection has written
+//	a limited call  update of spans               if its version is the one that was read
 //
 // The log is the truth: all else about a thread follows from its log and can be made
 // anew from it. No reader is given an event, or a head, before the changes up to there
@@ -47,6 +48,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -97,7 +99,9 @@ type Store struct {
 	subscriptions                           *mongo.Collection
 	prekeyUsers, prekeys, oneTime           *mongo.Collection
 	blocks, reports, reported, deniedHashes *mongo.Collection
+	spans                                   *mongo.Collection
 	meta                                    *mongo.Collection
+	newSpans                                atomic.Int64
 	cache                                   *threadCache
 	// prekeyWriters are the devices, each as user/device, whose prekeys a call of this
 	// node writes now: one at a time. What decides which one-time prekey goes to whom is
@@ -149,6 +153,7 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		subscriptions: db.Collection("subscriptions"),
 		prekeyUsers:   db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), reported: db.Collection("reported"), deniedHashes: db.Collection("denied_attachments"),
+		spans: db.Collection("spans"),
 		meta:  db.Collection("meta"),
 		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
 	}
