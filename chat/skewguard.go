@@ -66,12 +66,6 @@ func (g guarded) PutMark(ctx context.Context, m Mark) (prev Mark, moved bool, er
 	return g.Store.PutMark(ctx, m)
 }
 
-// AdmitDevice implements [PositionStore]. No clock is in it but that of the position's use, which
-// goes by months, so a wrong one does not keep devices from connecting.
-func (g guarded) AdmitDevice(ctx context.Context, user UserID, device DeviceID) (Conn, *StoredPosition, error) {
-	return g.Store.AdmitDevice(ctx, user, device)
-}
-
 // BeginPosition implements [PositionStore].
 func (g guarded) BeginPosition(ctx context.Context, user UserID, device DeviceID, p Position) (stored Position, err error) {
 	if err := g.wrong(); err != nil {
