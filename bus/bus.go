@@ -29,6 +29,33 @@ type Options struct {
 // DefaultPrefix is what the subjects of NATS begin with unless something else is asked for.
 const DefaultPrefix = "parley"
 
+// Figures are what a bus has counted. Those of one within a process are zero.
+type Figures interface {
+	// Connected reports whether notices can reach other nodes now.
+	Connected() bool
+	// Peers is how many other nodes are heard.
+	Peers() int
+	// Losses is how often the handlers were told that notices may be lost.
+	Losses() int64
+	// Notices lists how many notices had each fate.
+	Notices(yield func(count int64, fate ...string))
+}
+
+// FiguresOf gives the figures of a bus.
+func FiguresOf(b chat.Bus) Figures {
+	if f, ok := b.(Figures); ok {
+		return f
+	}
+	return none{}
+}
+
+type none struct{}
+
+func (none) Connected() bool                                 { return false }
+func (none) Peers() int                                      { return 0 }
+func (none) Losses() int64                                   { return 0 }
+func (none) Notices(yield func(count int64, fate ...string)) { yield(0, "sent") }
+
 // Spans reports whether the bus of a URL connects several nodes.
 func Spans(url string) bool {
 	scheme, _, _ := strings.Cut(url, ":")

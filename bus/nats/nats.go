@@ -74,7 +74,7 @@ type Bus struct {
 	prefix   string
 	out      *outbox
 	peers    *peers
-	stats    Stats
+	stats    stats
 
 	conn      atomic.Pointer[nats.Conn] // nil until connect has made it
 	connected atomic.Bool
@@ -90,13 +90,13 @@ type Bus struct {
 
 var _ chat.Bus = (*Bus)(nil)
 
-// Stats count what the bus did.
-type Stats struct {
-	Sent, Received atomic.Int64 // notices
-	Skipped        atomic.Int64 // of those received: messages to nobody here
-	Dropped        atomic.Int64 // not sent: there was no connection
-	Broken         atomic.Int64 // received and not readable
-	Losses         atomic.Int64 // how often the handlers were told
+// stats count what the bus did.
+type stats struct {
+	sent, received atomic.Int64 // notices
+	skipped        atomic.Int64 // of those received: messages to nobody here
+	dropped        atomic.Int64 // not sent: there was no connection
+	broken         atomic.Int64 // received and not readable
+	losses         atomic.Int64 // how often the handlers were told
 }
 
 // Open makes a bus and connects it. NATS need not be there: the bus goes on trying. The
@@ -307,9 +307,9 @@ func (b *Bus) send(ready <-chan struct{}) {
 		for _, out := range batch {
 			switch err := conn.Publish(b.names[out.subject], out.data); {
 			case err != nil:
-				b.stats.Dropped.Add(1)
+				b.stats.dropped.Add(1)
 			case out.subject != beatSubject:
-				b.stats.Sent.Add(1)
+				b.stats.sent.Add(1)
 			}
 		}
 	}
@@ -335,7 +335,7 @@ func (b *Bus) receive(m *nats.Msg) {
 	if from == b.node {
 		return
 	}
-	b.stats.Received.Add(1)
+	b.stats.received.Add(1)
 	lost := b.peers.hint(from, subject, n, time.Now())
 	if err := b.handOn(packed); err != nil {
 		b.unreadable(err)
@@ -352,7 +352,7 @@ func (b *Bus) handOn(packed []byte) error {
 		return err
 	}
 	if p.Message != (chat.MessageID{}) && b.local.Skip(p.Audience, p.Message) {
-		b.stats.Skipped.Add(1)
+		b.stats.skipped.Add(1)
 		return nil
 	}
 	n, err := p.Notice()
@@ -366,7 +366,7 @@ func (b *Bus) handOn(packed []byte) error {
 // unreadable counts a notice that cannot be read. If it is not just newer than this build,
 // what it told is lost.
 func (b *Bus) unreadable(err error) {
-	b.stats.Broken.Add(1)
+	b.stats.broken.Add(1)
 	if !errors.Is(err, wire.ErrNewer) {
 		b.log.Debug("a notice cannot be read", "error", err)
 		b.lose()
@@ -401,7 +401,7 @@ func (b *Bus) tellLosses() {
 		case <-b.ctx.Done():
 			return
 		}
-		b.stats.Losses.Add(1)
+		b.stats.losses.Add(1)
 		b.local.Lose()
 		select {
 		case <-time.After(lossPause):
@@ -471,14 +471,22 @@ func (b *Bus) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Stats are what the bus has counted.
-func (b *Bus) Stats() *Stats { return &b.stats }
+// Notices lists how many notices had each fate.
+func (b *Bus) Notices(yield func(count int64, fate ...string)) {
+	s := &b.stats
+	yield(s.sent.Load(), "sent")
+	yield(s.received.Load(), "received")
+	yield(s.skipped.Load(), "skipped")
+	yield(s.dropped.Load(), "dropped")
+	yield(b.out.overflowed.Load(), "overflowed")
+	yield(s.broken.Load(), "unreadable")
+}
+
+// Losses is how often the handlers were told of a loss.
+func (b *Bus) Losses() int64 { return b.stats.losses.Load() }
 
 // Connected reports whether there is a connection to NATS.
 func (b *Bus) Connected() bool { return b.connected.Load() }
-
-// Overflowed is how many notices were not sent because too many waited.
-func (b *Bus) Overflowed() int64 { return b.out.overflowed.Load() }
 
 // Peers is how many other nodes are heard.
 func (b *Bus) Peers() int { return b.peers.count(time.Now()) }

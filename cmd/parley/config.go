@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/bus"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/internal/clientaddr"
 	"github.com/parleyhq/parley/internal/origin"
@@ -36,6 +37,7 @@ type settings struct {
 	proxies        clientaddr.Proxies // those of trustedProxies
 	store          string
 	bus            string
+	nats           natsSettings
 	drainDelay     time.Duration
 	clockSkew      time.Duration
 	connections    int // 0: as many as the limit of open files allows
@@ -57,6 +59,16 @@ type keySettings struct {
 	jwks       string // only serve has it
 	issuer     string
 	audience   string
+}
+
+// natsSettings say how to log in to NATS and what is whose there.
+type natsSettings struct{ prefix, credentials, nkey, ca string }
+
+func (n *natsSettings) register(fs *flag.FlagSet) {
+	fs.StringVar(&n.prefix, "nats-prefix", "", "`words` that all subjects on NATS begin with, the same at all nodes of a database (default: parley and the database's name)")
+	fs.StringVar(&n.credentials, "nats-creds", "", "`file` of the JWT and seed of a NATS user")
+	fs.StringVar(&n.nkey, "nats-nkey", "", "`file` of the seed of an NKey for NATS")
+	fs.StringVar(&n.ca, "nats-ca", "", "PEM `file` of the authorities that NATS's certificates may be of (default: the system's)")
 }
 
 // The defaults of `serve --dev`: everything on loopback.
@@ -92,7 +104,8 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.Var(choice{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "the least `level` of lines in the log: debug, info, warn or error")
 	fs.Var(choice{&s.accessLog, []string{rest.LogOff, rest.LogErrors, rest.LogAll}}, "access-log", "`which` requests are logged: off, errors (and slow ones) or all")
 	fs.StringVar(&s.store, "store", "", "`URL` of the store: pebble:DIR or mongodb://HOST/DATABASE")
-	fs.StringVar(&s.bus, "bus", "local", "`URL` of the bus: local")
+	fs.StringVar(&s.bus, "bus", "local", "`URL` of the bus: local or, for several nodes on one MongoDB, nats://HOST:PORT")
+	s.nats.register(fs)
 	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz answers 503 before a stopping server closes its listeners")
 	fs.DurationVar(&s.clockSkew, "clock-skew", chat.DefaultSkewTolerance, "how far the clock may be from MongoDB's before /readyz says degraded")
 	s.keys.register(fs)
@@ -151,6 +164,10 @@ func (s *settings) check() error {
 	switch {
 	case s.store == "":
 		return errors.New("no store: set --store pebble:DIR or mongodb://…, or try --dev")
+	case bus.Spans(s.bus) && strings.HasPrefix(s.store, "pebble:"):
+		return errors.New("--bus over NATS is for nodes that share a store, and an embedded one (pebble:) is of one node alone: set --store mongodb://…, or --bus local")
+	case s.nats != (natsSettings{}) && !bus.Spans(s.bus):
+		return errors.New("--nats-… settings are for --bus nats://…")
 	case s.listen == "":
 		return errors.New("--listen is empty")
 	case (s.tlsCert == "") != (s.tlsKey == ""):

@@ -7,6 +7,7 @@ import (
 	"github.com/parleyhq/parley/auth/jwks"
 	"github.com/parleyhq/parley/broker"
 	"github.com/parleyhq/parley/broker/session"
+	"github.com/parleyhq/parley/bus"
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/internal/admission"
 	"github.com/parleyhq/parley/internal/measure"
@@ -33,6 +34,7 @@ func newMetrics(n *node) *prometheus.Registry {
 	addSessionMetrics(r, n.sessions.Stats())
 	addConnectionMetrics(r, n.broker)
 	addAdmissionMetrics(r, n.gate)
+	addBusMetrics(r, bus.FiguresOf(n.bus))
 	r.MustRegister(
 		tallies("parley_store_errors_total", "Failures of the store, by what it failed to do.", prometheus.CounterValue, []string{"operation"},
 			func(yield func(int64, ...string)) {
@@ -105,6 +107,21 @@ func addConnectionMetrics(r *prometheus.Registry, b *broker.Broker) {
 			[]string{"protocol", "reason"}, ofPairs(&s.Ends)),
 		counter("parley_mqtt_panics_total", "MQTT connections ended by a panic of mochi, the MQTT library.",
 			func() float64 { return float64(b.Panics()) }),
+	)
+}
+
+// addBusMetrics adds the figures of the bus between nodes.
+func addBusMetrics(r *prometheus.Registry, f bus.Figures) {
+	r.MustRegister(
+		gauge("parley_bus_connected", "Whether NATS can be reached; 0 for a single node.", func() float64 {
+			if f.Connected() {
+				return 1
+			}
+			return 0
+		}),
+		gauge("parley_bus_peers", "Other nodes that are heard.", func() float64 { return float64(f.Peers()) }),
+		tallies("parley_bus_notices_total", "Notices to and from other nodes, by their fate.", prometheus.CounterValue, []string{"fate"}, f.Notices),
+		counter("parley_bus_losses_total", "How often all sessions were told to look for lost notices.", func() float64 { return float64(f.Losses()) }),
 	)
 }
 

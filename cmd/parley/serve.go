@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,6 +78,7 @@ type node struct {
 	keys   *jwks.Source // nil: tokens are verified with the secret alone
 	cert   *certificate // nil: no TLS
 
+	id         chat.NodeID // of this process among those that share the store
 	store      chat.Store
 	skew       *chat.Skew // nil: the store has no clock of its own
 	bus        chat.Bus
@@ -101,7 +105,7 @@ type node struct {
 // start opens all parts of a server and lets it serve. On an error it closes again what it
 // has opened.
 func start(ctx context.Context, set settings, log *slog.Logger) (*node, error) {
-	n := &node{set: set, log: log, now: clock(), failed: make(chan error, 5)}
+	n := &node{set: set, log: log, now: clock(), id: chat.NewNodeID(), failed: make(chan error, 5)}
 	if len(set.unknownVariables) > 0 {
 		log.Warn("environment variables that look like settings and are none; Kubernetes makes some for a Service named parley (enableServiceLinks: false stops it)",
 			"names", set.unknownVariables)
@@ -127,14 +131,38 @@ func (n *node) open(ctx context.Context) error {
 		return err
 	}
 	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Now: n.now, Log: n.log, OpenTables: files.tables}
-	if n.bus, err = bus.Open(n.set.bus, bus.Options{}); err != nil {
-		return fmt.Errorf("open --bus: %w", err)
-	}
 	if n.store, err = openStore(ctx, n.set.store, opts); err != nil {
 		return fmt.Errorf("open --store: %w", err)
 	}
+	if n.bus, err = n.openBus(); err != nil {
+		return fmt.Errorf("open --bus: %w", err)
+	}
 	return n.assemble(verifier)
 }
+
+// openBus opens the bus. One over NATS knows by the store who else lives, and is told apart
+// from that of another database.
+func (n *node) openBus() (chat.Bus, error) {
+	opts := bus.Options{
+		Prefix: n.set.nats.prefix, Credentials: n.set.nats.credentials, NKey: n.set.nats.nkey, CA: n.set.nats.ca,
+		Node: n.id, Log: n.log,
+	}
+	if shared, ok := n.store.(interface {
+		chat.Register
+		Database() string
+	}); ok {
+		opts.Register = shared
+		name := shared.Database()
+		if !plainWord.MatchString(name) {
+			name = "x" + hex.EncodeToString([]byte(name))
+		}
+		opts.Prefix = cmp.Or(opts.Prefix, bus.DefaultPrefix+"."+name)
+	}
+	return bus.Open(n.set.bus, opts)
+}
+
+// plainWord is a name that a subject of NATS may have as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // openStore opens the store, or gives up when ctx ends, since a store that cannot write may
 // try for ever. What the store still does then ends with the process.
@@ -235,6 +263,7 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	})
 	n.sessions = session.NewRegistry(session.Config{
 		Store: n.skew.Guard(n.store), Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live, Now: n.now,
+		Node: n.id,
 	})
 	origins, err := n.set.originPolicy(n.log)
 	if err != nil {

@@ -48,6 +48,7 @@ import (
 //	spans               when somebody did what is limited                _id (what/who)
 //	                    what limits nothing any more                     until
 //	meta                format of the database                           _id
+//	nodes               all nodes, which are few                         _id (node)
 //
 // To shard, every collection but log takes its _id, in order (the ids begin with
 // the thread, or the user, that a query is about; threads, reports and

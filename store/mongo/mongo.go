@@ -102,6 +102,7 @@ type Store struct {
 	spans                                   *mongo.Collection
 	meta                                    *mongo.Collection
 	newSpans                                atomic.Int64
+	nodes                                   *mongo.Collection // writes wait for no majority
 	cache                                   *threadCache
 	// prekeyWriters are the devices, each as user/device, whose prekeys a call of this
 	// node writes now: one at a time. What decides which one-time prekey goes to whom is
@@ -117,6 +118,7 @@ type Store struct {
 var (
 	_ chat.Store      = (*Store)(nil)
 	_ chat.Timekeeper = (*Store)(nil)
+	_ chat.Register   = (*Store)(nil)
 )
 
 // Open opens the store of a MongoDB connection string, in the database that its
@@ -155,6 +157,7 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), reported: db.Collection("reported"), deniedHashes: db.Collection("denied_attachments"),
 		spans: db.Collection("spans"),
 		meta:  db.Collection("meta"),
+		nodes: db.Collection("nodes", quick),
 		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
 	}
 }
