@@ -18,17 +18,18 @@ import (
 
 const usage = `parley is the backend of a messenger.
 
-	parley serve     run the server (--dev: everything on loopback, ready to try)
-	parley token     print a token signed with the server's secret
-	parley bench     put load on a running server and report latency and cost
-	parley version   print the version
+	parley serve        run the server (--dev: everything on loopback, ready to try)
+	parley token        print a token signed with the server's secret
+	parley bench        put load on a running server and report latency and cost
+	parley healthcheck  ask whether the server on this machine is healthy: exit code 0 or 1
+	parley version      print the version
 
 Each command lists its flags with --help. A flag can also be set in the environment
 (--mqtt-listen as PARLEY_MQTT_LISTEN) or in the YAML file that --config names.
 `
 
-// version is set by the linker for a release.
-var version = "dev"
+// Both are set by the linker for a release; commit only where the build has no git history.
+var version, commit = "dev", ""
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -53,6 +54,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return printToken(rest, stdout)
 	case "bench":
 		return runBench(ctx, rest, stdout, stderr)
+	case "healthcheck":
+		return healthcheck(ctx, rest, stdout)
 	case "version", "--version", "-version":
 		fmt.Fprintln(stdout, versionLine())
 		return nil
@@ -68,7 +71,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 type build struct{ commit, goVersion string }
 
 func buildInfo() build {
-	b := build{"unknown", runtime.Version()}
+	b := build{commit, runtime.Version()}
+	if b.commit != "" {
+		return b
+	}
+	b.commit = "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
