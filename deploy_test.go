@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -29,5 +30,33 @@ func TestSystemdUnit(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), verify, "verify", "--man=no", file).CombinedOutput()
 	if said := strings.TrimSpace(string(out)); err != nil || strings.Contains(said, "parley.service") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	}
+}
+
+// The image is built with the Go of go.mod, from all that the server imports.
+func TestDockerfile(t *testing.T) {
+	read := func(name string) string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read("go.mod"))
+	if version == nil || !strings.Contains(read("Dockerfile"), " golang:"+version[1]+"-") {
+		t.Errorf("the Dockerfile does not build with the Go of go.mod, %v", version)
+	}
+	ignore := read(".dockerignore")
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{with .Module}}{{if .Main}}{{$.ImportPath}}{{end}}{{end}}`, "./cmd/parley")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.FieldsSeq(string(out)) {
+		folder, _, _ := strings.Cut(strings.TrimPrefix(path, "github.com/parleyhq/parley/"), "/")
+		if !strings.Contains(ignore, "\n!"+folder+"\n") {
+			t.Errorf("%s is not in the image's build: .dockerignore leaves out %s", path, folder)
+		}
 	}
 }
