@@ -92,6 +92,15 @@ lint-contracts: $(SPECTRAL) ## openapi.yaml and asyncapi.yaml against contracts/
 fmt: $(BIN)/golangci-lint ## format the code
 	$(BIN)/gofumpt -w .
 
+# What a build is called: the tag it is of, or how far it is from one.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+
+.PHONY: compose
+compose: ## two nodes with MongoDB, NATS and proxies on this machine, with Docker: https://localhost and mqtts://localhost:8883
+	@deploy/compose/prepare.sh
+	VERSION=$(VERSION) COMMIT=$(COMMIT) docker compose -f deploy/compose/compose.yaml up --build
+
 .PHONY: bench
 bench: ## load on a real server, side by side with mosquitto if installed: a Markdown table, in under 10 minutes
 	@deploy/bench/run.sh
