@@ -31,6 +31,7 @@ type server struct {
 	extra     []string
 	http, tcp string // addresses, the same over restarts
 	mqtts     string // the address of MQTT over TLS; "" if there is no TLS
+	plainHTTP bool   // no TLS on http, whatever mqtts says
 
 	binary string // what it runs; "" for parleyBinary
 	clock  string // the file in which its clock is set, with the binary of withClock; "" is the machine's
@@ -118,7 +119,7 @@ func (s *server) begin(t testing.TB) {
 
 // url is the server's URL for the scheme http or ws; with TLS it begins with https or wss.
 func (s *server) url(scheme string) string {
-	if s.mqtts != "" {
+	if s.mqtts != "" && !s.plainHTTP {
 		scheme += "s"
 	}
 	return scheme + "://" + s.http
