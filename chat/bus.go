@@ -42,6 +42,14 @@ type Skipper interface {
 	Skip(audience []UserID, message MessageID) bool
 }
 
+// NodeWatcher is a BusHandler that wants to know which nodes are dead.
+type NodeWatcher interface {
+	BusHandler
+	// NodeGone says that nothing was heard of a node for 10 s, while it lives by no
+	// other account. If it is heard again, it may be gone again.
+	NodeGone(n NodeID)
+}
+
 // NewNodeID draws a number that no other process has. A server that is started again is
 // another node.
 func NewNodeID() NodeID {

@@ -33,12 +33,19 @@ func (t *Tracker) CameElsewhere(node chat.NodeID, c chat.Connection) {
 	sh := t.shard(c.User)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.cameElsewhere(t, node, c)
+	sh.cameElsewhere(t, node, c, false)
 }
 
-func (sh *shard) cameElsewhere(t *Tracker, node chat.NodeID, c chat.Connection) {
+// cameElsewhere notes a connection to another node. If that node was taken for dead, and so its
+// users were announced as gone, one of the others announces that they are not: the node
+// itself need not know.
+func (sh *shard) cameElsewhere(t *Tracker, node chat.NodeID, c chat.Connection, wasDead bool) {
 	u := sh.user(c.User)
 	if !sh.add(u, node, c) {
+		return
+	}
+	if wasDead && !u.announced && !u.queued && t.tells(c.User, node) {
+		u.orphan = true
 		return
 	}
 	u.announced = u.announced || !u.queued // else this node announces it, too, as the other may wait for this one
@@ -116,6 +123,7 @@ func (t *Tracker) NodeGone(node chat.NodeID) {
 	now := t.cfg.Now()
 	t.mu.Lock()
 	delete(t.others, node)
+	t.dead[node] = true
 	t.gone = now
 	t.mu.Unlock()
 	for i := range t.shards {
@@ -171,7 +179,11 @@ func (t *Tracker) Compare(node chat.NodeID, told []uint64) {
 		}
 		sh.mu.RUnlock()
 	}
-	if len(differ) > 0 {
+	if len(differ) == 0 {
+		t.mu.Lock()
+		delete(t.dead, node)
+		t.mu.Unlock()
+	} else {
 		t.cfg.Tell(chat.NodeNotice{Ask: &chat.AskShards{Node: node, Shards: differ}})
 	}
 }
@@ -224,13 +236,16 @@ func (t *Tracker) Replace(node chat.NodeID, told chat.ConnectionShard) {
 	for _, c := range told.Connections {
 		listed[c] = shardOf(c.User) == told.Shard
 	}
+	t.mu.Lock()
+	wasDead := t.dead[node]
+	t.mu.Unlock()
 	sh := &t.shards[told.Shard]
 	known := sh.of(node)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for c, belongs := range listed {
 		if belongs {
-			sh.cameElsewhere(t, node, c)
+			sh.cameElsewhere(t, node, c, wasDead)
 		}
 	}
 	for _, c := range known {
@@ -240,9 +255,21 @@ func (t *Tracker) Replace(node chat.NodeID, told chat.ConnectionShard) {
 	}
 }
 
-// teller is which of the nodes that live announces a user whom a dead one was to announce.
-// It is called with mu held.
-func (t *Tracker) teller(id chat.UserID) chat.NodeID {
+// tells reports whether this node announces a user whom another one does not. It has the user
+// wait among the orphans then.
+func (t *Tracker) tells(id chat.UserID, not chat.NodeID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tells := !t.closed && t.teller(id, not) == t.cfg.Node
+	if tells {
+		t.orphans.add(t, id)
+	}
+	return tells
+}
+
+// teller is which of the nodes that live, but for one, announces a user in place of another
+// node. It is called with mu held.
+func (t *Tracker) teller(id chat.UserID, not chat.NodeID) chat.NodeID {
 	nodes := append(slices.Collect(maps.Keys(t.others)), t.cfg.Node)
-	return chat.Teller(id, nodes)
+	return chat.Teller(id, slices.DeleteFunc(nodes, func(n chat.NodeID) bool { return n == not }))
 }

@@ -264,6 +264,43 @@ func TestLostNoticesShowInTheSums(t *testing.T) {
 	})
 }
 
+// A node that was silent for so long that it was taken for dead shows its connections: its users
+// are announced again, once.
+func TestNodeThatWasTakenForDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, 1, 2, 3)
+		for _, u := range []chat.UserID{"ann", "bob", "cyd", "dan"} {
+			w.comes(2, device(u, "phone", 1))
+		}
+		w.take()
+		frozen := w.trackers[2]
+		w.mu.Lock()
+		delete(w.trackers, 2)
+		w.mu.Unlock()
+		for _, tr := range w.live() {
+			tr.NodeGone(2)
+		}
+		time.Sleep(time.Second)
+		if _, heard := w.take(); len(heard) != 4 {
+			t.Fatalf("heard %q", heard)
+		}
+		w.mu.Lock()
+		w.trackers[2] = frozen
+		w.mu.Unlock()
+		w.comes(2, device("eve", "phone", 1))
+		w.compare(2)
+		time.Sleep(time.Second)
+		_, heard := w.take()
+		slices.Sort(heard)
+		if want := []string{"ann is online", "bob is online", "cyd is online", "dan is online", "eve is online"}; !slices.Equal(heard, want) {
+			t.Errorf("heard %q, want %q", heard, want)
+		}
+		w.compare(2)
+		w.want(0)
+		w.wantOnline("bob", true)
+	})
+}
+
 // The users of a dead node who are nowhere else are announced once, 1,000 a second, whichever
 // nodes die meanwhile.
 func TestUsersOfADeadNode(t *testing.T) {

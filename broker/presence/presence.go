@@ -70,6 +70,7 @@ type Tracker struct {
 	past    []departure // those whose grace is over, and who may be remembered in vain; in order of time
 	orphans orphans
 	others  map[chat.NodeID]bool // the other nodes that live
+	dead    map[chat.NodeID]bool // those that were found to be gone, and have not shown all their connections since
 	gone    time.Time            // when the last of them went
 }
 
@@ -114,7 +115,7 @@ type departure struct {
 
 // New makes a Tracker that knows nobody. Close ends it.
 func New(cfg Config) *Tracker {
-	t := &Tracker{cfg: cfg, others: make(map[chat.NodeID]bool)}
+	t := &Tracker{cfg: cfg, others: make(map[chat.NodeID]bool), dead: make(map[chat.NodeID]bool)}
 	for i := range t.shards {
 		t.shards[i].users = make(map[chat.UserID]*user)
 		t.shards[i].sums = make(map[chat.NodeID]uint64)
@@ -264,7 +265,7 @@ func (t *Tracker) settle(u *user, id chat.UserID, again bool) {
 	t.remember(id, u.leftAt)
 	teller := u.last
 	if again || !t.others[u.last] {
-		teller = t.teller(id)
+		teller = t.teller(id, 0)
 	}
 	if teller == t.cfg.Node && u.announced && !u.orphan && !t.closed {
 		u.orphan = true

@@ -13,6 +13,8 @@ import (
 // of connections has it end the others soon; where that is lost, an older connection learns of a
 // newer one from the store, when it stores what the client acknowledges or subscribes.
 
+var _ chat.NodeWatcher = (*Registry)(nil)
+
 // sumsEvery is how often nodes compare what they know of each other's connections.
 const sumsEvery = 5 * time.Second
 
@@ -44,8 +46,8 @@ func (r *Registry) tellSums(asks bool) {
 	r.tellNodes(chat.NodeNotice{Sums: &chat.ConnectionSums{Sums: r.presence.Sums(), Asks: asks}})
 }
 
-// NodeGone says that another node is dead: nothing was heard of it for 10 s. Its users who are
-// connected nowhere else are offline.
+// NodeGone implements [chat.NodeWatcher]: the users of a dead node who are connected nowhere else
+// are offline.
 func (r *Registry) NodeGone(node chat.NodeID) {
 	if node != r.node {
 		r.presence.NodeGone(node)

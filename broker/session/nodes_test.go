@@ -31,6 +31,7 @@ func (lossy) Close() error { return nil }
 // cluster is two nodes on one MongoDB and one bus.
 type cluster struct {
 	a, b  *node
+	bus   *local.Bus
 	loses atomic.Bool // what nodes tell each other
 }
 
@@ -44,6 +45,7 @@ func newClusterOver(t testing.TB, limits Limits, over func(chat.Store) chat.Stor
 	t.Helper()
 	c := new(cluster)
 	bus := local.New()
+	c.bus = bus
 	t.Cleanup(func() { _ = bus.Close() })
 	url := newDatabase(t)
 	unchanged := func(s chat.Store) chat.Store { return s }
@@ -329,7 +331,7 @@ func TestPresenceOverAllNodes(t *testing.T) {
 // orderly way, they do after the grace.
 func TestUsersOfANodeThatEnds(t *testing.T) {
 	for what, end := range map[string]func(c *cluster){
-		"dies":  func(c *cluster) { c.loses.Store(true); c.a.sessions.NodeGone(c.b.sessions.node) },
+		"dies":  func(c *cluster) { c.loses.Store(true); c.bus.NodeGone(c.b.sessions.node) },
 		"stops": func(c *cluster) { c.b.stop() },
 	} {
 		c := newCluster(t, Limits{PresenceGrace: time.Millisecond})

@@ -43,6 +43,16 @@ func (b *Bus) Lose() {
 	}
 }
 
+// NodeGone tells every handler that wants to know that a node is dead: see [chat.NodeWatcher].
+func (b *Bus) NodeGone(n chat.NodeID) {
+	for _, s := range b.subscribed() {
+		if watcher, ok := s.handler.(chat.NodeWatcher); ok && s.enter() {
+			watcher.NodeGone(n)
+			s.leave()
+		}
+	}
+}
+
 // Skip asks every handler whether it skips a message: see [chat.Skipper].
 func (b *Bus) Skip(audience []chat.UserID, message chat.MessageID) bool {
 	all := true // who skips it learns of its id all the same
