@@ -78,6 +78,7 @@ type Bus struct {
 
 	conn      atomic.Pointer[nats.Conn] // nil until connect has made it
 	connected atomic.Bool
+	enlisted  atomic.Bool           // the register has answered the last time
 	down      atomic.Pointer[error] // why there is no connection
 	up        chan struct{}         // has an item when the connection came up
 	lost      chan struct{}         // has an item while the handlers are to be told of a loss
@@ -422,6 +423,12 @@ func (b *Bus) tick() {
 			looked = now
 			b.lose()
 		}
+		if b.connected.Load() || b.enlisted.Load() { // else it is this node that nobody hears
+			for _, dead := range b.peers.died(time.Now()) {
+				b.log.Warn("another node is not heard any more", "node", uint64(dead))
+				b.local.NodeGone(dead)
+			}
+		}
 		select {
 		case <-ticker.C:
 		case <-b.ctx.Done():
@@ -442,6 +449,7 @@ func (b *Bus) enlist() {
 			b.log.Warn("the register of nodes cannot be reached, will retry", "error", err)
 		}
 		failing = err != nil
+		b.enlisted.Store(!failing)
 		others := live[:0:0]
 		for _, node := range live {
 			if node != b.node {

@@ -15,6 +15,9 @@ const (
 	goneAfter   = 40 * time.Second
 )
 
+// deadAfter is how long a node may be unheard, and not listed, before its users count as offline.
+const deadAfter = 10 * time.Second
+
 // maxPeers bounds the nodes that are known at a time. Those that died are forgotten
 // within goneAfter; more than this many are no cluster.
 const maxPeers = 1000
@@ -33,6 +36,10 @@ type peers struct {
 type peer struct {
 	heard [subjects]uint64 // the highest number of each subject, or of a heartbeat
 	at    time.Time        // when it was heard last, or was first listed
+
+	heardAt  time.Time // or was first known
+	listedAt time.Time
+	dead     bool // and the handlers were told so
 }
 
 func newPeers() *peers { return &peers{all: make(map[chat.NodeID]*peer)} }
@@ -42,7 +49,7 @@ func (p *peers) hint(from chat.NodeID, subject int, n uint64, now time.Time) (lo
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	peer, full := p.of(from, now)
-	peer.at = now
+	peer.at, peer.heardAt, peer.dead = now, now, false
 	lost = full || n > peer.heard[subject]+1
 	peer.heard[subject] = max(peer.heard[subject], n)
 	return lost
@@ -54,7 +61,7 @@ func (p *peers) beat(from chat.NodeID, numbers []uint64, leaving bool, now time.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	peer, full := p.of(from, now)
-	peer.at, lost = now, full
+	peer.at, peer.heardAt, peer.dead, lost = now, now, false, full
 	for subject, n := range numbers[:min(len(numbers), subjects)] {
 		if n > peer.heard[subject] {
 			peer.heard[subject], lost = n, true
@@ -83,7 +90,7 @@ func (p *peers) of(from chat.NodeID, now time.Time) (found *peer, forgot bool) {
 		delete(p.all, oldest)
 		forgot = true
 	}
-	found = &peer{at: now}
+	found = &peer{at: now, heardAt: now}
 	p.all[from] = found
 	return found, forgot
 }
@@ -103,12 +110,26 @@ func (p *peers) silent(now time.Time) (silent bool) {
 	return silent
 }
 
+// died lists the nodes that were unheard for so long that they are dead, each once.
+func (p *peers) died(now time.Time) (dead []chat.NodeID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for node, peer := range p.all {
+		if !peer.dead && now.Sub(peer.heardAt) > deadAfter && now.Sub(peer.listedAt) > silentAfter {
+			peer.dead = true
+			dead = append(dead, node)
+		}
+	}
+	return dead
+}
+
 // listed takes note of the nodes that live, whether or not they are heard.
 func (p *peers) listed(live []chat.NodeID, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, node := range live {
 		peer, _ := p.of(node, now)
+		peer.listedAt = now
 		peer.at = maxTime(peer.at, now.Add(-silentAfter-time.Millisecond)) // silent still, and not gone
 	}
 }

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -63,6 +64,32 @@ func TestSilentPeers(t *testing.T) {
 	check(2*time.Minute, false)
 	p.beat(2, nil, true, at(2*time.Minute))
 	check(3*time.Minute, false)
+}
+
+// A node is dead once it is neither heard nor listed for long. It may come back, and die again.
+func TestDeadPeersAreToldOnce(t *testing.T) {
+	at := func(d time.Duration) time.Time { return time.Unix(1, 0).Add(d) }
+	p := newPeers()
+	check := func(d time.Duration, want ...chat.NodeID) {
+		t.Helper()
+		got := p.died(at(d))
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("after %v %v are dead, want %v", d, got, want)
+		}
+	}
+	for node := range chat.NodeID(3) {
+		p.beat(node+1, nil, false, at(0))
+	}
+	check(deadAfter)
+	p.listed([]chat.NodeID{2}, at(deadAfter)) // not heard, and alive
+	p.beat(3, nil, true, at(deadAfter))       // has said goodbye
+	check(deadAfter+1, 1)
+	check(deadAfter + 2)
+	p.hint(1, 0, 1, at(deadAfter+3))
+	check(deadAfter + silentAfter)
+	check(deadAfter+silentAfter+1, 2)
+	check(2*deadAfter+4, 1)
 }
 
 func TestPeersAreBounded(t *testing.T) {
