@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/parleyhq/parley/test/mongod"
+	"github.com/parleyhq/parley/test/natsd"
+)
+
+// twoNodes runs two servers on one database and one NATS.
+func twoNodes(t *testing.T) (one, two *server) {
+	t.Helper()
+	needsMongo(t)
+	store, bus := mongod.Shared(t).URI(), "nats://"+natsd.Start(t).Addr()
+	return startServerOn(t, store, "--bus", bus), startServerOn(t, store, "--bus", bus)
+}
+
+// A device that connects to another node takes its connection over, in every protocol, and
+// gets what it has not acknowledged.
+func TestTakeoverAtAnotherNode(t *testing.T) {
+	one, two := twoNodes(t)
+	ends := map[string]int{jsonProtocol.name: 4409, mqtt5TCP.name: 0x8E, mqtt311TCP.name: 0}
+	for _, old := range oneOfEach {
+		for _, next := range oneOfEach {
+			name := old.name + "-" + next.name
+			ann := one.device(t, "ann-"+name, "a")
+			th := ann.createOneToOne(t, "bob-"+name)
+			first := old.live(t, one.device(t, "bob-"+name, "b"), options{manual: true})
+			unacked := ann.send(t, th.ID, "one")
+			first.untilMessage(t, unacked.ID)
+			second := next.open(t, two.device(t, "bob-"+name, "b"), options{})
+			first.awaitEnd(t, ends[old.name])
+			second.untilMessage(t, unacked.ID)
+			second.untilMessage(t, ann.send(t, th.ID, "two").ID)
+			second.close()
+		}
+	}
+}
+
+// People hear of users at the other node, also that they are gone when it was killed.
+func TestPresenceOfUsersAtAnotherNode(t *testing.T) {
+	one, two := twoNodes(t)
+	ann := one.device(t, "ann", "a")
+	ann.createGroup(t, "bob", "cyd")
+	watcher := jsonProtocol.live(t, ann, options{})
+	told := func(user, status string) {
+		t.Helper()
+		watcher.until(t, user+" is "+status, func(f frame) bool { return f.T == "presence" && f.UserID == user && f.Status == status })
+	}
+	jsonProtocol.live(t, two.device(t, "bob", "b"), options{})
+	told("bob", "online")
+	mqtt5TCP.live(t, two.device(t, "cyd", "c"), options{})
+	jsonProtocol.live(t, one.device(t, "cyd", "c-too"), options{})
+	told("cyd", "online")
+	two.kill(t)
+	told("bob", "offline")
+	if got := ann.presenceOf(t, "bob"); got.Status != "offline" || got.LastSeenAt == nil {
+		t.Errorf("bob, whose node was killed, is %+v", got)
+	}
+	if got := ann.presenceOf(t, "cyd"); got.Status != "online" {
+		t.Errorf("cyd, who has a device at the other node, is %+v", got)
+	}
+	statuses := 0
+	for _, f := range watcher.all() {
+		if f.T == "presence" {
+			statuses++
+		}
+	}
+	if statuses != 3 {
+		t.Errorf("%d presence frames came, want 3", statuses)
+	}
+}
