@@ -60,3 +60,42 @@ func TestDockerfile(t *testing.T) {
 		}
 	}
 }
+
+// Alerts and panels ask for metrics that docs/operations.md lists.
+func TestWatchedMetricsAreListed(t *testing.T) {
+	read := func(name string) string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	listed := make(map[string]bool)
+	for row := range strings.Lines(read("docs/operations.md")) {
+		if cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | "); strings.HasPrefix(row, "| `parley_") {
+			for _, m := range regexp.MustCompile("`(parley_[a-z_0-9]+)").FindAllStringSubmatch(cell, -1) {
+				listed[m[1]] = true
+			}
+		}
+	}
+	for _, name := range []string{"deploy/prometheus/alerts.yaml", "deploy/grafana/parley.json"} {
+		found := regexp.MustCompile(`\bparley_[a-z_0-9]+`).FindAllString(read(name), -1)
+		if len(found) < 8 {
+			t.Errorf("%s asks for %d metrics", name, len(found))
+		}
+		for _, metric := range found {
+			histogram := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(metric, "")
+			if !listed[metric] && !listed[histogram] {
+				t.Errorf("%s asks for %s, which docs/operations.md does not list", name, metric)
+			}
+		}
+	}
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Log("the rules are not checked: promtool is not here (Debian: prometheus)")
+		return
+	}
+	if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", "deploy/prometheus/alerts.yaml").CombinedOutput(); err != nil {
+		t.Errorf("promtool check rules: %v\n%s", err, out)
+	}
+}
