@@ -7,7 +7,7 @@ BIN   := $(CURDIR)/.bin
 E2E   := test/e2e
 # The modules with code of ours: the product, its end-to-end tests, and the servers
 # that the tests of the MongoDB store and of the bus bring along.
-LINTED := . $(E2E) test/mongod/server test/natsd/server
+LINTED := . $(E2E) test/mongod/server test/kubernetes test/natsd/server
 # The linters of the API documents, from npm.
 NPM      := $(BIN)/contracts
 SPECTRAL := $(NPM)/node_modules/.bin/spectral
@@ -52,6 +52,7 @@ test-prepare:
 .PHONY: test-unit
 test-unit: ## the tests of all packages, without the end-to-end suite
 	$(GO_TEST) -race ./...
+	cd test/kubernetes && $(GO_TEST) ./...
 
 # Never cached: go test does not see that the server changed. Its tests that run in
 # parallel mostly wait.
