@@ -79,6 +79,7 @@ type Bus struct {
 	conn      atomic.Pointer[nats.Conn] // nil until connect has made it
 	connected atomic.Bool
 	enlisted  atomic.Bool           // the register has answered the last time
+	serverMax atomic.Int64          // the longest message that the server takes; 0: not known. Asking the client may take as long as a dial
 	down      atomic.Pointer[error] // why there is no connection
 	up        chan struct{}         // has an item when the connection came up
 	lost      chan struct{}         // has an item while the handlers are to be told of a loss
@@ -193,6 +194,7 @@ func (b *Bus) greet(ready <-chan struct{}) {
 			if conn.FlushTimeout(writeTimeout) != nil {
 				continue
 			}
+			b.serverMax.Store(conn.MaxPayload())
 			if !b.connected.Swap(true) {
 				b.log.Info("connected to NATS")
 			}
@@ -242,10 +244,8 @@ func (b *Bus) Publish(n chat.Notice) {
 func (b *Bus) maxPayload() int {
 	const stampBytes = 17
 	most := wire.MaxBytes + stampBytes
-	if conn := b.conn.Load(); conn != nil {
-		if limit := conn.MaxPayload(); limit > 0 {
-			most = int(min(int64(most), limit))
-		}
+	if limit := int(b.serverMax.Load()); limit > 0 {
+		most = min(most, limit)
 	}
 	return most
 }
