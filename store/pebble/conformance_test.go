@@ -61,7 +61,9 @@ var subject = storetest.Subject{
 
 func TestConformance(t *testing.T) { storetest.Run(t, subject) }
 
-func TestModel(t *testing.T) { storetest.RunModel(t, subject, storetest.Effort{Histories: 30, Steps: 100}) }
+func TestModel(t *testing.T) {
+	storetest.RunModel(t, subject, storetest.Effort{Histories: 30, Steps: 100})
+}
 
 // BenchmarkStore runs on the disk that holds the temporary directory.
 func BenchmarkStore(b *testing.B) {
