@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func TestUnacknowledgedFramesComeAgainAsSuch(t *testing.T) {
 	n := newNode(t, Limits{})
 	g := n.group("alice", "bob")
 	for i := range 4 {
-		n.send(as("alice", "web"), g, fmt.Sprint(i))
+		n.send(as("alice", "web"), g, strconv.Itoa(i))
 	}
 	bob := as("bob", "phone")
 	first := n.connect(bob, kept)
@@ -91,7 +92,7 @@ func TestWhatIsInFlightIsBounded(t *testing.T) {
 		return left
 	}
 	for i := range maxInFlight / 1024 {
-		f.put(keptKey{chat.UserID(fmt.Sprint(i)), "phone"}, frames(1024))
+		f.put(keptKey{chat.UserID(strconv.Itoa(i)), "phone"}, frames(1024))
 	}
 	if f.frames != maxInFlight {
 		t.Errorf("%d frames are remembered, want %d", f.frames, maxInFlight)

@@ -58,8 +58,7 @@ func (s *Store) foldReaction(ctx context.Context, e chat.Event) error {
 	if err != nil {
 		return err
 	}
-	older := append(about, bson.E{Key: "overlay", Value: d("$not", d("$gte", bound(e.Seq)))})
-	_, err = s.log.UpdateOne(ctx, older, countChange(given, moved, e, counter))
+	_, err = s.log.UpdateOne(ctx, foldedBefore(e), countChange(given, moved, e, counter))
 	return err
 }
 

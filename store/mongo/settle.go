@@ -146,19 +146,7 @@ func (s *Store) fold(ctx context.Context, e chat.Event) error {
 		return err
 	}
 	if found && doc.Message.Overlay < e.Seq {
-		before, err := doc.event()
-		if err != nil {
-			return err
-		}
-		after := before.Message.Apply(e)
-		set, unset := newMessageDoc(after).folded(e.Seq, after.HiddenFrom)
-		if after.Deleted != "" && (doc.Message.Given != nil || len(doc.Message.Reactions) > 0) {
-			if _, err := s.reactions.DeleteMany(ctx, d("message", e.Target.ID)); err != nil {
-				return err
-			}
-		}
-		older := d("_id", e.Target.ID, "thread", e.Thread, "overlay", d("$not", d("$gte", bound(e.Seq))))
-		if _, err := s.log.UpdateOne(ctx, older, d("$set", set, "$unset", unset)); err != nil {
+		if err := s.foldInto(ctx, doc, e); err != nil {
 			return err
 		}
 	}
@@ -166,6 +154,27 @@ func (s *Store) fold(ctx context.Context, e chat.Event) error {
 		_, err = s.log.UpdateByID(ctx, e.ID, d("$unset", d("body", "", "type", "")))
 	}
 	return err
+}
+
+func (s *Store) foldInto(ctx context.Context, doc eventDoc, e chat.Event) error {
+	before, err := doc.event()
+	if err != nil {
+		return err
+	}
+	after := before.Message.Apply(e)
+	set, unset := newMessageDoc(after).folded(e.Seq, after.HiddenFrom)
+	if after.Deleted != "" && (doc.Message.Given != nil || len(doc.Message.Reactions) > 0) {
+		if _, err := s.reactions.DeleteMany(ctx, d("message", e.Target.ID)); err != nil {
+			return err
+		}
+	}
+	_, err = s.log.UpdateOne(ctx, foldedBefore(e), d("$set", set, "$unset", unset))
+	return err
+}
+
+// foldedBefore finds the target of an event while only earlier ones are folded into it.
+func foldedBefore(e chat.Event) bson.D {
+	return d("_id", e.Target.ID, "thread", e.Thread, "overlay", d("$not", d("$gte", bound(e.Seq))))
 }
 
 // folded gives the fields to set and to remove in a message's document when the event

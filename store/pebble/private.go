@@ -18,8 +18,9 @@ func closeToOthers(dir string, log *slog.Logger) {
 			return err
 		}
 		info, err := e.Info()
-		if err != nil || info.Mode().Perm()&0o077 == 0 || !info.Mode().IsRegular() && !info.IsDir() {
-			return nil //nolint:nilerr // it is gone
+		gone := err != nil
+		if gone || info.Mode().Perm()&0o077 == 0 || !info.Mode().IsRegular() && !info.IsDir() {
+			return nil
 		}
 		mode := fs.FileMode(0o600)
 		if info.IsDir() {
