@@ -102,6 +102,10 @@ compose: ## two nodes with MongoDB, NATS and proxies on this machine, with Docke
 	@deploy/compose/prepare.sh
 	VERSION=$(VERSION) COMMIT=$(COMMIT) docker compose -f deploy/compose/compose.yaml up --build
 
+.PHONY: release
+release: ## archives for Linux and macOS in dist/, each with its SBOM, and the checksums; VERSION is that of git
+	@deploy/release.sh $(VERSION)
+
 .PHONY: bench
 bench: ## load on a real server, side by side with mosquitto if installed: a Markdown table, in under 10 minutes
 	@deploy/bench/run.sh
