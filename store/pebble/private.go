@@ -17,20 +17,19 @@ func closeToOthers(dir string, log *slog.Logger) {
 		if err != nil {
 			return err
 		}
-		info, err := e.Info()
-		gone := err != nil
-		if gone || info.Mode().Perm()&0o077 == 0 || !info.Mode().IsRegular() && !info.IsDir() {
+		info, gone := e.Info()
+		if gone != nil || info.Mode().Perm()&0o077 == 0 || !info.Mode().IsRegular() && !info.IsDir() {
 			return nil
 		}
 		mode := fs.FileMode(0o600)
 		if info.IsDir() {
 			mode = 0o700
 		}
-		if err := os.Chmod(path, mode); err != nil {
-			failed = err
-			return nil
+		if refused := os.Chmod(path, mode); refused != nil {
+			failed = refused
+		} else {
+			closed++
 		}
-		closed++
 		return nil
 	})
 	if closed > 0 {

@@ -114,7 +114,7 @@ func TestRedeliveryHasTheDupFlag(t *testing.T) {
 			connectOnce{}.end(t, r)
 			later := ann.send(t, group.ID, "while away")
 
-			r, second := take(keeping, false, 3)
+			_, second := take(keeping, false, 3)
 			check("second connection", second, true, true, false)
 			if !slices.Equal(idsOf(second)[:2], idsOf(first)[2:]) || slices.Contains(idsOf(first), second[2].id) {
 				t.Errorf("packet ids %v after %v", idsOf(second), idsOf(first))
