@@ -17,8 +17,14 @@ func closeToOthers(dir string, log *slog.Logger) {
 		if err != nil {
 			return err
 		}
-		info, gone := e.Info()
-		if gone != nil || info.Mode().Perm()&0o077 == 0 || !info.Mode().IsRegular() && !info.IsDir() {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) { // it has just been removed
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 == 0 || !info.Mode().IsRegular() && !info.IsDir() {
 			return nil
 		}
 		mode := fs.FileMode(0o600)
