@@ -39,8 +39,8 @@ TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: test
 test: test-prepare ## all tests with the race detector, the end-to-end suite on both stores included
-	@echo "Three parts run at once: the unit tests, and the end-to-end suite on either store. Each shows its output when it has ended."
-	@$(MAKE) --no-print-directory -j3 $(TOGETHER) test-unit e2e e2e-mongo
+	@echo "Four parts run at once: the unit tests, the end-to-end suite on either store, and the TypeScript client. Each shows its output when it has ended."
+	@$(MAKE) --no-print-directory -j4 $(TOGETHER) test-unit e2e e2e-mongo test-client
 
 # What several parts need is built once, before them: two go commands that run at the
 # same time both build it.
@@ -53,6 +53,27 @@ test-prepare:
 test-unit: ## the tests of all packages, without the end-to-end suite
 	$(GO_TEST) -race ./...
 	cd test/kubernetes && $(GO_TEST) ./...
+
+# What the tests of the TypeScript client install stays beside it, and is ignored by git.
+CLIENT         := client/js
+CLIENT_MODULES := $(CLIENT)/node_modules/.installed
+NEW_NODE       := $(shell node -e 'process.stdout.write(+process.versions.node.split(".")[0] >= 20 ? "yes" : "")' 2>/dev/null)
+
+.PHONY: test-client
+test-client: test-prepare $(if $(NEW_NODE),$(CLIENT_MODULES)) ## the TypeScript client against the real binary; it needs Node.js 20 or newer with npm
+ifeq ($(NEW_NODE),)
+	@echo "skipped: the tests of the TypeScript client need Node.js 20 or newer"
+else
+	cd $(CLIENT) && npm run --silent check && PARLEY_BINARY=$(BIN)/parley-race npm run --silent test
+endif
+
+$(CLIENT_MODULES): $(addprefix $(CLIENT)/, package.json package-lock.json .npmrc)
+	cd $(CLIENT) && npm ci
+	@touch $@
+
+.PHONY: generate
+generate: $(CLIENT_MODULES) ## the types that the TypeScript client has of contracts/*.yaml
+	cd $(CLIENT) && npm run --silent generate
 
 # Never cached: go test does not see that the server changed. Its tests that run in
 # parallel mostly wait.

@@ -1,0 +1,68 @@
+// The names of the contract, taken from the types that are made of its documents. What the documents
+// do not have yet, and a newer server may send, stands here by hand and is optional.
+import type { components as rest } from './generated/openapi.js'
+import type { components as realtime } from './generated/asyncapi.js'
+
+type S = rest['schemas']
+type R = realtime['schemas']
+
+export type Message = S['Message']
+export type Participant = S['Participant']
+export type Pin = S['Pin']
+export type Problem = S['Problem']
+export type Receipts = S['Receipts']
+export type ContentType = S['ContentType']
+export type SendMessage = S['SendMessage']
+export type Reaction = S['Reaction']
+
+/** A viewer's own state of a thread. */
+export interface Me {
+  accepted?: boolean
+  muted_until?: string | null
+  archived?: boolean
+  pinned?: boolean
+  marked_unread?: boolean
+  custom?: string | null
+  last_client_seq?: number | null
+}
+
+export type Thread = S['Thread'] & { me?: Me }
+export type ThreadWithParticipants = S['ThreadWithParticipants'] & { me?: Me }
+
+/** A durable event of a thread's log, as `GET …/events` gives it. */
+export type ThreadEvent = S['Event']
+export type MsgEvent = S['MsgEvent']
+
+/** What a page of events is. */
+export interface EventPage {
+  events: ThreadEvent[]
+  next_since_seq: number | null
+  store_id?: string
+}
+
+type Newer =
+  | { t: 'hello'; store_id: string; frame_seq: number }
+  | { t: 'thread_state'; thread_id: string; me: Me; frame_seq: number }
+  | { t: 'signal'; thread_id: string; user_id: string; device_id: string; name: string; data: string; frame_seq: number }
+  | { t: 'devices'; user_id: string; device_id: string; change: string; at: string; frame_seq: number }
+  | { t: 'token_expiring' | 'auth'; expires_at: string; frame_seq: number }
+
+export type DeliveredFrame = R['DeliveredFrame']
+export type ReadFrame = R['ReadFrame']
+export type FailedFrame = R['FailedFrame']
+export type Receipt = DeliveredFrame | ReadFrame | FailedFrame
+
+/** A frame from the server. Frames of types that are not known here come too, and are ignored. */
+export type Frame =
+  | (ThreadEvent & { frame_seq: number })
+  | Receipt
+  | R['TypingFrame']
+  | R['PresenceFrame']
+  | R['PrekeysLowFrame']
+  | (R['CaughtUpFrame'] & { store_id?: string })
+  | R['PingFrame']
+  | R['ErrorFrame']
+  | Newer
+
+export type Signal = Extract<Frame, { t: 'signal' }>
+export type Presence = { status: 'online' | 'offline'; last_seen_at: string | null }
