@@ -45,10 +45,44 @@ func Open(ctx context.Context, url string, opts Options) (chat.Store, error) {
 		}
 		return opened(pebble.Open(rest, pebble.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log, OpenTables: opts.OpenTables}))
 	case "mongodb", "mongodb+srv":
-		return opened(mongo.Open(ctx, url, mongo.Options{IdempotencyWindow: opts.IdempotencyWindow, Now: opts.Now, Log: opts.Log}))
+		return opened(mongo.Open(ctx, url, opts.mongo()))
 	default:
 		// Not the whole URL: one of another scheme may hold a password.
 		return nil, fmt.Errorf("store URL has the unknown scheme %q: pebble:DIR and mongodb://… are known", scheme)
+	}
+}
+
+// Prepare makes what is missing in a store for which that may take long: the indexes of a
+// MongoDB. It tells what it does, line by line. The context bounds how long it takes.
+func Prepare(ctx context.Context, url string, opts Options, progress func(line string)) error {
+	if err := onMongoDB(url); err != nil {
+		return err
+	}
+	return mongo.Prepare(ctx, url, opts.mongo(), progress)
+}
+
+// Upgrade makes a MongoDB store of an earlier version one of this version, while nodes use
+// it. It tells what it does, line by line. The context bounds how long it takes.
+func Upgrade(ctx context.Context, url string, opts Options, progress func(line string)) error {
+	if err := onMongoDB(url); err != nil {
+		return err
+	}
+	return mongo.Upgrade(ctx, url, opts.mongo(), progress)
+}
+
+func (o Options) mongo() mongo.Options {
+	return mongo.Options{IdempotencyWindow: o.IdempotencyWindow, Now: o.Now, Log: o.Log}
+}
+
+// onMongoDB refuses the URL of any other store.
+func onMongoDB(url string) error {
+	switch scheme, _, _ := strings.Cut(url, ":"); scheme {
+	case "mongodb", "mongodb+srv":
+		return nil
+	case "pebble":
+		return errors.New("the embedded store prepares and upgrades itself when it is opened")
+	default:
+		return errors.New("the store URL is no mongodb://…")
 	}
 }
 

@@ -1,5 +1,5 @@
 // Command parley is the chat server with its small tools: serve runs the server, token
-// prints a token for it, bench puts load on it. This is the only package that wires the
+// prints a token for it, bench puts load on it, store looks after a MongoDB. This is the only package that wires the
 // others together; serve.go does it.
 package main
 
@@ -21,6 +21,7 @@ const usage = `parley is the backend of a messenger.
 	parley serve        run the server (--dev: everything on loopback, ready to try)
 	parley token        print a token signed with the server's secret
 	parley bench        put load on a running server and report latency and cost
+	parley store        prepare or upgrade a MongoDB store
 	parley healthcheck  ask whether the server on this machine is healthy: exit code 0 or 1
 	parley version      print the version
 
@@ -54,6 +55,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return printToken(rest, stdout)
 	case "bench":
 		return runBench(ctx, rest, stdout, stderr)
+	case "store":
+		return storeCommand(ctx, rest, stdout)
 	case "healthcheck":
 		return healthcheck(ctx, rest, stdout)
 	case "version", "--version", "-version":

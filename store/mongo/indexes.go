@@ -94,6 +94,9 @@ var wantedIndexes = map[string][]index{
 	"one_time_prekeys": {{name: "owner_taken_key", keys: []string{"owner", "taken", "key"}}},
 }
 
+// oldIndexes are those that only builds of the format before used, by collection.
+var oldIndexes = map[string][]string{}
+
 func (i index) model() mongo.IndexModel {
 	opts := options.Index().SetName(i.name)
 	if i.unique {
@@ -111,38 +114,6 @@ func (i index) document() bson.D {
 		keys[n] = bson.E{Key: key, Value: int32(1)}
 	}
 	return keys
-}
-
-// ensureIndexes makes the indexes that are missing and checks all of them: a server may
-// accept one of the same name that is different.
-func (s *Store) ensureIndexes(ctx context.Context) error {
-	for name, wanted := range wantedIndexes {
-		view := s.db.Collection(name).Indexes()
-		found, err := listIndexes(ctx, view)
-		if err != nil {
-			return fmt.Errorf("list the indexes of collection %s: %w", name, err)
-		}
-		var missing []mongo.IndexModel
-		for _, w := range wanted {
-			if _, there := found[w.name]; !there {
-				missing = append(missing, w.model())
-			}
-		}
-		if len(missing) > 0 {
-			if _, err := view.CreateMany(ctx, missing); err != nil {
-				return fmt.Errorf("make the indexes of collection %s: %w", name, err)
-			}
-			if found, err = listIndexes(ctx, view); err != nil {
-				return fmt.Errorf("list the indexes of collection %s: %w", name, err)
-			}
-		}
-		for _, w := range wanted {
-			if err := w.check(found[w.name]); err != nil {
-				return fmt.Errorf("index %s of collection %s: %w", w.name, name, err)
-			}
-		}
-	}
-	return nil
 }
 
 func listIndexes(ctx context.Context, view mongo.IndexView) (map[string]mongo.IndexSpecification, error) {

@@ -64,15 +64,6 @@ import (
 	"github.com/parleyhq/parley/store/base"
 )
 
-// formatVersion is the shape of the documents that this build writes. Raise it
-// when an older build could not read them any more. A store of a format from
-// oldestFormat on is used as it is: documents of it are read as what they are, and
-// written documents have the new one.
-const (
-	formatVersion = 4 // reactions have documents of their own
-	oldestFormat  = 2
-)
-
 // closeTimeout bounds how long Close waits for the calls under way, for a server that
 // does not answer.
 const closeTimeout = time.Second
@@ -122,8 +113,9 @@ var (
 )
 
 // Open opens the store of a MongoDB connection string, in the database that its
-// path names ("parley" if none), and makes what is missing. It refuses a database
-// that a newer build has written, and one whose indexes are not as they must be.
+// path names ("parley" if none). It makes one in an empty database. It refuses one of
+// another format, and one whose indexes are not as they must be: [Upgrade] and [Prepare]
+// take as long as they need.
 // The context bounds the opening, not the store's life. No error tells a password.
 func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 	base.Defaults(&opts.IdempotencyWindow, &opts.Now, &opts.Log)
@@ -163,7 +155,7 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 }
 
 // prepare checks that the server answers and that the database is a store of this
-// format, and makes what is missing in it.
+// format, and makes one in an empty database.
 func (s *Store) prepare(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
@@ -171,37 +163,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.checkFormat(ctx); err != nil {
 		return err
 	}
-	if err := s.ensureIndexes(ctx); err != nil {
-		return err
-	}
 	return s.probeJoins(ctx)
-}
-
-// checkFormat refuses a database of a format that is not known, and has the database say
-// that it has the present one.
-func (s *Store) checkFormat(ctx context.Context) error {
-	_, err := s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion)))
-	if err == nil {
-		return nil
-	}
-	if !mongo.IsDuplicateKeyError(err) {
-		return fmt.Errorf("mark the database with the format: %w", err)
-	}
-	var format struct {
-		Version int64 `bson:"version"`
-	}
-	if err := s.meta.FindOne(ctx, d("_id", "format")).Decode(&format); err != nil {
-		return fmt.Errorf("read the format version: %w", err)
-	}
-	if err := base.CheckFormat(format.Version, oldestFormat, formatVersion); err != nil || format.Version == formatVersion {
-		return err
-	}
-	// Format 2 did not say when positions were used. They count as used now.
-	if _, err := s.positions.UpdateMany(ctx, d("used", d("$exists", false)), d("$set", d("used", s.now()))); err != nil {
-		return fmt.Errorf("convert the positions: %w", err)
-	}
-	_, err = s.meta.UpdateByID(ctx, "format", d("$max", d("version", int64(formatVersion))))
-	return wrap("mark the database with the format", err)
 }
 
 // Ping reports whether the server that takes writes answers.

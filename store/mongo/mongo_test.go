@@ -9,9 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/test/mongod"
 )
@@ -82,43 +79,6 @@ func TestOpenWithoutAServer(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	wantRefused(ended, t, "mongodb://127.0.0.1:1/", "context canceled")
-}
-
-func TestOpenRefusesOtherFormats(t *testing.T) {
-	for version, want := range map[int64]string{
-		formatVersion + 1: "written by a newer version", oldestFormat - 1: "written by a build before the first release", 0: "unreadable",
-	} {
-		server := mongod.Shared(t)
-		uri := server.URI()
-		s := open(t, server, uri, Options{})
-		if _, err := s.meta.UpdateByID(t.Context(), "format", d("$set", d("version", version))); err != nil {
-			t.Fatal(err)
-		}
-		wantRefused(t.Context(), t, uri, want)
-	}
-}
-
-func TestOpenChecksIndexes(t *testing.T) {
-	for name, wrong := range map[string]mongo.IndexModel{
-		"should be on [thread seq]":          {Keys: d("thread", 1), Options: options.Index().SetUnique(true).SetName(byThreadSeq)},
-		"unique is false":                    {Keys: d("thread", 1, "seq", 1), Options: options.Index().SetName(byThreadSeq)},
-		"index thread_seq of collection log": {Keys: d("thread", 1, "seq", -1), Options: options.Index().SetUnique(true).SetName(byThreadSeq)},
-	} {
-		server := mongod.Shared(t)
-		uri := server.URI()
-		s := open(t, server, uri, Options{})
-		if err := s.log.Indexes().DropOne(t.Context(), byThreadSeq); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.log.Indexes().CreateOne(t.Context(), wrong); err != nil {
-			t.Fatal(err)
-		}
-		wantRefused(t.Context(), t, uri, name)
-		if err := s.log.Indexes().DropOne(t.Context(), byThreadSeq); err != nil {
-			t.Fatal(err)
-		}
-		open(t, server, uri, Options{}) // and makes what is missing
-	}
 }
 
 // A server that hangs holds nobody longer than its context, and is used again

@@ -125,6 +125,7 @@ func TestWrongStarts(t *testing.T) {
 		"port taken":           {append(good, "--listen", taken.Addr().String()), "in use"},
 		"MQTT port taken":      {append(good, "--mqtt-listen", taken.Addr().String()), "in use"},
 		"unknown command":      {[]string{"sreve"}, "sreve"},
+		"no store to upgrade":  {[]string{"store", "upgrade", "--store", store}, "the embedded store"},
 		"config not there":     {append(good, "--config", filepath.Join(dir, "none.yaml")), "none.yaml"},
 		"listen is no address": {append(good, "--listen", "nowhere:at:all"), "nowhere"},
 	} {
