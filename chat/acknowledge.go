@@ -29,7 +29,7 @@ func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID,
 	if err != nil {
 		return Unavailable("load the receipts", err)
 	}
-	mark := Mark{Thread: a.Thread, User: user, Kind: Delivered, Seq: a.Seq, Message: a.Message, At: s.markTime()}
+	mark := Mark{Thread: a.Thread, User: user, Kind: Delivered, Seq: a.Seq, Message: a.Message, At: s.markTime(), Beside: read}
 	prev, moved, err := s.store.PutMark(ctx, mark)
 	if err != nil {
 		return Unavailable("store the receipt", err)

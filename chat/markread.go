@@ -57,9 +57,14 @@ func whoSee(m Event, participants []Participant) (users []UserID) {
 // or to just before the first of those. In that second case the message gets a mark of
 // its own besides. putRead sets mark to the one of the two that moved.
 func (s *Service) putRead(ctx context.Context, mark *Mark, m Event) (moved bool, err error) {
+	marks, err := s.store.Marks(ctx, m.Thread, []UserID{mark.User})
+	if err != nil {
+		return false, err
+	}
+	mark.Beside = marks[0].Delivered.Seq
 	received := m.receivedSeq(mark.User)
 	if received > m.Seq {
-		if mark.Seq, err = s.readableUpTo(ctx, mark.User, m, received); err != nil {
+		if mark.Seq, err = s.readableUpTo(ctx, mark.User, m, received, marks[0].Read.Seq); err != nil {
 			return false, err
 		}
 	}
@@ -83,8 +88,11 @@ func (e Event) receivedSeq(by UserID) Seq {
 	if by == e.By {
 		return e.Seq
 	}
-	return max(e.Seq, e.Message.RedeliveredSeq)
+	return e.reachedBy()
 }
+
+// reachedBy is the seq of the event that brought a message to its recipients.
+func (e Event) reachedBy() Seq { return max(e.Seq, e.Message.RedeliveredSeq) }
 
 // readAlone is the id under which a store keeps the marks of a message that was read
 // on its own: the message's, in the place of a thread's. No thread has that id.
@@ -95,16 +103,12 @@ const readPage = 256
 
 // readableUpTo is how far a user's read mark may rise when it reads a message that was
 // redelivered to it with event received: up to that event, or to just before the first
-// message of others that is newer than this one and not read yet.
-func (s *Service) readableUpTo(ctx context.Context, user UserID, m Event, received Seq) (Seq, error) {
-	present, err := s.store.Marks(ctx, m.Thread, []UserID{user})
-	if err != nil {
-		return 0, err
-	}
-	read, upTo := present[0].Read.Seq, received
+// message of others that is newer than this one and above read, its mark.
+func (s *Service) readableUpTo(ctx context.Context, user UserID, m Event, received, read Seq) (Seq, error) {
 	if read >= received {
 		return received, nil
 	}
+	upTo := received
 	for after := m.Seq; ; {
 		newer, err := s.store.Messages(ctx, m.Thread, MessageRange{After: after, Before: upTo, Viewer: user, Count: readPage})
 		if err != nil {

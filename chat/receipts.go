@@ -26,6 +26,10 @@ type Mark struct {
 	Seq     Seq
 	Message MessageID // the newest message at or below Seq that the user knew of; zero is none
 	At      time.Time // UTC, milliseconds
+	// Beside is the seq of the user's mark of the other kind that was there before this
+	// one. It tells which of the two came first, which their times do not if the clock was
+	// set between them. Zero is none, or not known.
+	Beside Seq
 }
 
 // Marks is one user's pair of marks in one thread. A mark with Seq zero is not set.
@@ -92,24 +96,36 @@ const (
 	FailedExpired FailureReason = "expired" // its time was up before delivery
 )
 
+// deliveredAt is when an event was delivered to the user of the marks, which are that
+// user's first ones at or above it; zero is not yet. READ implies DELIVERED: what was read
+// before it was acknowledged was delivered when it was read.
+func (m Marks) deliveredAt(event Seq) time.Time {
+	switch d, r := m.Delivered, m.Read; {
+	case r.Seq == 0 || d.Seq > 0 && r.Beside >= event:
+		return d.At
+	case d.Seq == 0 || d.Beside >= event:
+		return r.At
+	case d.At.Before(r.At): // each was made without knowledge of the other
+		return d.At
+	default:
+		return r.At
+	}
+}
+
 // receiptFrom is a message's state for the user of the given marks, which are that
-// user's first ones at or above the message (docs/contract.md#receipts). READ
-// implies DELIVERED: if there is no delivered mark, or a later one, the message
-// was delivered when it was read.
+// user's first ones at or above the event that brought the message
+// (docs/contract.md#receipts).
 func receiptFrom(message Event, m Marks, now time.Time) RecipientReceipt {
 	r := RecipientReceipt{User: m.User, State: StateSent}
 	if message.Message.HiddenFrom == m.User {
 		r.State, r.Reason = StateFailed, FailedBlocked
 		return r
 	}
-	if m.Delivered.Seq > 0 {
-		r.State, r.DeliveredAt = StateDelivered, m.Delivered.At
+	if r.DeliveredAt = m.deliveredAt(message.reachedBy()); !r.DeliveredAt.IsZero() {
+		r.State = StateDelivered
 	}
 	if m.Read.Seq > 0 {
 		r.State, r.ReadAt = StateRead, m.Read.At
-		if r.DeliveredAt.IsZero() || r.DeliveredAt.After(r.ReadAt) {
-			r.DeliveredAt = r.ReadAt
-		}
 	}
 	if message.Message.outlived(r.DeliveredAt, now) {
 		return RecipientReceipt{User: m.User, State: StateFailed, Reason: FailedExpired}
@@ -154,8 +170,7 @@ func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientRec
 	for i, st := range stints {
 		users[i] = st.User
 	}
-	from := max(message.Seq, message.Message.RedeliveredSeq)
-	marks, err := s.store.MarksAt(ctx, message.Thread, from, users)
+	marks, err := s.store.MarksAt(ctx, message.Thread, message.reachedBy(), users)
 	if err != nil {
 		return nil, Unavailable("load the receipts", err)
 	}
@@ -171,8 +186,8 @@ func (s *Service) receiptsOf(ctx context.Context, message Event) ([]RecipientRec
 	return receipts, nil
 }
 
-// addReadAlone replaces read marks by those of the message alone, where these are
-// earlier or the only ones; see putRead.
+// addReadAlone replaces read marks by those of the message alone, where there are such: a
+// message is read alone only before the thread is read up to it; see putRead.
 func (s *Service) addReadAlone(ctx context.Context, m Event, users []UserID, marks []Marks) error {
 	if m.Message.RedeliveredSeq == 0 {
 		return nil
@@ -182,8 +197,9 @@ func (s *Service) addReadAlone(ctx context.Context, m Event, users []UserID, mar
 		return Unavailable("load the receipts", err)
 	}
 	for i, a := range alone {
-		if r := &marks[i].Read; a.Read.Seq > 0 && (r.Seq == 0 || a.Read.At.Before(r.At)) {
-			r.Seq, r.At = a.Read.Seq, a.Read.At
+		if a.Read.Seq > 0 {
+			r := &marks[i].Read
+			r.Seq, r.At, r.Beside = a.Read.Seq, a.Read.At, a.Read.Beside
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -150,6 +151,58 @@ func TestReceiptsOfEachRecipientWithTimes(t *testing.T) {
 	}
 	same(t, "of the later one", w.receipts(later)["carol"], chat.RecipientReceipt{
 		User: "carol", State: chat.StateDelivered, DeliveredAt: w.clock.Now(),
+	})
+}
+
+// What was told of a receipt stays as it is when the clock goes back between
+// acknowledging and reading, in either order.
+func TestReceiptsStayWhenTheClockGoesBack(t *testing.T) {
+	for _, readFirst := range []bool{false, true} {
+		w := newWorld(t)
+		id := w.newPair("alice", "bob")
+		sent := w.sendMany("alice", id, 3)
+		marks := []func(...chat.Event){
+			func(m ...chat.Event) { w.acknowledge("bob", m...) },
+			func(m ...chat.Event) { w.read("bob", m[len(m)-1]) },
+		}
+		if readFirst {
+			slices.Reverse(marks)
+		}
+		want := chat.RecipientReceipt{User: "bob", State: chat.StateDelivered, DeliveredAt: w.clock.advance(time.Second)}
+		marks[0](sent...)
+		if readFirst {
+			want.State, want.ReadAt = chat.StateRead, want.DeliveredAt
+		}
+		same(t, "the receipt", w.receipts(sent[1])["bob"], want)
+
+		back := w.clock.advance(-time.Hour)
+		marks[1](sent...)
+		if !readFirst {
+			want.State, want.ReadAt = chat.StateRead, back
+		}
+		for _, m := range sent {
+			same(t, "the receipt after the clock went back", w.receipts(m)["bob"], want)
+		}
+	}
+}
+
+// Marks that do not tell which of the two came first are those of an earlier version. The
+// earlier time decides.
+func TestReceiptsOfMarksThatDoNotKnowEachOther(t *testing.T) {
+	w := newWorld(t)
+	id := w.newPair("alice", "bob")
+	m := w.send("alice", id, "hello")
+	at := w.clock.Now()
+	for _, mark := range []chat.Mark{
+		{Kind: chat.Read, At: at.Add(time.Minute)},
+		{Kind: chat.Delivered, At: at.Add(time.Second)},
+	} {
+		mark.Thread, mark.User, mark.Seq, mark.Message = id, "bob", m.Seq, m.ID
+		_, _, err := w.store.PutMark(t.Context(), mark)
+		must(t, err)
+	}
+	same(t, "the receipt", w.receipts(m)["bob"], chat.RecipientReceipt{
+		User: "bob", State: chat.StateRead, DeliveredAt: at.Add(time.Second), ReadAt: at.Add(time.Minute),
 	})
 }
 

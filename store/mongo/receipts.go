@@ -32,6 +32,7 @@ type marksDoc struct {
 	Seq     chat.Seq       `bson:"seq"`
 	Message chat.MessageID `bson:"message"`
 	At      time.Time      `bson:"at"`
+	Beside  chat.Seq       `bson:"beside"`
 
 	Run []markDoc `bson:"run"`
 	N   int64     `bson:"n"` // how many marks the run has
@@ -46,6 +47,11 @@ type markDoc struct {
 	Seq     chat.Seq       `bson:"s"`
 	Message chat.MessageID `bson:"m"`
 	At      time.Time      `bson:"a"`
+	Beside  chat.Seq       `bson:"b"` // absent in format 4
+}
+
+func newMarkDoc(m chat.Mark) markDoc {
+	return markDoc{Seq: m.Seq, Message: m.Message, At: m.At, Beside: m.Beside}
 }
 
 // oldMarksDoc is a full run.
@@ -81,8 +87,8 @@ func (s *Store) putMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved
 	}
 	defer end()
 	id := marksID(m.Thread, m.Kind, m.User)
-	added := d("$set", d("seq", bound(m.Seq), "at", m.At), "$max", d("message", m.Message),
-		"$push", d("run", markDoc{Seq: m.Seq, Message: m.Message, At: m.At}), "$inc", d("n", int64(1)))
+	added := d("$set", d("seq", bound(m.Seq), "at", m.At, "beside", bound(m.Beside)), "$max", d("message", m.Message),
+		"$push", d("run", newMarkDoc(m)), "$inc", d("n", int64(1)))
 	for {
 		var before marksDoc
 		below := d("_id", id, "seq", d("$lt", bound(m.Seq)), "n", d("$lt", int64(runLength)))
@@ -105,7 +111,7 @@ func (s *Store) putMark(ctx context.Context, m chat.Mark) (prev chat.Mark, moved
 			}
 			continue
 		}
-		first := marksDoc{ID: id, Seq: m.Seq, Message: m.Message, At: m.At, Run: []markDoc{{m.Seq, m.Message, m.At}}, N: 1}
+		first := marksDoc{ID: id, Seq: m.Seq, Message: m.Message, At: m.At, Beside: m.Beside, Run: []markDoc{newMarkDoc(m)}, N: 1}
 		_, err = s.marks.InsertOne(ctx, first)
 		if err == nil {
 			return chat.Mark{}, true, nil
@@ -138,7 +144,7 @@ func (doc *marksDoc) present(m chat.Mark) chat.Mark {
 	if doc.Seq == 0 {
 		return chat.Mark{}
 	}
-	m.Seq, m.Message, m.At = doc.Seq, doc.Message, doc.At.UTC()
+	m.Seq, m.Message, m.At, m.Beside = doc.Seq, doc.Message, doc.At.UTC(), doc.Beside
 	return m
 }
 
@@ -149,7 +155,7 @@ func firstAt(run []markDoc, newest chat.MessageID, seq chat.Seq, m chat.Mark) ch
 			newest = mark.Message
 		}
 		if mark.Seq >= seq {
-			m.Seq, m.Message, m.At = mark.Seq, newest, mark.At.UTC()
+			m.Seq, m.Message, m.At, m.Beside = mark.Seq, newest, mark.At.UTC(), mark.Beside
 			return m
 		}
 	}

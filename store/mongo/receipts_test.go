@@ -88,7 +88,7 @@ func TestEndOfRunCutAnywhere(t *testing.T) {
 			doc := marksDoc{ID: marksID(thread, chat.Read, "bob"), Seq: last.Seq, Message: last.Message, At: last.At, N: runLength}
 			for seq := chat.Seq(1); seq <= runLength; seq++ {
 				m := markAt(thread, "bob", seq)
-				doc.Run = append(doc.Run, markDoc{m.Seq, m.Message, m.At})
+				doc.Run = append(doc.Run, newMarkDoc(m))
 			}
 			if _, err := s.(reopenable).marks.InsertOne(t.Context(), doc); err != nil {
 				t.Fatal(err)

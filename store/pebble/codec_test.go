@@ -227,6 +227,22 @@ func TestValuesOfFormat3AreRead(t *testing.T) {
 	}
 }
 
+// A mark of format 5 did not say how high the one of the other kind was.
+func TestMarkOfFormat5IsRead(t *testing.T) {
+	want := chat.Mark{Message: chat.MessageID{15: 1}, At: testTime}
+	for _, beside := range []chat.Seq{0, 7} {
+		want.Beside = beside
+		if got, err := decodeMark(chat.Mark{}, encodeMark(want)); err != nil || got != want {
+			t.Errorf("the mark is %+v, %v; want %+v", got, err, want)
+		}
+	}
+	value := appendTime(want.Message[:], want.At)
+	want.Beside = 0
+	if got, err := decodeMark(chat.Mark{}, value); err != nil || got != want {
+		t.Errorf("a mark of format 5 is %+v, %v; want %+v", got, err, want)
+	}
+}
+
 // decodeNewPosition decodes what encodePosition may write.
 func decodeNewPosition(value []byte) (positionRecord, error) {
 	p, err := decodePosition(value)

@@ -114,11 +114,20 @@ func decodeMembership(value []byte) (membership, error) {
 }
 
 // encodeMark packs the fields of a mark that are not in its key.
-func encodeMark(m chat.Mark) []byte { return appendTime(m.Message[:], m.At) }
+func encodeMark(m chat.Mark) []byte {
+	b := appendTime(m.Message[:], m.At)
+	if m.Beside > 0 {
+		b = binary.AppendUvarint(b, uint64(m.Beside))
+	}
+	return b
+}
 
 func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
 	d := decode(value)
 	m.Message, m.At = d.id(), d.time()
+	if d.rest != "" { // format 5 had no more
+		m.Beside = d.seq()
+	}
 	return m, d.end()
 }
 

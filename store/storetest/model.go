@@ -342,8 +342,9 @@ func (m *model) mark(rt *rapid.T) {
 	id := m.anyThread(rt)
 	mark := chat.Mark{
 		Thread: id, User: rapid.SampledFrom(people).Draw(rt, "user"),
-		Kind: rapid.SampledFrom([]chat.MarkKind{chat.Delivered, chat.Read}).Draw(rt, "kind"),
-		Seq:  chat.Seq(rapid.Uint64Range(1, uint64(m.end(id))).Draw(rt, "seq")),
+		Kind:   rapid.SampledFrom([]chat.MarkKind{chat.Delivered, chat.Read}).Draw(rt, "kind"),
+		Seq:    chat.Seq(rapid.Uint64Range(1, uint64(m.end(id))).Draw(rt, "seq")),
+		Beside: chat.Seq(rapid.Uint64Range(0, uint64(m.end(id))).Draw(rt, "beside")),
 	}
 	if messages := messagesOf(m.logs[id]); len(messages) > 0 && rapid.Bool().Draw(rt, "names a message") {
 		mark.Message = rapid.SampledFrom(messages).Draw(rt, "message").ID

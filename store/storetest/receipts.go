@@ -88,7 +88,7 @@ func testMarksAt(_ *testing.T, f *fixture) {
 	var delivered, read []chat.Mark
 	for seq := chat.Seq(10); seq <= 300; seq += 10 {
 		f.clock.Advance(1234 * time.Millisecond)
-		m, _, _ := f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Delivered, Seq: seq, Message: mint(chat.EventID{}, f.clock.Now())})
+		m, _, _ := f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Delivered, Seq: seq, Message: mint(chat.EventID{}, f.clock.Now()), Beside: seq / 2})
 		delivered = append(delivered, m)
 		if seq%50 == 0 {
 			m, _, _ := f.putMark(chat.Mark{Thread: thread, User: "bob", Kind: chat.Read, Seq: seq, Message: m.Message})
