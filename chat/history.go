@@ -12,10 +12,21 @@ type MessagePage struct {
 	Next     string // "" at the end
 }
 
-// maxFilterLook is how many events of the log a page that is narrowed to one content type
-// looks at. So a page may hold less than it could, or nothing, and have a next one
-// (docs/contract.md#history).
-const maxFilterLook = 1000
+// A page of messages looks at so many events of the log at most, one that is narrowed to a
+// content type at fewer. So a page may hold less than it could, or nothing, and have a next
+// one (docs/contract.md#history).
+const (
+	maxLook       = 5000
+	maxFilterLook = 1000
+)
+
+// mostEvents is how many events a page of the listing looks at.
+func (l messageListing) mostEvents() Seq {
+	if l.filter != "" {
+		return maxFilterLook
+	}
+	return maxLook
+}
 
 // History lists a thread's messages, newest first, back to where the caller joined.
 func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequest) (MessagePage, error) {
@@ -33,8 +44,8 @@ func (s *Service) History(ctx context.Context, c Caller, id ThreadID, p PageRequ
 	}
 	r := MessageRange{After: line.JoinedSeq - 1, Before: before, NewestFirst: true}
 	goOn := Seq(0)
-	if last := cmp.Or(before, line.Head.Seq+1); p.ContentType != "" && last > r.After+1+maxFilterLook {
-		r.After = last - 1 - maxFilterLook
+	if last, most := cmp.Or(before, line.Head.Seq+1), listing.mostEvents(); last > r.After+1+most {
+		r.After = last - 1 - most
 		goOn = r.After + 1
 	}
 	return s.messagePage(ctx, c.User, listing, r, size, goOn)
@@ -59,8 +70,8 @@ func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since
 	}
 	r := MessageRange{After: max(after, line.JoinedSeq-1)}
 	goOn := Seq(0)
-	if p.ContentType != "" && line.Head.Seq > r.After+maxFilterLook {
-		goOn = r.After + maxFilterLook
+	if most := listing.mostEvents(); line.Head.Seq > r.After+most {
+		goOn = r.After + most
 		r.Before = goOn + 1
 	}
 	return s.messagePage(ctx, c.User, listing, r, size, goOn)
@@ -72,8 +83,8 @@ type EventPage struct {
 	Next   Seq // the last event of the page; zero at the end of the log
 }
 
-// maxPageBytes bounds the ciphertext of one page of messages or events that has more than
-// one (docs/contract.md#limits).
+// maxPageBytes bounds one page of messages or events that has more than one: the
+// ciphertext, and of messages the names in their reactions (docs/contract.md#limits).
 const maxPageBytes = 1 << 20
 
 // Events lists a thread's log after a seq, oldest first, from where the caller joined.
@@ -176,12 +187,12 @@ func (s *Service) messagePage(ctx context.Context, viewer UserID, l messageListi
 	return page, s.showTo(ctx, viewer, page.Messages)
 }
 
-// withinBytes is how many of the messages, from the first on, hold at most so much
-// ciphertext together; the first counts whatever it holds.
+// withinBytes is how many of the messages, from the first on, have at most such a size
+// together; the first counts whatever its size.
 func withinBytes(messages []Event, most int) int {
 	bytes := 0
 	for i, m := range messages {
-		if bytes += len(m.Message.Ciphertext); i > 0 && bytes > most {
+		if bytes += m.Message.Size(); i > 0 && bytes > most {
 			return i
 		}
 	}

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -77,6 +78,72 @@ func TestAPageHoldsOneMiBOfCiphertext(t *testing.T) {
 		must(t, err)
 		return page.Messages, page.Next
 	}), 1, 2, 2, 1, 1)
+}
+
+// The names in reactions count in a page, too: a message may have 6,400 of them.
+func TestNamesInReactionsCountInAPage(t *testing.T) {
+	w := newWorldOf(t, setup{limits: chat.Limits{CiphertextBytes: 1 << 20}})
+	id := w.newGroup("alice", "bob")
+	w.send("alice", id, strings.Repeat("x", 1<<20-chat.ReactionNameBytes-1))
+	m := w.send("alice", id, "y")
+	for _, step := range []struct {
+		by    chat.UserID
+		pages []int
+	}{{"alice", []int{2}}, {"bob", []int{1, 1}}} {
+		w.react(step.by, m, "+1")
+		var got []int
+		for p := (chat.PageRequest{}); len(got) == 0 || p.Cursor != ""; {
+			page, err := w.History(t.Context(), as("bob"), id, p)
+			must(t, err)
+			got, p.Cursor = append(got, len(page.Messages)), page.Next
+		}
+		sameList(t, "the pages", got, step.pages...)
+	}
+}
+
+// A page looks at 5,000 events of the log, however many of them are no messages.
+func TestAPageLooksAtSoManyEvents(t *testing.T) {
+	const look = 5000
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")   // seq 1
+	w.send("alice", id, "first")       // seq 2
+	w.changeTitle("alice", id, look-2) // the log has 5,000 events
+	for _, more := range []int{0, 1} {
+		if more > 0 {
+			w.changeTitle("alice", id, more)
+		}
+		newest, err := w.History(t.Context(), as("bob"), id, chat.PageRequest{})
+		must(t, err)
+		oldest, err := w.HistorySince(t.Context(), as("bob"), id, chat.MessageID{}, chat.PageRequest{})
+		must(t, err)
+		same(t, "the pages go on, newest first and oldest first", [2]bool{newest.Next != "", oldest.Next != ""}, [2]bool{more > 0, more > 0})
+		sameList(t, "newest first", texts(newest.Messages), "first")
+		sameList(t, "oldest first", texts(oldest.Messages), "first")
+	}
+	w.changeTitle("alice", id, 1) // now the message is out of sight of the newest page
+	page, err := w.History(t.Context(), as("bob"), id, chat.PageRequest{})
+	must(t, err)
+	same(t, "messages on the first page", len(page.Messages), 0)
+	page, err = w.History(t.Context(), as("bob"), id, chat.PageRequest{Cursor: page.Next})
+	must(t, err)
+	sameList(t, "the next page", texts(page.Messages), "first")
+	same(t, "its end", page.Next, "")
+}
+
+// changeTitle appends as many changes of a group's title to its log, in one write.
+func (w *world) changeTitle(by chat.UserID, id chat.ThreadID, times int) {
+	w.tb.Helper()
+	head := w.view(by, id).Head
+	events, last := make([]chat.Event, times), head.ID
+	for i := range events {
+		last = chat.NextInOrder(last)
+		events[i] = chat.Event{
+			Thread: id, Seq: head.Seq + 1 + chat.Seq(i), ID: last, At: w.clock.Now(), Kind: chat.KindThread, By: by,
+			Change: &chat.ThreadChange{Event: chat.TitleChanged, Title: fmt.Sprint(i)},
+		}
+	}
+	_, err := w.store.Append(w.tb.Context(), head, events)
+	must(w.tb, err)
 }
 
 func TestHistoryOfOneWhoReJoins(t *testing.T) {

@@ -65,6 +65,7 @@ const (
 	MaxEmojiBytes            = 64
 	MaxReactions             = 64               // different ones on one message
 	MaxReactionNames         = 100              // of one reaction in a message
+	ReactionNameBytes        = 96               // what each of them counts in a page: about what it takes in JSON
 	MaxNoteChars             = 1000             // of a report
 	MaxNameChars             = 64               // user and device ids
 	MaxUnreadCount           = 100              // exact to 99, 100 means more

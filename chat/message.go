@@ -104,6 +104,16 @@ func (r Reaction) shownTo(viewer UserID) Reaction {
 	return Reaction{Emoji: r.Emoji, By: by, More: r.More + len(r.By) - most}
 }
 
+// Size is what a message counts in the bytes of a list of messages: its ciphertext, and
+// ReactionNameBytes for each user that its reactions name.
+func (m Message) Size() int {
+	names := 0
+	for _, r := range m.Reactions {
+		names += len(r.By)
+	}
+	return len(m.Ciphertext) + names*ReactionNameBytes
+}
+
 // ReactionBy is who gave a reaction, when, and by which event: those of one emoji are in
 // the order of their Seq. What was stored before that was kept has a Seq between that of
 // the message and those of its later reactions.

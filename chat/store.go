@@ -143,13 +143,13 @@ type MessageRange struct {
 	ContentType   ContentType // messages of other types are left out; "" is none
 	NewestFirst   bool
 	Count         int // at most
-	// Bytes ends the list with the message, other than its first, that brings the
-	// ciphertext above it; zero is no bound. So who asks for one message more than it
-	// shows learns from that one that there is more.
+	// Bytes ends the list with the message, other than its first, that brings the sum of
+	// their sizes ([Message.Size]) above it; zero is no bound. So who asks for one message
+	// more than it shows learns from that one that there is more.
 	Bytes int
 }
 
-// Full reports whether a list of so many messages with so much ciphertext ends there, for
+// Full reports whether a list of so many messages of such a size together ends there, for
 // the Bytes of the range.
 func (r MessageRange) Full(messages, bytes int) bool {
 	return r.Bytes > 0 && messages > 1 && bytes > r.Bytes

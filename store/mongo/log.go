@@ -160,26 +160,51 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 // page of usual size takes one read, and of the largest messages 4 MiB are read at most.
 const messagesAtOnce = 64
 
-// eventsWithin decodes the messages that a query finds, as many as the range holds.
+// eventsWithin decodes the messages that a query finds, as many as the range holds. It
+// reads reactions only of as many messages as their counters tell it to: the counter of a
+// reaction that was just taken back may be too high, and then it reads on.
 func (s *Store) eventsWithin(ctx context.Context, filter bson.D, opts options.Lister[options.FindOptions], r chat.MessageRange) ([]chat.Event, error) {
 	cursor, err := s.log.Find(ctx, filter, opts)
 	if err != nil {
 		return nil, err
 	}
 	defer cursor.Close(context.WithoutCancel(ctx))
-	var docs []eventDoc
-	for bytes := 0; !r.Full(len(docs), bytes) && cursor.Next(ctx); {
-		var doc eventDoc
-		if err := cursor.Decode(&doc); err != nil {
+	var events []chat.Event
+	for bytes := 0; !r.Full(len(events), bytes); {
+		var docs []eventDoc
+		for expected := bytes; !r.Full(len(events)+len(docs), expected) && cursor.Next(ctx); {
+			var doc eventDoc
+			if err := cursor.Decode(&doc); err != nil {
+				return nil, err
+			}
+			expected += doc.Message.size()
+			docs = append(docs, doc)
+		}
+		if err := cursor.Err(); err != nil || len(docs) == 0 {
+			return events, err
+		}
+		more, err := s.shown(ctx, docs)
+		if err != nil {
 			return nil, err
 		}
-		bytes += len(doc.Message.Body)
-		docs = append(docs, doc)
+		for _, e := range more {
+			bytes += e.Message.Size()
+		}
+		events = append(events, more...)
 	}
-	if err := cursor.Err(); err != nil {
-		return nil, err
+	return events, nil
+}
+
+// size is [chat.Message.Size], of all users whom the counters count.
+func (m *messageDoc) size() int {
+	names := 0
+	for _, c := range m.Given {
+		names += min(c.Count, chat.MaxReactionNames)
 	}
-	return s.shown(ctx, docs)
+	for _, r := range m.Reactions {
+		names += min(len(r.By), chat.MaxReactionNames)
+	}
+	return len(m.Body) + names*chat.ReactionNameBytes
 }
 
 // visibleTo is [chat.Visibility.To] as a condition of a query for messages that were

@@ -108,7 +108,7 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 			return false, err
 		}
 		messages = append(messages, e)
-		bytes += len(e.Message.Ciphertext)
+		bytes += e.Message.Size()
 		return len(messages) < r.Count && !r.Full(len(messages), bytes), nil
 	})
 	return messages, err

@@ -119,9 +119,15 @@ func testMessages(t *testing.T, f *fixture) {
 // The message that exceeds the bytes ends the list, but for the first one.
 func testMessagesWithinBytes(t *testing.T, f *fixture) {
 	thread := f.group("ann", "bob")
-	for _, size := range []int{10, 30, 30, 200, 5, 5} {
-		f.append(thread, draft("ann", strings.Repeat("x", size)))
+	var sent []chat.Event
+	for _, size := range []int{10, 30, 30, 200, 5, 5, 1, 1, 1} {
+		sent = append(sent, f.append(thread, draft("ann", strings.Repeat("x", size)))...)
 	}
+	// Message 8 has reactions of three names, 9 one that was taken back.
+	f.append(thread, reaction(sent[6], "bob", "+1"), reaction(sent[7], "bob", "+1"))
+	f.append(thread, reaction(sent[6], "ann", "+1"), unreaction(sent[7], "bob", "+1"))
+	f.append(thread, reaction(sent[6], "ann", "-1"))
+	const names = 3 * chat.ReactionNameBytes
 	for _, tt := range []struct {
 		name        string
 		after       chat.Seq
@@ -130,12 +136,16 @@ func testMessagesWithinBytes(t *testing.T, f *fixture) {
 		bytes       int
 		want        []chat.Seq
 	}{
-		{"no bound", 0, false, 10, 0, []chat.Seq{2, 3, 4, 5, 6, 7}},
+		{"no bound", 0, false, 10, 0, []chat.Seq{2, 3, 4, 5, 6, 7, 8, 9, 10}},
+		{"names in reactions count", 7, false, 10, names + 2, []chat.Seq{8, 9, 10}},
+		{"so much with the names, and the next", 6, false, 10, 5 + 1 + names, []chat.Seq{7, 8, 9}},
+		{"one byte less with the names", 6, false, 10, 5 + names, []chat.Seq{7, 8}},
+		{"the first has the names", 7, false, 10, names, []chat.Seq{8, 9}},
 		{"exactly so much, and the next", 0, false, 10, 70, []chat.Seq{2, 3, 4, 5}},
 		{"one byte less", 0, false, 10, 69, []chat.Seq{2, 3, 4}},
 		{"the first one exceeds it", 4, false, 10, 100, []chat.Seq{5, 6}},
-		{"newest first", 0, true, 10, 20, []chat.Seq{7, 6, 5}},
-		{"the count comes first", 0, true, 2, 20, []chat.Seq{7, 6}},
+		{"newest first", 0, true, 10, 1 + names, []chat.Seq{10, 9, 8}},
+		{"the count comes first", 0, true, 2, 20, []chat.Seq{10, 9}},
 	} {
 		got := f.messages(thread, chat.MessageRange{After: tt.after, NewestFirst: tt.newestFirst, Count: tt.count, Bytes: tt.bytes})
 		if !slices.Equal(seqs(got), tt.want) {
