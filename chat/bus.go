@@ -107,6 +107,7 @@ type Failure struct {
 type PrekeysLow struct {
 	Device DeviceID
 	Left   int
+	PQLeft *int // of post-quantum ones; nil: the device has none of that kind
 }
 
 // Typing tells the others of a thread that a user is writing something

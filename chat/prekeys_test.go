@@ -36,7 +36,7 @@ func upload(from, n uint32) chat.PrekeyUpload {
 	return u
 }
 
-func (w *world) upload(c chat.Caller, u chat.PrekeyUpload) chat.PrekeyDevice {
+func (w *world) upload(c chat.Caller, u chat.PrekeyUpload) chat.StoredPrekeys {
 	w.tb.Helper()
 	d, err := w.UploadPrekeys(w.tb.Context(), c, u)
 	must(w.tb, err)
@@ -57,7 +57,7 @@ func (w *world) oneTime(user chat.UserID) map[chat.DeviceID]int {
 	must(w.tb, err)
 	left := make(map[chat.DeviceID]int)
 	for _, d := range devices {
-		left[d.Device] = d.OneTime
+		left[d.Device] = d.Left[chat.PlainPrekeys]
 	}
 	return left
 }
@@ -69,7 +69,7 @@ func TestPrekeysOfEachDevice(t *testing.T) {
 	last := signed(9, "last")
 	u.LastResort = &last
 	d := w.upload(on("bob", "tablet"), u)
-	same(t, "stored", d.OneTime, 20)
+	same(t, "stored", d.Left[chat.PlainPrekeys], 20)
 	same(t, "device", d.Device, chat.DeviceID("tablet"))
 	same(t, "at", d.UpdatedAt, at)
 	w.clock.advance(time.Minute)
@@ -106,17 +106,19 @@ func TestPrekeysAddUpAndTheRestIsReplaced(t *testing.T) {
 	w.upload(as("bob"), first)
 	w.fetch("alice", "bob") // 1 is gone
 	at := w.clock.advance(time.Minute)
-	next := chat.PrekeyUpload{Identity: []byte("new identity"), Signed: signed(2, "new signed"), OneTime: []chat.Prekey{
+	next := chat.PrekeyUpload{Identity: []byte("identity"), Signed: signed(2, "new signed"), OneTime: []chat.Prekey{
 		key(1, "again"), key(2, "replaced"), key(4, "added"), key(0, "the lowest"), key(1<<32-1, "the highest"),
 	}}
 	d := w.upload(as("bob"), next)
-	same(t, "stored: one handed out is ignored", d.OneTime, 5)
+	same(t, "stored: one handed out is ignored", d.Left[chat.PlainPrekeys], 5)
+	sameList(t, "ignored", d.Ignored, 1)
+	same(t, "no new installation", d.Reset(), false)
 	same(t, "updated at", d.UpdatedAt, at)
 
 	var given []string
 	for range 5 {
 		b := w.fetch("alice", "bob").Devices[0]
-		same(t, "identity", string(b.Identity), "new identity")
+		same(t, "identity", string(b.Identity), "identity")
 		same(t, "signed", b.Signed.ID, 2)
 		given = append(given, string(b.OneTime.Public))
 	}
@@ -167,7 +169,7 @@ func TestPrekeyUploadBounds(t *testing.T) {
 	}
 	_, err := w.UploadPrekeys(t.Context(), as("carol"), upload(0, 101))
 	invalid(t, err, "one_time_prekeys")
-	same(t, "100 at once", w.upload(as("carol"), upload(0, 100)).OneTime, 100)
+	same(t, "100 at once", w.upload(as("carol"), upload(0, 100)).Left[chat.PlainPrekeys], 100)
 	_, err = w.UploadPrekeys(t.Context(), with("carol", chat.ScopeRead), chat.PrekeyUpload{})
 	refused(t, err, chat.CodeMissingScope)
 	_, err = w.OwnPrekeys(t.Context(), with("carol", chat.ScopeWrite))
@@ -186,7 +188,7 @@ func TestPrekeysAreAtMostAThousandOf16Devices(t *testing.T) {
 	w.upload(as("bob"), upload(0, 100)) // replacing is no more
 	same(t, "stored", fmt.Sprint(w.oneTime("bob")), "map[phone:1000]")
 	w.fetch("alice", "bob")
-	same(t, "room for one", w.upload(as("bob"), upload(1000, 1)).OneTime, 1000)
+	same(t, "room for one", w.upload(as("bob"), upload(1000, 1)).Left[chat.PlainPrekeys], 1000)
 
 	for i := range 15 {
 		w.upload(on("bob", chat.DeviceID(fmt.Sprintf("device-%d", i))), upload(0, 0))
@@ -319,21 +321,22 @@ func TestPrekeyRates(t *testing.T) {
 	same(t, "uploads are not limited", bytes.Equal(w.upload(as("dave"), upload(1, 1)).Identity, []byte("identity")), true)
 }
 
-// lossy is a store that cannot take keys of one device, nor count those of another.
+// lossy is a store that cannot take keys of one device, nor count any.
 type lossy struct {
 	chat.Store
-	down, uncounted chat.DeviceID
+
+	down chat.DeviceID
 }
 
-func (s lossy) TakeOneTimePrekey(ctx context.Context, u chat.UserID, d chat.DeviceID) (chat.Prekey, int, error) {
-	if d == s.down {
-		return chat.Prekey{}, 0, errDisk
+func (s lossy) TakePrekey(ctx context.Context, d chat.PrekeyDevice) (chat.DeviceBundle, error) {
+	if d.Device == s.down {
+		return chat.DeviceBundle{}, errDisk
 	}
-	key, left, err := s.Store.TakeOneTimePrekey(ctx, u, d)
-	if d == s.uncounted && err == nil {
-		left = -1
-	}
-	return key, left, err
+	return s.Store.TakePrekey(ctx, d)
+}
+
+func (s lossy) CountPrekeys(context.Context, []chat.PrekeyDevice) ([]chat.PrekeyCounts, error) {
+	return nil, errDisk
 }
 
 func TestAKeyTakenIsGivenThoughAnotherDevicesFails(t *testing.T) {
@@ -344,7 +347,7 @@ func TestAKeyTakenIsGivenThoughAnotherDevicesFails(t *testing.T) {
 		w.upload(c, upload(1, 1))
 	}
 	w.heard.drain()
-	s := chat.New(chat.Config{Store: lossy{w.store, "phone", "laptop"}, Bus: w.bus, Now: w.clock.Now})
+	s := chat.New(chat.Config{Store: lossy{w.store, "phone"}, Bus: w.bus, Now: w.clock.Now})
 	defer s.Close(context.Background())
 	b, err := s.FetchPrekeys(t.Context(), as("alice"), "bob")
 	must(t, err)
@@ -362,15 +365,20 @@ func TestAdmitOneTimePrekeys(t *testing.T) {
 		u.OneTime = append(u.OneTime, chat.Prekey{ID: id, Public: []byte{byte(id)}})
 	}
 	ids := map[uint32]chat.PrekeyState{1: chat.PrekeyStored, 2: chat.PrekeyTaken}
-	added, replaced, err := u.Admit(chat.MaxOneTimePrekeys-2, ids)
+	a, err := u.Admit(chat.PlainPrekeys, chat.MaxOneTimePrekeys-2, ids)
 	must(t, err)
-	if len(added) != 2 || added[0].ID != 0 || added[1].ID != 3 {
-		t.Errorf("added are %v, want 0 and 3", added)
+	if len(a.Added) != 2 || a.Added[0].ID != 0 || a.Added[1].ID != 3 {
+		t.Errorf("added are %v, want 0 and 3", a.Added)
 	}
-	if len(replaced) != 1 || replaced[0].ID != 1 {
-		t.Errorf("replaced are %v, want 1", replaced)
+	if len(a.Replaced) != 1 || a.Replaced[0].ID != 1 {
+		t.Errorf("replaced are %v, want 1", a.Replaced)
 	}
-	if added, replaced, err = u.Admit(chat.MaxOneTimePrekeys-1, ids); !errors.Is(err, chat.ErrTooManyPrekeys) || len(added)+len(replaced) > 0 {
-		t.Errorf("a key too many gave %v, %v, %v", added, replaced, err)
+	sameList(t, "ignored", a.Ignored, 2)
+	if a, err = u.Admit(chat.PlainPrekeys, chat.MaxOneTimePrekeys-1, ids); !errors.Is(err, chat.ErrTooManyPrekeys) || len(a.Added)+len(a.Replaced) > 0 {
+		t.Errorf("a key too many gave %v, %v", a, err)
+	}
+	u.PQOneTime = []chat.SignedPrekey{{Prekey: key(1, "pq")}}
+	if _, err = u.Admit(chat.PQPrekeys, chat.MaxOneTimePrekeys, nil); !errors.Is(err, chat.ErrTooManyPQPrekeys) {
+		t.Errorf("a PQ key too many gave %v", err)
 	}
 }

@@ -86,19 +86,23 @@ func (s *flakyReads) Expired(ctx context.Context, now time.Time, n int) ([]chat.
 	return orFail(s, func() ([]chat.Event, error) { return s.Store.Expired(ctx, now, n) })
 }
 
-func (s *flakyReads) PrekeyDevices(ctx context.Context, u chat.UserID) ([]chat.PrekeyDevice, error) {
+func (s *flakyReads) PrekeyDevices(ctx context.Context, u []chat.UserID) ([]chat.PrekeyDevice, error) {
 	return orFail(s, func() ([]chat.PrekeyDevice, error) { return s.Store.PrekeyDevices(ctx, u) })
 }
 
-func (s *flakyReads) PutPrekeys(ctx context.Context, u chat.UserID, d chat.DeviceID, up chat.PrekeyUpload) (chat.PrekeyDevice, error) {
-	return orFail(s, func() (chat.PrekeyDevice, error) { return s.Store.PutPrekeys(ctx, u, d, up) })
+func (s *flakyReads) PutPrekeys(ctx context.Context, u chat.UserID, d chat.DeviceID, up chat.PrekeyUpload) (chat.StoredPrekeys, error) {
+	return orFail(s, func() (chat.StoredPrekeys, error) { return s.Store.PutPrekeys(ctx, u, d, up) })
 }
 
-func (s *flakyReads) TakeOneTimePrekey(ctx context.Context, u chat.UserID, d chat.DeviceID) (chat.Prekey, int, error) {
+func (s *flakyReads) CountPrekeys(ctx context.Context, d []chat.PrekeyDevice) ([]chat.PrekeyCounts, error) {
+	return orFail(s, func() ([]chat.PrekeyCounts, error) { return s.Store.CountPrekeys(ctx, d) })
+}
+
+func (s *flakyReads) TakePrekey(ctx context.Context, d chat.PrekeyDevice) (chat.DeviceBundle, error) {
 	if err := s.next(); err != nil {
-		return chat.Prekey{}, 0, err
+		return chat.DeviceBundle{}, err
 	}
-	return s.Store.TakeOneTimePrekey(ctx, u, d)
+	return s.Store.TakePrekey(ctx, d)
 }
 
 func (s *flakyReads) Blocks(ctx context.Context, u, after chat.UserID, n int) ([]chat.Block, error) {

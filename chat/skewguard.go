@@ -123,19 +123,19 @@ func (g guarded) SweepSubscriptions(ctx context.Context, now time.Time) error {
 }
 
 // PutPrekeys implements [PrekeyStore].
-func (g guarded) PutPrekeys(ctx context.Context, user UserID, device DeviceID, u PrekeyUpload) (PrekeyDevice, error) {
+func (g guarded) PutPrekeys(ctx context.Context, user UserID, device DeviceID, u PrekeyUpload) (StoredPrekeys, error) {
 	if err := g.wrong(); err != nil {
-		return PrekeyDevice{}, err
+		return StoredPrekeys{}, err
 	}
 	return g.Store.PutPrekeys(ctx, user, device, u)
 }
 
-// TakeOneTimePrekey implements [PrekeyStore].
-func (g guarded) TakeOneTimePrekey(ctx context.Context, user UserID, device DeviceID) (key Prekey, left int, err error) {
+// TakePrekey implements [PrekeyStore].
+func (g guarded) TakePrekey(ctx context.Context, d PrekeyDevice) (DeviceBundle, error) {
 	if err := g.wrong(); err != nil {
-		return Prekey{}, 0, err
+		return DeviceBundle{}, err
 	}
-	return g.Store.TakeOneTimePrekey(ctx, user, device)
+	return g.Store.TakePrekey(ctx, d)
 }
 
 // PutBlock implements [BlockStore].

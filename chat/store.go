@@ -249,21 +249,27 @@ type StoredPosition struct {
 }
 
 // PrekeyStore keeps the public keys with which others begin an encrypted conversation
-// with a device (docs/contract.md#prekeys). [PrekeyUpload.Admit] and
-// [PrekeyUpload.Stored] decide what an upload changes; the store makes that
-// atomic.
+// with a device (docs/contract.md#prekeys). [PrekeyUpload.Resets],
+// [PrekeyUpload.Admit] and [PrekeyUpload.Stored] decide what an upload changes; the store
+// makes that atomic.
 type PrekeyStore interface {
-	// PutPrekeys stores a device's upload and gives the device as it is then. If the
-	// user would have more than MaxPrekeyDevices devices, it stores nothing and returns
-	// ErrTooManyDevices; if the device would have more than MaxOneTimePrekeys one-time
-	// keys, ErrTooManyPrekeys.
-	PutPrekeys(ctx context.Context, user UserID, device DeviceID, u PrekeyUpload) (PrekeyDevice, error)
-	// PrekeyDevices lists the user's devices that have keys, in order of their ids.
-	PrekeyDevices(ctx context.Context, user UserID) ([]PrekeyDevice, error)
-	// TakeOneTimePrekey removes and gives the one of a device's one-time keys with the
-	// lowest id, or is ErrNotFound. Whatever happens, no key is ever given twice. left
-	// is how many the device has then, or -1 if the store cannot tell now.
-	TakeOneTimePrekey(ctx context.Context, user UserID, device DeviceID) (key Prekey, left int, err error)
+	// PutPrekeys stores a device's upload and gives the device as it is then, with what is
+	// left. If the user would have more than MaxPrekeyDevices devices, it stores nothing and
+	// returns ErrTooManyDevices; if the device would have more than MaxOneTimePrekeys
+	// one-time keys, ErrTooManyPrekeys or ErrTooManyPQPrekeys.
+	PutPrekeys(ctx context.Context, user UserID, device DeviceID, u PrekeyUpload) (StoredPrekeys, error)
+	// PrekeyDevices lists the devices of the users that have keys, in order of the users as
+	// they are given and then of the devices' ids. It does not say what is left. The reads
+	// do not become more with the users, where the store can ask for many at once.
+	PrekeyDevices(ctx context.Context, users []UserID) ([]PrekeyDevice, error)
+	// CountPrekeys says how many one-time keys each of the devices has left, in their order.
+	// It takes one read, where the store can ask for many at once.
+	CountPrekeys(ctx context.Context, devices []PrekeyDevice) ([]PrekeyCounts, error)
+	// TakePrekey takes what a caller is given of a device, as PrekeyDevices has listed it: of
+	// each kind it removes the one-time key with the lowest id, or else gives the key of last
+	// resort. What it gives is all of one installation. If there is nothing to give it is
+	// ErrNotFound, and nothing is removed. Whatever happens, no key is ever given twice.
+	TakePrekey(ctx context.Context, d PrekeyDevice) (DeviceBundle, error)
 }
 
 // BlockStore keeps which users block which others.
@@ -307,6 +313,8 @@ var (
 	ErrStoreFull      = errors.New("the disk is full") // an unavailability that somebody has to end
 	ErrTooManyDevices = errors.New("the user has keys of too many devices")
 	ErrTooManyPrekeys = errors.New("the device has too many one-time keys")
+
+	ErrTooManyPQPrekeys = errors.New("the device has too many post-quantum one-time keys")
 )
 
 // PairExistsError says that two people have a 1:1 already, and which.

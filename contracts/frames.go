@@ -138,9 +138,12 @@ func PresenceFrame(p chat.Presence) Frame {
 }
 
 // PrekeysLowFrame tells a device how many one-time prekeys it has left.
-func PrekeysLowFrame(left int) Frame {
-	b := newFrame(FramePrekeysLow, 64)
-	b.number("one_time_prekeys", int64(left))
+func PrekeysLowFrame(low chat.PrekeysLow) Frame {
+	b := newFrame(FramePrekeysLow, 96)
+	b.number("one_time_prekeys", int64(low.Left))
+	if low.PQLeft != nil {
+		b.number("pq_one_time_prekeys", int64(*low.PQLeft))
+	}
 	return b.frame()
 }
 

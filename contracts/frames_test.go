@@ -99,7 +99,8 @@ func goldenChanges() map[string]Frame {
 			Thread: goldenThread, Message: goldenID, Reason: chat.FailedBlocked, Users: []chat.UserID{"bob"},
 		}, "bob"),
 		"failed_expired":   FailedFrame(chat.Failure{Thread: goldenThread, Message: goldenID, Reason: chat.FailedExpired}, "carol"),
-		"prekeys_low":      PrekeysLowFrame(9),
+		"prekeys_low":      PrekeysLowFrame(chat.PrekeysLow{Left: 9}),
+		"prekeys_low_pq":   PrekeysLowFrame(chat.PrekeysLow{Left: 40, PQLeft: new(9)}),
 		"typing":           TypingFrame(chat.Typing{Thread: goldenThread, User: "bob"}),
 		"presence_online":  PresenceFrame(chat.Presence{User: "bob", Online: true}),
 		"presence_offline": PresenceFrame(chat.Presence{User: "bob", LastSeen: goldenAt}),
@@ -208,6 +209,7 @@ func TestFramesHaveTheMembersOfTheContract(t *testing.T) {
 		"thread_unpinned": "at by event frame_seq message_id seq t thread_id",
 		"failed_blocked":  "by frame_seq id reason t thread_id",
 		"prekeys_low":     "frame_seq one_time_prekeys t",
+		"prekeys_low_pq":  "frame_seq one_time_prekeys pq_one_time_prekeys t",
 		"typing":          "frame_seq t thread_id ttl_ms user_id",
 		"presence_online": "frame_seq last_seen_at status t user_id",
 	} {

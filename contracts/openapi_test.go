@@ -126,7 +126,7 @@ func TestOpenAPISchemasAreTheWireTypes(t *testing.T) {
 		"AddReaction": reactionBody{}, "PinMessage": pinBody{}, "ReportMessage": reportBody{},
 		"Pin": Pin{}, "Pins": Pins{}, "Presence": Presence{}, "Block": Block{}, "Blocks": Blocks{}, "ReactionPage": ReactionPage{},
 		"ReportReceipt": ReportReceipt{}, "Report": Report{}, "ReportPage": ReportPage{}, "EventPage": EventPage{},
-		"PrekeyUpload": prekeyUploadBody{}, "PrekeyStatus": PrekeyStatus{}, "PrekeyStatuses": PrekeyStatuses{},
+		"PrekeyUpload": prekeyUploadBody{}, "PrekeyStatus": PrekeyStatus{}, "PrekeysStored": PrekeysStored{}, "PrekeyStatuses": PrekeyStatuses{},
 		"PrekeyBundle": PrekeyBundle{}, "DeviceBundle": DeviceBundle{},
 		"Prekey": prekeyBody{}, "SignedPrekey": SignedPrekey{}, "LastResortPrekey": OneTimePrekey{},
 	} {

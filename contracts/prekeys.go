@@ -13,6 +13,9 @@ type prekeyUploadBody struct {
 	Signed     *signedPrekeyBody `json:"signed_prekey"`
 	OneTime    []prekeyBody      `json:"one_time_prekeys"`
 	LastResort *signedPrekeyBody `json:"last_resort_prekey"`
+
+	PQOneTime    []signedPrekeyBody `json:"pq_one_time_prekeys"`
+	PQLastResort *signedPrekeyBody  `json:"pq_last_resort_prekey"`
 }
 
 type prekeyBody struct {
@@ -39,12 +42,11 @@ func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 	if u.Signed, err = b.Signed.convert("signed_prekey"); err != nil {
 		return chat.PrekeyUpload{}, err
 	}
-	if b.LastResort != nil {
-		lastResort, err := b.LastResort.convert("last_resort_prekey")
-		if err != nil {
-			return chat.PrekeyUpload{}, err
-		}
-		u.LastResort = &lastResort
+	if u.LastResort, err = b.LastResort.optional("last_resort_prekey"); err != nil {
+		return chat.PrekeyUpload{}, err
+	}
+	if u.PQLastResort, err = b.PQLastResort.optional("pq_last_resort_prekey"); err != nil {
+		return chat.PrekeyUpload{}, err
 	}
 	for i, k := range b.OneTime {
 		// Only the first incomplete key is reported, since a body can hold thousands.
@@ -52,7 +54,26 @@ func DecodePrekeyUpload(body []byte) (chat.PrekeyUpload, error) {
 			return chat.PrekeyUpload{}, err
 		}
 	}
+	for i, k := range b.PQOneTime {
+		key, err := k.convert(fmt.Sprintf("pq_one_time_prekeys/%d", i))
+		if err != nil {
+			return chat.PrekeyUpload{}, err
+		}
+		u.PQOneTime = append(u.PQOneTime, key)
+	}
 	return u, nil
+}
+
+// optional converts a key that need not be there.
+func (b *signedPrekeyBody) optional(at string) (*chat.SignedPrekey, error) {
+	if b == nil {
+		return nil, nil
+	}
+	key, err := b.convert(at)
+	if err != nil {
+		return nil, err
+	}
+	return &key, nil
 }
 
 func (b prekeyBody) convert(at string) (chat.Prekey, error) {
@@ -78,7 +99,19 @@ func (b signedPrekeyBody) convert(at string) (chat.SignedPrekey, error) {
 type PrekeyStatus struct {
 	DeviceID  string `json:"device_id"`
 	OneTime   int    `json:"one_time_prekeys"`
+	PQOneTime int    `json:"pq_one_time_prekeys"`
 	UpdatedAt string `json:"updated_at"`
+}
+
+// PrekeysStored answers an upload (docs/contract.md#prekeys).
+type PrekeysStored struct {
+	DeviceID  string   `json:"device_id"`
+	OneTime   int      `json:"one_time_prekeys"`
+	PQOneTime int      `json:"pq_one_time_prekeys"`
+	UpdatedAt string   `json:"updated_at"`
+	Ignored   []uint32 `json:"ignored"`
+	PQIgnored []uint32 `json:"pq_ignored"`
+	Reset     bool     `json:"reset"`
 }
 
 // PrekeyStatuses lists all the user's devices that have keys
@@ -89,7 +122,17 @@ type PrekeyStatuses struct {
 
 // NewPrekeyStatus converts the stored record of one device.
 func NewPrekeyStatus(d chat.PrekeyDevice) PrekeyStatus {
-	return PrekeyStatus{DeviceID: string(d.Device), OneTime: d.OneTime, UpdatedAt: FormatTime(d.UpdatedAt)}
+	return PrekeyStatus{DeviceID: string(d.Device), OneTime: d.Left[chat.PlainPrekeys], PQOneTime: d.Left[chat.PQPrekeys], UpdatedAt: FormatTime(d.UpdatedAt)}
+}
+
+// NewPrekeysStored converts what became of an upload.
+func NewPrekeysStored(p chat.StoredPrekeys) PrekeysStored {
+	ids := func(ids []uint32) []uint32 { return append([]uint32{}, ids...) } // an empty list, not null
+	status := NewPrekeyStatus(p.PrekeyDevice)
+	return PrekeysStored{
+		DeviceID: status.DeviceID, OneTime: status.OneTime, PQOneTime: status.PQOneTime, UpdatedAt: status.UpdatedAt,
+		Ignored: ids(p.Ignored), PQIgnored: ids(p.PQIgnored), Reset: p.Reset(),
+	}
 }
 
 // NewPrekeyStatuses converts the stored records of a user's devices.
@@ -111,6 +154,8 @@ type DeviceBundle struct {
 	IdentityKey []byte        `json:"identity_key"`
 	Signed      SignedPrekey  `json:"signed_prekey"`
 	OneTime     OneTimePrekey `json:"one_time_prekey"`
+
+	PQ *OneTimePrekey `json:"pq_prekey,omitempty"`
 }
 
 // SignedPrekey is a prekey with the signature of its device's identity key.
@@ -121,7 +166,8 @@ type SignedPrekey struct {
 }
 
 // OneTimePrekey is a key that is given to one caller only or, if the device has none left,
-// its last resort key, which is marked and signed (docs/contract.md#prekeys).
+// its last resort key, which is marked (docs/contract.md#prekeys). All but plain one-time keys
+// are signed.
 type OneTimePrekey struct {
 	KeyID      uint32 `json:"key_id"`
 	PublicKey  []byte `json:"public_key"`
@@ -147,6 +193,11 @@ func newDeviceBundle(d chat.DeviceBundle) DeviceBundle {
 		b.OneTime = OneTimePrekey{KeyID: k.ID, PublicKey: k.Public}
 	} else if k := d.LastResort; k != nil {
 		b.OneTime = OneTimePrekey{KeyID: k.ID, PublicKey: k.Public, Signature: k.Signature, LastResort: true}
+	}
+	if k := d.PQOneTime; k != nil {
+		b.PQ = &OneTimePrekey{KeyID: k.ID, PublicKey: k.Public, Signature: k.Signature}
+	} else if k := d.PQLastResort; k != nil {
+		b.PQ = &OneTimePrekey{KeyID: k.ID, PublicKey: k.Public, Signature: k.Signature, LastResort: true}
 	}
 	return b
 }

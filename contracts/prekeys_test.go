@@ -126,10 +126,12 @@ func FuzzDecodePrekeyUpload(f *testing.F) {
 }
 
 func TestPrekeyJSON(t *testing.T) {
-	phone := chat.PrekeyDevice{Device: "phone", Identity: []byte("i"), OneTime: 7, UpdatedAt: sentAt}
-	wantJSON(t, NewPrekeyStatus(phone), `{"device_id":"phone","one_time_prekeys":7,"updated_at":"2026-05-30T17:42:11.234Z"}`)
-	wantJSON(t, NewPrekeyStatuses([]chat.PrekeyDevice{phone}),
-		`{"devices":[{"device_id":"phone","one_time_prekeys":7,"updated_at":"2026-05-30T17:42:11.234Z"}]}`)
+	phone := chat.PrekeyDevice{Device: "phone", Identity: []byte("i"), Left: chat.PrekeyCounts{7, 5}, UpdatedAt: sentAt}
+	const status = `{"device_id":"phone","one_time_prekeys":7,"pq_one_time_prekeys":5,"updated_at":"2026-05-30T17:42:11.234Z"`
+	wantJSON(t, NewPrekeyStatuses([]chat.PrekeyDevice{phone}), `{"devices":[`+status+`}]}`)
+	wantJSON(t, NewPrekeysStored(chat.StoredPrekeys{PrekeyDevice: phone}), status+`,"ignored":[],"pq_ignored":[],"reset":false}`)
+	wantJSON(t, NewPrekeysStored(chat.StoredPrekeys{PrekeyDevice: phone, Ignored: []uint32{1, 1<<32 - 1}, PQIgnored: []uint32{0}, Change: chat.IdentityChanged}),
+		status+`,"ignored":[1,4294967295],"pq_ignored":[0],"reset":true}`)
 	wantJSON(t, NewPrekeyStatuses(nil), `{"devices":[]}`)
 
 	signed := chat.SignedPrekey{Prekey: chat.Prekey{ID: 0, Public: []byte{2}}, Signature: []byte{3}}
@@ -138,12 +140,19 @@ func TestPrekeyJSON(t *testing.T) {
 		Devices: []chat.DeviceBundle{
 			{Device: "phone", Identity: []byte{4}, Signed: signed, OneTime: &chat.Prekey{ID: 1<<32 - 1, Public: []byte{1}}},
 			{Device: "web", Identity: []byte{5}, Signed: signed, LastResort: &signed},
+			{Device: "new", Identity: []byte{6}, Signed: signed, LastResort: &signed, PQOneTime: &signed},
+			{Device: "pq", Identity: []byte{7}, Signed: signed, LastResort: &signed, PQLastResort: &signed},
 		},
 		Unavailable: []chat.DeviceID{"old"},
 	}), `{"user_id":"bob","devices":[`+
 		`{"device_id":"phone","identity_key":"BA==","signed_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw=="},`+
 		`"one_time_prekey":{"key_id":4294967295,"public_key":"AQ=="}},`+
 		`{"device_id":"web","identity_key":"BQ==","signed_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw=="},`+
-		`"one_time_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw==","last_resort":true}}],"unavailable_devices":["old"]}`)
+		`"one_time_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw==","last_resort":true}},`+
+		`{"device_id":"new","identity_key":"Bg==","signed_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw=="},`+
+		`"one_time_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw==","last_resort":true},"pq_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw=="}},`+
+		`{"device_id":"pq","identity_key":"Bw==","signed_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw=="},`+
+		`"one_time_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw==","last_resort":true},`+
+		`"pq_prekey":{"key_id":0,"public_key":"Ag==","signature":"Aw==","last_resort":true}}],"unavailable_devices":["old"]}`)
 	wantJSON(t, NewPrekeyBundle(chat.PrekeyBundle{User: "bob"}), `{"user_id":"bob","devices":[],"unavailable_devices":[]}`)
 }

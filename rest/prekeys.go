@@ -14,8 +14,8 @@ func (s *server) uploadPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Ca
 	if err != nil {
 		return err
 	}
-	device, err := s.chat.UploadPrekeys(ctx, caller, upload)
-	return respondWith(c, device, err, contracts.NewPrekeyStatus)
+	stored, err := s.chat.UploadPrekeys(ctx, caller, upload)
+	return respondWith(c, stored, err, contracts.NewPrekeysStored)
 }
 
 func (s *server) countPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {

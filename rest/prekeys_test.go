@@ -47,7 +47,7 @@ func TestPrekeysAreGivenOnce(t *testing.T) {
 	if got := string(w.as("bob", "GET", prekeys, "").want(200).body); got != `{"devices":[]}` {
 		t.Errorf("got %s", got)
 	}
-	status := decoded[contracts.PrekeyStatus](w.put("bob", "phone", upload(keys(1, 2), lastResort)).want(200))
+	status := decoded[contracts.PrekeysStored](w.put("bob", "phone", upload(keys(1, 2), lastResort)).want(200))
 	if status.DeviceID != "phone" || status.OneTime != 2 || status.UpdatedAt == "" {
 		t.Errorf("got %+v", status)
 	}
@@ -138,7 +138,7 @@ func TestADeviceStoresAThousandKeys(t *testing.T) {
 		w.put("bob", "phone", upload(keys(100*i+1, 100*i+100), "")).want(200)
 	}
 	w.put("bob", "phone", upload(keys(1001, 1001), "")).invalid("one_time_prekeys")
-	if got := decoded[contracts.PrekeyStatus](w.put("bob", "phone", upload(keys(1000, 1000), "")).want(200)); got.OneTime != 1000 {
+	if got := decoded[contracts.PrekeysStored](w.put("bob", "phone", upload(keys(1000, 1000), "")).want(200)); got.OneTime != 1000 {
 		t.Errorf("replacing one made %d", got.OneTime)
 	}
 	w.bundle("alice", "bob")

@@ -62,7 +62,7 @@ type PinCalls interface {
 
 // PrekeyCalls are the use cases about the keys of devices.
 type PrekeyCalls interface {
-	UploadPrekeys(ctx context.Context, c chat.Caller, u chat.PrekeyUpload) (chat.PrekeyDevice, error)
+	UploadPrekeys(ctx context.Context, c chat.Caller, u chat.PrekeyUpload) (chat.StoredPrekeys, error)
 	OwnPrekeys(ctx context.Context, c chat.Caller) ([]chat.PrekeyDevice, error)
 	FetchPrekeys(ctx context.Context, c chat.Caller, user chat.UserID) (chat.PrekeyBundle, error)
 }

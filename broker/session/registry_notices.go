@@ -103,7 +103,7 @@ func (r *Registry) handlePrekeysLow(audience []chat.UserID, low chat.PrekeysLow)
 	for _, user := range audience {
 		for _, s := range r.of(user) {
 			if s.device == low.Device {
-				s.tell(contracts.PrekeysLowFrame(low.Left))
+				s.tell(contracts.PrekeysLowFrame(low))
 			}
 		}
 	}

@@ -257,11 +257,15 @@ func (r *reader) failure() *chat.Failure {
 const (
 	lowDevice uint64 = 1 + iota
 	lowLeft
+	lowPQLeft
 )
 
 func (w *writer) prekeysLow(low *chat.PrekeysLow) {
 	str(w, lowDevice, low.Device)
 	w.int(lowLeft, int64(low.Left))
+	if low.PQLeft != nil {
+		w.always(lowPQLeft, int64(*low.PQLeft))
+	}
 }
 
 func (r *reader) prekeysLow() *chat.PrekeysLow {
@@ -272,6 +276,8 @@ func (r *reader) prekeysLow() *chat.PrekeysLow {
 			low.Device = text[chat.DeviceID](r, content)
 		case lowLeft:
 			low.Left = int(r.int(content))
+		case lowPQLeft:
+			low.PQLeft = new(int(r.int(content)))
 		}
 	}
 	return low

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -17,7 +18,12 @@ import (
 
 // A device's prekeys are one document, except its one-time prekeys, which are one
 // document each. The document of a one-time prekey that was taken stays, without the key,
-// so that its id is never used again.
+// so that its id is not used again.
+//
+// One-time prekeys belong to an installation of the device, which their owner names. An upload
+// of another installation stores them under a new owner, where nobody looks for them, and then
+// puts that installation in place of the one before, by one write of the device's document. So
+// whoever has read that document finds one-time prekeys of the same installation, or none.
 
 // prekeyUserDoc lists the devices of a user that may have prekeys.
 type prekeyUserDoc struct {
@@ -32,6 +38,11 @@ type prekeyDeviceDoc struct {
 	Signed     signedKeyDoc  `bson:"signed"`
 	LastResort *signedKeyDoc `bson:"last_resort"`
 	Updated    time.Time     `bson:"updated"`
+
+	// Documents of format 4 have none of these: their installation has the number 0.
+	Installation int64         `bson:"installation,omitempty"`
+	IdentityAt   time.Time     `bson:"identity_at,omitempty"`
+	PQLastResort *signedKeyDoc `bson:"pq_last_resort,omitempty"`
 }
 
 type signedKeyDoc struct {
@@ -41,90 +52,208 @@ type signedKeyDoc struct {
 }
 
 type oneTimeDoc struct {
-	ID     string `bson:"_id"`   // user/device/key id, in 10 digits
-	Owner  string `bson:"owner"` // user/device
-	Key    int64  `bson:"key"`
-	Taken  bool   `bson:"taken"`
-	Public []byte `bson:"public,omitempty"`
+	ID        string `bson:"_id"`   // owner/key id, in 10 digits
+	Owner     string `bson:"owner"` // see oneTimeOwner
+	Key       int64  `bson:"key"`
+	Taken     bool   `bson:"taken"`
+	Public    []byte `bson:"public,omitempty"`
+	Signature []byte `bson:"signature,omitempty"` // of a PQ one
+}
+
+// oneTimeOwner is the owner of an installation's one-time prekeys of a kind:
+// user/device/installation, with /pq behind it for PQ ones. An installation of the number 0
+// is not named.
+func oneTimeOwner(id string, installation int64, kind chat.PrekeyKind) string {
+	if installation != 0 {
+		id = fmt.Sprintf("%s/%d", id, installation)
+	}
+	if kind == chat.PQPrekeys {
+		id += "/pq"
+	}
+	return id
+}
+
+// oneTimeOwners are the owners of an installation's one-time prekeys, by kind.
+func oneTimeOwners(d chat.PrekeyDevice) (owners [len(chat.PrekeyKinds)]string) {
+	for _, kind := range chat.PrekeyKinds {
+		owners[kind] = oneTimeOwner(deviceKey(d.User, d.Device), d.Installation, kind)
+	}
+	return owners
 }
 
 // PutPrekeys implements [chat.PrekeyStore].
-func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) (chat.PrekeyDevice, error) {
+func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) (chat.StoredPrekeys, error) {
 	if err := checkName(string(user), string(device)); err != nil {
-		return chat.PrekeyDevice{}, err
+		return chat.StoredPrekeys{}, err
 	}
-	doc := newPrekeyDeviceDoc(user, u.Stored(device, 0))
-	unlock, err := s.prekeyWriters.Lock(ctx, doc.ID)
+	id := deviceKey(user, device)
+	unlock, err := s.prekeyWriters.Lock(ctx, id)
 	if err != nil {
-		return chat.PrekeyDevice{}, err
+		return chat.StoredPrekeys{}, err
 	}
 	defer unlock()
-	stored, err := s.putPrekeys(ctx, user, doc, u)
-	if errors.Is(err, chat.ErrTooManyDevices) || errors.Is(err, chat.ErrTooManyPrekeys) {
-		return chat.PrekeyDevice{}, err
+	for range prekeyTries {
+		stored, ok, err := s.putPrekeys(ctx, user, device, u)
+		if errors.Is(err, chat.ErrTooManyDevices) || errors.Is(err, chat.ErrTooManyPrekeys) || errors.Is(err, chat.ErrTooManyPQPrekeys) {
+			return chat.StoredPrekeys{}, err
+		}
+		if ok || err != nil {
+			return stored, wrap("store the prekeys of "+id, err)
+		}
 	}
-	return stored, wrap("store the prekeys of "+doc.ID, err)
+	return chat.StoredPrekeys{}, fmt.Errorf("store the prekeys of %s: %w", id, errInstallations)
 }
 
-func newPrekeyDeviceDoc(user chat.UserID, p chat.PrekeyDevice) prekeyDeviceDoc {
-	doc := prekeyDeviceDoc{
-		ID: deviceKey(user, p.Device), Device: p.Device, Identity: p.Identity, Signed: newSignedKeyDoc(p.Signed), Updated: p.UpdatedAt,
+// prekeyTries is how often an upload is tried while other installations of the device upload.
+const prekeyTries = 16
+
+var errInstallations = errors.New("other installations of the device upload all the time")
+
+func newPrekeyDeviceDoc(p chat.PrekeyDevice) prekeyDeviceDoc {
+	return prekeyDeviceDoc{
+		ID: deviceKey(p.User, p.Device), Device: p.Device, Identity: p.Identity, IdentityAt: p.IdentityAt, Installation: p.Installation,
+		Signed: newSignedKeyDoc(p.Signed), LastResort: newLastResortDoc(p.LastResort), PQLastResort: newLastResortDoc(p.PQLastResort),
+		Updated: p.UpdatedAt,
 	}
-	if p.LastResort != nil {
-		last := newSignedKeyDoc(*p.LastResort)
-		doc.LastResort = &last
-	}
-	return doc
 }
 
 func newSignedKeyDoc(k chat.SignedPrekey) signedKeyDoc {
 	return signedKeyDoc{ID: int64(k.ID), Public: k.Public, Signature: k.Signature}
 }
 
+func newLastResortDoc(k *chat.SignedPrekey) *signedKeyDoc {
+	if k == nil {
+		return nil
+	}
+	doc := newSignedKeyDoc(*k)
+	return &doc
+}
+
 func (doc signedKeyDoc) key() chat.SignedPrekey {
 	return chat.SignedPrekey{Prekey: chat.Prekey{ID: uint32(doc.ID), Public: doc.Public}, Signature: doc.Signature}
 }
 
-func (doc prekeyDeviceDoc) device(oneTime int) chat.PrekeyDevice {
-	p := chat.PrekeyDevice{Device: doc.Device, Identity: doc.Identity, Signed: doc.Signed.key(), OneTime: oneTime, UpdatedAt: doc.Updated.UTC()}
-	if doc.LastResort != nil {
-		last := doc.LastResort.key()
-		p.LastResort = &last
+func (doc *signedKeyDoc) lastResort() *chat.SignedPrekey {
+	if doc == nil {
+		return nil
+	}
+	k := doc.key()
+	return &k
+}
+
+func (doc prekeyDeviceDoc) device(user chat.UserID) chat.PrekeyDevice {
+	p := chat.PrekeyDevice{
+		User: user, Device: doc.Device, Identity: doc.Identity, IdentityAt: doc.IdentityAt.UTC(), Installation: doc.Installation,
+		Signed: doc.Signed.key(), LastResort: doc.LastResort.lastResort(), PQLastResort: doc.PQLastResort.lastResort(), UpdatedAt: doc.Updated.UTC(),
+	}
+	if doc.IdentityAt.IsZero() {
+		p.IdentityAt = p.UpdatedAt
 	}
 	return p
 }
 
-// putPrekeys checks the bounds, then stores the one-time prekeys, and the rest last.
-func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, doc prekeyDeviceDoc, u chat.PrekeyUpload) (chat.PrekeyDevice, error) {
-	ids, err := s.oneTimeStates(ctx, doc.ID, u.OneTime)
+// putPrekeys checks the bounds, then stores the one-time prekeys, and the rest last. It is not
+// ok if another installation has uploaded meanwhile: then it has to be done anew.
+func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, device chat.DeviceID, u chat.PrekeyUpload) (stored chat.StoredPrekeys, ok bool, err error) {
+	before, err := s.prekeysOf(ctx, user, device)
 	if err != nil {
-		return chat.PrekeyDevice{}, err
+		return stored, false, err
 	}
-	left, err := s.countOneTime(ctx, doc.ID)
+	next := u.Stored(user, device, before, chat.PrekeyCounts{})
+	if before == nil || u.Resets(before) {
+		next.Installation = 1 + rand.Int64N(1<<53)
+	}
+	owners := oneTimeOwners(next)
+	admitted, err := s.admitOneTime(ctx, next, u, before != nil && before.Installation == next.Installation)
 	if err != nil {
-		return chat.PrekeyDevice{}, err
+		return stored, false, err
 	}
-	added, replaced, err := u.Admit(left, ids)
+	if err := s.admitDevice(ctx, user, device); err != nil {
+		return stored, false, err
+	}
+	for kind, a := range admitted {
+		if err := s.putOneTime(ctx, owners[kind], a); err != nil {
+			return stored, false, err
+		}
+	}
+	ok, err = s.replacePrekeys(ctx, before, newPrekeyDeviceDoc(next))
+	switch {
+	case err != nil:
+		return stored, false, err
+	case !ok: // the installation is not the device's, or not any more
+		return stored, false, s.deleteOneTime(ctx, owners)
+	case before == nil:
+		stored.Change = chat.DeviceAdded
+	case u.Resets(before):
+		stored.Change = chat.IdentityChanged
+		if err := s.deleteOneTime(ctx, oneTimeOwners(*before)); err != nil {
+			return stored, false, err
+		}
+	}
+	left, err := s.CountPrekeys(ctx, []chat.PrekeyDevice{next})
 	if err != nil {
-		return chat.PrekeyDevice{}, err
+		return stored, false, err
 	}
-	if err := s.admitDevice(ctx, user, doc.Device); err != nil {
-		return chat.PrekeyDevice{}, err
+	stored.PrekeyDevice, stored.Left = next, left[0]
+	stored.Ignored, stored.PQIgnored = admitted[chat.PlainPrekeys].Ignored, admitted[chat.PQPrekeys].Ignored
+	return stored, true, nil
+}
+
+// prekeysOf gives the keys of a device, or nil.
+func (s *Store) prekeysOf(ctx context.Context, user chat.UserID, device chat.DeviceID) (*chat.PrekeyDevice, error) {
+	doc, found, err := findOne[prekeyDeviceDoc](ctx, s.prekeys, d("_id", deviceKey(user, device)))
+	if err != nil || !found {
+		return nil, err
 	}
-	if err := s.putOneTime(ctx, doc.ID, added, replaced); err != nil {
-		return chat.PrekeyDevice{}, err
+	p := doc.device(user)
+	return &p, nil
+}
+
+// replacePrekeys puts a device's document in place of that of the installation before, or where
+// there is none. It reports false if that is not there, or something is, respectively.
+func (s *Store) replacePrekeys(ctx context.Context, before *chat.PrekeyDevice, doc prekeyDeviceDoc) (bool, error) {
+	if before == nil {
+		_, err := s.prekeys.InsertOne(ctx, doc)
+		return err == nil, unlessDuplicate(err)
 	}
-	err = onceMore(func() error {
-		_, err := s.prekeys.ReplaceOne(ctx, d("_id", doc.ID), doc, options.Replace().SetUpsert(true))
-		return err
-	})
-	if err != nil {
-		return chat.PrekeyDevice{}, err
+	own := d("_id", doc.ID, "installation", before.Installation)
+	if before.Installation == 0 {
+		own = d("_id", doc.ID, "installation", d("$exists", false))
 	}
-	if left, err = s.countOneTime(ctx, doc.ID); err != nil {
-		return chat.PrekeyDevice{}, err
+	replaced, err := s.prekeys.ReplaceOne(ctx, own, doc)
+	return err == nil && replaced.MatchedCount > 0, err
+}
+
+// admitOneTime decides which one-time prekeys of an upload are stored. Of an installation that
+// is not known it has nothing to look up.
+func (s *Store) admitOneTime(ctx context.Context, next chat.PrekeyDevice, u chat.PrekeyUpload, known bool) (admitted [len(chat.PrekeyKinds)]chat.AdmittedPrekeys, err error) {
+	var left chat.PrekeyCounts
+	owners := oneTimeOwners(next)
+	if known {
+		counts, err := s.CountPrekeys(ctx, []chat.PrekeyDevice{next})
+		if err != nil {
+			return admitted, err
+		}
+		left = counts[0]
 	}
-	return doc.device(left), nil
+	for _, kind := range chat.PrekeyKinds {
+		var ids map[uint32]chat.PrekeyState
+		if known {
+			if ids, err = s.oneTimeStates(ctx, owners[kind], u.OneTimeOf(kind)); err != nil {
+				return admitted, err
+			}
+		}
+		if admitted[kind], err = u.Admit(kind, left[kind], ids); err != nil {
+			return admitted, err
+		}
+	}
+	return admitted, nil
+}
+
+// deleteOneTime removes the one-time prekeys of an installation and what is known of their ids.
+func (s *Store) deleteOneTime(ctx context.Context, owners [len(chat.PrekeyKinds)]string) error {
+	_, err := s.oneTime.DeleteMany(ctx, d("owner", d("$in", owners[:])))
+	return err
 }
 
 // admitDevice adds a device to the user's list, or is ErrTooManyDevices.
@@ -146,7 +275,7 @@ func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.D
 }
 
 // oneTimeStates reads the states of the ids of one-time prekeys.
-func (s *Store) oneTimeStates(ctx context.Context, owner string, keys []chat.Prekey) (map[uint32]chat.PrekeyState, error) {
+func (s *Store) oneTimeStates(ctx context.Context, owner string, keys []chat.SignedPrekey) (map[uint32]chat.PrekeyState, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -169,71 +298,161 @@ func oneTimeID(owner string, key uint32) string { return fmt.Sprintf("%s/%010d",
 
 // putOneTime stores one-time prekeys. If one that is replaced is taken at the same time,
 // the new key is stored and never given.
-func (s *Store) putOneTime(ctx context.Context, owner string, added, replaced []chat.Prekey) error {
-	writes := make([]mongo.WriteModel, len(replaced))
-	for i, k := range replaced {
-		writes[i] = mongo.NewUpdateOneModel().SetFilter(d("_id", oneTimeID(owner, k.ID))).SetUpdate(d("$set", d("public", k.Public)))
+func (s *Store) putOneTime(ctx context.Context, owner string, keys chat.AdmittedPrekeys) error {
+	writes := make([]mongo.WriteModel, len(keys.Replaced))
+	for i, k := range keys.Replaced {
+		set := d("public", k.Public)
+		if k.Signature != nil {
+			set = d("public", k.Public, "signature", k.Signature)
+		}
+		writes[i] = mongo.NewUpdateOneModel().SetFilter(d("_id", oneTimeID(owner, k.ID))).SetUpdate(d("$set", set))
 	}
 	if len(writes) > 0 {
 		if _, err := s.oneTime.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {
 			return err
 		}
 	}
-	if len(added) == 0 {
+	if len(keys.Added) == 0 {
 		return nil
 	}
-	docs := make([]oneTimeDoc, len(added))
-	for i, k := range added {
-		docs[i] = oneTimeDoc{ID: oneTimeID(owner, k.ID), Owner: owner, Key: int64(k.ID), Public: k.Public}
+	docs := make([]oneTimeDoc, len(keys.Added))
+	for i, k := range keys.Added {
+		docs[i] = oneTimeDoc{ID: oneTimeID(owner, k.ID), Owner: owner, Key: int64(k.ID), Public: k.Public, Signature: k.Signature}
 	}
 	_, err := s.oneTime.InsertMany(ctx, docs, options.InsertMany().SetOrdered(false))
 	return unlessDuplicate(err)
 }
 
-func (s *Store) countOneTime(ctx context.Context, owner string) (int, error) {
-	n, err := s.oneTime.CountDocuments(ctx, d("owner", owner, "taken", false))
-	return int(n), err
-}
-
 // PrekeyDevices implements [chat.PrekeyStore].
-func (s *Store) PrekeyDevices(ctx context.Context, user chat.UserID) ([]chat.PrekeyDevice, error) {
-	docs, err := findAll[prekeyDeviceDoc](ctx, s.prekeys, prefixed(string(user)))
+func (s *Store) PrekeyDevices(ctx context.Context, users []chat.UserID) ([]chat.PrekeyDevice, error) {
+	if len(users) == 0 {
+		return nil, nil
+	}
+	filter, err := s.prekeysFilter(ctx, users)
+	if err != nil || filter == nil {
+		return nil, wrap("list devices with prekeys", err)
+	}
+	docs, err := findAll[prekeyDeviceDoc](ctx, s.prekeys, filter)
 	if err != nil {
-		return nil, fmt.Errorf("read the prekeys of %s: %w", user, err)
+		return nil, fmt.Errorf("read prekeys: %w", err)
+	}
+	order := make(map[chat.UserID]int, len(users))
+	for i, u := range users {
+		order[u] = i
 	}
 	devices := make([]chat.PrekeyDevice, len(docs))
 	for i, doc := range docs {
-		left, err := s.countOneTime(ctx, doc.ID)
-		if err != nil {
-			return nil, fmt.Errorf("count the prekeys of %s: %w", doc.ID, err)
-		}
-		devices[i] = doc.device(left)
+		devices[i] = doc.device(chat.UserID(doc.ID[:len(doc.ID)-len(doc.Device)-len("/")]))
 	}
-	slices.SortFunc(devices, func(a, b chat.PrekeyDevice) int { return cmp.Compare(a.Device, b.Device) })
+	slices.SortFunc(devices, func(a, b chat.PrekeyDevice) int {
+		return cmp.Or(cmp.Compare(order[a.User], order[b.User]), cmp.Compare(a.Device, b.Device))
+	})
 	return devices, nil
 }
 
-// TakeOneTimePrekey implements [chat.PrekeyStore].
-func (s *Store) TakeOneTimePrekey(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Prekey, int, error) {
-	owner := deviceKey(user, device)
-	unlock, err := s.prekeyWriters.Lock(ctx, owner)
-	if err != nil {
-		return chat.Prekey{}, 0, err
+// prekeysFilter finds the documents of the users' devices; nil is none. Those of one user are
+// a range; those of several are named, as their lists have them.
+func (s *Store) prekeysFilter(ctx context.Context, users []chat.UserID) (bson.D, error) {
+	if len(users) == 1 {
+		return prefixed(string(users[0])), nil
 	}
-	defer unlock()
+	lists, err := findAll[prekeyUserDoc](ctx, s.prekeyUsers, d("_id", d("$in", users)))
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, list := range lists {
+		for _, device := range list.Devices {
+			ids = append(ids, deviceKey(list.User, device))
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return d("_id", d("$in", ids)), nil
+}
+
+// CountPrekeys implements [chat.PrekeyStore].
+func (s *Store) CountPrekeys(ctx context.Context, devices []chat.PrekeyDevice) ([]chat.PrekeyCounts, error) {
+	left := make([]chat.PrekeyCounts, len(devices))
+	if len(devices) == 0 {
+		return left, nil
+	}
+	owners := make([]string, 0, len(chat.PrekeyKinds)*len(devices))
+	for _, device := range devices {
+		of := oneTimeOwners(device)
+		owners = append(owners, of[:]...)
+	}
+	cursor, err := s.oneTime.Aggregate(ctx, bson.A{
+		d("$match", d("owner", d("$in", owners), "taken", false)),
+		d("$group", d("_id", "$owner", "n", d("$sum", int64(1)))),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count one-time prekeys: %w", err)
+	}
+	var counts []struct {
+		Owner string `bson:"_id"`
+		N     int    `bson:"n"`
+	}
+	if err := cursor.All(ctx, &counts); err != nil {
+		return nil, fmt.Errorf("count one-time prekeys: %w", err)
+	}
+	byOwner := make(map[string]int, len(counts))
+	for _, c := range counts {
+		byOwner[c.Owner] = c.N
+	}
+	for i := range devices {
+		for _, kind := range chat.PrekeyKinds {
+			left[i][kind] = byOwner[owners[i*len(chat.PrekeyKinds)+int(kind)]]
+		}
+	}
+	return left, nil
+}
+
+// TakePrekey implements [chat.PrekeyStore]. It looks for one-time prekeys of the installation
+// that was listed; if that has none to give, it looks whether there is another by now.
+func (s *Store) TakePrekey(ctx context.Context, listed chat.PrekeyDevice) (chat.DeviceBundle, error) {
+	for range prekeyTries {
+		bundle, err := s.takePrekey(ctx, listed)
+		if !errors.Is(err, chat.ErrNotFound) {
+			return bundle, err
+		}
+		now, findErr := s.prekeysOf(ctx, listed.User, listed.Device)
+		if findErr != nil || now == nil || now.Installation == listed.Installation {
+			return chat.DeviceBundle{}, cmp.Or(findErr, err)
+		}
+		listed = *now
+	}
+	return chat.DeviceBundle{}, fmt.Errorf("take a prekey of %s/%s: %w", listed.User, listed.Device, errInstallations)
+}
+
+func (s *Store) takePrekey(ctx context.Context, listed chat.PrekeyDevice) (chat.DeviceBundle, error) {
+	owners := oneTimeOwners(listed)
+	plain, err := s.takeOneTime(ctx, owners[chat.PlainPrekeys])
+	if err != nil {
+		return chat.DeviceBundle{}, err
+	}
+	if _, err := listed.Bundle(plain, nil); err != nil || !listed.Gives(chat.PQPrekeys) {
+		return listed.Bundle(plain, nil)
+	}
+	pq, err := s.takeOneTime(ctx, owners[chat.PQPrekeys])
+	if err != nil { // the plain key is taken, and would be lost with an error
+		s.logger.Warn("no post-quantum prekey could be taken, the one of last resort is given", "device", deviceKey(listed.User, listed.Device), "error", err)
+	}
+	return listed.Bundle(plain, pq)
+}
+
+// takeOneTime takes the one-time prekey of an owner with the lowest id, or gives nil.
+func (s *Store) takeOneTime(ctx context.Context, owner string) (*chat.SignedPrekey, error) {
 	var doc oneTimeDoc
 	lowest := options.FindOneAndUpdate().SetSort(d("owner", 1, "taken", 1, "key", 1))
-	err = s.oneTime.FindOneAndUpdate(ctx, d("owner", owner, "taken", false), d("$set", d("taken", true), "$unset", d("public", "")), lowest).Decode(&doc)
+	take := d("$set", d("taken", true), "$unset", d("public", "", "signature", ""))
+	err := s.oneTime.FindOneAndUpdate(ctx, d("owner", owner, "taken", false), take, lowest).Decode(&doc)
 	if errors.Is(err, mongo.ErrNoDocuments) {
-		return chat.Prekey{}, 0, fmt.Errorf("a one-time prekey of %s: %w", owner, chat.ErrNotFound)
+		return nil, nil
 	}
 	if err != nil {
-		return chat.Prekey{}, 0, fmt.Errorf("take a one-time prekey of %s: %w", owner, err)
+		return nil, fmt.Errorf("take a one-time prekey of %s: %w", owner, err)
 	}
-	left, err := s.countOneTime(ctx, owner)
-	if err != nil { // the key is taken, and would be lost with an error
-		s.logger.Warn("the one-time prekeys that are left could not be counted", "device", owner, "error", err)
-		left = -1
-	}
-	return chat.Prekey{ID: uint32(doc.Key), Public: doc.Public}, left, nil
+	return &chat.SignedPrekey{Prekey: chat.Prekey{ID: uint32(doc.Key), Public: doc.Public}, Signature: doc.Signature}, nil
 }

@@ -126,6 +126,7 @@ func FuzzDecodeValues(f *testing.F) {
 	f.Add(encodeReport(chat.Report{Thread: chat.ThreadID{15: 1}, Sender: "ann", By: "bob", Reason: chat.ReportSpam, Note: "note"}))
 	signed := chat.SignedPrekey{Prekey: chat.Prekey{ID: 1, Public: []byte("public")}, Signature: []byte("signature")}
 	f.Add(encodePrekeys(chat.PrekeyDevice{Identity: []byte("identity"), Signed: signed, LastResort: &signed, UpdatedAt: testTime}))
+	f.Add(encodePrekeys(chat.PrekeyDevice{Identity: []byte("identity"), Signed: signed, PQLastResort: &signed, UpdatedAt: testTime, IdentityAt: testTime}))
 	f.Add(encodeTime(testTime))
 	f.Add(encodePosition(positionRecord{acknowledged: true, used: testTime}))
 	f.Add(encodeMembership(membership{1, 2}))
@@ -138,7 +139,7 @@ func FuzzDecodeValues(f *testing.F) {
 		roundTrips(t, value, decodeNewPosition, encodePosition)
 		roundTrips(t, value, decodeTime, encodeTime)
 		roundTrips(t, value, decodeCount, encodeCount)
-		roundTrips(t, value, func(v []byte) (chat.PrekeyDevice, error) { return decodePrekeys("d", v) }, encodePrekeys)
+		roundTrips(t, value, func(v []byte) (chat.PrekeyDevice, error) { return decodePrekeys("u", "d", v) }, encodePrekeys)
 		roundTrips(t, value, func(v []byte) (chat.Report, error) { return decodeReport(chat.ReportID{}, v) }, encodeReport)
 		roundTrips(t, value, func(v []byte) (chat.Mark, error) { return decodeMark(chat.Mark{}, v) }, encodeMark)
 		roundTrips(t, value, func(v []byte) (chat.Thread, error) { return decodeThread(chat.ThreadID{}, v) }, encodeThread)

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -167,6 +168,15 @@ func crashOverlay(message chat.Event, seq chat.Seq, what int) chat.Event {
 // editedText is what an edit of that seq says.
 func editedText(seq chat.Seq) string { return fmt.Sprintf("edited by %d", seq) }
 
+// takeOne takes a one-time prekey of a device of ann's.
+func takeOne(ctx context.Context, s *Store, device chat.DeviceID) (chat.Prekey, error) {
+	b, err := s.TakePrekey(ctx, chat.PrekeyDevice{User: "ann", Device: device})
+	if err != nil {
+		return chat.Prekey{}, err
+	}
+	return *b.OneTime, nil
+}
+
 // takePrekeys uploads some keys and takes half of them.
 func takePrekeys(t *testing.T, s *Store, ack *acknowledged, from uint32) {
 	u := chat.PrekeyUpload{At: testTime}
@@ -177,9 +187,9 @@ func takePrekeys(t *testing.T, s *Store, ack *acknowledged, from uint32) {
 		t.Errorf("PutPrekeys: %v", err)
 	}
 	for range 10 {
-		k, _, err := s.TakeOneTimePrekey(t.Context(), "ann", "phone")
+		k, err := takeOne(t.Context(), s, "phone")
 		if err != nil {
-			t.Errorf("TakeOneTimePrekey: %v", err)
+			t.Errorf("TakePrekey: %v", err)
 			return
 		}
 		ack.mu.Lock()
@@ -241,7 +251,7 @@ func checkPrekeys(t *testing.T, s *Store, taken []uint32) {
 	}
 	for range 2 {
 		for {
-			k, _, err := s.TakeOneTimePrekey(t.Context(), "ann", "phone")
+			k, err := takeOne(t.Context(), s, "phone")
 			if errors.Is(err, chat.ErrNotFound) {
 				break
 			}

@@ -215,7 +215,7 @@ func prekeySteps() (steps []crashStep) {
 		}})
 		for range 2 {
 			steps = append(steps, crashStep{"taking a prekey", false, func(ctx context.Context, s *Store) error {
-				_, _, err := s.TakeOneTimePrekey(ctx, "ann", device)
+				_, err := takeOne(ctx, s, device)
 				return err
 			}})
 		}

@@ -147,10 +147,12 @@ func observed(t *testing.T, s *Store) (all struct {
 	pinned, err := s.Thread(ctx, other)
 	check(err)
 	all.Pins = len(pinned.Pins)
-	keys, err := s.PrekeyDevices(ctx, "ann")
+	keys, err := s.PrekeyDevices(ctx, []chat.UserID{"ann"})
 	check(err)
-	for _, d := range keys {
-		all.Keys += d.OneTime
+	left, err := s.CountPrekeys(ctx, keys)
+	check(err)
+	for _, n := range left {
+		all.Keys += n[chat.PlainPrekeys]
 	}
 	blocks, err := s.Blocks(ctx, "ann", "", 100)
 	check(err)
@@ -253,7 +255,7 @@ func writesAside(t *testing.T, s *Store, sent chat.Event) []func() error {
 			return err
 		},
 		func() error {
-			_, _, err := s.TakeOneTimePrekey(t.Context(), "ann", "phone")
+			_, err := takeOne(t.Context(), s, "phone")
 			return err
 		},
 		func() error { return s.PutBlock(t.Context(), chat.Block{User: "ann", Blocked: "bob", At: testTime}) },

@@ -37,9 +37,11 @@ import (
 //	l <user>                                 when the user was last connected
 //	f <user>0 <device>                       kept subscriptions of a device
 //	k <user>0 <device>                       prekeys of a device but for the one-time ones
-//	n <user>0 <device>                       number of the device's one-time prekeys
+//	n <user>0 <device>                       numbers of the device's one-time prekeys, plain and PQ
 //	o <user>0 <device>0 <id4>                one-time prekey
 //	g <user>0 <device>0 <id4>                id of a one-time prekey that was taken
+//	O <user>0 <device>0 <id4>                PQ one-time prekey: key, signature
+//	G <user>0 <device>0 <id4>                id of a PQ one-time prekey that was taken
 //	b <user>0 <blocked>                      block: time
 //	R <ulid>                                 report
 //	f <message> <user>                       id of the report of that message by that user
@@ -72,6 +74,8 @@ const (
 	prefixOneTimeLeft = 'n'
 	prefixOneTime     = 'o'
 	prefixTaken       = 'g'
+	prefixPQOneTime   = 'O'
+	prefixPQTaken     = 'G'
 	prefixBlock       = 'b'
 	prefixReport      = 'R'
 	prefixReported    = 'f'

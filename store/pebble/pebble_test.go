@@ -145,7 +145,7 @@ func TestDecisionsTakeTheirLocks(t *testing.T) {
 	waits("an upload of another device", devicesPrefix(prefixPrekeys, "ann"), upload)
 	waits("an upload, by a taker", deviceKey(prefixPrekeys, "ann", "phone"), upload)
 	waits("a taker", deviceKey(prefixPrekeys, "ann", "phone"), func(ctx context.Context) error {
-		_, _, err := s.TakeOneTimePrekey(ctx, "ann", "phone")
+		_, err := takeOne(ctx, s, "phone")
 		return err
 	})
 	waits("a sighting", lastSeenKey("ann"), func(ctx context.Context) error { return s.PutLastSeen(ctx, "ann", testTime) })

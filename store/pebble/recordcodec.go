@@ -218,29 +218,70 @@ func (d *decoder) oldPosition() base.OldPosition {
 	return p
 }
 
-const prekeysVersion = 1
+const (
+	prekeysVersion       = 2
+	oldestPrekeysVersion = 1 // without the time of the identity, and without PQ keys
+)
 
-// encodePrekeys packs a device's prekeys without the one-time ones and their number,
-// which have keys of their own: the number changes whenever one is taken.
+// encodePrekeys packs a device's prekeys without the one-time ones and their numbers,
+// which have keys of their own: the numbers change whenever one is taken.
 func encodePrekeys(p chat.PrekeyDevice) []byte {
 	b := appendTime([]byte{prekeysVersion}, p.UpdatedAt)
 	b = appendSignedPrekey(appendStr(b, p.Identity), p.Signed)
-	b = appendBool(b, p.LastResort != nil)
-	if p.LastResort != nil {
-		b = appendSignedPrekey(b, *p.LastResort)
+	b = appendLastResort(b, p.LastResort)
+	return appendLastResort(appendTime(b, p.IdentityAt), p.PQLastResort)
+}
+
+func decodePrekeys(user chat.UserID, device chat.DeviceID, value []byte) (chat.PrekeyDevice, error) {
+	d := decode(value)
+	version := d.version(oldestPrekeysVersion, prekeysVersion)
+	p := chat.PrekeyDevice{User: user, Device: device, UpdatedAt: d.time(), Identity: d.bytes(), Signed: d.signedPrekey()}
+	p.LastResort, p.IdentityAt = d.lastResort(), p.UpdatedAt
+	if version > oldestPrekeysVersion {
+		p.IdentityAt, p.PQLastResort = d.time(), d.lastResort()
+	}
+	return p, d.end()
+}
+
+func appendLastResort(b []byte, key *chat.SignedPrekey) []byte {
+	b = appendBool(b, key != nil)
+	if key != nil {
+		b = appendSignedPrekey(b, *key)
 	}
 	return b
 }
 
-func decodePrekeys(device chat.DeviceID, value []byte) (chat.PrekeyDevice, error) {
-	d := decode(value)
-	d.version(prekeysVersion, prekeysVersion)
-	p := chat.PrekeyDevice{Device: device, UpdatedAt: d.time(), Identity: d.bytes(), Signed: d.signedPrekey()}
-	if d.bool() {
-		last := d.signedPrekey()
-		p.LastResort = &last
+func (d *decoder) lastResort() *chat.SignedPrekey {
+	if !d.bool() {
+		return nil
 	}
-	return p, d.end()
+	last := d.signedPrekey()
+	return &last
+}
+
+// encodePrekeyCounts packs the numbers of a device's one-time keys. Those of a device that
+// has no PQ keys look as they did when there was one number.
+func encodePrekeyCounts(n chat.PrekeyCounts) []byte {
+	b := encodeCount(n[chat.PlainPrekeys])
+	if pq := n[chat.PQPrekeys]; pq > 0 {
+		b = binary.AppendUvarint(b, uint64(pq))
+	}
+	return b
+}
+
+func decodePrekeyCounts(value []byte) (n chat.PrekeyCounts, err error) {
+	d := decode(value)
+	for kind := range n {
+		if kind > 0 && d.rest == "" {
+			break
+		}
+		count := d.uvarint()
+		if count > math.MaxInt32 && d.err == nil {
+			d.err = fmt.Errorf("a count of %d", count)
+		}
+		n[kind] = int(count)
+	}
+	return n, d.end()
 }
 
 func appendSignedPrekey(b []byte, p chat.SignedPrekey) []byte {

@@ -46,6 +46,7 @@ func testEndedContext(t *testing.T, f *fixture) {
 func testEndedContextOfUsers(ended context.Context, t *testing.T, f *fixture) {
 	t.Helper()
 	f.putPrekeys("ann", "phone", f.upload("first", oneTime("a", 1, 2)...), 2)
+	listed := f.prekeysOf("ann")[0]
 	block := f.putBlock("ann", "bob")
 	sha := strings.Repeat("0f", 32)
 	for what, write := range map[string]func() error{
@@ -53,8 +54,8 @@ func testEndedContextOfUsers(ended context.Context, t *testing.T, f *fixture) {
 			_, err := f.store.PutPrekeys(ended, "ann", "phone", f.upload("second", oneTime("b", 3, 4)...))
 			return err
 		},
-		"TakeOneTimePrekey": func() error {
-			_, _, err := f.store.TakeOneTimePrekey(ended, "ann", "phone")
+		"TakePrekey": func() error {
+			_, err := f.store.TakePrekey(ended, listed)
 			return err
 		},
 		"PutBlock": func() error {

@@ -22,6 +22,10 @@ var prekeyScenarios = []scenario{
 	{"a user has keys of up to 16 devices", testTooManyDevices},
 	{"racing takers get each key once", testRacingTakers},
 	{"racing uploads never store keys of too many devices", testRacingDevices},
+	{"another identity is a new installation", testNewInstallation},
+	{"post-quantum keys are kept and given beside the others", testPQPrekeys},
+	{"devices of many users are listed and counted together", testManyUsersPrekeys},
+	{"racing installations and takers never mix two installations", testRacingInstallations},
 	{"changing prekeys handed in or out changes nothing stored", testPrekeysAreCallers},
 }
 
@@ -37,7 +41,7 @@ func oneTime(mark string, first, last uint32) (keys []chat.Prekey) {
 // upload makes an upload with the clock's time.
 func (f *fixture) upload(mark string, keys ...chat.Prekey) chat.PrekeyUpload {
 	return chat.PrekeyUpload{
-		Identity: []byte("identity " + mark),
+		Identity: []byte("identity"),
 		Signed:   chat.SignedPrekey{Prekey: chat.Prekey{ID: 7, Public: []byte("signed " + mark)}, Signature: []byte("signature " + mark)},
 		OneTime:  keys, At: f.clock.Now(),
 	}
@@ -45,7 +49,10 @@ func (f *fixture) upload(mark string, keys ...chat.Prekey) chat.PrekeyUpload {
 
 // storedPrekeys is what the store should say of a device after an upload.
 func storedPrekeys(device chat.DeviceID, u chat.PrekeyUpload, left int) chat.PrekeyDevice {
-	return chat.PrekeyDevice{Device: device, Identity: u.Identity, Signed: u.Signed, LastResort: u.LastResort, OneTime: left, UpdatedAt: u.At}
+	return chat.PrekeyDevice{
+		Device: device, Identity: u.Identity, Signed: u.Signed, LastResort: u.LastResort, PQLastResort: u.PQLastResort,
+		Left: chat.PrekeyCounts{chat.PlainPrekeys: left}, UpdatedAt: u.At,
+	}
 }
 
 // putPrekeys uploads prekeys and fails the test unless the device has left one-time
@@ -56,16 +63,58 @@ func (f *fixture) putPrekeys(user chat.UserID, device chat.DeviceID, u chat.Prek
 	if err != nil {
 		f.tb.Fatalf("PutPrekeys: %v", err)
 	}
-	if want := storedPrekeys(device, u, left); !reflect.DeepEqual(got, want) {
+	if want := storedPrekeys(device, u, left); !reflect.DeepEqual(plain(got.PrekeyDevice), want) || got.User != user {
 		f.tb.Errorf("PutPrekeys gave %+v, want %+v", got, want)
 	}
 }
 
-func (f *fixture) wantPrekeys(user chat.UserID, want ...chat.PrekeyDevice) {
+// plain is a device without what the tests of single fields look at.
+func plain(d chat.PrekeyDevice) chat.PrekeyDevice {
+	d.User, d.IdentityAt, d.Installation = "", time.Time{}, 0
+	return d
+}
+
+// prekeysOf lists the devices of users that have keys, with what is left.
+func (f *fixture) prekeysOf(users ...chat.UserID) []chat.PrekeyDevice {
 	f.tb.Helper()
-	got, err := f.store.PrekeyDevices(f.tb.Context(), user)
+	devices, err := f.store.PrekeyDevices(f.tb.Context(), users)
 	if err != nil {
 		f.tb.Fatalf("PrekeyDevices: %v", err)
+	}
+	left, err := f.store.CountPrekeys(f.tb.Context(), devices)
+	if err != nil || len(left) != len(devices) {
+		f.tb.Fatalf("CountPrekeys = %v, %v", left, err)
+	}
+	for i := range devices {
+		devices[i].Left = left[i]
+	}
+	return devices
+}
+
+// take takes what is given of a device.
+func (f *fixture) take(user chat.UserID, device chat.DeviceID) (b chat.DeviceBundle, left chat.PrekeyCounts, err error) {
+	f.tb.Helper()
+	listed := chat.PrekeyDevice{User: user, Device: device}
+	for _, d := range f.prekeysOf(user) {
+		if d.Device == device {
+			listed = d
+		}
+	}
+	if b, err = f.store.TakePrekey(f.tb.Context(), listed); err != nil {
+		return b, left, err
+	}
+	counts, err := f.store.CountPrekeys(f.tb.Context(), []chat.PrekeyDevice{listed})
+	if err != nil {
+		f.tb.Fatalf("CountPrekeys: %v", err)
+	}
+	return b, counts[0], nil
+}
+
+func (f *fixture) wantPrekeys(user chat.UserID, want ...chat.PrekeyDevice) {
+	f.tb.Helper()
+	got := f.prekeysOf(user)
+	for i := range got {
+		got[i] = plain(got[i])
 	}
 	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
 		f.tb.Errorf("the devices of %s are\n%+v, want\n%+v", user, got, want)
@@ -77,13 +126,13 @@ func (f *fixture) wantPrekeys(user chat.UserID, want ...chat.PrekeyDevice) {
 func (f *fixture) wantTake(user chat.UserID, device chat.DeviceID, want ...chat.Prekey) {
 	f.tb.Helper()
 	for i, k := range want {
-		got, left, err := f.store.TakeOneTimePrekey(f.tb.Context(), user, device)
-		if err != nil || !reflect.DeepEqual(got, k) || left != len(want)-i-1 {
-			f.tb.Fatalf("taken was %d %q, %d left, %v; want %d %q, %d left", got.ID, got.Public, left, err, k.ID, k.Public, len(want)-i-1)
+		got, left, err := f.take(user, device)
+		if err != nil || got.OneTime == nil || !reflect.DeepEqual(*got.OneTime, k) || left[chat.PlainPrekeys] != len(want)-i-1 {
+			f.tb.Fatalf("taken was %+v, %d left, %v; want %d %q, %d left", got.OneTime, left, err, k.ID, k.Public, len(want)-i-1)
 		}
 	}
-	if got, _, err := f.store.TakeOneTimePrekey(f.tb.Context(), user, device); !errors.Is(err, chat.ErrNotFound) {
-		f.tb.Fatalf("after the last one: %+v, %v; want ErrNotFound", got, err)
+	if got, _, err := f.take(user, device); err == nil && got.OneTime != nil || err != nil && !errors.Is(err, chat.ErrNotFound) {
+		f.tb.Fatalf("after the last one: %+v, %v; want none, or ErrNotFound", got, err)
 	}
 }
 
@@ -159,10 +208,11 @@ func testTooManyPrekeys(t *testing.T, f *fixture) {
 	const uploaded = chat.MaxPrekeysUploaded
 	first := f.upload("first", oneTime("a", 1, uploaded)...)
 	f.putPrekeys("ann", "phone", first, uploaded)
-	taken, _, err := f.store.TakeOneTimePrekey(t.Context(), "ann", "phone")
+	given, _, err := f.take("ann", "phone")
 	if err != nil {
 		t.Fatal(err)
 	}
+	taken := *given.OneTime
 	for n := uint32(uploaded); n+uploaded <= chat.MaxOneTimePrekeys; n += uploaded {
 		f.putPrekeys("ann", "phone", f.upload("first", oneTime("a", n+1, n+uploaded)...), int(n)+uploaded-1)
 	}
@@ -177,9 +227,9 @@ func testTooManyPrekeys(t *testing.T, f *fixture) {
 	f.wantPrekeys("ann", storedPrekeys("phone", full, chat.MaxOneTimePrekeys))
 	replaced := f.upload("replaced", append(oneTime("b", 902, 1001-1), taken)...) // none of them is new
 	f.putPrekeys("ann", "phone", replaced, chat.MaxOneTimePrekeys)
-	got, left, err := f.store.TakeOneTimePrekey(t.Context(), "ann", "phone")
-	if err != nil || got.ID != 2 || left != chat.MaxOneTimePrekeys-1 {
-		t.Errorf("taken was %d, %d left, %v; want 2 and %d left", got.ID, left, err, chat.MaxOneTimePrekeys-1)
+	got, left, err := f.take("ann", "phone")
+	if err != nil || got.OneTime.ID != 2 || left[chat.PlainPrekeys] != chat.MaxOneTimePrekeys-1 {
+		t.Errorf("taken was %+v, %d left, %v; want 2 and %d left", got.OneTime, left, err, chat.MaxOneTimePrekeys-1)
 	}
 	f.putPrekeys("ann", "phone", f.upload("room", oneTime("b", 1002, 1002)...), chat.MaxOneTimePrekeys)
 }
@@ -208,22 +258,21 @@ func testTooManyDevices(t *testing.T, f *fixture) {
 func testRacingTakers(t *testing.T, f *fixture) {
 	const takers, keys = 32, 100
 	f.putPrekeys("ann", "phone", f.upload("first", oneTime("a", 1, keys)...), keys)
+	listed := f.prekeysOf("ann")[0]
 	var mu sync.Mutex
 	taken := make(map[uint32]int)
-	lefts := make(map[int]bool)
 	raceOf(takers, func(int) {
 		for {
-			k, left, err := f.store.TakeOneTimePrekey(t.Context(), "ann", "phone")
+			b, err := f.store.TakePrekey(t.Context(), listed)
 			if errors.Is(err, chat.ErrNotFound) {
 				return
 			}
-			if err != nil || string(k.Public) != fmt.Sprintf("a-%d", k.ID) {
-				t.Errorf("taken was %+v, %v", k, err)
+			if err != nil || string(b.OneTime.Public) != fmt.Sprintf("a-%d", b.OneTime.ID) {
+				t.Errorf("taken was %+v, %v", b, err)
 				return
 			}
 			mu.Lock()
-			taken[k.ID]++
-			lefts[left] = true
+			taken[b.OneTime.ID]++
 			mu.Unlock()
 		}
 	})
@@ -232,8 +281,8 @@ func testRacingTakers(t *testing.T, f *fixture) {
 			t.Errorf("key %d was given %d times", id, times)
 		}
 	}
-	if len(taken) != keys || len(lefts) != keys {
-		t.Errorf("%d keys were given and %d numbers left told, want %d", len(taken), len(lefts), keys)
+	if len(taken) != keys {
+		t.Errorf("%d keys were given, want %d", len(taken), keys)
 	}
 	f.wantPrekeys("ann", storedPrekeys("phone", f.upload("first"), 0))
 }
@@ -270,10 +319,7 @@ func testPrekeysAreCallers(_ *testing.T, f *fixture) {
 	f.putPrekeys("ann", "phone", u, 1)
 	copy(u.Identity, "XXXXXX")
 	copy(u.OneTime[0].Public, "XXX")
-	devices, err := f.store.PrekeyDevices(f.tb.Context(), "ann")
-	if err != nil || len(devices) != 1 {
-		f.tb.Fatalf("PrekeyDevices = %+v, %v", devices, err)
-	}
+	devices := f.prekeysOf("ann")
 	copy(devices[0].Signed.Public, "XXXXXX")
 	f.wantPrekeys("ann", storedPrekeys("phone", f.upload("first"), 1))
 	f.wantTake("ann", "phone", oneTime("a", 1, 1)...)

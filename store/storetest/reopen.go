@@ -22,8 +22,8 @@ func testReopen(t *testing.T, s Subject) {
 	more = append(more, f.append(group, reaction(sent[2], "bob", "+1"), redelivery(sent[0]))...)
 	upload := f.upload("first", oneTime("a", 1, 5)...)
 	f.putPrekeys("ann", "phone", upload, 5)
-	if k, _, err := f.store.TakeOneTimePrekey(t.Context(), "ann", "phone"); k.ID != 1 || err != nil {
-		t.Fatalf("taken was %d, %v", k.ID, err)
+	if k, _, err := f.take("ann", "phone"); err != nil || k.OneTime.ID != 1 {
+		t.Fatalf("taken was %+v, %v", k, err)
 	}
 	block := f.putBlock("ann", "bob")
 	f.putBlock("ann", "cid")

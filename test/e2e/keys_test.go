@@ -22,6 +22,9 @@ type keys struct {
 	SignedPrekey     prekey   `json:"signed_prekey"`
 	OneTimePrekeys   []prekey `json:"one_time_prekeys"`
 	LastResortPrekey *prekey  `json:"last_resort_prekey,omitempty"`
+
+	PQOneTimePrekeys   []prekey `json:"pq_one_time_prekeys,omitempty"`
+	PQLastResortPrekey *prekey  `json:"pq_last_resort_prekey,omitempty"`
 }
 
 // bundle is what a fetch of a user's keys gives.
@@ -32,6 +35,8 @@ type bundle struct {
 		IdentityKey   []byte `json:"identity_key"`
 		SignedPrekey  prekey `json:"signed_prekey"`
 		OneTimePrekey prekey `json:"one_time_prekey"`
+
+		PQPrekey *prekey `json:"pq_prekey"`
 	} `json:"devices"`
 	UnavailableDevices []string `json:"unavailable_devices"`
 }
@@ -41,6 +46,11 @@ type prekeyCount struct {
 	DeviceID       string `json:"device_id"`
 	OneTimePrekeys int    `json:"one_time_prekeys"`
 	UpdatedAt      string `json:"updated_at"`
+
+	PQOneTimePrekeys int      `json:"pq_one_time_prekeys"`
+	Ignored          []uint32 `json:"ignored"` // this and the rest only as the answer to an upload
+	PQIgnored        []uint32 `json:"pq_ignored"`
+	Reset            bool     `json:"reset"`
 }
 
 // keysFrom makes keys of a device, with n one-time keys whose ids begin with first. The

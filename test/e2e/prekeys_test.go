@@ -75,7 +75,7 @@ func TestPrekeyUploads(t *testing.T) {
 	}
 	// The other keys are replaced: that upload had no last-resort key, so there is none now.
 	next := bob.keysFrom(2, 0)
-	next.IdentityKey, next.SignedPrekey.KeyID = []byte("another identity"), 1<<32-1
+	next.SignedPrekey.KeyID = 1<<32 - 1
 	again := prekey{KeyID: 4, PublicKey: []byte("another fourth")}
 	if first.KeyID == 4 {
 		again.KeyID = 3
@@ -88,7 +88,7 @@ func TestPrekeyUploads(t *testing.T) {
 	for range 3 {
 		d := ann.fetch(t, "bob").Devices[0]
 		k := d.OneTimePrekey
-		if seen[k.KeyID] || string(d.IdentityKey) != "another identity" || d.SignedPrekey.KeyID != 1<<32-1 {
+		if seen[k.KeyID] || d.SignedPrekey.KeyID != 1<<32-1 {
 			t.Errorf("given is %+v, before were %v", d, seen)
 		}
 		if k.KeyID == again.KeyID && string(k.PublicKey) != "another fourth" {
@@ -105,6 +105,40 @@ func TestPrekeyUploads(t *testing.T) {
 	if c := bob.upload(t, bob.keysFrom(1, 5)); c.OneTimePrekeys != 1 {
 		t.Errorf("after a restart the handed out ones count again: %+v", c)
 	}
+}
+
+// A device that was installed anew uploads another identity: nobody is given a key of the
+// installation before, nor is an id ignored that only that one has used.
+func TestANewInstallationDropsTheKeysBefore(t *testing.T) {
+	s := startServer(t)
+	bob, ann := s.device(t, "bob", "b"), s.device(t, "ann", "a")
+	old := bob.keysFrom(1, 3).withLastResort(9)
+	old.PQOneTimePrekeys = []prekey{{KeyID: 1, PublicKey: []byte("pq"), Signature: []byte("s")}}
+	old.PQLastResortPrekey = &prekey{KeyID: 2, PublicKey: []byte("pq last"), Signature: []byte("s")}
+	if c := bob.upload(t, old); c.Reset || c.PQOneTimePrekeys != 1 || len(c.Ignored)+len(c.PQIgnored) != 0 {
+		t.Errorf("the first upload: %+v", c)
+	}
+	if d := ann.fetch(t, "bob").Devices[0]; d.PQPrekey == nil || d.PQPrekey.KeyID != 1 || d.PQPrekey.LastResort || len(d.PQPrekey.Signature) == 0 {
+		t.Errorf("the first bundle has the PQ key %+v", d.PQPrekey)
+	}
+	if c := bob.upload(t, old); c.Reset || !slices.Equal(c.Ignored, []uint32{1}) || !slices.Equal(c.PQIgnored, []uint32{1}) || c.OneTimePrekeys != 2 || c.PQOneTimePrekeys != 0 {
+		t.Errorf("the same again: %+v", c)
+	}
+	if d := ann.fetch(t, "bob").Devices[0]; d.PQPrekey == nil || d.PQPrekey.KeyID != 2 || !d.PQPrekey.LastResort {
+		t.Errorf("the second bundle has the PQ key %+v", d.PQPrekey)
+	}
+	next := bob.keysFrom(1, 1)
+	next.IdentityKey = []byte("another identity")
+	if c := bob.upload(t, next); !c.Reset || len(c.Ignored) != 0 || c.OneTimePrekeys != 1 || c.PQOneTimePrekeys != 0 {
+		t.Errorf("the new installation: %+v", c)
+	}
+	d := ann.fetch(t, "bob").Devices[0]
+	if string(d.IdentityKey) != "another identity" || d.OneTimePrekey.KeyID != 1 || d.PQPrekey != nil {
+		t.Errorf("then given is %+v", d)
+	}
+	ann.refused(t, 503, "prekeys_exhausted", http.MethodGet, "/v1/users/bob/prekeys", nil) // the last resort is gone, too
+	next.PQOneTimePrekeys = old.PQOneTimePrekeys
+	bob.refused(t, 400, "invalid_request", http.MethodPut, "/v1/users/me/prekeys", next)
 }
 
 func TestRefusedPrekeyUploads(t *testing.T) {

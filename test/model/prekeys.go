@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,7 @@ import (
 // upload uploads prekeys of a device. Ids of one-time keys repeat.
 func (r *runner) upload(op operation) {
 	c := r.caller(op)
-	u := chat.PrekeyUpload{Identity: fmt.Appendf(nil, "identity %d", r.done)}
+	u := chat.PrekeyUpload{Identity: fmt.Appendf(nil, "identity %d", op.message/20%8/7)} // seldom another
 	u.Signed = chat.SignedPrekey{Prekey: chat.Prekey{ID: 1, Public: []byte("signed")}, Signature: []byte("signature")}
 	if op.b%3 == 0 {
 		u.LastResort = &u.Signed
@@ -40,13 +41,22 @@ func (r *runner) upload(op operation) {
 		d = &device{oneTime: make(map[uint32]string), taken: make(map[uint32]bool)}
 		devices[c.Device] = d
 	}
+	reset := d.upload.Identity != nil && !bytes.Equal(u.Identity, d.upload.Identity)
+	if reset {
+		d.oneTime, d.taken = make(map[uint32]string), make(map[uint32]bool)
+	}
+	var ignored []uint32
 	d.upload, d.upload.At = u, r.now()
 	for _, k := range u.OneTime {
-		if !d.taken[k.ID] {
-			d.oneTime[k.ID] = string(k.Public)
+		if d.taken[k.ID] {
+			ignored = append(ignored, k.ID)
+			continue
 		}
+		d.oneTime[k.ID] = string(k.Public)
 	}
-	r.compareDevice("the device after its upload", got, c.Device, d)
+	r.compareDevice("the device after its upload", got.PrekeyDevice, c.Device, d)
+	equal(r, "the answer", "a new installation", got.Reset(), reset)
+	equal(r, "the answer", "ignored", fmt.Sprint(got.Ignored), fmt.Sprint(ignored))
 	r.comparePrekeys(c.User)
 }
 
@@ -101,7 +111,7 @@ func givenKeys(b chat.PrekeyBundle) (given []string) {
 func (r *runner) compareDevice(what string, got chat.PrekeyDevice, name chat.DeviceID, d *device) {
 	equal(r, what, "name", got.Device, name)
 	equal(r, what, "identity", string(got.Identity), string(d.upload.Identity))
-	equal(r, what, "one-time keys", got.OneTime, len(d.oneTime))
+	equal(r, what, "one-time keys", got.Left[chat.PlainPrekeys], len(d.oneTime))
 	equal(r, what, "last resort", got.LastResort != nil, d.upload.LastResort != nil)
 	equal(r, what, "updated at", got.UpdatedAt.UnixMilli(), d.upload.At.UnixMilli())
 }
