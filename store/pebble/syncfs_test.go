@@ -8,6 +8,8 @@ type syncFS struct {
 	on func(name string, sync func() error) error
 }
 
+func (fs syncFS) Unwrap() vfs.FS { return fs.FS }
+
 func (fs syncFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := fs.FS.Create(name, category)
 	return fs.watched(name, f), err
