@@ -22,8 +22,8 @@ func (l logger) Errorf(format string, args ...any) {
 // fatalCommit begins the message of a commit that failed because an earlier write did.
 const fatalCommit = "pebble: fatal commit error"
 
-// Fatalf ends the process, but for a commit that failed: the caller of that recovers. Pebble calls it when it cannot write its manifest or finds
-// itself inconsistent, and would go on in an undefined state if it returned. The next
+// Fatalf ends the process, but for a commit that failed: the caller of that recovers. Pebble
+// calls it when it cannot write its manifest or finds itself inconsistent, and would go on in an undefined state if it returned. The next
 // start reads what is on disk.
 func (l logger) Fatalf(format string, args ...any) {
 	if strings.HasPrefix(format, fatalCommit) {

@@ -117,7 +117,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
 	s := &Store{
-		db: db, lock: lock, state: newDurable(db, ceiling, opts.Log, opts.costs, &room{disk: opts.FS, dir: dir}), newest: ceiling,
+		db: db, lock: lock, state: newDurable(db, ceiling, opts.Log, opts.costs, newRoom(opts.FS, dir)), newest: ceiling,
 		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
 		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log, failed: make(chan error, 1),
 	}

@@ -26,6 +26,10 @@ import (
 // compaction, or an eighth of a disk that is small.
 const reserve = 64 << 20
 
+// reservedFiles is the number of files under which writes are refused, if the disk makes no more
+// than so many: for the same log and tables, or an eighth of what a small disk can make.
+const reservedFiles = 64
+
 // roomEvery is how often the room is looked at. In that time the reserve is not used up.
 const roomEvery = 100 * time.Millisecond
 
@@ -39,10 +43,21 @@ const probeName = "probe"
 type room struct {
 	disk vfs.FS
 	dir  string
+	// files tells how many files the disk can still make, and how many it can hold. A total
+	// of zero is not known.
+	files func(dir string) (free, total uint64)
 
 	mu     sync.Mutex
 	looked time.Time
 	short  error
+}
+
+func newRoom(disk vfs.FS, dir string) *room {
+	r := &room{disk: disk, dir: dir, files: freeFiles}
+	if vfs.Root(disk) != vfs.Default {
+		r.files = func(string) (free, total uint64) { return 0, 0 }
+	}
+	return r
 }
 
 // check returns an error that is chat.ErrStoreFull while there is too little room. Where the
@@ -57,6 +72,9 @@ func (r *room) check() error {
 	usage, err := r.disk.GetDiskUsage(r.dir)
 	if err == nil && usage.AvailBytes < min(reserve, usage.TotalBytes/8) {
 		r.short = fmt.Errorf("%w: the disk of %s has %d KiB left", chat.ErrStoreFull, r.dir, usage.AvailBytes>>10)
+	}
+	if free, total := r.files(r.dir); total > 0 && free < min(reservedFiles, total/8) {
+		r.short = fmt.Errorf("%w: the disk of %s can make %d more files (inodes)", chat.ErrStoreFull, r.dir, free)
 	}
 	return r.short
 }
@@ -119,18 +137,30 @@ func openDB(dir string, opts Options, lock *pebble.Lock) (*pebble.DB, error) {
 	settings := tuned(opts, lock)
 	paced := &pacedFS{FS: opts.FS}
 	settings.FS = paced
-	settings.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
-		settings.Logger.Errorf("background error: %s", err)
-		if vfs.IsNoSpaceError(err) {
-			paced.full.Store(time.Now().UnixMilli())
-			select {
-			case stuck <- err:
-			default:
+	var serving atomic.Bool
+	settings.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) {
+			settings.Logger.Errorf("background error: %s", err)
+			if vfs.IsNoSpaceError(err) {
+				paced.full.Store(time.Now().UnixMilli())
+				select {
+				case stuck <- err:
+				default:
+				}
 			}
-		}
-	}}
+		},
+		// Pebble panics where it cannot begin its next log, in the middle of a commit and
+		// without the lock that it unlocks then: nobody can recover from that. All that was
+		// acknowledged is synced.
+		WALCreated: func(info pebble.WALCreateInfo) {
+			if info.Err != nil && serving.Load() {
+				settings.Logger.Fatalf("begin the next log in %s: %v", dir, info.Err)
+			}
+		},
+	}
 	go func() {
 		db, err := pebble.Open(dir, settings)
+		serving.Store(err == nil)
 		done <- opened{db, err}
 	}()
 	select {

@@ -1,7 +1,13 @@
 package pebble
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -154,3 +160,99 @@ func TestTheReserveIsKept(t *testing.T) {
 		t.Errorf("with room again: %v", err)
 	}
 }
+
+// Writes are refused, too, while the disk makes hardly any more files.
+func TestTheReserveOfFilesIsKept(t *testing.T) {
+	s := open(t, Options{FS: vfs.NewMem()})
+	for n, c := range []struct {
+		free, total uint64
+		refused     bool
+	}{
+		{reservedFiles, 1 << 20, false},
+		{reservedFiles - 1, 1 << 20, true},
+		{10, 80, false},
+		{9, 80, true},
+		{0, 0, false}, // the disk does not tell
+	} {
+		s.state.room.files = func(string) (uint64, uint64) { return c.free, c.total }
+		s.state.room.looked = time.Time{}
+		err := s.PutBlock(t.Context(), chat.Block{User: chat.UserID(fmt.Sprint("user", n)), Blocked: "mallory", At: testTime})
+		if errors.Is(err, chat.ErrStoreFull) != c.refused || !c.refused && err != nil {
+			t.Errorf("with %d of %d files left: %v", c.free, c.total, err)
+		}
+	}
+}
+
+// noLogFS is a disk that makes no log while it is told so.
+type noLogFS struct {
+	vfs.FS
+	full *atomic.Bool
+}
+
+func (fs noLogFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if fs.full.Load() && strings.HasSuffix(name, ".log") {
+		return nil, syscall.ENOSPC
+	}
+	return fs.FS.Create(name, category)
+}
+
+// A store that cannot begin its next log ends the process with one line and code 1, and all that
+// was acknowledged is there at the next start. The process is this test's, run again.
+func TestNoNextLogEndsTheProcess(t *testing.T) {
+	if dir := os.Getenv("PARLEY_TEST_NO_NEXT_LOG"); dir != "" {
+		writeUntilNoLog(dir)
+	}
+	dir := filepath.Join(t.TempDir(), "store")
+	again := exec.Command(os.Args[0], "-test.run", "^TestNoNextLogEndsTheProcess$")
+	again.Env = append(os.Environ(), "PARLEY_TEST_NO_NEXT_LOG="+dir)
+	var stdout, stderr strings.Builder
+	again.Stdout, again.Stderr = &stdout, &stderr
+	if err := again.Run(); again.ProcessState == nil || again.ProcessState.ExitCode() != 1 {
+		t.Fatalf("the process ended with %v\n%s", err, &stderr)
+	}
+	if lines := strings.Split(strings.TrimSpace(stderr.String()), "\n"); len(lines) != 1 || !strings.Contains(lines[0], dir) || !strings.Contains(lines[0], "no space left") {
+		t.Errorf("the process said:\n%s", &stderr)
+	}
+	written := strings.Count(stdout.String(), "\n")
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for n := range written {
+		_, closer, err := s.db.Get(testKey(n))
+		if err != nil {
+			t.Fatalf("what was acknowledged as %d of %d: %v", n+1, written, err)
+		}
+		closer.Close()
+	}
+	if written == 0 {
+		t.Error("nothing was written before")
+	}
+}
+
+// writeUntilNoLog writes to a store until that ends the process. It prints a line for each
+// acknowledged write.
+func writeUntilNoLog(dir string) {
+	disk := noLogFS{vfs.Default, new(atomic.Bool)}
+	s, err := Open(dir, Options{FS: disk, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		panic(err)
+	}
+	disk.full.Store(true)
+	for n := range 10_000 {
+		_, done, err := s.locked(context.Background(), "test")
+		if err != nil {
+			panic(err)
+		}
+		b := s.db.NewBatch()
+		err = errors.Join(b.Set(testKey(n), make([]byte, 16<<10), nil), s.state.commit(context.Background(), b))
+		done()
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(n)
+	}
+}
+
+func testKey(n int) []byte { return fmt.Append(nil, "~", n) }
