@@ -19,7 +19,10 @@ type wireClaims struct {
 	Device string `json:"device_id,omitempty"`
 }
 
-var errClaimName = errors.New("a claim is spelled in another case")
+var (
+	errClaimName = errors.New("a claim is spelled in another case")
+	errClaimTime = errors.New("a time is no number")
+)
 
 // UnmarshalJSON reads the claims by their exact names. An object that has a name twice is
 // refused, and so is one that has a claim of wireClaims in another case: who issues
@@ -35,6 +38,11 @@ func (c *wireClaims) UnmarshalJSON(data []byte) error {
 			if name != claim && strings.EqualFold(name, claim) {
 				return fmt.Errorf("%w: %q", errClaimName, name)
 			}
+		}
+	}
+	for _, claim := range []string{"exp", "nbf", "iat"} {
+		if names[claim].Kind() == '"' { // which the library takes, too
+			return fmt.Errorf("%w: %s", errClaimTime, claim)
 		}
 	}
 	type plain wireClaims // without this method
