@@ -168,11 +168,11 @@ func (r *reader) property(id int) {
 	case 0x22, 0x23: // two bytes
 		r.skip(2)
 	case 0x21: // receive maximum, not 0
-		r.bad = r.uint16() == 0 || r.bad
+		r.wrongValue = r.uint16() == 0 || r.wrongValue
 	case 0x02, 0x11, 0x18: // four bytes
 		r.skip(4)
 	case 0x27: // maximum packet size, not 0
-		r.bad = binary.BigEndian.Uint32(r.skip(4)) == 0 || r.bad
+		r.wrongValue = binary.BigEndian.Uint32(r.skip(4)) == 0 || r.wrongValue
 	case propertySubscriptionID:
 		r.varint()
 	case 0x09, 0x16: // binary
@@ -291,9 +291,9 @@ func (r *reader) filters(kind, flags byte, v5 bool) error {
 	for ; len(r.rest) > 0 && !r.bad; n++ {
 		r.bad = r.text() == "" || r.bad // MQTT 5, 4.7.3
 		if kind == packetSubscribe {
-			if o := r.byte(); o&3 == 3 || !v5 && o > 2 || o&0xC0 != 0 || o>>4&3 == 3 {
-				r.bad = true
-			}
+			o := r.byte()
+			r.bad = r.bad || !v5 && o > 2 || o&0xC0 != 0
+			r.wrongValue = r.wrongValue || o&3 == 3 || o>>4&3 == 3 // MQTT 5, 3.8.3.1: the QoS and the retain handling
 		}
 	}
 	if err := r.done(flags == 2); err != nil {

@@ -165,6 +165,34 @@ func TestGuardRefusesWhatIsOutOfPlace(t *testing.T) {
 	}
 }
 
+// What the standard of MQTT 5 calls a protocol error is one, and what it calls malformed is that.
+func TestGuardTellsProtocolErrorsFromMalformedPackets(t *testing.T) {
+	connect := func(list ...byte) []byte {
+		return append(append([]byte("\x00\x04MQTT\x05\x02\x00\x00"), byte(len(list))), append(list, 0, 1, 'c')...)
+	}
+	subscribe := func(options byte) []byte { return []byte{0, 1, 0, 0, 1, 'a', options} }
+	for _, c := range []struct {
+		what string
+		kind byte
+		body []byte
+		want error
+	}{
+		{"a receive maximum of 0", packetConnect, connect(0x21, 0, 0), errProtocol}, // 3.1.2.11.3
+		{"a receive maximum of 1", packetConnect, connect(0x21, 0, 1), nil},
+		{"a maximum packet size of 0", packetConnect, connect(0x27, 0, 0, 0, 0), errProtocol}, // 3.1.2.11.4
+		{"a maximum packet size of 256", packetConnect, connect(0x27, 0, 0, 1, 0), nil},
+		{"a property of no CONNECT", packetConnect, connect(0x01, 1), errMalformed},   // 2.2.2.2
+		{"QoS 3 in a filter", packetSubscribe, subscribe(0x03), errProtocol},          // 3.8.3.1
+		{"retain handling 3", packetSubscribe, subscribe(0x30), errProtocol},          // 3.8.3.1
+		{"reserved bits in a filter", packetSubscribe, subscribe(0x40), errMalformed}, // 3.8.3.1
+		{"all options of a filter", packetSubscribe, subscribe(0x2E), nil},
+	} {
+		if err := checkPacket(c.kind, flagsOf(c.kind, 0), c.body, true); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.what, err, c.want)
+		}
+	}
+}
+
 // Every property but the user property may come once.
 func TestGuardRefusesPropertiesThatComeTwice(t *testing.T) {
 	body := func(list ...byte) []byte { return append([]byte{0, 1, 'x', byte(len(list))}, list...) }

@@ -41,8 +41,8 @@ func TestPacketsThatEndTheConnection(t *testing.T) {
 		{"reserved bits of PUBACK", []byte{0x41, 2, 0, 1}, []byte{0x41, 2, 0, 1}, []byte{malformed}},
 		{"reserved bits of DISCONNECT", []byte{0xE1, 0}, []byte{0xE1, 0}, []byte{malformed}},
 		{"reserved bits of a subscription's options", withOptions(5, 0xC1), withOptions(4, 0x41), []byte{malformed, protocol}},
-		{"retain handling 3", withOptions(5, 0x31), nil, []byte{malformed, protocol}},
-		{"QoS 3 in a subscription", withOptions(5, 0x03), withOptions(4, 0x03), []byte{malformed, protocol}},
+		{"retain handling 3", withOptions(5, 0x31), nil, []byte{protocol}},
+		{"QoS 3 in a subscription", withOptions(5, 0x03), withOptions(4, 0x03), []byte{protocol}},
 		{"QoS 3 in a PUBLISH", publishPacket(5, 0x36, "v1/devices/m/up", 1), publishPacket(4, 0x36, "v1/devices/m/up", 1), []byte{malformed}},
 
 		{"SUBSCRIBE with packet id 0", subscribePacket(5, 0x82, 0, "v1/#"), subscribePacket(4, 0x82, 0, "v1/#"), []byte{malformed, protocol}},
