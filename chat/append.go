@@ -85,6 +85,9 @@ type operation struct {
 	// target is the message it is about. As decide reads that from the store, no
 	// two operations about one message are in the same batch. Zero is none.
 	target MessageID
+	// epoch is the one that it is to begin; zero is none. One that is refused is told which
+	// message holds the epoch, so that has to be stored: no two are in the same batch.
+	epoch Epoch
 	// ttl is how long the messages it makes live, counted from their event time.
 	// Zero is for ever.
 	ttl time.Duration
@@ -203,11 +206,13 @@ func (sh *appendShard) popBatch(q *appendQueue) []*operation {
 	defer sh.mu.Unlock()
 	n, bytes := 0, 0
 	var targets []MessageID
+	epochs := false
 	for n < len(q.waiting) && n < maxBatchOps {
 		op := q.waiting[n]
-		if n > 0 && (bytes+op.bytes > maxBatchBytes || slices.Contains(targets, op.target)) {
+		if n > 0 && (bytes+op.bytes > maxBatchBytes || slices.Contains(targets, op.target) || epochs && op.epoch > 0) {
 			break
 		}
+		epochs = epochs || op.epoch > 0
 		if !op.target.IsZero() {
 			targets = append(targets, op.target)
 		}
@@ -346,7 +351,8 @@ func (a *appendQueues) publish(q *appendQueue, events []Event) {
 		if e.Kind == KindThread {
 			q.users = next.Users()
 		}
-		a.svc.bus.Publish(Notice{Audience: audience(q.users, *e), Event: e})
+		told := e.Brief()
+		a.svc.bus.Publish(Notice{Audience: audience(q.users, *e), Event: &told})
 	}
 }
 

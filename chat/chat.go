@@ -44,6 +44,10 @@ func (id ThreadID) String() string { return uuid.UUID(id).String() }
 // "before everything".
 type Seq uint64
 
+// Epoch numbers what the control messages of a thread begin, one after the other:
+// 1, 2, 3 … (docs/contract.md#control-messages). Zero is none yet.
+type Epoch uint64
+
 // EventID is the ULID every event of a log carries. Its milliseconds are the
 // event time; within a thread ids rise strictly with [Seq]. A message's EventID
 // is the public message id.

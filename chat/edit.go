@@ -20,6 +20,9 @@ func (s *Service) Edit(ctx context.Context, c Caller, id MessageID, req EditRequ
 		return Event{}, err
 	}
 	done, err := s.changeMessageFor(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+		if m.Message.IsControl() {
+			return nil, notForControl()
+		}
 		if m.By != c.User {
 			return nil, notTheSender()
 		}
@@ -50,6 +53,8 @@ func (r EditRequest) validate(c Caller, l Limits) error {
 		return Invalid("ciphertext", "must not be empty")
 	case r.ContentType != "" && !slices.Contains(contentTypes, r.ContentType):
 		return Invalid("content_type", contentTypeRule)
+	case r.ContentType == Control:
+		return Invalid("content_type", "makes no control message of another")
 	case len(r.Ciphertext) > l.CiphertextBytes:
 		return ciphertextTooLarge()
 	case r.ContentType == System:
@@ -95,6 +100,10 @@ func notTheSender() error {
 
 func messageDeleted() error {
 	return Refuse(CodeMessageDeleted, "the message is deleted")
+}
+
+func notForControl() error {
+	return Refuse(CodeInvalidRequest, "a control message is not edited, reacted to or pinned")
 }
 
 func ciphertextTooLarge() error {

@@ -33,6 +33,8 @@ const (
 	CodeAttachmentBlocked    Code = "attachment_blocked"
 	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
 	CodeCiphertextTooLarge   Code = "ciphertext_too_large"
+	CodeEpochConflict        Code = "epoch_conflict"
+	CodeBlocked              Code = "blocked"
 	CodeRateLimited          Code = "rate_limited"
 	CodePrekeysExhausted     Code = "prekeys_exhausted"
 	CodeUnavailable          Code = "unavailable"
@@ -45,6 +47,7 @@ type Error struct {
 	Detail     string       // one sentence for a developer
 	Fields     []FieldError // for invalid_request
 	RetryAfter time.Duration
+	Epoch      *EpochConflict // for epoch_conflict
 	cause      error
 }
 

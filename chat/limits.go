@@ -59,8 +59,11 @@ func (l Limits) orDefaults() Limits {
 const (
 	DefaultPageSize          = 50
 	MaxTitleChars            = 256
-	MaxIdempotencyKey        = 64  // visible ASCII characters
-	MaxAttachmentID          = 256 // characters
+	MaxIdempotencyKey        = 64        // visible ASCII characters
+	MaxAttachmentID          = 256       // characters
+	MaxControlBytes          = 256 << 10 // of the ciphertext of a control message, decoded
+	MaxShownBytes            = 64 << 10  // of a ciphertext in a frame or a page
+	MaxEpoch          Epoch  = 1<<53 - 1
 	MaxTTL                   = 2_419_200 * time.Second
 	MaxEmojiBytes            = 64
 	MaxReactions             = 64               // different ones on one message

@@ -17,11 +17,12 @@ const (
 	AudioRef ContentType = "audio_ref"
 	FileRef  ContentType = "file_ref"
 	System   ContentType = "system"
+	Control  ContentType = "control" // of the clients' own protocol (docs/contract.md#control-messages)
 )
 
-const contentTypeRule = "is none of text, image_ref, video_ref, audio_ref, file_ref, system"
+const contentTypeRule = "is none of text, image_ref, video_ref, audio_ref, file_ref, system, control"
 
-var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System}
+var contentTypes = []ContentType{Text, ImageRef, VideoRef, AudioRef, FileRef, System, Control}
 
 func (t ContentType) isRef() bool {
 	return t == ImageRef || t == VideoRef || t == AudioRef || t == FileRef
@@ -39,6 +40,10 @@ type Message struct {
 	AttachmentSHA256 string    // 64 lower-case hex digits, or ""
 	ReplyTo          MessageID // zero is none
 	ExpiresAt        time.Time // zero is never
+	Epoch            Epoch     // that a control message began; zero is none
+	// Omitted says that the ciphertext is left out, as it is too large for frames and pages;
+	// see [Event.Brief].
+	Omitted bool
 
 	EditedAt  time.Time    // zero is never
 	Deleted   DeleteReason // "" while it is not
@@ -157,8 +162,26 @@ func (m Message) erased(why DeleteReason) Message {
 	if m.Deleted == "" {
 		m.Deleted = why
 	}
-	m.Ciphertext, m.AttachmentID, m.AttachmentSHA256, m.Reactions = nil, "", "", nil
+	m.Ciphertext, m.AttachmentID, m.AttachmentSHA256, m.Reactions, m.Omitted = nil, "", "", nil, false
 	return m
+}
+
+// IsControl reports whether the message is one of the clients' protocol, which counts
+// neither as unread nor as activity (docs/contract.md#control-messages).
+func (m Message) IsControl() bool { return m.ContentType == Control }
+
+// IsLarge reports whether frames and pages leave the ciphertext out: that of a control
+// message of more than MaxShownBytes.
+func (m Message) IsLarge() bool { return m.IsControl() && len(m.Ciphertext) > MaxShownBytes }
+
+// Brief is the event with its message as frames and pages show it.
+func (e Event) Brief() Event {
+	if e.Message != nil && e.Message.IsLarge() {
+		m := *e.Message
+		m.Ciphertext, m.Omitted = nil, true
+		e.Message = &m
+	}
+	return e
 }
 
 // ExpiredAt reports whether the message has expired at the given moment and is not

@@ -69,6 +69,9 @@ func (s *Service) roomForPin(ctx context.Context, c Caller, t Thread) ([]Event, 
 // pinned already.
 func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message MessageID) (p Pin, added bool, err error) {
 	done, err := s.changePin(ctx, c, id, message, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+		if m.Message.IsControl() {
+			return nil, notForControl()
+		}
 		if m.Message.Deleted != "" { // maybe only by expiry, of which the log has no event yet
 			return nil, messageDeleted()
 		}

@@ -9,9 +9,10 @@ import (
 // writes. Whatever turns out to write nothing uses up nothing.
 const (
 	costWrite    = 1
-	costKeys     = 5  // an upload of prekeys
-	costReport   = 5  // a report of a message
-	peoplePerOne = 25 // a new thread costs one for each so many people begun
+	costKeys     = 5        // an upload of prekeys
+	costReport   = 5        // a report of a message
+	peoplePerOne = 25       // a new thread costs one for each so many people begun
+	bytesPerOne  = 64 << 10 // a control message costs one for each so much ciphertext begun
 )
 
 // The names of the rates in the headers RateLimit and RateLimit-Policy.
@@ -91,7 +92,8 @@ type Admission struct {
 	caller Caller
 	req    SendRequest
 	rate   *rateLimits // which of the rates the cost was taken from; nil: none, as it is a retry
-	at     time.Time   // when it may begin
+	cost   int
+	at     time.Time // when it may begin
 	most   time.Duration
 }
 
@@ -110,8 +112,8 @@ func (s *Service) Admit(ctx context.Context, c Caller, req SendRequest, most tim
 		return nil, err
 	}
 	now := s.now()
-	a := &Admission{svc: s, caller: c, req: req, rate: s.rateOf(req), at: now, most: min(most, maxAhead)}
-	if _, ok := a.rate.reserve(string(c.User), costWrite, now, 0); ok {
+	a := &Admission{svc: s, caller: c, req: req, rate: s.rateOf(req), cost: costOfSend(req), at: now, most: min(most, maxAhead)}
+	if _, ok := a.rate.reserve(string(c.User), a.cost, now, 0); ok {
 		return a, nil
 	}
 	known, err := s.knows(ctx, c, req)
@@ -122,7 +124,7 @@ func (s *Service) Admit(ctx context.Context, c Caller, req SendRequest, most tim
 		a.rate = nil
 		return a, nil
 	}
-	wait, ok := a.rate.reserve(string(c.User), costWrite, now, a.most)
+	wait, ok := a.rate.reserve(string(c.User), a.cost, now, a.most)
 	if !ok {
 		return nil, a.rate.tooFast(wait)
 	}
@@ -150,7 +152,7 @@ func (a *Admission) Wait() time.Duration { return a.at.Sub(a.svc.now()) }
 // Cancel gives back what the send has cost. What waits behind it is not brought forward.
 func (a *Admission) Cancel() {
 	if a.rate != nil {
-		a.rate.giveBack(string(a.caller.User), costWrite)
+		a.rate.giveBack(string(a.caller.User), a.cost)
 		a.rate = nil
 	}
 }

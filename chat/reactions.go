@@ -18,6 +18,9 @@ func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji strin
 		return Event{}, Invalid("emoji", emojiRule)
 	}
 	done, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, _ Thread, m Event) ([]Event, error) {
+		if m.Message.IsControl() {
+			return nil, notForControl()
+		}
 		reacted, err := s.reacted(ctx, m, c.User, emoji)
 		switch {
 		case m.Message.Deleted != "":

@@ -31,7 +31,8 @@ func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thr
 	case failed && s.now().Sub(found.At) <= s.limits.IdempotencyWindow:
 		return s.redeliver(ctx, c, result)
 	default:
-		s.bus.Publish(Notice{Audience: t.Users(), Event: &found})
+		told := found.Brief()
+		s.bus.Publish(Notice{Audience: t.Users(), Event: &told})
 	}
 	return result, nil
 }

@@ -23,6 +23,7 @@ type SendRequest struct {
 	AttachmentSHA256 string
 	ReplyTo          MessageID     // zero is none
 	TTL              time.Duration // zero is for ever
+	Epoch            Epoch         // that a control message begins; zero is none
 }
 
 // SendOutcome says in which of several ways a send succeeded.
@@ -82,7 +83,7 @@ func (s *Service) beginSend(ctx context.Context, a *Admission, order *SendOrder)
 		return nil, err
 	}
 	p := &Sending{admission: a, hash: req.hash(), begun: time.Now()}
-	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, order: order, decide: func(ctx context.Context, t Thread) ([]Event, error) {
+	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, order: order, epoch: req.Epoch, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
 		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
 		if !in && req.ContentType != System {
@@ -94,6 +95,9 @@ func (s *Service) beginSend(ctx context.Context, a *Admission, order *SendOrder)
 		var err error
 		if e.Message.HiddenFrom, err = s.blockedBy(ctx, c, t); err != nil {
 			return nil, err
+		}
+		if err := t.Head.mayBegin(req.Epoch, e.Message.HiddenFrom); err != nil {
+			return nil, s.unlessSentBefore(ctx, e, err)
 		}
 		return []Event{e}, nil
 	}}
@@ -112,6 +116,8 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 			return SendResult{}, err
 		}
 		return svc.sentBefore(ctx, p.admission.caller, p.hash, thread, dup)
+	case CodeOf(err) == CodeEpochConflict:
+		return SendResult{}, svc.withHolder(ctx, p.admission.caller.User, thread, err)
 	case err != nil:
 		return SendResult{}, err
 	}
@@ -204,11 +210,14 @@ func (r SendRequest) validate(l Limits) error {
 	refuse(utf8.RuneCountInString(r.AttachmentID) > MaxAttachmentID, "attachment_id", "is longer than 256 characters")
 	refuse(r.ContentType.isRef() && r.AttachmentID == "", "attachment_id", "is required for this content_type")
 	refuse(r.AttachmentSHA256 != "" && !isSHA256(r.AttachmentSHA256), "attachment_sha256", "must be 64 lower-case hex digits")
+	refuse(r.Epoch != 0 && r.ContentType != Control, "epoch", "is for control messages only")
+	refuse(r.Epoch > MaxEpoch, "epoch", epochRule)
+	refuse(!r.ReplyTo.IsZero() && r.ContentType == Control, "reply_to_msg_id", "is not for control messages")
 	refuse(r.TTL != 0 && (r.TTL < time.Second || r.TTL > MaxTTL), "ttl_seconds", "must be 1 to 2419200")
 	if len(bad) > 0 {
 		return &Error{Code: CodeInvalidRequest, Fields: bad}
 	}
-	if len(r.Ciphertext) > l.CiphertextBytes {
+	if len(r.Ciphertext) > l.ciphertextBytes(r.ContentType) {
 		return ciphertextTooLarge()
 	}
 	return nil
@@ -250,10 +259,14 @@ func keyReused() error {
 
 // hash covers every value of the request but the key.
 func (r SendRequest) hash() [32]byte {
-	return hashOf(
+	parts := [][]byte{
 		r.Thread[:], r.Ciphertext, []byte(r.ContentType), []byte(r.AttachmentID), []byte(r.AttachmentSHA256), r.ReplyTo[:],
 		binary.BigEndian.AppendUint64(nil, uint64(r.ClientSeq)), binary.BigEndian.AppendUint64(nil, uint64(r.TTL)),
-	)
+	}
+	if r.Epoch > 0 { // the hashes of all others stay what they were before there were epochs
+		parts = append(parts, binary.BigEndian.AppendUint64(nil, uint64(r.Epoch)))
+	}
+	return hashOf(parts...)
 }
 
 // hashOf precedes each part by its length, so that no two lists of parts run
@@ -270,7 +283,7 @@ func hashOf(parts ...[]byte) [32]byte {
 func (r SendRequest) message(hash [32]byte) *Message {
 	return &Message{
 		Ciphertext: r.Ciphertext, ContentType: r.ContentType, ClientSeq: r.ClientSeq,
-		AttachmentID: r.AttachmentID, AttachmentSHA256: r.AttachmentSHA256, ReplyTo: r.ReplyTo,
+		AttachmentID: r.AttachmentID, AttachmentSHA256: r.AttachmentSHA256, ReplyTo: r.ReplyTo, Epoch: r.Epoch,
 		IdempotencyKey: r.key(), BodyHash: hash,
 	}
 }

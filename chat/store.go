@@ -102,7 +102,8 @@ type LogStore interface {
 	SentBefore(ctx context.Context, e Event) error
 	// Events lists the events with after < seq ≤ through, oldest first, at most
 	// limit.Count of them and, once past the first, at most limit.Bytes of
-	// ciphertext. Edits and redeliveries come with their target as it is now.
+	// ciphertext. Edits and redeliveries come with their target as it is now. All come as
+	// [Event.Brief] gives them, and count as that.
 	Events(ctx context.Context, thread ThreadID, after, through Seq, limit Limit) ([]Event, error)
 	// SeqAt is the seq of the first event whose id is at or above id, or the
 	// head's seq + 1 if there is none. With [EventIDAt] it finds the first event at or
@@ -117,7 +118,8 @@ type LogStore interface {
 // its reactions cut as [Event.ShownTo] cuts them for nobody, so that what a reaction and a
 // page cost does not grow with how many reacted.
 type MessageStore interface {
-	// Messages lists the messages of a range, in the range's order.
+	// Messages lists the messages of a range, in the range's order, as [Event.Brief] gives
+	// them.
 	Messages(ctx context.Context, thread ThreadID, r MessageRange) ([]Event, error)
 	// Message finds a message by its id, whatever thread it is in, or ErrNotFound.
 	Message(ctx context.Context, id MessageID) (Event, error)
@@ -128,8 +130,8 @@ type MessageStore interface {
 	// it, each with that user alone in By, in no particular order.
 	ReactionsOf(ctx context.Context, user UserID, messages []Event) ([][]Reaction, error)
 	// CountUnread counts, up to max, the messages after the given seq that others
-	// than user sent, that are not hidden from user, and that are neither deleted
-	// nor expired at now.
+	// than user sent, that are not hidden from user, that are no control messages, and
+	// that are neither deleted nor expired at now.
 	CountUnread(ctx context.Context, thread ThreadID, user UserID, after Seq, now time.Time, max int) (int, error)
 	// Expired lists messages of all threads that have expired at now and are not
 	// deleted: those that expired first come first, at most count.

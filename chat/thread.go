@@ -68,12 +68,28 @@ type Head struct {
 	LastHiddenFrom UserID
 	LastShown      Target
 	LastShownAt    time.Time // its [Message.CreatedAt]
+
+	// Epoch is the thread's, and EpochMessage the control message that began it; both are
+	// zero while there was none.
+	Epoch        Epoch
+	EpochMessage MessageID
+}
+
+// withControl moves the head over a control message: it is no last message.
+func (h Head) withControl(e Event) Head {
+	if e.Message.Epoch > 0 {
+		h.Epoch, h.EpochMessage = e.Message.Epoch, e.ID
+	}
+	return h
 }
 
 // withMessage moves the head over a message. A message is hidden in 1:1s only, and only
 // from one of the two. So if the last message was hidden from the other one, the user who
 // does not see this one sees that.
 func (h Head) withMessage(e Event) Head {
+	if e.Message.IsControl() {
+		return h.withControl(e)
+	}
 	switch e.Message.HiddenFrom {
 	case "":
 		h.LastShown, h.LastShownAt = Target{}, time.Time{}
@@ -89,6 +105,7 @@ func (h Head) withMessage(e Event) Head {
 // withRedelivery moves the head over a redelivery, whose target is hidden no more.
 func (h Head) withRedelivery(e Event) Head {
 	switch {
+	case e.Message != nil && e.Message.IsControl():
 	case e.Target.ID == h.LastMessage:
 		h.LastHiddenFrom, h.LastShown, h.LastShownAt = "", Target{}, time.Time{}
 	case h.LastHiddenFrom != "" && e.Target.Seq > h.LastShown.Seq:

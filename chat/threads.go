@@ -174,11 +174,9 @@ func (s *Service) markView(ctx context.Context, t Thread, viewer, p Participant,
 func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, marked MessageID) (MessageID, error) {
 	newest := t.Head.LastVisibleTo(viewer.User, viewer.JoinedSeq)
 	switch {
-	case marked.IsZero() || newest.Seq == 0 || marked.Compare(viewer.JoinedID) < 0:
+	case marked.IsZero() || marked.Compare(viewer.JoinedID) < 0:
 		return MessageID{}, nil
-	case marked.Compare(newest.ID) >= 0:
-		return newest.ID, nil
-	case t.Type == Group: // in a group no message is hidden
+	case marked == newest.ID, t.Type == Group: // in a group no message is hidden
 		return marked, nil
 	}
 	m, err := s.store.Message(ctx, marked)

@@ -32,6 +32,15 @@ func optionalID(id chat.MessageID) *string {
 	return &s
 }
 
+// optionalEpoch turns zero, which means no epoch, into null.
+func optionalEpoch(epoch chat.Epoch) *uint64 {
+	if epoch == 0 {
+		return nil
+	}
+	n := uint64(epoch)
+	return &n
+}
+
 // optionalTime turns the zero time, which means no time, into null.
 func optionalTime(t time.Time) *string {
 	if t.IsZero() {

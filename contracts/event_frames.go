@@ -29,7 +29,7 @@ func EventFrame(e chat.Event) Frame {
 
 // messageFrame encodes the message with that id, which e sends or redelivers.
 func messageFrame(e chat.Event, id chat.MessageID) Frame {
-	m := e.Message
+	m := e.Brief().Message
 	size := 384 + base64.StdEncoding.EncodedLen(len(m.Ciphertext)) + len(m.AttachmentID) + len(m.AttachmentSHA256)
 	b := newFrame(string(chat.KindMessage), size)
 	b.id("id", id)
@@ -37,7 +37,13 @@ func messageFrame(e chat.Event, id chat.MessageID) Frame {
 	b.number("seq", int64(e.Seq))
 	b.text("sender_id", string(e.By))
 	b.bytes("ciphertext", m.Ciphertext)
+	if m.Omitted {
+		b.flag("omitted")
+	}
 	b.text("content_type", string(m.ContentType))
+	if m.Epoch > 0 {
+		b.number("epoch", int64(m.Epoch))
+	}
 	b.time("created_at", m.CreatedAt)
 	if !m.ReplyTo.IsZero() {
 		b.id("reply_to_msg_id", m.ReplyTo)

@@ -13,7 +13,9 @@ type Message struct {
 	DeviceID         string     `json:"device_id"`
 	ClientSeq        int64      `json:"client_seq"`
 	Ciphertext       []byte     `json:"ciphertext"`
+	Omitted          bool       `json:"omitted,omitzero"` // the ciphertext is there and not shown here
 	ContentType      string     `json:"content_type"`
+	Epoch            *uint64    `json:"epoch"` // of a control message
 	CreatedAt        string     `json:"created_at"`
 	EditedAt         *string    `json:"edited_at"`
 	Deleted          bool       `json:"deleted"`
@@ -50,7 +52,9 @@ func NewMessage(e chat.Event) Message {
 		DeviceID:         string(e.Device),
 		ClientSeq:        m.ClientSeq,
 		Ciphertext:       m.Ciphertext,
+		Omitted:          m.Omitted,
 		ContentType:      string(m.ContentType),
+		Epoch:            optionalEpoch(m.Epoch),
 		CreatedAt:        FormatTime(e.At),
 		EditedAt:         optionalTime(m.EditedAt),
 		Deleted:          m.Deleted != "",

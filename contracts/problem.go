@@ -40,6 +40,10 @@ type Problem struct {
 	Detail string         `json:"detail"`
 	Code   chat.Code      `json:"code"`
 	Errors []FieldProblem `json:"errors,omitempty"` // invalid_request only
+	// Epoch and Message are for epoch_conflict only: the thread's epoch, and what holds it. The
+	// inner pointer is nil, and null in JSON, if there is none or the caller does not see it.
+	Epoch   *uint64   `json:"epoch,omitzero"`
+	Message **Message `json:"message,omitzero"`
 
 	// RetryAfter is the value of the header Retry-After in seconds. Zero means that the
 	// response has no such header.
@@ -83,6 +87,8 @@ var problemKinds = map[chat.Code]problemKind{
 	chat.CodeTooManyReactions:     {http.StatusConflict, "The message has too many different reactions"},
 	chat.CodeTooManyPins:          {http.StatusConflict, "The thread has too many pins"},
 	chat.CodeTooManyDevices:       {http.StatusConflict, "The user has prekeys of too many devices"},
+	chat.CodeEpochConflict:        {http.StatusConflict, "The epoch is not the next one"},
+	chat.CodeBlocked:              {http.StatusForbidden, "The other participant blocks the caller"},
 	chat.CodeCiphertextTooLarge:   {http.StatusRequestEntityTooLarge, "The ciphertext is too large"},
 	CodeBodyTooLarge:              {http.StatusRequestEntityTooLarge, "The body is too large"},
 	CodeUnsupportedMediaType:      {http.StatusUnsupportedMediaType, "The body must be application/json"},
@@ -112,6 +118,14 @@ func ProblemOf(err error) Problem {
 	p := Problem{
 		Type: "/problems/" + string(refusal.Code), Title: kind.title, Status: kind.status,
 		Detail: refusal.Detail, Code: refusal.Code, RetryAfter: retryAfter(kind.status, refusal.RetryAfter),
+	}
+	if conflict := refusal.Epoch; conflict != nil {
+		epoch, holder := uint64(conflict.Epoch), (*Message)(nil)
+		if conflict.Message != nil {
+			m := NewMessage(*conflict.Message)
+			holder = &m
+		}
+		p.Epoch, p.Message = &epoch, &holder
 	}
 	for _, f := range refusal.Fields {
 		p.Errors = append(p.Errors, FieldProblem(f))

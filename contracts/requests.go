@@ -132,6 +132,7 @@ type SendBody struct {
 	AttachmentSHA256 *string `json:"attachment_sha256"`
 	ReplyTo          *string `json:"reply_to_msg_id"`
 	TTLSeconds       *int64  `json:"ttl_seconds"`
+	Epoch            *int64  `json:"epoch"`
 }
 
 // DecodeSend reads the body of POST /v1/threads/{id}/messages
@@ -223,6 +224,12 @@ func (b SendBody) Request(thread chat.ThreadID, idempotencyKey string) (chat.Sen
 			return chat.SendRequest{}, chat.Invalid("ttl_seconds", "must be 1 to 2419200")
 		}
 		req.TTL = time.Duration(*b.TTLSeconds) * time.Second
+	}
+	if b.Epoch != nil {
+		if *b.Epoch < 1 || *b.Epoch > int64(chat.MaxEpoch) {
+			return chat.SendRequest{}, chat.Invalid("epoch", "must be an integer from 1 to 9007199254740991")
+		}
+		req.Epoch = chat.Epoch(*b.Epoch)
 	}
 	if b.ReplyTo != nil {
 		if req.ReplyTo, err = messageIDField("reply_to_msg_id", *b.ReplyTo); err != nil {

@@ -32,7 +32,7 @@ func TestMessageJSON(t *testing.T) {
 	}
 	id := e.ID.String()
 	wantJSON(t, NewMessage(e), `{"id":"`+id+`","thread_id":"01000000-0000-0000-0000-000000000000","seq":2,`+
-		`"sender_id":"alice","device_id":"phone","client_seq":7,"ciphertext":"//8=","content_type":"text",`+
+		`"sender_id":"alice","device_id":"phone","client_seq":7,"ciphertext":"//8=","content_type":"text","epoch":null,`+
 		`"created_at":"2026-05-30T17:42:11.234Z","edited_at":null,"deleted":false,"reactions":[],"reply_to_msg_id":null,`+
 		`"attachment_id":null,"attachment_sha256":null,"expires_at":null}`)
 
@@ -40,7 +40,7 @@ func TestMessageJSON(t *testing.T) {
 	e.Message.ExpiresAt = sentAt.Add(time.Hour)
 	wantJSON(t, NewMessagePage(chat.MessagePage{Messages: []chat.Event{e}, Next: "c"}),
 		`{"messages":[{"id":"`+id+`","thread_id":"01000000-0000-0000-0000-000000000000","seq":2,`+
-			`"sender_id":"alice","device_id":"phone","client_seq":7,"ciphertext":"//8=","content_type":"text",`+
+			`"sender_id":"alice","device_id":"phone","client_seq":7,"ciphertext":"//8=","content_type":"text","epoch":null,`+
 			`"created_at":"2026-05-30T17:42:11.234Z","edited_at":null,"deleted":false,"reactions":[],"reply_to_msg_id":"`+id+`",`+
 			`"attachment_id":"a","attachment_sha256":"00","expires_at":"2026-05-30T18:42:11.234Z"}],"next_cursor":"c"}`)
 	wantJSON(t, NewMessagePage(chat.MessagePage{}), `{"messages":[],"next_cursor":null}`)
@@ -60,13 +60,13 @@ func TestChangedMessageJSON(t *testing.T) {
 	const head = `,"thread_id":"01000000-0000-0000-0000-000000000000","seq":2,"sender_id":"alice","device_id":"phone","client_seq":0,`
 	const tail = `,"reply_to_msg_id":null,"attachment_id":null,"attachment_sha256":null,"expires_at":null}`
 	id := `{"id":"` + e.ID.String() + `"`
-	wantJSON(t, NewMessage(e), id+head+`"ciphertext":"/w==","content_type":"text",`+
+	wantJSON(t, NewMessage(e), id+head+`"ciphertext":"/w==","content_type":"text","epoch":null,`+
 		`"created_at":"2026-05-30T17:42:11.234Z","edited_at":"2026-05-30T17:42:12.234Z","deleted":false,"reactions":[`+
 		`{"emoji":"👍","count":2,"by":["bob","carol"],"at":["2026-05-30T17:42:11.234Z","2026-05-30T17:42:12.234Z"]},`+
 		`{"emoji":"party_parrot","count":1,"by":["bob"],"at":["2026-05-30T17:42:11.234Z"]}]`+tail)
 
 	e.Message = &chat.Message{ContentType: chat.Text, EditedAt: sentAt, Deleted: chat.DeletedByExpiry}
-	wantJSON(t, NewMessage(e), id+head+`"ciphertext":"","content_type":"text",`+
+	wantJSON(t, NewMessage(e), id+head+`"ciphertext":"","content_type":"text","epoch":null,`+
 		`"created_at":"2026-05-30T17:42:11.234Z","edited_at":"2026-05-30T17:42:11.234Z","deleted":true,"reactions":[]`+tail)
 }
 
@@ -82,7 +82,7 @@ func TestThreadJSON(t *testing.T) {
 	}
 	const bare = `{"id":"01000000-0000-0000-0000-000000000000","type":"GROUP","title":null,` +
 		`"created_at":"2026-05-30T17:42:11.234Z","created_by":"alice","last_msg_id":null,` +
-		`"last_activity_at":"2026-05-30T17:42:11.234Z","participant_count":1,"unread_count":3`
+		`"last_activity_at":"2026-05-30T17:42:11.234Z","participant_count":1,"unread_count":3,"epoch":0`
 	wantJSON(t, NewThread(v), bare+`}`)
 	wantJSON(t, NewThreadPage(chat.ThreadPage{Threads: []chat.ThreadView{v}}), `{"threads":[`+bare+`}],"next_cursor":null}`)
 	wantJSON(t, NewThreadWithParticipants(v), bare+`,"participants":[{"user_id":"alice","role":"admin",`+

@@ -12,7 +12,8 @@ type Thread struct {
 	LastMessageID    *string       `json:"last_msg_id"`
 	LastActivityAt   string        `json:"last_activity_at"`
 	ParticipantCount int           `json:"participant_count"`
-	UnreadCount      int           `json:"unread_count"`           // exact up to 99; 100 means 100 or more
+	UnreadCount      int           `json:"unread_count"` // exact up to 99; 100 means 100 or more
+	Epoch            uint64        `json:"epoch"`
 	Participants     []Participant `json:"participants,omitempty"` // only in GET /v1/threads/{id}
 }
 
@@ -44,6 +45,7 @@ func NewThread(v chat.ThreadView) Thread {
 		LastActivityAt:   FormatTime(v.LastActivity()),
 		ParticipantCount: len(v.Thread.Participants),
 		UnreadCount:      v.Unread,
+		Epoch:            uint64(v.Head.Epoch),
 	}
 }
 

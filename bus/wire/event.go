@@ -124,6 +124,8 @@ const (
 	messageRedeliveredSeq
 	messageIdempotencyKey
 	messageBodyHash
+	messageEpoch
+	messageOmitted
 )
 
 func (w *writer) message(m *chat.Message) {
@@ -144,6 +146,8 @@ func (w *writer) message(m *chat.Message) {
 	w.uint(messageRedeliveredSeq, uint64(m.RedeliveredSeq))
 	str(w, messageIdempotencyKey, m.IdempotencyKey)
 	w.hash(messageBodyHash, m.BodyHash)
+	w.uint(messageEpoch, uint64(m.Epoch))
+	w.bool(messageOmitted, m.Omitted)
 }
 
 func (r *reader) message() *chat.Message {
@@ -180,6 +184,10 @@ func (r *reader) message() *chat.Message {
 			m.IdempotencyKey = text[string](r, content)
 		case messageBodyHash:
 			m.BodyHash = r.hash(content)
+		case messageEpoch:
+			m.Epoch = chat.Epoch(r.uint(content))
+		case messageOmitted:
+			m.Omitted = r.bool(content)
 		}
 	}
 	return m

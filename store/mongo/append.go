@@ -87,7 +87,7 @@ func (s *Store) headAt(ctx context.Context, thread chat.ThreadID, seq chat.Seq) 
 }
 
 // headFields are the fields of an event's document that make a head.
-var headFields = d("at", 1, "thread", 1, "seq", 1, "kind", 1, "hidden", 1, "last", 1, "changed", 1)
+var headFields = d("at", 1, "thread", 1, "seq", 1, "kind", 1, "type", 1, "hidden", 1, "last", 1, "changed", 1, "epoch", 1)
 
 // head reads the head of a thread's log; found is false if the thread has no log.
 func (s *Store) head(ctx context.Context, thread chat.ThreadID) (headState, bool, error) {

@@ -36,7 +36,11 @@ func newEventDoc(e chat.Event, prev headState) eventDoc {
 	case e.Kind == chat.KindEdit && e.Message != nil:
 		doc.Message = messageDoc{Body: e.Message.Ciphertext, Type: e.Message.ContentType}
 	}
-	if h := prev.next(e).Head; h.LastMessageSeq > 0 && (e.Kind != chat.KindMessage || h.LastHiddenFrom != "") {
+	h := prev.next(e).Head
+	if h.Epoch > 0 {
+		doc.Epoch = &epochDoc{Number: h.Epoch, ID: h.EpochMessage}
+	}
+	if h.LastMessageSeq > 0 && (h.LastMessage != e.ID || h.LastHiddenFrom != "") {
 		doc.Last = &lastDoc{ID: h.LastMessage, Seq: h.LastMessageSeq, At: h.LastMessageAt, Hidden: h.LastHiddenFrom}
 		if h.LastShown.Seq > 0 {
 			doc.Last.Shown = &shownDoc{ID: h.LastShown.ID, Seq: h.LastShown.Seq, At: h.LastShownAt}
@@ -91,6 +95,9 @@ func (doc *eventDoc) event() (chat.Event, error) {
 		}
 		m := doc.Message.message()
 		m.CreatedAt, m.ClientSeq, m.HiddenFrom = e.At, clientSeq, doc.Hidden
+		if doc.Epoch != nil && doc.Epoch.ID == doc.ID {
+			m.Epoch = doc.Epoch.Number
+		}
 		m.Reactions = doc.inDocument()
 		m.IdempotencyKey, m.BodyHash = doc.retry()
 		e.Message = &m
@@ -151,6 +158,7 @@ func (doc *messageDoc) message() chat.Message {
 	m := chat.Message{
 		Ciphertext: doc.Body, ContentType: doc.Type, AttachmentID: doc.Attachment, AttachmentSHA256: doc.SHA256,
 		ReplyTo: doc.ReplyTo, ExpiresAt: doc.Expires, EditedAt: doc.Edited, Deleted: doc.Deleted, RedeliveredSeq: doc.Redelivered,
+		Omitted: doc.Omitted,
 	}
 	return m
 }
@@ -189,8 +197,11 @@ func (doc *eventDoc) head() headState {
 		if shown := last.Shown; shown != nil {
 			h.LastShown, h.LastShownAt = chat.Target{ID: shown.ID, Seq: shown.Seq}, timeOr(shown.At, shown.ID)
 		}
-	case doc.Kind == chat.KindMessage:
+	case doc.Kind == chat.KindMessage && doc.Message.Type != chat.Control:
 		h.LastMessage, h.LastMessageSeq, h.LastMessageAt = doc.ID, doc.Seq, timeOr(doc.At, doc.ID)
+	}
+	if epoch := doc.Epoch; epoch != nil {
+		h.Epoch, h.EpochMessage = epoch.Number, epoch.ID
 	}
 	return h
 }

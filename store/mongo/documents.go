@@ -26,11 +26,14 @@ type eventDoc struct {
 	Hash      []byte `bson:"hash,omitempty"` // of the request that the key is for
 
 	// Last is the thread's last message up to this event. It is left out in a message
-	// that is hidden from nobody, as that is the last message itself.
+	// that is hidden from nobody, as that is the last message itself unless it is a control
+	// message.
 	// Changed is the seq of the newest change up to this event: the changes up to there
 	// are settled before a reader is given the event (settle.go).
 	Last    *lastDoc `bson:"last,omitempty"`
 	Changed chat.Seq `bson:"changed"`
+	// Epoch is the thread's after this event; missing while it has none.
+	Epoch *epochDoc `bson:"epoch,omitempty"`
 
 	Hidden chat.UserID `bson:"hidden,omitempty"` // from whom
 	Target *targetDoc  `bson:"target,omitempty"`
@@ -39,6 +42,13 @@ type eventDoc struct {
 	Reaction *reactionEvent    `bson:"reaction,omitempty"`
 	Reason   chat.DeleteReason `bson:"reason,omitempty"`
 	Change   *changeDoc        `bson:"change,omitempty"`
+}
+
+// epochDoc is the epoch of a thread and the control message that began it. In the document
+// of that message it is the message's, too.
+type epochDoc struct {
+	Number chat.Epoch     `bson:"n"`
+	ID     chat.MessageID `bson:"id"`
 }
 
 // lastDoc is the last message of a log up to an event.
@@ -64,6 +74,7 @@ type targetDoc struct {
 // messageDoc holds the fields that only a message has. In an edit it holds the new
 // content, until the edit is folded into its message.
 type messageDoc struct {
+	Omitted    bool             `bson:"-"` // a body was read and dropped: see eventDoc.brief
 	Body       []byte           `bson:"body,omitempty"`
 	Type       chat.ContentType `bson:"type,omitempty"`
 	Attachment string           `bson:"attachment,omitempty"`

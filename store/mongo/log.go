@@ -51,6 +51,7 @@ func (s *Store) eventDocs(ctx context.Context, thread chat.ThreadID, after, thro
 		if err := cursor.Decode(&doc); err != nil {
 			return nil, err
 		}
+		doc.brief()
 		if doc.Kind == chat.KindMessage {
 			bytes += len(doc.Message.Body)
 		}
@@ -85,6 +86,7 @@ func (s *Store) withTargets(ctx context.Context, thread chat.ThreadID, docs []ev
 			target := *targets[docs[i].Target.ID].Message
 			e.Message = &target
 		}
+		e = e.Brief()
 		if e.HasContent() {
 			bytes -= len(e.Message.Ciphertext)
 		}
@@ -94,6 +96,13 @@ func (s *Store) withTargets(ctx context.Context, thread chat.ThreadID, docs []ev
 		events = append(events, e)
 	}
 	return events, nil
+}
+
+// brief is [chat.Event.Brief], as soon as a message of a list is read.
+func (doc *eventDoc) brief() {
+	if doc.Kind == chat.KindMessage && doc.Message.Type == chat.Control && len(doc.Message.Body) > chat.MaxShownBytes {
+		doc.Message.Body, doc.Message.Omitted = nil, true
+	}
 }
 
 func showsTarget(doc *eventDoc) bool {
@@ -150,6 +159,9 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 	var err error
 	if r.Bytes == 0 {
 		events, err = s.events(ctx, filter, opts)
+		for i := range events {
+			events[i] = events[i].Brief()
+		}
 	} else {
 		events, err = s.eventsWithin(ctx, filter, opts.SetBatchSize(messagesAtOnce), r)
 	}
@@ -177,6 +189,7 @@ func (s *Store) eventsWithin(ctx context.Context, filter bson.D, opts options.Li
 			if err := cursor.Decode(&doc); err != nil {
 				return nil, err
 			}
+			doc.brief()
 			expected += doc.Message.size()
 			docs = append(docs, doc)
 		}
@@ -266,7 +279,7 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	if max <= 0 {
 		return 0, nil
 	}
-	unread := append(d("thread", thread, "seq", d("$gt", bound(after)), "kind", chat.KindMessage, "by", d("$ne", user),
+	unread := append(d("thread", thread, "seq", d("$gt", bound(after)), "kind", chat.KindMessage, "by", d("$ne", user), "type", d("$ne", chat.Control),
 		"deleted", nil, "due", d("$not", d("$lte", now))), visibleTo(user))
 	n, err := s.log.CountDocuments(ctx, unread, options.Count().SetLimit(int64(max)).SetHint(byThreadSeq))
 	return int(n), wrap("count the unread messages of thread "+thread.String(), err)

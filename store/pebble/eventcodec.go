@@ -40,6 +40,7 @@ const (
 	diskDelete
 	diskReaction
 	diskRedelivery
+	diskControl // a message of content type control, which no count has to decode
 )
 
 var diskKinds = map[chat.EventKind]byte{
@@ -120,7 +121,7 @@ func encodeRecord(e record) ([]byte, error) {
 	if hiddenFrom != "" {
 		flags |= isHidden
 	}
-	b := append(make([]byte, 0, 256+len(ciphertext)), eventVersion, diskKinds[e.Kind], flags)
+	b := append(make([]byte, 0, 256+len(ciphertext)), eventVersion, diskKind(e.Event), flags)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(ciphertext)))
 	if flags&hasExpiresAt != 0 {
 		b = appendTime(b, e.Message.ExpiresAt)
@@ -136,10 +137,24 @@ func encodeRecord(e record) ([]byte, error) {
 	return append(appendBody(b, e.Event, flags), ciphertext...), nil
 }
 
+func diskKind(e chat.Event) byte {
+	if e.Kind == chat.KindMessage && e.Message.IsControl() {
+		return diskControl
+	}
+	return diskKinds[e.Kind]
+}
+
+// isMessage reports whether the record is a message's.
+func (p eventPeek) isMessage() bool { return p.kind == diskMessage || p.kind == diskControl }
+
 func appendBody(b []byte, e chat.Event, flags byte) []byte {
 	switch e.Kind {
 	case chat.KindMessage:
-		return appendMessage(b, e.Message, flags)
+		b = appendMessage(b, e.Message, flags)
+		if e.Message.IsControl() {
+			b = binary.AppendUvarint(b, uint64(e.Message.Epoch))
+		}
+		return b
 	case chat.KindThread:
 		return appendChange(b, e.Change)
 	case chat.KindReaction:
@@ -164,7 +179,7 @@ func decodeRecord(at place, value []byte) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	if start.kind != diskMessage && (start.ciphertext > 0 || start.flags&^commonFlags != 0) {
+	if !start.isMessage() && (start.ciphertext > 0 || start.flags&^commonFlags != 0) {
 		return record{}, fmt.Errorf("flags %#x and %d bytes of ciphertext in an event of kind %d", start.flags, start.ciphertext, start.kind)
 	}
 	body := len(value) - start.ciphertext
@@ -206,6 +221,11 @@ func (d *decoder) body(e *chat.Event, start eventPeek) {
 	switch start.kind {
 	case diskMessage:
 		e.Kind, e.Message = chat.KindMessage, d.message(start.flags)
+	case diskControl:
+		e.Kind, e.Message = chat.KindMessage, d.message(start.flags)
+		if e.Message.Epoch = chat.Epoch(d.uvarint()); d.err == nil && !e.Message.IsControl() {
+			d.err = errParts
+		}
 	case diskThread:
 		e.Kind, e.Change = chat.KindThread, d.change()
 	case diskReaction:
@@ -292,7 +312,7 @@ type messagePeek struct {
 // false for any other event.
 func peekMessage(value []byte) (p messagePeek, message bool, err error) {
 	start, err := eventStart(value)
-	if err != nil || start.kind != diskMessage {
+	if err != nil || !start.isMessage() {
 		return p, false, err
 	}
 	p.start, p.deleted, p.expiresAt = start, start.flags&isDeleted != 0, neverExpires

@@ -26,14 +26,20 @@ func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through
 	between := eventsBetween(thread, after, min(through, lastSeq-1)+1)
 	err = v.scan(ctx, between, false, func(key, value []byte) (bool, error) {
 		start, err := eventStart(value)
-		if err != nil || !fits(start.ciphertext) {
+		if err != nil {
 			return false, err
+		}
+		ciphertext := start.ciphertext
+		if start.kind == diskControl && ciphertext > chat.MaxShownBytes {
+			ciphertext = 0
+		}
+		if !fits(ciphertext) {
+			return false, nil
 		}
 		e, err := v.decodeEvent(place{thread, seqOf(key)}, value)
 		if err != nil {
 			return false, err
 		}
-		ciphertext := start.ciphertext
 		if e.HasContent() && e.Kind != chat.KindMessage {
 			target, err := v.target(e)
 			if err == nil {
@@ -42,13 +48,14 @@ func (s *Store) Events(ctx context.Context, thread chat.ThreadID, after, through
 			if err != nil {
 				return false, err
 			}
+			target.Event = target.Brief()
 			e.Message, ciphertext = target.Message, len(target.Message.Ciphertext)
 			if !fits(ciphertext) {
 				return false, nil
 			}
 		}
 		bytes += ciphertext
-		events = append(events, e)
+		events = append(events, e.Brief())
 		return len(events) < limit.Count, nil
 	})
 	return events, err
@@ -107,6 +114,7 @@ func (s *Store) Messages(ctx context.Context, thread chat.ThreadID, r chat.Messa
 		if err != nil {
 			return false, err
 		}
+		e = e.Brief()
 		messages = append(messages, e)
 		bytes += e.Message.Size()
 		return len(messages) < r.Count && !r.Full(len(messages), bytes), nil
@@ -226,7 +234,7 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	n, at := 0, now.UnixMilli()
 	err = v.scan(ctx, eventsBetween(thread, after, lastSeq), false, func(_, value []byte) (bool, error) {
 		m, isMessage, err := peekMessage(value)
-		if isMessage && !m.deleted && m.expiresAt > at && string(m.by) != string(user) && m.visibleTo(user) {
+		if isMessage && m.start.kind != diskControl && !m.deleted && m.expiresAt > at && string(m.by) != string(user) && m.visibleTo(user) {
 			n++
 		}
 		return n < max, err

@@ -55,7 +55,7 @@ import (
 // oldestFormat on is used as it is: what is read of it says which format it has, and
 // what is written has the new one.
 const (
-	formatVersion = 6 // a mark says how high the one of the other kind was
+	formatVersion = 6 // control messages have epochs, a mark says how high the one of the other kind was
 	oldestFormat  = 3
 )
 

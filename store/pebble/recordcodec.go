@@ -75,6 +75,9 @@ func encodeHead(h headRecord) []byte {
 	if h.LastShown.Seq > 0 {
 		b = appendDrift(b, h.LastShown.ID, h.LastShownAt)
 	}
+	if h.Epoch > 0 {
+		b = append(binary.AppendUvarint(b, uint64(h.Epoch)), h.EpochMessage[:]...)
+	}
 	return b
 }
 
@@ -97,6 +100,9 @@ func decodeHead(value []byte) (headRecord, error) {
 	}
 	h.LastMessageAt = at(h.LastMessage, h.LastMessageSeq)
 	h.LastShownAt = at(h.LastShown.ID, h.LastShown.Seq)
+	if d.err == nil && d.rest != "" { // most threads have no epoch
+		h.Epoch, h.EpochMessage = chat.Epoch(d.uvarint()), d.id()
+	}
 	return h, d.end()
 }
 

@@ -47,7 +47,7 @@ var window = chat.DefaultLimits.IdempotencyWindow
 // Run runs every scenario, each on a new store.
 func Run(t *testing.T, s Subject) {
 	for _, group := range [][]scenario{
-		threadScenarios, pinScenarios, logScenarios, messageChangeScenarios, hiddenScenarios, expiryScenarios, duplicateScenarios,
+		threadScenarios, pinScenarios, logScenarios, messageChangeScenarios, hiddenScenarios, expiryScenarios, duplicateScenarios, controlScenarios,
 		receiptScenarios, deviceScenarios, subscriptionScenarios, prekeyScenarios, blockScenarios, moderationScenarios, raceScenarios,
 	} {
 		for _, sc := range group {

@@ -19,6 +19,8 @@ type frame struct {
 	DeviceID       string  `json:"device_id"`
 	ClientSeq      int64   `json:"client_seq"`
 	Ciphertext     []byte  `json:"ciphertext"`
+	Omitted        bool    `json:"omitted"`
+	Epoch          uint64  `json:"epoch"`
 	ContentType    string  `json:"content_type"`
 	CreatedAt      string  `json:"created_at"`
 	EditedAt       string  `json:"edited_at"`

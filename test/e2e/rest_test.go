@@ -50,6 +50,7 @@ type thread struct {
 	LastActivityAt   string        `json:"last_activity_at"`
 	ParticipantCount int           `json:"participant_count"`
 	UnreadCount      int           `json:"unread_count"`
+	Epoch            uint64        `json:"epoch"`
 	Participants     []participant `json:"participants"`
 }
 
@@ -69,7 +70,9 @@ type message struct {
 	DeviceID         string     `json:"device_id"`
 	ClientSeq        int64      `json:"client_seq"`
 	Ciphertext       []byte     `json:"ciphertext"`
+	Omitted          bool       `json:"omitted"`
 	ContentType      string     `json:"content_type"`
+	Epoch            *uint64    `json:"epoch"`
 	CreatedAt        string     `json:"created_at"`
 	EditedAt         *string    `json:"edited_at"`
 	Deleted          bool       `json:"deleted"`
@@ -134,6 +137,7 @@ type outgoing struct {
 	AttachmentID     string `json:"attachment_id,omitempty"`
 	AttachmentSHA256 string `json:"attachment_sha256,omitempty"`
 	TTLSeconds       int    `json:"ttl_seconds,omitempty"`
+	Epoch            uint64 `json:"epoch,omitempty"`
 }
 
 var (
