@@ -41,6 +41,7 @@ type appendQueues struct {
 	leaders *workers.Pool
 	wg      sync.WaitGroup // of leaders at work
 	doubts  doubts
+	mints   openMints
 }
 
 // idleLeaders is how many leaders' goroutines wait for the next thread.
@@ -105,7 +106,8 @@ type operation struct {
 
 func newAppendQueues(svc *Service) *appendQueues {
 	a := &appendQueues{svc: svc, leaders: workers.New(idleLeaders)}
-	a.doubts.until, a.doubts.closing = make(map[ThreadID]time.Time), make(chan struct{})
+	a.doubts.until, a.doubts.floors, a.doubts.closing = make(map[ThreadID]time.Time), make(map[ThreadID]EventID), make(chan struct{})
+	a.mints.clock = svc.clock
 	for i := range a.shards {
 		a.shards[i].queues = make(map[ThreadID]*appendQueue)
 	}
@@ -231,6 +233,8 @@ func (sh *appendShard) popBatch(q *appendQueue) []*operation {
 // the thread again and tries again; a duplicate ends its own operation alone.
 func (a *appendQueues) commit(ctx context.Context, q *appendQueue, ops []*operation) {
 	fresh := q.thread == nil // it is about to be loaded, not kept from an earlier batch
+	ids := a.mints.begin()
+	defer a.mints.end(ids)
 	for len(ops) > 0 {
 		if err := a.loadThread(ctx, q); err != nil {
 			completeAll(ops, err)
@@ -273,7 +277,7 @@ func (a *appendQueues) commit(ctx context.Context, q *appendQueue, ops []*operat
 			return
 		default:
 			a.svc.stats.AppendErrors.Add(1)
-			a.beginDoubt(q, q.thread.Head)
+			a.beginDoubt(q, q.thread.Head, ids.floor)
 			completeAll(ops, Unavailable("append to the log", err))
 			return
 		}

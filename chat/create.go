@@ -38,6 +38,8 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	if err != nil {
 		return ThreadView{}, 0, err
 	}
+	ids := s.queues.mints.begin()
+	defer s.queues.mints.end(ids)
 	e := Event{Seq: 1, ID: nextEventID(EventID{}, s.clock.Now()), At: s.markTime(), Kind: KindThread, By: c.User, Device: c.Device, Change: change}
 	if e.Thread, err = newThreadID(IDTime(e.ID)); err != nil {
 		return ThreadView{}, 0, Unavailable("mint a thread id", err)
@@ -75,7 +77,7 @@ func (s *Service) createThread(ctx context.Context, c Caller, e Event) (v Thread
 	case errors.Is(err, ErrClockWrong): // so it was not stored
 		return ThreadView{}, 0, Unavailable("store the thread", err)
 	case err != nil:
-		s.queues.beginDoubtOfCreation(e.Thread)
+		s.queues.beginDoubtOfCreation(e.Thread, e.ID)
 		return ThreadView{}, 0, Unavailable("store the thread", err)
 	}
 	t := Thread{}.Apply(e)

@@ -30,23 +30,26 @@ const (
 type doubts struct {
 	mu      sync.Mutex
 	until   map[ThreadID]time.Time // when each is looked at for the last time
+	floors  map[ThreadID]EventID   // of each: no id of what may still come is lower
+	rest    EventID                // the same for all those that are too many to be looked at
+	resting time.Time              // until when rest holds
 	looking bool                   // a goroutine does
 	closed  bool
 	closing chan struct{}
 }
 
 // beginDoubt is called by the queue's leader when an append behind the given head failed
-// without a known outcome.
-func (a *appendQueues) beginDoubt(q *appendQueue, head Head) {
+// without a known outcome. No id of the append is below the floor.
+func (a *appendQueues) beginDoubt(q *appendQueue, head Head, floor EventID) {
 	if q.doubt == nil {
 		q.doubt = &head
 	}
 	q.thread = nil
-	a.watch(q.id)
+	a.watch(q.id, floor)
 }
 
 // beginDoubtOfCreation is beginDoubt for a thread that may have been created.
-func (a *appendQueues) beginDoubtOfCreation(id ThreadID) {
+func (a *appendQueues) beginDoubtOfCreation(id ThreadID, floor EventID) {
 	sh := a.shard(id)
 	sh.mu.Lock()
 	if sh.queues[id] == nil { // else somebody has found the thread already
@@ -54,18 +57,27 @@ func (a *appendQueues) beginDoubtOfCreation(id ThreadID) {
 		sh.queues[id] = &appendQueue{id: id, doubt: &Head{}}
 	}
 	sh.mu.Unlock()
-	a.watch(id)
+	a.watch(id, floor)
 }
 
 // watch has a thread in doubt looked at for a while.
-func (a *appendQueues) watch(id ThreadID) {
+func (a *appendQueues) watch(id ThreadID, floor EventID) {
 	d := &a.doubts
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, watched := d.until[id]; d.closed || !watched && len(d.until) >= maxDoubts {
+	_, watched := d.until[id]
+	if d.closed || !watched && len(d.until) >= maxDoubts {
+		now := time.Now()
+		if now.After(d.resting) || floor.Compare(d.rest) < 0 {
+			d.rest = floor
+		}
+		d.resting = now.Add(lookFor)
 		return
 	}
 	d.until[id] = time.Now().Add(lookFor)
+	if before, found := d.floors[id]; !found || floor.Compare(before) < 0 {
+		d.floors[id] = floor
+	}
 	a.setDoubtful(id, true)
 	if !d.looking {
 		d.looking = true
@@ -151,8 +163,24 @@ func (a *appendQueues) unwatch(id ThreadID, until time.Time) {
 	defer d.mu.Unlock()
 	if d.until[id].Equal(until) {
 		delete(d.until, id)
+		delete(d.floors, id)
 		a.setDoubtful(id, false)
 	}
+}
+
+// lowest is the lowest floor of what is in doubt, if anything is.
+func (d *doubts) lowest() (floor EventID, doubtful bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !time.Now().After(d.resting) {
+		floor, doubtful = d.rest, true
+	}
+	for _, of := range d.floors {
+		if !doubtful || of.Compare(floor) < 0 {
+			floor, doubtful = of, true
+		}
+	}
+	return floor, doubtful
 }
 
 func (d *doubts) close() {

@@ -38,6 +38,7 @@ type Service struct {
 	stats  *Stats
 
 	clock *idClock
+	began EventID      // no id of this process is lower
 	skew  *Skew        // nil: the store has no clock
 	steps atomic.Int64 // of the wall clock
 
@@ -73,9 +74,10 @@ func New(cfg Config) *Service {
 		s.prekeyFetches.shared, s.prekeyFetches.name = shared, "prekeys"
 		s.prekeyFetchesOf.shared, s.prekeyFetchesOf.name = shared, "prekeys_of"
 	}
-	s.queues = newAppendQueues(s)
 	s.cache = newThreadCache(s.store, s.now)
 	s.clock = newIDClock(s.now, cfg.Newest, s.noteStep)
+	s.began = EventIDAt(s.clock.Now())
+	s.queues = newAppendQueues(s)
 	s.reports.last = cfg.Newest
 	s.unsubscribe = []func(){s.bus.Subscribe(s.cache), s.bus.Subscribe(s.clock)}
 	return s
