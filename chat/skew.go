@@ -58,6 +58,28 @@ type SkewConfig struct {
 	Shared func(by time.Duration) bool
 }
 
+// sameSkew is how much two clocks that agree may differ in how far they seem to be from the
+// store's.
+const sameSkew = 5 * time.Second
+
+// MostAgree reports whether most of the live nodes have a clock that is as far from the
+// store's as the given one is by now, which is the own node's. One that is alone does not
+// agree with itself.
+func MostAgree(by time.Duration, own NodeID, live []Standing) bool {
+	agree := 1
+	others := 0
+	for _, st := range live {
+		if st.Node == own {
+			continue
+		}
+		others++
+		if (st.Skew - by).Abs() <= sameSkew {
+			agree++
+		}
+	}
+	return others > 0 && 2*agree > others+1
+}
+
 // NewSkew makes a Skew that has not compared the clocks yet.
 func NewSkew(cfg SkewConfig) *Skew {
 	if cfg.Now == nil {

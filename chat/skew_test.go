@@ -217,3 +217,33 @@ func TestEveryWriteIsRefusedWhileTheClockIsWrong(t *testing.T) {
 		t.Errorf("the store has no %v", reads)
 	}
 }
+
+func TestMostAgree(t *testing.T) {
+	live := func(skews ...time.Duration) (live []chat.Standing) {
+		for i, skew := range skews {
+			live = append(live, chat.Standing{Node: chat.NodeID(i + 1), Skew: skew})
+		}
+		return live
+	}
+	const off = 90 * time.Second
+	for _, tt := range []struct {
+		what string
+		live []chat.Standing
+		want bool
+	}{
+		{"nobody is listed", nil, false},
+		{"alone", live(off), false},
+		{"one of two", live(off, 0), false},
+		{"both of two", live(off, off+5*time.Second), true},
+		{"both, and not alike", live(off, off+5*time.Second+1), false},
+		{"as far the other way", live(off, -off), false},
+		{"one of three", live(off, 0, 0), false},
+		{"two of three", live(off, 0, off), true},
+		{"two of four", live(off, 0, off, 0), false},
+		{"this one says nothing of itself yet", live(0, off, off), true},
+	} {
+		if got := chat.MostAgree(off, 1, tt.live); got != tt.want {
+			t.Errorf("%s: most agree is %v", tt.what, got)
+		}
+	}
+}
