@@ -21,9 +21,10 @@ type Options struct {
 	NKey        string // file of an NKey seed
 	CA          string // PEM file of the authorities of the servers' certificates
 
-	Node     chat.NodeID   // this node; required
-	Register chat.Register // says which others live; may be nil
-	Log      *slog.Logger  // silent if nil
+	Node     chat.NodeID          // this node; required
+	Register chat.Register        // says which others live, and what they have stored; may be nil
+	Standing func() chat.Standing // how this node stands; may be nil
+	Log      *slog.Logger         // silent if nil
 }
 
 // DefaultPrefix is what the subjects of NATS begin with unless something else is asked for.
@@ -35,8 +36,13 @@ type Figures interface {
 	Connected() bool
 	// Peers is how many other nodes are heard.
 	Peers() int
-	// Losses is how often the handlers were told that notices may be lost.
+	// Live lists the nodes that live, this one too, as the register gave them last.
+	Live() []chat.Standing
+	// Losses is how often the handlers were told that any notices may be lost.
 	Losses() int64
+	// Repairs is how often it was looked which threads' notices of a node were lost, and
+	// in how many threads such a look found news.
+	Repairs() (looks, threads int64)
 	// Notices lists how many notices had each fate.
 	Notices(yield func(count int64, fate ...string))
 }
@@ -53,7 +59,9 @@ type none struct{}
 
 func (none) Connected() bool                                 { return false }
 func (none) Peers() int                                      { return 0 }
+func (none) Live() []chat.Standing                           { return nil }
 func (none) Losses() int64                                   { return 0 }
+func (none) Repairs() (looks, threads int64)                 { return 0, 0 }
 func (none) Notices(yield func(count int64, fate ...string)) { yield(0, "sent") }
 
 // Spans reports whether the bus of a URL connects several nodes.
@@ -79,7 +87,7 @@ func Open(url string, opts Options) (chat.Bus, error) {
 	case Spans(url):
 		b, err := nats.Open(nats.Config{
 			URL: url, Prefix: cmp.Or(opts.Prefix, DefaultPrefix), Credentials: opts.Credentials, NKey: opts.NKey, CA: opts.CA,
-			Node: opts.Node, Register: opts.Register, Log: opts.Log,
+			Node: opts.Node, Register: opts.Register, Standing: opts.Standing, Log: opts.Log,
 		})
 		if err != nil { // a nil *Bus in an interface would not be nil
 			return nil, err

@@ -28,7 +28,8 @@ type Bus interface {
 type BusHandler interface {
 	// HandleNotice takes one notice.
 	HandleNotice(n Notice)
-	// HandleLoss says that notices may have been lost.
+	// HandleLoss says that any notices may have been lost. A bus that can find out which
+	// threads they were about does not say so: it hands on a [Wake] for each of those.
 	HandleLoss()
 }
 
@@ -58,13 +59,25 @@ func NewNodeID() NodeID {
 	return NodeID(binary.BigEndian.Uint64(b[:])>>1 | 1) // databases have signed numbers
 }
 
-// Register lists the nodes that live. A store that nodes share has it.
+// Register lists the nodes that live, and finds what one of them has appended. A store that
+// nodes share has it.
 type Register interface {
-	// Live says that a node lives, and lists all that have said so within the last few
-	// seconds by the store's clock.
-	Live(ctx context.Context, n NodeID) ([]NodeID, error)
+	// Live says how a node stands, and lists all that have done so within the last few
+	// seconds by the store's clock, with what they said last.
+	Live(ctx context.Context, own Standing) ([]Standing, error)
 	// Leave takes a node off the list.
 	Leave(ctx context.Context, n NodeID) error
+	// AppendedBy finds the threads to which a node has appended events with ids at or above
+	// from. It looks at so many events at most, and gives the id from which it would go on;
+	// zero if it has seen all.
+	AppendedBy(ctx context.Context, n NodeID, from EventID, most int) (found []Appended, next EventID, err error)
+}
+
+// Appended says how far a node has brought a thread.
+type Appended struct {
+	Wake // of the last event that is the node's
+	// Users are the thread's participants now, and those whom the found events have removed.
+	Users []UserID
 }
 
 // Notice is what goes over the bus. Exactly one of the fields behind Audience is set.

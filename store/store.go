@@ -21,6 +21,7 @@ type Options struct {
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
 	OpenTables        int              // how many files the embedded store keeps open; 1,000 if 0
+	Node              chat.NodeID      // this process among those that share the store; the embedded one is not shared
 }
 
 // Open opens the store of a URL:
@@ -71,7 +72,7 @@ func Upgrade(ctx context.Context, url string, opts Options, progress func(line s
 }
 
 func (o Options) mongo() mongo.Options {
-	return mongo.Options{IdempotencyWindow: o.IdempotencyWindow, Now: o.Now, Log: o.Log}
+	return mongo.Options{IdempotencyWindow: o.IdempotencyWindow, Now: o.Now, Log: o.Log, Node: o.Node}
 }
 
 // onMongoDB refuses the URL of any other store.

@@ -26,9 +26,14 @@ type Config struct {
 	NKey        string // file of an NKey seed
 	CA          string // PEM file of the authorities that the servers' certificates may be of, in place of the system's
 
-	Node     chat.NodeID
-	Register chat.Register // nil: a node that is not heard is taken for gone
-	Log      *slog.Logger  // silent if nil
+	Node chat.NodeID
+	// Register says which nodes live, and finds what is missing of one. Nil: the handlers are
+	// told of every loss, and a node that is not heard is taken for gone.
+	Register chat.Register
+	// Standing is how this node stands, but for its number. Nil: others cannot find out what
+	// they miss of it.
+	Standing func() chat.Standing
+	Log      *slog.Logger // silent if nil
 }
 
 // How the connection is watched. A server that answers nothing for some 4 s is left.

@@ -12,15 +12,15 @@
 //	PREFIX.hint.0 … PREFIX.hint.63    a stamp and a notice (package wire)
 //	PREFIX.beat                       a heartbeat
 //
-// and each node hears all by one subscription, so that nothing overtakes. The handlers
-// hear of a loss when a number is missing (peers.go), each time the connection comes back,
-// every few seconds while there is none, and every few seconds while a node lives that is
-// not heard.
+// and each node hears all by one subscription, so that nothing overtakes. What is missing
+// of a node is looked for in the store (repair.go) when a number is missing (peers.go), and
+// every two seconds while the node is not heard: as long as it lives, and for a while
+// longer. The handlers hear of a loss only where such a look cannot find what is missing.
 //
-// Goroutines, all ended by Close: connect makes the connection, greet
-// watches it come up, send empties the outbox,
-// tick beats and watches, enlist tells the register, tellLosses calls the handlers. What
-// comes in, the client's own goroutine hands to the handlers.
+// Goroutines, all ended by Close: connect makes the connection, greet watches it come up,
+// send empties the outbox, tick beats, enlist tells the register, repair looks for what is
+// missing, tellLosses calls the handlers. What comes in, the client's own goroutine hands to
+// the handlers.
 package nats
 
 import (
@@ -31,6 +31,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,6 +70,7 @@ type Bus struct {
 	local    *local.Bus
 	node     chat.NodeID
 	register chat.Register // may be nil
+	standing func() chat.Standing
 	log      *slog.Logger
 	names    [subjects + 1]string // of the subjects
 	prefix   string
@@ -83,6 +85,8 @@ type Bus struct {
 	down      atomic.Pointer[error] // why there is no connection
 	up        chan struct{}         // has an item when the connection came up
 	lost      chan struct{}         // has an item while the handlers are to be told of a loss
+	missing   chan struct{}         // has an item while something may be missing that a look finds
+	live      atomic.Pointer[[]chat.Standing]
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -99,6 +103,8 @@ type stats struct {
 	dropped        atomic.Int64 // not sent: there was no connection
 	broken         atomic.Int64 // received and not readable
 	losses         atomic.Int64 // how often the handlers were told
+	looks          atomic.Int64 // into the log of a node
+	found          atomic.Int64 // threads with news, by those looks
 }
 
 // Open makes a bus and connects it. NATS need not be there: the bus goes on trying. The
@@ -111,9 +117,12 @@ func Open(cfg Config) (*Bus, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Standing == nil {
+		cfg.Standing = func() chat.Standing { return chat.Standing{} }
+	}
 	b := &Bus{
-		local: local.New(), node: cfg.Node, register: cfg.Register, log: cfg.Log.With("nats", servers), prefix: cfg.Prefix,
-		out: newOutbox(), peers: newPeers(), up: make(chan struct{}, 1), lost: make(chan struct{}, 1),
+		local: local.New(), node: cfg.Node, register: cfg.Register, standing: cfg.Standing, log: cfg.Log.With("nats", servers), prefix: cfg.Prefix,
+		out: newOutbox(), peers: newPeers(), up: make(chan struct{}, 1), lost: make(chan struct{}, 1), missing: make(chan struct{}, 1),
 	}
 	for i := range subjects {
 		b.names[i] = b.prefix + ".hint." + strconv.Itoa(i)
@@ -133,6 +142,7 @@ func Open(cfg Config) (*Bus, error) {
 	b.wg.Go(func() { b.send(ready) })
 	b.wg.Go(b.tick)
 	b.wg.Go(b.tellLosses)
+	b.wg.Go(b.repair)
 	if b.register != nil {
 		b.wg.Go(b.enlist)
 	}
@@ -198,7 +208,9 @@ func (b *Bus) greet(ready <-chan struct{}) {
 			if !b.connected.Swap(true) {
 				b.log.Info("connected to NATS")
 			}
-			b.lose()
+			if b.register == nil { // else the heartbeats say what is missing
+				b.lose()
+			}
 			break
 		}
 	}
@@ -218,12 +230,9 @@ func (b *Bus) wentDown(err error) {
 }
 
 // failed takes what NATS says of the connection beside its end, such as a refused
-// permission. A slow consumer has lost notices.
+// permission. What a slow consumer has lost, the numbers show.
 func (b *Bus) failed(err error) {
 	b.log.Warn("NATS says that something is wrong", "error", err)
-	if errors.Is(err, nats.ErrSlowConsumer) {
-		b.lose()
-	}
 }
 
 // Publish implements [chat.Bus]. When it returns, every handler of this node has returned.
@@ -342,7 +351,6 @@ func (b *Bus) receive(m *nats.Msg) {
 		b.unreadable(err)
 	}
 	if lost {
-		b.log.Debug("notices of another node are missing", "from", uint64(from), "subject", subject, "number", n)
 		b.lose()
 	}
 }
@@ -380,10 +388,14 @@ func (b *Bus) receiveBeat(data []byte) {
 		b.unreadable(err)
 		return
 	}
-	if beat.From != b.node && b.peers.beat(beat.From, beat.Numbers, beat.Leaving, time.Now()) {
-		b.log.Debug("notices of another node are missing, says its heartbeat", "from", uint64(beat.From))
+	if beat.From == b.node {
+		return
+	}
+	if b.peers.beat(beat, time.Now()) {
+		b.log.Debug("notices of another node are missing, and it cannot be told which", "from", uint64(beat.From))
 		b.lose()
 	}
+	b.look()
 }
 
 // lose has the handlers told of a loss.
@@ -412,19 +424,20 @@ func (b *Bus) tellLosses() {
 	}
 }
 
-// tick beats, and has the handlers look while others are not heard.
+// tick beats, and tells of the dead.
 func (b *Bus) tick() {
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
 	var looked time.Time
 	for {
-		b.out.beat(wire.Beat{From: b.node})
-		if now := time.Now(); (!b.connected.Load() || b.peers.silent(now)) && now.Sub(looked) >= lookEvery {
+		b.beat(false)
+		now := time.Now()
+		if b.register == nil && now.Sub(looked) >= lookEvery && (b.peers.watch(now) || !b.connected.Load()) {
 			looked = now
 			b.lose()
 		}
 		if b.connected.Load() || b.enlisted.Load() { // else it is this node that nobody hears
-			for _, dead := range b.peers.died(time.Now()) {
+			for _, dead := range b.peers.died(now) {
 				b.log.Warn("another node is not heard any more", "node", uint64(dead))
 				b.local.NodeGone(dead)
 			}
@@ -437,32 +450,48 @@ func (b *Bus) tick() {
 	}
 }
 
+// beat queues a heartbeat. How the node stands is asked for before the numbers are read:
+// what is below its closed id has a number by then.
+func (b *Bus) beat(leaving bool) {
+	st := b.standing()
+	b.out.beat(wire.Beat{From: b.node, Began: st.Began, Closed: st.Closed, Leaving: leaving && !st.Open})
+}
+
 // enlist keeps this node in the register, and learns who else is there.
 func (b *Bus) enlist() {
 	ticker := time.NewTicker(enlistEvery)
 	defer ticker.Stop()
 	for failing := false; ; {
+		own := b.standing()
+		own.Node = b.node
 		ctx, cancel := context.WithTimeout(b.ctx, enlistEvery)
-		live, err := b.register.Live(ctx, b.node)
+		live, err := b.register.Live(ctx, own)
 		cancel()
 		if err != nil && !failing && b.ctx.Err() == nil {
 			b.log.Warn("the register of nodes cannot be reached, will retry", "error", err)
 		}
 		failing = err != nil
 		b.enlisted.Store(!failing)
-		others := live[:0:0]
-		for _, node := range live {
-			if node != b.node {
-				others = append(others, node)
-			}
+		if !failing {
+			b.noteLive(live, time.Now())
 		}
-		b.peers.listed(others, time.Now())
 		select {
 		case <-ticker.C:
 		case <-b.ctx.Done():
 			return
 		}
 	}
+}
+
+// noteLive takes note of the nodes that live, and has those looked for that are not heard.
+func (b *Bus) noteLive(live []chat.Standing, now time.Time) {
+	b.live.Store(&live)
+	others := slices.DeleteFunc(slices.Clone(live), func(st chat.Standing) bool { return st.Node == b.node })
+	lost := b.peers.listed(others, now)
+	if b.peers.watch(now) || lost {
+		b.lose()
+	}
+	b.look()
 }
 
 // Subscribe implements [chat.Bus].
@@ -493,6 +522,18 @@ func (b *Bus) Notices(yield func(count int64, fate ...string)) {
 // Losses is how often the handlers were told of a loss.
 func (b *Bus) Losses() int64 { return b.stats.losses.Load() }
 
+// Repairs is how often the log was looked into for what was missing of a node, and in how
+// many threads there was news.
+func (b *Bus) Repairs() (looks, threads int64) { return b.stats.looks.Load(), b.stats.found.Load() }
+
+// Live lists the nodes that live, this one too, as the register gave them last.
+func (b *Bus) Live() []chat.Standing {
+	if live := b.live.Load(); live != nil {
+		return *live
+	}
+	return nil
+}
+
 // Connected reports whether there is a connection to NATS.
 func (b *Bus) Connected() bool { return b.connected.Load() }
 
@@ -502,7 +543,7 @@ func (b *Bus) Peers() int { return b.peers.count(time.Now()) }
 // Close implements [chat.Bus]. It says goodbye, so that nobody looks for this node.
 func (b *Bus) Close() error {
 	b.closed.Do(func() {
-		b.out.beat(wire.Beat{From: b.node, Leaving: true})
+		b.beat(true)
 		b.cancel()
 		_ = b.local.Close()
 		b.wg.Wait()

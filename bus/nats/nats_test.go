@@ -31,6 +31,14 @@ type frozen struct{ cluster }
 func (f frozen) Cut(t *testing.T)  { f.server.Pause(t) }
 func (f frozen) Mend(t *testing.T) { f.server.Resume(t) }
 
+// sharing is a cluster whose nodes share a log.
+type sharing struct{ cluster }
+
+func (s sharing) Join(t *testing.T, l *bustest.Log) (chat.Bus, chat.NodeID) {
+	b := join(t, Config{URL: "nats://" + s.server.Addr(), Prefix: s.prefix, Register: l, Standing: l.Standing})
+	return b, b.node
+}
+
 // join opens a bus and waits until it is connected.
 func join(t *testing.T, cfg Config) *Bus {
 	t.Helper()
@@ -58,4 +66,8 @@ func TestNodes(t *testing.T) {
 
 func TestNodesWithAFrozenServer(t *testing.T) {
 	bustest.RunNodes(t, func(t *testing.T) bustest.Nodes { return frozen{cluster{natsd.Start(t), "p"}} })
+}
+
+func TestRepairs(t *testing.T) {
+	bustest.RunRepairs(t, func(t *testing.T) bustest.SharingNodes { return sharing{cluster{natsd.Start(t), "p"}} })
 }

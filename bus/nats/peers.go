@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parleyhq/parley/bus/wire"
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -18,16 +19,23 @@ const (
 // deadAfter is how long a node may be unheard, and not listed, before its users count as offline.
 const deadAfter = 10 * time.Second
 
+// maxRepair is the longest time, by the ids, over which what is missing of a node is
+// looked for exactly.
+const maxRepair = time.Minute
+
 // maxPeers bounds the nodes that are known at a time. Those that died are forgotten
 // within goneAfter; more than this many are no cluster.
 const maxPeers = 1000
 
-// peers knows of each other node which of its notices were heard. It holds no clock: a
-// caller says what time it is.
+// peers knows of each other node which of its notices were heard, and what is to be looked
+// for in the store. It holds no clock: a caller says what time it is.
 //
 // NATS keeps the order of what one connection sends, and this node hears all subjects by
 // one subscription. So a number that does not follow the one before it, or a heartbeat
-// that tells of a number not heard, means that notices were lost.
+// that tells of a number not heard, means that notices were lost. A heartbeat also names
+// the sender's closed id: who has every number up to the heartbeat has heard of all that
+// the sender stored with ids below it. Where numbers are missing, a look into the log from
+// the last closed id up to which nothing was missing finds exactly what was.
 type peers struct {
 	mu  sync.Mutex
 	all map[chat.NodeID]*peer
@@ -40,37 +48,90 @@ type peer struct {
 	heardAt  time.Time // or was first known
 	listedAt time.Time
 	dead     bool // and the handlers were told so
+	left     bool // it has said goodbye, and stores nothing more
+
+	// whole is the id below which this node knows of all that the other has stored. Zero: it
+	// does not know, and the handlers are told that anything may be missing.
+	whole chat.EventID
+	// next is what whole will be once a look has found what is missing, and zero while
+	// nothing is, or while no closed id is known that a look could reach.
+	next    chat.EventID
+	missing bool // and what, a look is to find
+	looking bool // one is under way
+	hole    bool // a number is missing, and the next heartbeat says up to where
+	// seen is what the last look found: one that finds it again tells nobody again.
+	seen map[chat.ThreadID]chat.Seq
 }
 
 func newPeers() *peers { return &peers{all: make(map[chat.NodeID]*peer)} }
 
-// hint takes note of a notice, and reports whether others before it were lost.
+// look is one into the log, for what is missing of a node.
+type look struct {
+	node chat.NodeID
+	from chat.EventID
+	next chat.EventID // what is whole after it; zero: it brings no progress
+	seen map[chat.ThreadID]chat.Seq
+}
+
+// hint takes note of a notice. It reports whether anything may be missing, because of a
+// node that had to be forgotten.
 func (p *peers) hint(from chat.NodeID, subject int, n uint64, now time.Time) (lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	peer, full := p.of(from, now)
+	peer, forgot := p.of(from, now)
 	peer.at, peer.heardAt, peer.dead = now, now, false
-	lost = full || n > peer.heard[subject]+1
+	peer.hole = peer.hole || n > peer.heard[subject]+1
 	peer.heard[subject] = max(peer.heard[subject], n)
-	return lost
+	return forgot
 }
 
-// beat takes note of a heartbeat, and reports whether notices that it tells of were lost.
-// Numbers of subjects that this build does not have are of no use to it.
-func (p *peers) beat(from chat.NodeID, numbers []uint64, leaving bool, now time.Time) (lost bool) {
+// beat takes note of a heartbeat. It reports whether anything may be missing that no look
+// finds. Numbers of subjects that this build does not have are of no use to it.
+func (p *peers) beat(b wire.Beat, now time.Time) (lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	peer, full := p.of(from, now)
-	peer.at, peer.heardAt, peer.dead, lost = now, now, false, full
-	for subject, n := range numbers[:min(len(numbers), subjects)] {
+	peer, forgot := p.of(b.From, now)
+	peer.at, peer.heardAt, peer.dead = now, now, false
+	hole := peer.hole
+	for subject, n := range b.Numbers[:min(len(b.Numbers), subjects)] {
 		if n > peer.heard[subject] {
-			peer.heard[subject], lost = n, true
+			peer.heard[subject], hole = n, true
 		}
 	}
-	if leaving {
-		delete(p.all, from)
+	peer.hole, peer.left = false, b.Leaving
+	return peer.reaches(b.Began, b.Closed, hole) || forgot
+}
+
+// reaches takes note of a closed id, with or without a hole in what was heard before it. It
+// reports whether anything may be missing that no look finds.
+func (p *peer) reaches(began, closed chat.EventID, hole bool) (lost bool) {
+	if closed == (chat.EventID{}) { // an older build's, or one that has not begun yet
+		return hole
 	}
-	return lost
+	switch {
+	case p.whole == (chat.EventID{}) && !tooLong(began, closed):
+		p.whole = began // nothing came before
+	case p.whole == (chat.EventID{}), (hole || p.missing) && tooLong(p.whole, closed):
+		p.whole, p.next, p.missing, p.seen = closed, chat.EventID{}, false, nil
+		return true
+	}
+	switch {
+	case hole || p.missing || p.looking:
+		p.missing = p.missing || hole
+		p.next = later(p.next, closed)
+	default:
+		p.whole, p.seen = later(p.whole, closed), nil
+	}
+	return false
+}
+
+func tooLong(from, to chat.EventID) bool { return chat.IDTime(to).Sub(chat.IDTime(from)) > maxRepair }
+
+func later(a, b chat.EventID) chat.EventID {
+	if a.Compare(b) < 0 {
+		return b
+	}
+	return a
 }
 
 // of finds or makes a peer. One that is new has sent nothing that this node heard: all
@@ -95,19 +156,53 @@ func (p *peers) of(from chat.NodeID, now time.Time) (found *peer, forgot bool) {
 	return found, forgot
 }
 
-// silent reports whether a node is not heard that may have stored something: one that
-// lives, or did until a short time ago.
-func (p *peers) silent(now time.Time) (silent bool) {
+// watch has those that are silent looked for: that live, or did until a short time ago.
+// It reports whether anything may be missing that no look finds.
+func (p *peers) watch(now time.Time) (lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for node, peer := range p.all {
 		unheard := now.Sub(peer.at)
-		if unheard > goneAfter {
+		switch {
+		case unheard > goneAfter:
 			delete(p.all, node)
+		case unheard <= silentAfter || peer.left:
+		case peer.whole == (chat.EventID{}):
+			lost = true
+		default:
+			peer.missing = true
 		}
-		silent = silent || unheard > silentAfter
 	}
-	return silent
+	return lost
+}
+
+// looks lists the looks that are to be made now. Each ends with looked.
+func (p *peers) looks() (looks []look) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for node, peer := range p.all {
+		if peer.missing && !peer.looking {
+			looks = append(looks, look{node, peer.whole, peer.next, peer.seen})
+			peer.missing, peer.looking, peer.next = false, true, chat.EventID{}
+		}
+	}
+	return looks
+}
+
+// looked ends a look that has found some threads; found is nil if it has failed.
+func (p *peers) looked(l look, found map[chat.ThreadID]chat.Seq) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	peer := p.all[l.node]
+	if peer == nil {
+		return
+	}
+	peer.looking = false
+	if found == nil {
+		peer.missing, peer.next = true, later(peer.next, l.next)
+		return
+	}
+	peer.whole, peer.seen = later(peer.whole, l.next), found
 }
 
 // died lists the nodes that were unheard for so long that they are dead, each once.
@@ -115,7 +210,7 @@ func (p *peers) died(now time.Time) (dead []chat.NodeID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for node, peer := range p.all {
-		if !peer.dead && now.Sub(peer.heardAt) > deadAfter && now.Sub(peer.listedAt) > silentAfter {
+		if !peer.dead && !peer.left && now.Sub(peer.heardAt) > deadAfter && now.Sub(peer.listedAt) > silentAfter {
 			peer.dead = true
 			dead = append(dead, node)
 		}
@@ -123,15 +218,24 @@ func (p *peers) died(now time.Time) (dead []chat.NodeID) {
 	return dead
 }
 
-// listed takes note of the nodes that live, whether or not they are heard.
-func (p *peers) listed(live []chat.NodeID, now time.Time) {
+// listed takes note of the nodes that live, whether or not they are heard. It reports
+// whether anything may be missing that no look finds.
+func (p *peers) listed(live []chat.Standing, now time.Time) (lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, node := range live {
-		peer, _ := p.of(node, now)
+	for _, st := range live {
+		peer, forgot := p.of(st.Node, now)
+		if peer.left { // it is about to leave the list, too
+			continue
+		}
 		peer.listedAt = now
 		peer.at = maxTime(peer.at, now.Add(-silentAfter-time.Millisecond)) // silent still, and not gone
+		silent := now.Sub(peer.heardAt) > silentAfter
+		if silent || peer.whole == (chat.EventID{}) {
+			lost = peer.reaches(st.Began, st.Closed, silent) || forgot || lost
+		}
 	}
+	return lost
 }
 
 func maxTime(a, b time.Time) time.Time {
@@ -146,7 +250,7 @@ func (p *peers) count(now time.Time) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, peer := range p.all {
-		if now.Sub(peer.at) <= silentAfter {
+		if now.Sub(peer.at) <= silentAfter && !peer.left {
 			n++
 		}
 	}

@@ -5,65 +5,195 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parleyhq/parley/bus/wire"
 	"github.com/parleyhq/parley/chat"
 )
 
-func TestPeersNoticeWhatIsMissing(t *testing.T) {
-	now := time.Unix(1, 0)
-	p := newPeers()
-	check := func(what string, lost, want bool) {
-		t.Helper()
-		if lost != want {
-			t.Errorf("%s: lost %v, want %v", what, lost, want)
-		}
-	}
-	check("the first notice ever", p.hint(1, 0, 1, now), false)
-	check("the next one", p.hint(1, 0, 2, now), false)
-	check("one twice", p.hint(1, 0, 2, now), false)
-	check("an old one", p.hint(1, 0, 1, now), false)
-	check("another subject", p.hint(1, 5, 1, now), false)
-	check("a hole", p.hint(1, 0, 4, now), true)
-	check("the one behind it", p.hint(1, 0, 5, now), false)
-	check("a heartbeat of what was heard", p.beat(1, []uint64{5, 0, 0, 0, 0, 1}, false, now), false)
-	check("a heartbeat of one more", p.beat(1, []uint64{5, 0, 0, 0, 0, 2}, false, now), true)
-	check("the same again", p.beat(1, []uint64{5, 0, 0, 0, 0, 2}, false, now), false)
-	check("what comes behind it", p.hint(1, 5, 3, now), false)
-	check("another process", p.hint(2, 0, 1, now), false)
-	check("one that sent before it was heard", p.hint(3, 0, 2, now), true)
-	check("a first heartbeat with nothing sent", p.beat(4, make([]uint64, subjects), false, now), false)
-	check("more subjects than are known", p.beat(4, make([]uint64, 2*subjects), false, now), false)
-	check("a goodbye with notices not heard", p.beat(2, []uint64{2}, true, now), true)
-	if n := p.count(now); n != 3 {
-		t.Errorf("%d peers after one has left, want 3", n)
+// scene is what a node knows of one other, number 1, with a clock that the test sets.
+type scene struct {
+	t  *testing.T
+	p  *peers
+	at time.Duration
+}
+
+func newScene(t *testing.T) *scene { return &scene{t: t, p: newPeers()} }
+
+func (s *scene) now() time.Time { return time.Unix(1000, 0).Add(s.at) }
+
+// id is the closed id of so many seconds.
+func id(seconds int) chat.EventID { return chat.EventIDAt(time.Unix(int64(seconds), 0)) }
+
+func (s *scene) hint(subject int, n uint64) {
+	s.t.Helper()
+	if s.p.hint(1, subject, n, s.now()) {
+		s.t.Error("a notice tells of a loss")
 	}
 }
 
+func (s *scene) beat(closed int, numbers ...uint64) {
+	s.t.Helper()
+	if s.p.beat(wire.Beat{From: 1, Began: id(1000), Closed: id(closed), Numbers: numbers}, s.now()) {
+		s.t.Error("a heartbeat tells of a loss")
+	}
+}
+
+// look makes the look that there should be, from one closed id to another, and ends it.
+func (s *scene) look(from, next int, found map[chat.ThreadID]chat.Seq) {
+	s.t.Helper()
+	s.p.looked(s.begin(from, next), found)
+}
+
+func (s *scene) begin(from, next int) look {
+	s.t.Helper()
+	looks := s.p.looks()
+	want := look{node: 1, from: id(from)}
+	if next != 0 {
+		want.next = id(next)
+	}
+	if len(looks) != 1 || looks[0].node != 1 || looks[0].from != want.from || looks[0].next != want.next {
+		s.t.Fatalf("the looks are %+v, want %+v", looks, want)
+	}
+	return looks[0]
+}
+
+func (s *scene) nothing(what string) {
+	s.t.Helper()
+	if looks := s.p.looks(); len(looks) > 0 {
+		s.t.Errorf("%s: there are the looks %+v", what, looks)
+	}
+}
+
+var none = map[chat.ThreadID]chat.Seq{}
+
+func TestPeersNoticeWhatIsMissing(t *testing.T) {
+	s := newScene(t)
+	s.hint(0, 1)
+	s.hint(0, 2)
+	s.hint(0, 2)
+	s.hint(5, 1)
+	s.beat(1001, 2, 0, 0, 0, 0, 1)
+	s.nothing("all was heard")
+	s.hint(0, 4)
+	s.nothing("a hole is looked for with the next heartbeat")
+	s.beat(1002, 4, 0, 0, 0, 0, 1)
+	s.look(1001, 1002, none)
+	s.beat(1003, 4, 0, 0, 0, 0, 1)
+	s.nothing("the same numbers again")
+	s.beat(1004, 4, 0, 0, 0, 0, 2)
+	s.look(1003, 1004, none)
+	s.hint(5, 3)
+	s.beat(1005, 4, 0, 0, 0, 0, 3)
+	s.nothing("what comes behind it")
+	s.beat(1006, append(make([]uint64, subjects), 7)...)
+	s.nothing("more subjects than are known")
+	if n := s.p.count(s.now()); n != 1 {
+		t.Errorf("%d peers, want 1", n)
+	}
+}
+
+// What is missing of a node that has just begun is all that it made; of one that began long
+// ago nobody can tell.
+func TestPeersThatAreNew(t *testing.T) {
+	s := newScene(t)
+	s.beat(1060, 3)
+	s.look(1000, 1060, none)
+	s.p = newPeers()
+	if !s.p.beat(wire.Beat{From: 1, Began: id(1000), Closed: id(1061), Numbers: []uint64{3}}, s.now()) {
+		t.Error("a node that began long ago misses nothing")
+	}
+	s.nothing("the handlers look at everything")
+	s.beat(1062, 4)
+	s.look(1061, 1062, none)
+	if !s.p.beat(wire.Beat{From: 2, Numbers: []uint64{3}}, s.now()) || s.p.beat(wire.Beat{From: 2, Numbers: []uint64{3}}, s.now()) {
+		t.Error("what is missing of an older build is no loss, or what is not is one")
+	}
+}
+
+// A look that fails is made again, and covers what is missing by then; one that is under way
+// brings no more than was known when it began.
+func TestLooksThatFail(t *testing.T) {
+	s := newScene(t)
+	s.beat(1001)
+	s.beat(1002, 1)
+	l := s.begin(1001, 1002)
+	s.beat(1003, 1)
+	s.nothing("one is under way")
+	s.p.looked(l, nil)
+	l = s.begin(1001, 1003)
+	s.beat(1004, 2)
+	s.nothing("one is under way")
+	s.p.looked(l, none)
+	s.look(1003, 1004, none)
+	s.beat(1005, 3)
+	s.p.looked(s.begin(1004, 1005), nil)
+	if s.p.beat(wire.Beat{From: 1, Began: id(1000), Closed: id(1064), Numbers: []uint64{3}}, s.now()) {
+		t.Error("60 s are too long")
+	}
+	s.p.looked(s.begin(1004, 1064), nil)
+	if !s.p.beat(wire.Beat{From: 1, Began: id(1000), Closed: id(1065), Numbers: []uint64{3}}, s.now()) {
+		t.Error("what was missed over a minute ago is looked for")
+	}
+	s.nothing("the handlers look at everything")
+}
+
 func TestSilentPeers(t *testing.T) {
-	at := func(d time.Duration) time.Time { return time.Unix(1, 0).Add(d) }
-	p := newPeers()
-	check := func(d time.Duration, want bool) {
+	s := newScene(t)
+	watch := func(d time.Duration) {
 		t.Helper()
-		if got := p.silent(at(d)); got != want {
-			t.Errorf("after %v somebody is silent: %v, want %v", d, got, want)
+		s.at = d
+		if s.p.watch(s.now()) {
+			t.Error("the watch tells of a loss")
 		}
 	}
-	p.beat(1, nil, false, at(0))
-	check(silentAfter, false)
-	check(silentAfter+1, true)
-	check(goneAfter, true)
-	check(goneAfter+1, true) // for the last time
-	check(goneAfter+2, false)
+	listed := func(d time.Duration, closed int) {
+		t.Helper()
+		s.at = d
+		if s.p.listed([]chat.Standing{{Node: 1, Began: id(1000), Closed: id(closed)}}, s.now()) {
+			t.Error("the list tells of a loss")
+		}
+	}
+	s.beat(1001)
+	watch(silentAfter)
+	s.nothing("heard a moment ago")
+	watch(silentAfter + 1)
+	s.look(1001, 0, map[chat.ThreadID]chat.Seq{{15: 1}: 5})
+	watch(silentAfter + 2)
+	if l := s.begin(1001, 0); l.seen[chat.ThreadID{15: 1}] != 5 {
+		t.Errorf("the look before has found %v", l.seen)
+	} else {
+		s.p.looked(l, none)
+	}
+	listed(4*time.Second, 1004)
+	watch(4 * time.Second)
+	s.look(1001, 1004, none)
+	listed(6*time.Second, 1006)
+	s.look(1004, 1006, none)
+	s.beat(1007)
+	s.nothing("heard again, and nothing was missing")
+	listed(7*time.Second, 1007)
+	watch(7 * time.Second)
+	s.nothing("listed and heard")
+	watch(6*time.Second + goneAfter)
+	s.look(1007, 0, none)
+	watch(6*time.Second + goneAfter + 1)
+	s.nothing("gone for long")
+	if len(s.p.all) > 0 {
+		t.Error("it is remembered")
+	}
 
-	p.listed([]chat.NodeID{2}, at(time.Minute)) // and not heard yet
-	check(time.Minute+silentAfter, false)
-	check(time.Minute+silentAfter+1, true)
-	p.listed([]chat.NodeID{2}, at(2*time.Minute))
-	check(2*time.Minute, true)
-	p.beat(2, nil, false, at(2*time.Minute))
-	p.listed([]chat.NodeID{2}, at(2*time.Minute))
-	check(2*time.Minute, false)
-	p.beat(2, nil, true, at(2*time.Minute))
-	check(3*time.Minute, false)
+	listed(time.Hour, 1010)
+	s.nothing("listed and not heard yet")
+	s.beat(1011)
+	if s.p.beat(wire.Beat{From: 1, Closed: id(1012), Numbers: []uint64{1}, Leaving: true}, s.now()) {
+		t.Error("a goodbye tells of a loss")
+	}
+	s.look(1011, 1012, none)
+	listed(time.Hour+1, 1012)
+	watch(time.Hour + silentAfter + 1)
+	s.nothing("it has left")
+	if n := s.p.count(s.now()); n != 0 {
+		t.Errorf("%d peers after it has left", n)
+	}
 }
 
 // A node is dead once it is neither heard nor listed for long. It may come back, and die again.
@@ -79,11 +209,11 @@ func TestDeadPeersAreToldOnce(t *testing.T) {
 		}
 	}
 	for node := range chat.NodeID(3) {
-		p.beat(node+1, nil, false, at(0))
+		p.beat(wire.Beat{From: node + 1}, at(0))
 	}
 	check(deadAfter)
-	p.listed([]chat.NodeID{2}, at(deadAfter)) // not heard, and alive
-	p.beat(3, nil, true, at(deadAfter))       // has said goodbye
+	p.listed([]chat.Standing{{Node: 2}}, at(deadAfter))      // not heard, and alive
+	p.beat(wire.Beat{From: 3, Leaving: true}, at(deadAfter)) // has said goodbye
 	check(deadAfter+1, 1)
 	check(deadAfter + 2)
 	p.hint(1, 0, 1, at(deadAfter+3))

@@ -36,11 +36,17 @@ func CutStamp(b []byte) (from chat.NodeID, n uint64, notice []byte, err error) {
 	return chat.NodeID(binary.BigEndian.Uint64(b[1:])), binary.BigEndian.Uint64(b[9:]), b[stampBytes:], nil
 }
 
-// Beat is a heartbeat: a node says that it lives, and how many notices it has sent.
+// Beat is a heartbeat: a node says that it lives, how many notices it has sent, and up to
+// which id these tell of all that it stored.
 type Beat struct {
 	From    chat.NodeID
 	Numbers []uint64 // of the last notice of each subject
 	Leaving bool     // it is the last one
+
+	// Began and Closed are those of [chat.Standing]. All events with ids below Closed were
+	// published by a notice whose number is not above those in Numbers. Zero: the node does
+	// not say, as one of an older build.
+	Began, Closed chat.EventID
 }
 
 // maxSubjects bounds how many numbers a beat is read with.
@@ -51,6 +57,8 @@ const (
 	beatFrom    uint64 = 1 + iota
 	beatNumbers        // uvarints, one behind the other
 	beatLeaving
+	beatBegan
+	beatClosed
 )
 
 // AppendBeat appends a heartbeat to b.
@@ -63,6 +71,8 @@ func AppendBeat(b []byte, beat Beat) []byte {
 	}
 	w.bytes(beatNumbers, numbers)
 	w.bool(beatLeaving, beat.Leaving)
+	w.id(beatBegan, beat.Began)
+	w.id(beatClosed, beat.Closed)
 	return w.b
 }
 
@@ -84,6 +94,10 @@ func ReadBeat(b []byte) (Beat, error) {
 			r.within(content, func(in *reader) { beat.Numbers = in.numbers() })
 		case beatLeaving:
 			beat.Leaving = r.bool(content)
+		case beatBegan:
+			beat.Began = r.id(content)
+		case beatClosed:
+			beat.Closed = r.id(content)
 		}
 	}
 	if r.err != nil {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"reflect"
 	"testing"
+
+	"github.com/parleyhq/parley/chat"
 )
 
 func TestStamp(t *testing.T) {
@@ -26,7 +28,10 @@ func TestStamp(t *testing.T) {
 }
 
 func TestBeat(t *testing.T) {
-	want := Beat{From: 77, Numbers: []uint64{0, 1, 300, math.MaxUint64}, Leaving: true}
+	want := Beat{
+		From: 77, Numbers: []uint64{0, 1, 300, math.MaxUint64}, Leaving: true,
+		Began: chat.EventID{1, 15: 2}, Closed: chat.EventID{3, 15: 4},
+	}
 	w := &writer{AppendBeat(nil, want)}
 	for end := range w.b {
 		if got, err := ReadBeat(w.b[:end]); err == nil && reflect.DeepEqual(got, want) {

@@ -121,7 +121,16 @@ func addBusMetrics(r *prometheus.Registry, f bus.Figures) {
 		}),
 		gauge("parley_bus_peers", "Other nodes that are heard.", func() float64 { return float64(f.Peers()) }),
 		tallies("parley_bus_notices_total", "Notices to and from other nodes, by their fate.", prometheus.CounterValue, []string{"fate"}, f.Notices),
+		gauge("parley_nodes", "Nodes that live, this one too; 0 for a single node.", func() float64 { return float64(len(f.Live())) }),
 		counter("parley_bus_losses_total", "How often all sessions were told to look for lost notices.", func() float64 { return float64(f.Losses()) }),
+		counter("parley_bus_repairs_total", "How often the store was asked for what a node has stored.", func() float64 {
+			looks, _ := f.Repairs()
+			return float64(looks)
+		}),
+		counter("parley_bus_repaired_threads_total", "Threads with news that were found so.", func() float64 {
+			_, threads := f.Repairs()
+			return float64(threads)
+		}),
 	)
 }
 

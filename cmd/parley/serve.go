@@ -83,6 +83,7 @@ type node struct {
 	skew       *chat.Skew // nil: the store has no clock of its own
 	bus        chat.Bus
 	chat       *chat.Service
+	serving    atomic.Pointer[chat.Service] // chat, for what runs before it is made
 	sessions   *session.Registry
 	broker     *broker.Broker
 	metrics    *prometheus.Registry
@@ -130,7 +131,7 @@ func (n *node) open(ctx context.Context) error {
 	if err := n.listen(); err != nil {
 		return err
 	}
-	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Now: n.now, Log: n.log, OpenTables: files.tables}
+	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Now: n.now, Log: n.log, OpenTables: files.tables, Node: n.id}
 	if n.store, err = openStore(ctx, n.set.store, opts); err != nil {
 		return fmt.Errorf("open --store: %w", err)
 	}
@@ -145,7 +146,7 @@ func (n *node) open(ctx context.Context) error {
 func (n *node) openBus() (chat.Bus, error) {
 	opts := bus.Options{
 		Prefix: n.set.nats.prefix, Credentials: n.set.nats.credentials, NKey: n.set.nats.nkey, CA: n.set.nats.ca,
-		Node: n.id, Log: n.log,
+		Node: n.id, Log: n.log, Standing: n.standing,
 	}
 	if shared, ok := n.store.(interface {
 		chat.Register
@@ -159,6 +160,15 @@ func (n *node) openBus() (chat.Bus, error) {
 		opts.Prefix = cmp.Or(opts.Prefix, bus.DefaultPrefix+"."+name)
 	}
 	return bus.Open(n.set.bus, opts)
+}
+
+// standing says how this node stands, to the others. Before the chat service is made,
+// nothing can be said.
+func (n *node) standing() chat.Standing {
+	if svc := n.serving.Load(); svc != nil {
+		return svc.Standing()
+	}
+	return chat.Standing{}
 }
 
 // plainWord is a name that a subject of NATS may have as it is.
@@ -261,6 +271,7 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	n.chat = chat.New(chat.Config{
 		Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Now: n.now, Online: n.online, Newest: newest, Skew: n.skew,
 	})
+	n.serving.Store(n.chat)
 	n.sessions = session.NewRegistry(session.Config{
 		Store: n.skew.Guard(n.store), Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live, Now: n.now,
 		Node: n.id,
@@ -311,7 +322,10 @@ func (n *node) compareClocks() {
 	if !ok {
 		return
 	}
-	n.skew = chat.NewSkew(chat.SkewConfig{Keeper: keeper, Now: n.now, Tolerance: n.set.clockSkew, Log: n.log})
+	n.skew = chat.NewSkew(chat.SkewConfig{
+		Keeper: keeper, Now: n.now, Tolerance: n.set.clockSkew, Log: n.log,
+		Shared: func(by time.Duration) bool { return chat.MostAgree(by, n.id, bus.FiguresOf(n.bus).Live()) },
+	})
 	if err := n.skew.Compare(context.Background()); err != nil {
 		n.log.Warn("the clock could not be compared with the database's, will retry", "error", err)
 	}

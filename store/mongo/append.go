@@ -32,7 +32,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	docs := make([]eventDoc, len(events))
 	heads := make([]headState, len(events))
 	for i, h := 0, prev; i < len(events); i++ {
-		docs[i] = newEventDoc(events[i], h)
+		docs[i] = s.newEventDoc(events[i], h)
 		h = h.next(events[i])
 		heads[i] = h
 	}

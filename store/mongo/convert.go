@@ -9,7 +9,14 @@ import (
 	"github.com/parleyhq/parley/store/base"
 )
 
-// newEventDoc is the document of an event that follows the head prev.
+// newEventDoc is the document of an event of this process that follows the head prev.
+func (s *Store) newEventDoc(e chat.Event, prev headState) eventDoc {
+	doc := newEventDoc(e, prev)
+	doc.Via = int64(s.node)
+	return doc
+}
+
+// newEventDoc is the document of an event that follows the head prev, whoever made it.
 func newEventDoc(e chat.Event, prev headState) eventDoc {
 	doc := eventDoc{
 		ID: e.ID, At: e.At, Thread: e.Thread, Seq: e.Seq, Kind: e.Kind, By: e.By, Device: e.Device,

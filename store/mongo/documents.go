@@ -16,6 +16,9 @@ type eventDoc struct {
 	Kind   chat.EventKind `bson:"kind"`
 	By     chat.UserID    `bson:"by"`
 	Device chat.DeviceID  `bson:"device"`
+	// Via is the process that made the event; missing in documents of format 4. No update
+	// changes it.
+	Via int64 `bson:"via,omitempty"`
 
 	// Key is the idempotency key as storedKey gives it, and Gen in how many earlier idempotency windows the
 	// sender has used it. An event without a key has a Key that no request can have.

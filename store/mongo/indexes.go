@@ -22,6 +22,7 @@ import (
 //	                    newest use of a sender's idempotency key         sender_key (unique)
 //	                    a device's message by client_seq                 client_seq (unique)
 //	                    messages whose time is up                        due (sparse)
+//	                    what a process appended from an id on            via (covers the query)
 //	reactions           a user's reactions to a message                  _id (message/user/emoji; a range)
 //	                    who gave an emoji; those a message names         message_emoji_order
 //	threads             a thread; applied and participants of several    _id
@@ -63,6 +64,7 @@ const (
 	bySenderKey = "sender_key"
 	byClientSeq = "client_seq"
 	byDue       = "due"
+	byVia       = "via"
 	byThreadTo  = "thread_to"
 	byUsed      = "used"
 	byGiving    = "message_emoji_order"
@@ -83,6 +85,7 @@ var wantedIndexes = map[string][]index{
 		{name: bySenderKey, keys: []string{"by", "key", "gen"}, unique: true},
 		{name: byClientSeq, keys: []string{"thread", "by", "device", "client_seq"}, unique: true},
 		{name: byDue, keys: []string{"due"}, sparse: true},
+		{name: byVia, keys: []string{"via", "_id", "thread", "seq", "kind"}},
 	},
 	"reactions":        {{name: byGiving, keys: []string{"message", "emoji", "order"}}},
 	"threads":          {{name: "members_user", keys: []string{"members.user"}}},

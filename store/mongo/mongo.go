@@ -73,6 +73,7 @@ type Options struct {
 	IdempotencyWindow time.Duration    // how long a retry is recognised by its key; that of chat.DefaultLimits if 0
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
+	Node              chat.NodeID      // this process among those that share the database
 
 	dialer  options.ContextDialer // for tests that cut connections; the network's if nil
 	monitor *event.CommandMonitor // for tests that count commands
@@ -104,6 +105,7 @@ type Store struct {
 	idempotencyWindow time.Duration
 	now               func() time.Time
 	logger            *slog.Logger
+	node              chat.NodeID
 }
 
 var (
@@ -150,7 +152,7 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		spans: db.Collection("spans"),
 		meta:  db.Collection("meta"),
 		nodes: db.Collection("nodes", quick),
-		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log,
+		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log, node: opts.Node,
 	}
 }
 

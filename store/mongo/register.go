@@ -9,10 +9,14 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// nodeDoc says when a node was last heard of, by the database's clock.
+// nodeDoc says how a node stood when it was last heard of, by the database's clock. What it
+// says of itself is missing in a document of an older build.
 type nodeDoc struct {
-	ID int64     `bson:"_id"` // the node
-	At time.Time `bson:"at"`
+	ID     int64        `bson:"_id"` // the node
+	At     time.Time    `bson:"at"`
+	Began  chat.EventID `bson:"began"`
+	Closed chat.EventID `bson:"closed"`
+	Skew   int64        `bson:"skew"` // in ms
 }
 
 // How old what a node said may be: until then it lives; after that it is forgotten.
@@ -21,14 +25,15 @@ const (
 	rememberNodes = time.Hour
 )
 
-// Live implements [chat.Register]. No clock but the database's is in it: the others are
-// compared with the node's own document, which was written a moment ago.
-func (s *Store) Live(ctx context.Context, n chat.NodeID) ([]chat.NodeID, error) {
-	own, now := d("_id", int64(n)), d("$currentDate", d("at", true))
-	result, err := s.nodes.UpdateOne(ctx, own, now)
+// Live implements [chat.Register]. No clock but the database's decides who lives: the others
+// are compared with the node's own document, which was written a moment ago.
+func (s *Store) Live(ctx context.Context, own chat.Standing) ([]chat.Standing, error) {
+	id := d("_id", int64(own.Node))
+	now := d("$currentDate", d("at", true), "$set", d("began", own.Began, "closed", own.Closed, "skew", own.Skew.Milliseconds()))
+	result, err := s.nodes.UpdateOne(ctx, id, now)
 	if err == nil && result.MatchedCount == 0 {
-		if _, err = s.nodes.InsertOne(ctx, own); err == nil || mongo.IsDuplicateKeyError(err) {
-			_, err = s.nodes.UpdateOne(ctx, own, now)
+		if _, err = s.nodes.InsertOne(ctx, id); err == nil || mongo.IsDuplicateKeyError(err) {
+			_, err = s.nodes.UpdateOne(ctx, id, now)
 		}
 	}
 	if err != nil {
@@ -40,15 +45,17 @@ func (s *Store) Live(ctx context.Context, n chat.NodeID) ([]chat.NodeID, error) 
 	}
 	var at time.Time
 	for _, node := range all {
-		if node.ID == int64(n) {
+		if node.ID == int64(own.Node) {
 			at = node.At
 		}
 	}
-	var live []chat.NodeID
+	var live []chat.Standing
 	for _, node := range all {
 		switch age := at.Sub(node.At); {
 		case age <= liveFor:
-			live = append(live, chat.NodeID(node.ID))
+			live = append(live, chat.Standing{
+				Node: chat.NodeID(node.ID), Began: node.Began, Closed: node.Closed, Skew: time.Duration(node.Skew) * time.Millisecond,
+			})
 		case age > rememberNodes:
 			if _, err := s.nodes.DeleteOne(ctx, d("_id", node.ID, "at", node.At)); err != nil {
 				return nil, wrap("forget a node", err)

@@ -9,6 +9,13 @@ import (
 	"github.com/parleyhq/parley/test/mongod"
 )
 
+func standing(n chat.NodeID) chat.Standing {
+	return chat.Standing{
+		Node: n, Began: chat.EventIDAt(time.Unix(int64(n%1000), 0)), Closed: chat.EventIDAt(time.Unix(int64(n%1000)+5, 0)),
+		Skew: -time.Duration(n%1000) * time.Millisecond,
+	}
+}
+
 // A node is listed as long as it says that it lives, by the database's clock, and no longer
 // once it has left.
 func TestRegister(t *testing.T) {
@@ -17,7 +24,15 @@ func TestRegister(t *testing.T) {
 	ctx := t.Context()
 	live := func(n chat.NodeID, want ...chat.NodeID) {
 		t.Helper()
-		got, err := s.Live(ctx, n)
+		own := standing(n)
+		all, err := s.Live(ctx, own)
+		var got []chat.NodeID
+		for _, st := range all {
+			got = append(got, st.Node)
+			if st != standing(st.Node) {
+				t.Errorf("%d is said to stand as %+v", st.Node, st)
+			}
+		}
 		slices.Sort(got)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%d lists %v, %v; want %v", n, got, err, want)

@@ -23,7 +23,7 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 		return wrap(doing, err)
 	}
 	defer end()
-	doc := newEventDoc(created, headState{})
+	doc := s.newEventDoc(created, headState{})
 	begin := s.beginGroup
 	if created.Change.Type == chat.OneToOne {
 		begin = s.beginPair
