@@ -81,6 +81,7 @@ func (s *Service) HistorySince(ctx context.Context, c Caller, id ThreadID, since
 type EventPage struct {
 	Events []Event
 	Next   Seq // the last event of the page; zero at the end of the log
+	Store  StoreID
 }
 
 // maxPageBytes bounds one page of messages or events that has more than one: the
@@ -96,14 +97,14 @@ func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, 
 		return EventPage{}, err
 	}
 	after := max(since, line.JoinedSeq-1)
+	page := EventPage{Store: s.store.ID()}
 	if after >= line.Head.Seq {
-		return EventPage{}, nil
+		return page, nil
 	}
 	found, err := s.store.Events(ctx, id, after, line.Head.Seq, Limit{Count: size, Bytes: maxPageBytes})
 	if err != nil {
 		return EventPage{}, Unavailable("read the log", err)
 	}
-	var page EventPage
 	if n := len(found); n > 0 && found[n-1].Seq < line.Head.Seq {
 		page.Next = found[n-1].Seq
 	}

@@ -31,6 +31,24 @@ func ParseDeviceID(s string) (DeviceID, error) {
 	return DeviceID(s), nil
 }
 
+// StoreID names a store and, through that, what clients hold of it (docs/contract.md#names).
+type StoreID [16]byte
+
+// NewStoreID draws an id that no other store has.
+func NewStoreID() StoreID { return StoreID(uuid.New()) }
+
+// String spells the id as a UUID in lower case.
+func (id StoreID) String() string { return uuid.UUID(id).String() }
+
+// ParseStoreID reads what [StoreID.String] spells.
+func ParseStoreID(s string) (StoreID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || id.String() != s {
+		return StoreID{}, Invalid("store_id", "must be a UUID in lower case")
+	}
+	return StoreID(id), nil
+}
+
 const nameRule = "must be 1 to 64 of A-Z a-z 0-9 _ . - and start with a letter or digit"
 
 func validName(s string) bool {

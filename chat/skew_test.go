@@ -180,7 +180,7 @@ func TestClocksAreComparedAgainAndAgain(t *testing.T) {
 // AdmitDevice counts as a read: without it nobody could read what was stored before.
 func TestEveryWriteIsRefusedWhileTheClockIsWrong(t *testing.T) {
 	reads := strings.Fields(`
-		Thread UserThreads UserThread Peers ShareThread ParticipantsAt
+		ID Thread UserThreads UserThread Peers ShareThread ParticipantsAt
 		SentBefore Events SeqAt NewestID Messages Message ReactionsOf Reactors CountUnread Expired Marks MarksAt
 		AdmitDevice Position LastSeen Subscriptions PrekeyDevices CountPrekeys Blocks HasBlocked BlockedAmong Reports AttachmentDenied
 		Ping Close`)

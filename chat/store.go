@@ -33,6 +33,9 @@ type Store interface {
 	BlockStore
 	ModerationStore
 
+	// ID names the store: drawn when it was made, and anew when a backup of it is restored.
+	// It stays the same as long as the store is open.
+	ID() StoreID
 	// Ping reports whether the store can serve now.
 	Ping(ctx context.Context) error
 	// Close finishes pending writes. The store is not used after it.

@@ -136,11 +136,15 @@ func (b *frameBuilder) target(e chat.Event) {
 type EventPage struct {
 	Events       []jsontext.Value `json:"events"`
 	NextSinceSeq *uint64          `json:"next_since_seq"`
+	StoreID      string           `json:"store_id"`
 }
 
 // NewEventPage converts a page of events.
 func NewEventPage(p chat.EventPage) EventPage {
-	page := EventPage{Events: convertAll(p.Events, func(e chat.Event) jsontext.Value { return EventFrame(e).Unnumbered() })}
+	page := EventPage{
+		Events:  convertAll(p.Events, func(e chat.Event) jsontext.Value { return EventFrame(e).Unnumbered() }),
+		StoreID: p.Store.String(),
+	}
 	if next := uint64(p.Next); next > 0 {
 		page.NextSinceSeq = &next
 	}

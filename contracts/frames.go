@@ -17,6 +17,7 @@ const (
 	FrameTyping     = "typing"
 	FramePresence   = "presence"
 	FramePrekeysLow = "prekeys_low"
+	FrameHello      = "hello"
 	FrameCaughtUp   = "caught_up"
 	FramePing       = "ping"
 	FrameError      = "error"
@@ -147,16 +148,24 @@ func PrekeysLowFrame(low chat.PrekeysLow) Frame {
 	return b.frame()
 }
 
+// HelloFrame is the first one of a JSON connection: it names the store.
+func HelloFrame(store chat.StoreID) Frame {
+	b := newFrame(FrameHello, 80)
+	b.text("store_id", store.String())
+	return b.frame()
+}
+
 // CaughtUpFrame ends a replay of that many durable frames. The id of the newest message
 // that there is for the device is last; zero means that there is none.
-func CaughtUpFrame(last chat.MessageID, replayed int) Frame {
-	b := newFrame(FrameCaughtUp, 96)
+func CaughtUpFrame(last chat.MessageID, replayed int, store chat.StoreID) Frame {
+	b := newFrame(FrameCaughtUp, 160)
 	if last.IsZero() {
 		b.null("last_id")
 	} else {
 		b.id("last_id", last)
 	}
 	b.number("replayed", int64(replayed))
+	b.text("store_id", store.String())
 	return b.frame()
 }
 

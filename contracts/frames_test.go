@@ -29,6 +29,14 @@ var (
 	}()
 )
 
+var goldenStore = func() chat.StoreID {
+	id, err := chat.ParseStoreID("5f0c954e-3b5c-4d3a-9f3e-8a1f6f1f7c2d")
+	if err != nil {
+		panic(err)
+	}
+	return id
+}()
+
 func mustThread(s string) chat.ThreadID {
 	id, err := chat.ParseThreadID(s)
 	if err != nil {
@@ -129,8 +137,9 @@ func goldenFrames() map[string]Frame {
 		"thread_role_changed":        EventFrame(goldenChange(chat.ThreadChange{Event: chat.RoleChanged, User: "bob", Role: chat.Admin})),
 		"delivered":                  DeliveredFrame(receipt, goldenID),
 		"read":                       ReadFrame(receipt),
-		"caught_up":                  CaughtUpFrame(goldenID, 12),
-		"caught_up_empty":            CaughtUpFrame(chat.MessageID{}, 0),
+		"hello":                      HelloFrame(goldenStore),
+		"caught_up":                  CaughtUpFrame(goldenID, 12, goldenStore),
+		"caught_up_empty":            CaughtUpFrame(chat.MessageID{}, 0, goldenStore),
 		"ping":                       PingFrame(goldenAt),
 		"error":                      ErrorFrame(CodeInvalidFrame, `no "t"`),
 	}

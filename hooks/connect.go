@@ -35,6 +35,9 @@ var errTooManyConnections = errors.New("the server has as many connections as it
 // seen last.
 const propertyLastSeen = "last_seen_id"
 
+// propertyStoreID is the user property of a CONNACK that names the store.
+const propertyStoreID = "store_id"
+
 // OnConnect implements mqtt.Hook: it opens a session for the client, or refuses it with the
 // CONNACK of docs/contract.md#mqtt.
 func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
@@ -149,6 +152,10 @@ func (h *Hook) connack(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	}
 	pk.SessionPresent = s.Resumed()
 	p := &pk.Properties
+	// Without it mochi leaves out user properties where the client asked for no problem
+	// information, which MQTT 5 (3.1.2.11.7) does not say of a CONNACK.
+	pk.Mods.DisallowProblemInfo = false
+	p.User = []packets.UserProperty{{Key: propertyStoreID, Val: h.cfg.Store.String()}}
 	p.ReceiveMaximum = conn(cl).ReceiveMaximum()
 	p.MaximumPacketSize = h.cfg.MaxPacketBytes
 	p.RetainAvailableFlag, p.RetainAvailable = true, 0

@@ -84,6 +84,8 @@ type Config struct {
 	Sender   Sender
 	Verifier *auth.Verifier
 	Log      *slog.Logger
+	// Store is told to clients of MQTT 5 in their CONNACK.
+	Store chat.StoreID
 	// MaxPacketBytes is told to clients as the Maximum Packet Size.
 	MaxPacketBytes uint32
 	// KeepSubscriptions is the longest session expiry that a client gets.

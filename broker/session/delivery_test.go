@@ -58,8 +58,8 @@ func TestCaughtUpComesAfterTheReplayAndBeforeLaterEvents(t *testing.T) {
 	kinds := make([]string, len(frames))
 	for i, f := range frames {
 		kinds[i] = f.T
-		if f.FrameSeq != uint64(i+1) {
-			t.Errorf("frame %d has frame_seq %d", i+1, f.FrameSeq)
+		if f.FrameSeq != uint64(i+2) { // the hello is frame 1
+			t.Errorf("frame %d has frame_seq %d", i+2, f.FrameSeq)
 		}
 	}
 	if want := []string{"thread", "msg", contracts.FrameCaughtUp, "msg"}; !slices.Equal(kinds, want) {

@@ -83,16 +83,17 @@ func ExampleTransport() {
 	s, err := sessions.Open(session.Params{Caller: bob, Transport: connection, SubscribesAll: true})
 	check(err)
 	s.Start()
-	connection.fill(s, 2)
-	s.AckThrough(2)
+	connection.fill(s, 3)
+	s.AckThrough(3)
 
 	_, err = service.Send(ctx, alice, chat.SendRequest{Thread: thread.ID, IdempotencyKey: "a-key", Ciphertext: []byte("hello")})
 	check(err)
-	connection.fill(s, 3)
+	connection.fill(s, 4)
 	s.End()
 
 	// Output:
-	// frame 1: thread 1
-	// frame 2: caught_up 0
-	// frame 3: msg 2
+	// frame 1: hello 0
+	// frame 2: thread 1
+	// frame 3: caught_up 0
+	// frame 4: msg 2
 }

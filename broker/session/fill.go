@@ -312,7 +312,7 @@ func (s *Session) announce(b Batch) {
 	if done {
 		s.reg.stats.Replays.Observe(int64(s.out.replayed))
 	}
-	owed = !s.putControl(b, contracts.CaughtUpFrame(s.feed.Newest(), s.out.replayed))
+	owed = !s.putControl(b, contracts.CaughtUpFrame(s.feed.Newest(), s.out.replayed, s.reg.store.ID()))
 	if !owed {
 		s.out.replayed = 0
 	}

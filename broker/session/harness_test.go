@@ -254,6 +254,7 @@ type frame struct {
 	OneTimePrekeys *int   `json:"one_time_prekeys"`
 
 	User       string  `json:"user_id"`
+	StoreID    string  `json:"store_id"`
 	Status     string  `json:"status"`
 	LastSeenAt *string `json:"last_seen_at"`
 
@@ -348,8 +349,15 @@ func (d *device) write() {
 	}
 }
 
+// deliver takes frames. The hello of a JSON connection is looked at here, once for all tests.
 func (d *device) deliver(frames []frame) {
 	d.mu.Lock()
+	if hello := frames[0]; d.sess.params.SubscribesAll && hello.FrameSeq == 1 {
+		if hello.T != contracts.FrameHello || hello.StoreID != d.n.store.ID().String() {
+			d.n.t.Errorf("the first frame is %+v, want hello of the store %s", hello, d.n.store.ID())
+		}
+		frames = frames[1:]
+	}
 	d.frames = append(d.frames, frames...)
 	d.woken = true
 	d.cond.Broadcast()

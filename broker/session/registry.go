@@ -66,6 +66,7 @@ type Store interface {
 	AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Conn, *chat.StoredPosition, error)
 	RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, conn chat.Conn, p chat.Position) error
 	PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error
+	ID() chat.StoreID
 }
 
 // Config is what a Registry needs. Store, Bus and Chat are required.

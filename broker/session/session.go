@@ -19,6 +19,7 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -290,6 +291,9 @@ func (s *Session) begin() {
 	s.prev, s.begun = nil, true
 	s.inbox.resync = true
 	s.inbox.catchUp = s.interest.anyFrames()
+	if s.params.SubscribesAll && !s.ended {
+		s.inbox.control = slices.Insert(s.inbox.control, 0, control{frame: contracts.HelloFrame(s.reg.store.ID())})
+	}
 	s.mu.Unlock()
 	s.params.Transport.Wake()
 	s.greet()

@@ -285,7 +285,7 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 		Proxies: n.set.proxies,
 	})
 	err = n.broker.AddHook(hooks.New(hooks.Config{
-		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Sender: n.chat, Verifier: verifier, Log: n.log,
+		Server: n.broker.Server(), Sessions: n.sessions, Access: n.chat, Sender: n.chat, Verifier: verifier, Log: n.log, Store: n.store.ID(),
 		MaxPacketBytes: broker.MaxPacketBytes, KeepSubscriptions: n.set.live.KeepSubscriptions,
 		Published:        func(result string) { n.publishes.Add(result, 1) },
 		SubscribeRefused: func(code byte) { n.subscribes.Add(fmt.Sprintf("0x%02X", code), 1) },

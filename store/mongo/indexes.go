@@ -48,7 +48,7 @@ import (
 //	denied_attachments  whether an attachment is denied                  _id (SHA-256)
 //	spans               when somebody did what is limited                _id (what/who)
 //	                    what limits nothing any more                     until
-//	meta                format of the database                           _id
+//	meta                format and id of the database                    _id
 //	nodes               all nodes, which are few                         _id (node)
 //
 // To shard, every collection but log takes its _id, in order (the ids begin with

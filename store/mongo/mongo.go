@@ -96,6 +96,7 @@ type Store struct {
 	newSpans                                atomic.Int64
 	nodes                                   *mongo.Collection // writes wait for no majority
 	cache                                   *threadCache
+	id                                      chat.StoreID
 	// prekeyWriters are the devices, each as user/device, whose prekeys a call of this
 	// node writes now: one at a time. What decides which one-time prekey goes to whom is
 	// the database. On this lock rest only the number of them that is said to be left, and
@@ -165,8 +166,12 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.checkFormat(ctx); err != nil {
 		return err
 	}
+	if err := s.readID(ctx); err != nil {
+		return err
+	}
 	return s.probeJoins(ctx)
 }
+
 
 // Ping reports whether the server that takes writes answers.
 func (s *Store) Ping(ctx context.Context) error {

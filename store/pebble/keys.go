@@ -17,6 +17,7 @@ import (
 //
 //	v                                        format version of the store
 //	N                                        a time above those of all ids
+//	I                                        id of the store
 //	e <thread> <seq8>                        the log: one event
 //	t <thread> <ulid>                        seq of the event with that id
 //	m <ulid>                                 place of the message with that id
@@ -53,6 +54,7 @@ import (
 const (
 	prefixFormat      = 'v'
 	prefixCeiling     = 'N'
+	prefixStoreID     = 'I'
 	prefixEvent       = 'e'
 	prefixEventID     = 't'
 	prefixMessage     = 'm'
@@ -105,6 +107,8 @@ func within(prefix []byte) keyRange {
 func formatKey() []byte { return []byte{prefixFormat} }
 
 func ceilingKey() []byte { return []byte{prefixCeiling} }
+
+func storeIDKey() []byte { return []byte{prefixStoreID} }
 
 func threadPrefix(prefix byte, t chat.ThreadID) []byte {
 	return append(append(make([]byte, 0, 64), prefix), t[:]...)

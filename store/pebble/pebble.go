@@ -82,6 +82,7 @@ type Store struct {
 	keyDays           keyDays
 	conns             atomic.Int64 // how many connections were admitted since the store was opened
 	newest            time.Time    // the ceiling when the store was opened
+	id                chat.StoreID
 	idempotencyWindow time.Duration
 	now               func() time.Time
 	log               *slog.Logger
@@ -116,8 +117,12 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
 	}
+	id, err := readID(db)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close(), lock.Close())
+	}
 	s := &Store{
-		db: db, lock: lock, state: newDurable(db, ceiling, opts.Log, opts.costs, newRoom(opts.FS, dir)), newest: ceiling,
+		id: id, db: db, lock: lock, state: newDurable(db, ceiling, opts.Log, opts.costs, newRoom(opts.FS, dir)), newest: ceiling,
 		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
 		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log, failed: make(chan error, 1),
 	}
@@ -211,6 +216,30 @@ func checkFormat(db *pebble.DB) error {
 	}
 	return db.Set(formatKey(), binary.AppendUvarint(nil, formatVersion), pebble.Sync)
 }
+
+// readID gives the store's id. A store without one is new, or of a build that gave none: it
+// gets one.
+func readID(db *pebble.DB) (id chat.StoreID, err error) {
+	id, found, err := lookupIn(db, storeIDKey(), decodeStoreID)
+	if err != nil || found {
+		return id, err
+	}
+	id = chat.NewStoreID()
+	if err := db.Set(storeIDKey(), id[:], pebble.Sync); err != nil {
+		return id, fmt.Errorf("name the store: %w", err)
+	}
+	return id, nil
+}
+
+func decodeStoreID(value []byte) (id chat.StoreID, err error) {
+	if len(value) != len(id) {
+		return id, fmt.Errorf("the store's id has %d bytes", len(value))
+	}
+	return chat.StoreID(value), nil
+}
+
+// ID implements [chat.Store].
+func (s *Store) ID() chat.StoreID { return s.id }
 
 // Ping reports whether the store takes reads and writes.
 func (s *Store) Ping(ctx context.Context) error {

@@ -35,9 +35,12 @@ func testReopen(t *testing.T, s Subject) {
 	if err := f.store.DenyAttachment(t.Context(), sha); err != nil {
 		t.Fatal(err)
 	}
-	before := f.thread(group)
+	before, id := f.thread(group), f.store.ID()
 
 	f.store = s.Reopen(t, f.store)
+	if got := f.store.ID(); got != id {
+		t.Errorf("the store is %s, was %s", got, id)
+	}
 	if got := f.thread(group); !sameThread(got, before) {
 		t.Errorf("the thread is %+v, was %+v", got, before)
 	}

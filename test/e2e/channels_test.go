@@ -148,7 +148,7 @@ func isReply(topic string) bool {
 func TestAsyncAPIHasTheTopicTree(t *testing.T) {
 	for action, want := range map[string][]string{
 		"send": {
-			"/v1/realtime caught_up del delivered edit error failed msg ping prekeys_low presence reaction read thread typing",
+			"/v1/realtime caught_up del delivered edit error failed hello msg ping prekeys_low presence reaction read thread typing",
 			"v1/devices/d/frames 0 caught_up error prekeys_low",
 			"v1/presence/u 0 presence",
 			"v1/threads/t/frames 1 del delivered edit failed msg reaction read thread",

@@ -38,6 +38,7 @@ type frame struct {
 	Reason         string  `json:"reason"`
 	UpTo           string  `json:"up_to"`
 	OneTimePrekeys int     `json:"one_time_prekeys"`
+	StoreID        string  `json:"store_id"`
 	LastID         *string `json:"last_id"`
 	Replayed       int     `json:"replayed"`
 	Code           string  `json:"code"`
@@ -114,6 +115,9 @@ func (r *record) add(raw []byte, topic string, qos byte, ack func(frame)) (f fra
 	if err := checkPlace(f, max(qos, r.subscribed)); err != nil {
 		r.violate("%v\n%s", err, raw)
 	}
+	if begins := topic == "" && len(r.frames) == 0; begins != (f.T == "hello") {
+		r.violate("a JSON connection begins with hello, which comes nowhere else; frame %d is %s", f.FrameSeq, raw)
+	}
 	r.frames = append(r.frames, f)
 	r.wake()
 	return f, true
@@ -183,11 +187,11 @@ func (r *record) watch(limit time.Duration, look func([]frame) bool) bool {
 	}
 }
 
-// next is the frame after the last one that the test looked at. Pings and presence are
-// passed over.
+// next is the frame after the last one that the test looked at. Pings, presence and the
+// hello at the beginning are passed over.
 func (r *record) next(t testing.TB) frame {
 	t.Helper()
-	return r.until(t, "any frame", func(f frame) bool { return f.T != "ping" && f.T != "presence" })
+	return r.until(t, "any frame", func(f frame) bool { return f.T != "ping" && f.T != "presence" && f.T != "hello" })
 }
 
 // nextDurable is the next durable frame; all others are passed over.

@@ -71,6 +71,7 @@ type hello struct {
 	keep                     bool // no clean start, and the session outlives the connection
 	resume                   bool // no clean start
 	will                     *will
+	noProblems               bool // MQTT 5: no problem information is wanted
 	userProperties           bool // with user properties that mean nothing to the server
 }
 
@@ -170,6 +171,9 @@ func (r *raw) sendConnect(t testing.TB, h hello) {
 	}
 	if h.expiry > 0 {
 		p.Properties.SessionExpiryInterval = &h.expiry
+	}
+	if h.noProblems {
+		p.Properties.RequestProblemInfo = new(byte)
 	}
 	if h.userProperties {
 		p.Properties.User = append(p.Properties.User, v5.User{Key: "", Value: "empty"}, v5.User{Key: "k", Value: "1"}, v5.User{Key: "k", Value: "2"})
