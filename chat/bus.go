@@ -93,6 +93,7 @@ type Notice struct {
 	Typing     *Typing
 	Presence   *Presence
 	Wake       *Wake
+	Signal     *Signal
 	// Node is what nodes tell each other: it has no audience, and every node takes it.
 	Node *NodeNotice
 }

@@ -20,6 +20,7 @@ type Limits struct {
 	SystemRate        float64       // system messages per second and service
 	ReadRate          float64       // reads per second and user
 	ReadBurst         int           // how many of them at once, at least 1
+	SignalRate        float64       // signals per second and user, weighted
 	PrekeyFetches     int           // per caller and minute
 	PrekeyFetchesOf   int           // per caller and target in ten minutes
 	CommitTimeout     time.Duration // from minting an id to its commit; shorter than OverlapWindow
@@ -38,6 +39,7 @@ var DefaultLimits = Limits{
 	SystemRate:        1000,
 	ReadRate:          50,
 	ReadBurst:         200,
+	SignalRate:        20,
 	PrekeyFetches:     60,
 	PrekeyFetchesOf:   6,
 	CommitTimeout:     5 * time.Second,

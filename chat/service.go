@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -50,6 +51,7 @@ type Service struct {
 	prekeyFetches   *spanLimits // by caller
 	prekeyFetchesOf *spanLimits // by caller and target
 	typings         *rateLimits // by user and thread
+	signals         *rateLimits // by user
 }
 
 // New makes a Service.
@@ -69,6 +71,7 @@ func New(cfg Config) *Service {
 		prekeyFetches:   newSpanLimits(l.PrekeyFetches, time.Minute),
 		prekeyFetchesOf: newSpanLimits(l.PrekeyFetchesOf, 10*time.Minute),
 		typings:         newRateLimits(1/TypingInterval.Seconds(), 1),
+		signals:         newRateLimits(l.SignalRate, int(math.Ceil(l.SignalRate))),
 	}
 	if shared, ok := cfg.Store.(SpanLimiter); ok {
 		s.prekeyFetches.shared, s.prekeyFetches.name = shared, "prekeys"

@@ -26,6 +26,7 @@ func (s *Service) RateLimited(yield func(kind string, n int64)) {
 	yield("prekeys", s.prekeyFetches.refused.Load())
 	yield("prekeys_of_one", s.prekeyFetchesOf.refused.Load())
 	yield("typing", s.typings.refused.Load())
+	yield("signals", s.signals.refused.Load())
 }
 
 // Stats gives the figures, which go on changing.

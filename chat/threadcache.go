@@ -36,6 +36,7 @@ type threadCacheShard struct {
 type cachedThread struct {
 	since        time.Time
 	participants []Participant  // nil: not loaded
+	kind         ThreadType     // loaded with them
 	read         map[UserID]Seq // the read marks that were loaded
 }
 
@@ -66,18 +67,24 @@ func (c *threadCache) shard(id ThreadID) *threadCacheShard {
 // participants are the thread's present ones. The slice is shared: nobody writes into
 // it. The error is the store's.
 func (c *threadCache) participants(ctx context.Context, id ThreadID) ([]Participant, error) {
+	t, err := c.thread(ctx, id)
+	return t.Participants, err
+}
+
+// thread is a thread with no more than its id, type and participants; see participants.
+func (c *threadCache) thread(ctx context.Context, id ThreadID) (Thread, error) {
 	sh := c.shard(id)
-	var known []Participant
-	changes := sh.look(id, c.now(), func(r *cachedThread) { known = r.participants })
-	if known != nil {
+	known := Thread{ID: id}
+	changes := sh.look(id, c.now(), func(r *cachedThread) { known.Participants, known.Type = r.participants, r.kind })
+	if known.Participants != nil {
 		return known, nil
 	}
 	t, err := c.store.Thread(ctx, id)
 	if err != nil {
-		return nil, err
+		return Thread{}, err
 	}
-	sh.keep(id, c.now(), changes, func(r *cachedThread) { r.participants = t.Participants })
-	return t.Participants, nil
+	sh.keep(id, c.now(), changes, func(r *cachedThread) { r.participants, r.kind = t.Participants, t.Type })
+	return Thread{ID: id, Type: t.Type, Participants: t.Participants}, nil
 }
 
 // readMark is the seq up to which a user has read a thread. The error is the store's.

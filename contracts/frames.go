@@ -2,6 +2,7 @@ package contracts
 
 import (
 	"bytes"
+	"encoding/base64"
 	"slices"
 	"strconv"
 	"time"
@@ -15,6 +16,7 @@ const (
 	FrameRead       = "read"
 	FrameFailed     = "failed"
 	FrameTyping     = "typing"
+	FrameSignal     = "signal"
 	FramePresence   = "presence"
 	FramePrekeysLow = "prekeys_low"
 	FrameHello      = "hello"
@@ -122,6 +124,17 @@ func TypingFrame(t chat.Typing) Frame {
 	b.text("thread_id", t.Thread.String())
 	b.text("user_id", string(t.User))
 	b.number("ttl_ms", TypingTTL.Milliseconds())
+	return b.frame()
+}
+
+// SignalFrame tells a signal.
+func SignalFrame(sig chat.Signal) Frame {
+	b := newFrame(FrameSignal, 256+base64.StdEncoding.EncodedLen(len(sig.Data)))
+	b.text("thread_id", sig.Thread.String())
+	b.text("user_id", string(sig.User))
+	b.text("device_id", string(sig.Device))
+	b.text("name", sig.Name)
+	b.bytes("data", sig.Data)
 	return b.frame()
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -138,6 +139,8 @@ func goldenFrames() map[string]Frame {
 		"delivered":                  DeliveredFrame(receipt, goldenID),
 		"read":                       ReadFrame(receipt),
 		"hello":                      HelloFrame(goldenStore),
+		"signal":                     SignalFrame(chat.Signal{Thread: goldenThread, User: "u_42", Device: "phone", Name: "call.offer", Data: []byte{0, 1, 255}}),
+		"signal_empty":               SignalFrame(chat.Signal{Thread: goldenThread, User: "u_42", Device: "phone", Name: "ring"}),
 		"caught_up":                  CaughtUpFrame(goldenID, 12, goldenStore),
 		"caught_up_empty":            CaughtUpFrame(chat.MessageID{}, 0, goldenStore),
 		"ping":                       PingFrame(goldenAt),
@@ -263,19 +266,36 @@ func TestFrameLenIsWhatAppendWrites(t *testing.T) {
 	}
 }
 
+// signalText is a signal frame with these JSON values.
+func signalText(name, data string) string {
+	return `{"t":"signal","thread_id":"` + goldenThread.String() + `","name":` + name + `,"data":` + data + `}`
+}
+
+// base64Of is a JSON string of so many zero bytes.
+func base64Of(n int) string { return `"` + base64.StdEncoding.EncodeToString(make([]byte, n)) + `"` }
+
 func TestClientFrames(t *testing.T) {
 	for in, want := range map[string]ClientFrame{
-		`{"t":"pong"}`:                                      {Type: FramePong},
-		`{"t":"client_ack","frame_seq":12}`:                 {Type: FrameClientAck, FrameSeq: 12},
-		`{"t":"client_ack","frame_seq":0,"future":{"x":1}}`: {Type: FrameClientAck},
+		`{"t":"pong"}`:                                         {Type: FramePong},
+		`{"t":"client_ack","frame_seq":12}`:                    {Type: FrameClientAck, FrameSeq: 12},
+		`{"t":"client_ack","frame_seq":0,"future":{"x":1}}`:    {Type: FrameClientAck},
+		`{"t":"pong","name":7,"data":[]}`:                      {Type: FramePong},
+		signalText(`"call.offer"`, `"AAH/"`):                   {Type: FrameSignal, Thread: goldenThread, Name: "call.offer", Data: []byte{0, 1, 255}},
+		signalText(`"0123456789_abcdefghijklmnop-rstu"`, `""`): {Type: FrameSignal, Thread: goldenThread, Name: "0123456789_abcdefghijklmnop-rstu", Data: []byte{}},
+		signalText(`"x"`, base64Of(chat.MaxSignalBytes)):       {Type: FrameSignal, Thread: goldenThread, Name: "x", Data: make([]byte, chat.MaxSignalBytes)},
 	} {
-		if got, err := ParseClientFrame([]byte(in)); err != nil || got != want {
+		if got, err := ParseClientFrame([]byte(in)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s gave %+v, %v", in, got, err)
 		}
 	}
 	for _, in := range []string{
 		``, `{`, `[]`, `null`, `"pong"`, `{"t":"client_ack"}`, `{"t":"client_ack","frame_seq":-1}`, `{"t":"client_ack","frame_seq":1.5}`,
 		`{"t":"client_ack","frame_seq":"1"}`, `{"t":"msg"}`, `{"T":"pong"}`, `{}`, `{"t":"pong"}{"t":"pong"}`, `{"t":"pong","t":"pong"}`,
+		signalText(`"a/b"`, `""`), signalText(`"+"`, `""`), signalText(`"#"`, `""`), signalText(`""`, `""`), signalText(`"A"`, `""`), signalText(`1`, `""`),
+		signalText(`"`+strings.Repeat("x", chat.MaxSignalName+1)+`"`, `""`), signalText(`"x"`, base64Of(chat.MaxSignalBytes+1)),
+		signalText(`"x"`, `"AAH"`), signalText(`"x"`, `null`), signalText(`"x"`, `7`), `{"t":"signal","name":"x","data":""}`,
+		`{"t":"signal","thread_id":"x","name":"x","data":""}`, `{"t":"signal","thread_id":"` + topicThread + `","data":""}`,
+		`{"t":"signal","thread_id":"` + topicThread + `","name":"x"}`,
 	} {
 		if got, err := ParseClientFrame([]byte(in)); chat.CodeOf(err) != CodeInvalidFrame {
 			t.Errorf("%s gave %+v, %v; want %s", in, got, err, CodeInvalidFrame)

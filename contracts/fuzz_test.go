@@ -215,6 +215,7 @@ func FuzzClientFrame(f *testing.F) {
 	for _, seed := range []string{
 		`{"t":"client_ack","frame_seq":12}`, `{"t":"pong"}`, `{"t":"client_ack","frame_seq":18446744073709551615,"more":[{}]}`,
 		`{"t":"typing","thread_id":"` + topicThread + `"}`, `{"t":"pong","t":"client_ack"}`, `{"T":"pong"}`, `{"t":"\u0070ong"}`, `{"t":"client_ack","frame_seq":1e3}`, `null`,
+		`{"t":"signal","thread_id":"` + topicThread + `","name":"call.offer","data":"AAH/"}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -234,6 +235,12 @@ func FuzzClientFrame(f *testing.F) {
 		}
 		if members["t"] != got.Type {
 			t.Errorf("%q was read as %+v", b, got)
+		}
+		if got.Type == FrameSignal {
+			data, _ := members["data"].(string)
+			if text := base64.StdEncoding.EncodeToString(got.Data); members["name"] != got.Name || data != text || members["thread_id"] != got.Thread.String() {
+				t.Errorf("%q was read as %+v", b, got)
+			}
 		}
 		if want := json.Number(strconv.FormatUint(got.FrameSeq, 10)); got.Type == FrameClientAck && members["frame_seq"] != want {
 			t.Errorf("%q was read as %+v", b, got)

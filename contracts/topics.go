@@ -17,6 +17,7 @@ const (
 	levelDevices  = "devices"
 	leafFrames    = "frames"
 	leafTyping    = "typing"
+	leafSignals   = "signals"
 	leafMessages  = "messages"
 	leafUp        = "up"
 	leafAuth      = "auth"
@@ -27,13 +28,14 @@ const (
 type TopicKind int
 
 // The topics of docs/contract.md#mqtt: the server publishes frames to the first
-// four, clients publish to the last three.
+// five, clients publish to the last four.
 const (
 	TopicUnknown        TopicKind = iota
 	TopicThreadFrames             // v1/threads/{id}/frames
 	TopicDeviceFrames             // v1/devices/{id}/frames
 	TopicPresence                 // v1/presence/{id}
 	TopicThreadTyping             // v1/threads/{id}/typing
+	TopicThreadSignal             // v1/threads/{id}/signals/{name}
 	TopicThreadMessages           // v1/threads/{id}/messages
 	TopicDeviceUp                 // v1/devices/{id}/up
 )
@@ -44,6 +46,7 @@ type Topic struct {
 	Thread chat.ThreadID
 	Device chat.DeviceID
 	User   chat.UserID
+	Name   string // of a signal
 }
 
 // String spells a topic that the server publishes to.
@@ -53,6 +56,8 @@ func (t Topic) String() string {
 		return topicName(levelThreads, t.Thread.String(), leafFrames)
 	case TopicThreadTyping:
 		return topicName(levelThreads, t.Thread.String(), leafTyping)
+	case TopicThreadSignal:
+		return topicName(levelThreads, t.Thread.String(), leafSignals, t.Name)
 	case TopicDeviceFrames:
 		return topicName(levelDevices, string(t.Device), leafFrames)
 	case TopicPresence:
@@ -107,6 +112,9 @@ func FilterMatches(filter, name string) bool {
 // publish to is TopicUnknown.
 func ParseTopic(name string) Topic {
 	levels := strings.Split(name, "/")
+	if len(levels) == 5 && levels[0] == topicRoot && levels[1] == levelThreads && levels[3] == leafSignals {
+		return signalTopic(levels[2], levels[4])
+	}
 	if len(levels) != 4 || levels[0] != topicRoot {
 		return Topic{}
 	}
@@ -129,6 +137,14 @@ func ParseTopic(name string) Topic {
 		}
 	}
 	return Topic{}
+}
+
+func signalTopic(id, name string) Topic {
+	thread, err := chat.ParseThreadID(id)
+	if err != nil || !chat.ValidSignalName(name) {
+		return Topic{}
+	}
+	return Topic{Kind: TopicThreadSignal, Thread: thread, Name: strings.Clone(name)}
 }
 
 // FilterError says why the server refuses a topic filter.
@@ -154,6 +170,10 @@ type Filter struct {
 	AnyThread bool
 	Frames    bool // the frames topics of these threads are covered
 	Typing    bool // the typing topics of these threads are covered
+	// Signals: the topics of these threads' signals are covered, of that name or, if it is
+	// "", of all names.
+	Signals bool
+	Signal  string
 
 	// Presence: the presence of the user named is covered or, with AnyUser, that of all
 	// users whose presence the subscriber may see.
@@ -172,7 +192,7 @@ type Filter struct {
 
 // MatchesNothing reports whether the server publishes to no topic that the filter covers.
 func (f Filter) MatchesNothing() bool {
-	return !f.Frames && !f.Typing && !f.Presence && !f.DeviceFrames && !f.DeviceOthers
+	return !f.Frames && !f.Typing && !f.Signals && !f.Presence && !f.DeviceFrames && !f.DeviceOthers
 }
 
 // CoversThread reports whether the filter covers the frames topic of that thread.
@@ -183,6 +203,12 @@ func (f Filter) CoversThread(id chat.ThreadID) bool {
 // CoversTyping reports whether the filter covers the typing topic of that thread.
 func (f Filter) CoversTyping(id chat.ThreadID) bool {
 	return f.Typing && (f.AnyThread || f.Thread == id)
+}
+
+// CoversSignal reports whether the filter covers the topic of that thread's signals of that
+// name.
+func (f Filter) CoversSignal(id chat.ThreadID, name string) bool {
+	return f.Signals && (f.AnyThread || f.Thread == id) && (f.Signal == "" || f.Signal == name)
 }
 
 // CoversPresence reports whether the filter covers the presence of that user.
@@ -206,7 +232,7 @@ func ParseFilter(filter string) (Filter, error) {
 	}
 	if filter == topicRoot+"/#" {
 		return Filter{
-			Threads: true, AnyThread: true, Frames: true, Typing: true,
+			Threads: true, AnyThread: true, Frames: true, Typing: true, Signals: true,
 			Presence: true, AnyUser: true,
 			Devices: true, OwnDevice: true, DeviceFrames: true, DeviceOthers: true,
 		}, nil
@@ -235,9 +261,10 @@ func ParseFilter(filter string) (Filter, error) {
 
 func threadFilter(name string, rest []string) (Filter, error) {
 	f := Filter{Threads: true, Frames: covers(rest, leafFrames), Typing: covers(rest, leafTyping)}
+	f.Signals, f.Signal = coversSignals(rest)
 	switch name {
 	case "#":
-		f.AnyThread, f.Frames, f.Typing = true, true, true
+		f.AnyThread, f.Frames, f.Typing, f.Signals = true, true, true, true
 	case "+":
 		f.AnyThread = true
 	default:
@@ -273,6 +300,26 @@ func covers(rest []string, leaf string) bool {
 		return (rest[0] == leaf || rest[0] == "+") && rest[1] == "#"
 	}
 	return false
+}
+
+// coversSignals reports whether the levels of a filter that follow a thread's name match
+// topics of signals: those of one name or, if it is "", of all.
+func coversSignals(rest []string) (ok bool, name string) {
+	if len(rest) == 3 && rest[2] == "#" { // a/# matches a
+		rest = rest[:2]
+	}
+	switch {
+	case len(rest) == 1:
+		return rest[0] == "#", ""
+	case len(rest) != 2 || rest[0] != leafSignals && rest[0] != "+":
+		return false, ""
+	case rest[1] == "#" || rest[1] == "+":
+		return true, ""
+	}
+	if !chat.ValidSignalName(rest[1]) {
+		return false, ""
+	}
+	return true, rest[1]
 }
 
 // wellFormed checks MQTT's own rules for a filter (MQTT 5, 4.7.1 and 4.7.3).

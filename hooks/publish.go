@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"net/http"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -29,6 +30,8 @@ func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		h.send(p)
 	case p.topic.Kind == contracts.TopicThreadTyping:
 		p.typing()
+	case p.topic.Kind == contracts.TopicThreadSignal:
+		p.signal()
 	case p.topic.Kind == contracts.TopicDeviceUp && p.topic.Device == p.session.Caller().Device:
 		p.clientFrame()
 	default:
@@ -105,6 +108,25 @@ func (p publish) typing() {
 	default:
 		p.answer(p.refusal(err, ""))
 	}
+}
+
+// signal tells the session of a signal. The payload is its data.
+func (p publish) signal() {
+	err := p.session.Signal(p.topic.Thread, p.topic.Name, bytes.Clone(p.packet.Payload))
+	if chat.CodeOf(err) == chat.CodeUnavailable {
+		err = nil // signals are told at best
+	}
+	if code := chat.CodeOf(err); code == chat.CodeRateLimited || code == chat.CodeInvalidRequest && !p.wantsPuback() {
+		p.session.RefuseSignal(err)
+		if !p.v5 {
+			err = nil // said, and 3.1.1 has no PUBACK that refuses
+		}
+	}
+	if err == nil {
+		p.answer(session.Answer{})
+		return
+	}
+	p.answer(p.refusal(err, ""))
 }
 
 // pubackReason returns the reason code and reason string that tell an MQTT 5 client what

@@ -7,14 +7,15 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// ephemeralQueue holds typing and presence frames that a session has still to be
-// told of. A newer one about the same replaces the older.
+// ephemeralQueue holds typing, presence and signal frames that a session has still to be
+// told of. A newer one about the same typing or presence replaces the older.
 type ephemeralQueue struct {
 	index   map[ephemeralKey]int
 	waiting []ephemeral
+	signals int // bytes of those that wait
 }
 
-// ephemeralKey says what a frame is about: a user's presence, or its typing in a
+// ephemeralKey says what a frame is about: a user's presence, or its typing or signal in a
 // thread.
 type ephemeralKey struct {
 	topic contracts.Topic
@@ -33,6 +34,13 @@ type ephemeral struct {
 const maxEphemera = 1024
 
 func (q *ephemeralQueue) put(e ephemeral) {
+	if e.topic.Kind == contracts.TopicThreadSignal {
+		if len(q.waiting) < maxEphemera && q.signals+len(e.frame) <= maxSignalsBytes {
+			q.waiting = append(q.waiting, e)
+			q.signals += len(e.frame)
+		}
+		return
+	}
 	if i, waits := q.index[e.ephemeralKey]; waits {
 		q.waiting[i] = e
 		return
@@ -107,12 +115,16 @@ func (s *Session) hint(e ephemeral, also func() bool) {
 	}
 }
 
-// ephemeral tells whether a typing or presence topic is wanted.
+// ephemeral tells whether a typing, presence or signal topic is wanted.
 func (i *interest) ephemeral(topic contracts.Topic) bool {
-	if topic.Kind == contracts.TopicPresence {
+	switch topic.Kind {
+	case contracts.TopicPresence:
 		return i.presence(topic.User)
+	case contracts.TopicThreadSignal:
+		return i.signal(topic.Thread, topic.Name)
+	default:
+		return i.typing(topic.Thread)
 	}
-	return i.typing(topic.Thread)
 }
 
 // holdsEphemera reports whether typing and presence frames wait: a JSON client gets its

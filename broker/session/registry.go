@@ -52,6 +52,8 @@ type Chat interface {
 	Acknowledge(ctx context.Context, user chat.UserID, device chat.DeviceID, a chat.Ack) error
 	// Typing tells a thread's others that the caller is typing.
 	Typing(ctx context.Context, c chat.Caller, thread chat.ThreadID) error
+	// Signal tells a signal of the caller's device to a thread's people.
+	Signal(ctx context.Context, c chat.Caller, sig chat.Signal) error
 
 	// NewestID is the highest id of any event that the node knows of.
 	NewestID() chat.EventID

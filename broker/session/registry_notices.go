@@ -21,6 +21,8 @@ func (r *Registry) HandleNotice(n chat.Notice) {
 		r.handlePrekeysLow(n.Audience, *n.PrekeysLow)
 	case n.Typing != nil:
 		r.handleTyping(n.Audience, *n.Typing)
+	case n.Signal != nil:
+		r.handleSignal(n.Audience, *n.Signal)
 	case n.Presence != nil:
 		r.handlePresence(n.Audience, *n.Presence)
 	case n.Node != nil:

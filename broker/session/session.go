@@ -173,6 +173,7 @@ type Session struct {
 	nudging   bool          // a timer will wake it
 	badFrames int
 	lastPong  time.Time
+	toldDrop  time.Time // when the client was last told that signals are dropped
 	fullSince time.Time // when the window was first found full; zero while it is not
 	begun     bool      // the client knows that it is connected
 	retrying  bool      // the store failed; a timer will try again
@@ -414,6 +415,8 @@ func (s *Session) Handle(f contracts.ClientFrame) error {
 			return chat.Refuse(contracts.CodeInvalidFrame, "typing needs a thread_id")
 		}
 		return s.Typing(f.Thread)
+	case contracts.FrameSignal:
+		s.RefuseSignal(s.Signal(f.Thread, f.Name, f.Data))
 	}
 	return nil
 }

@@ -111,6 +111,10 @@ func (i *interest) typing(thread chat.ThreadID) bool {
 	return i.match(func(f contracts.Filter) bool { return f.CoversTyping(thread) }).ok
 }
 
+func (i *interest) signal(thread chat.ThreadID, name string) bool {
+	return i.match(func(f contracts.Filter) bool { return f.CoversSignal(thread, name) }).ok
+}
+
 func (i *interest) presence(user chat.UserID) bool {
 	return i.match(func(f contracts.Filter) bool { return f.CoversPresence(user) }).ok
 }

@@ -98,6 +98,7 @@ func allKinds() []chat.Notice {
 		{Audience: both[:1], Failure: &chat.Failure{Thread: thread, Message: chat.MessageID{15: 1}, Reason: chat.FailedBlocked, Users: both[1:]}},
 		{Audience: both[:1], PrekeysLow: &chat.PrekeysLow{Device: "phone", Left: 3}},
 		{Audience: both, Typing: &chat.Typing{Thread: thread, User: "ann"}},
+		{Audience: both, Signal: &chat.Signal{Thread: thread, User: "ann", Device: "phone", Name: "ring", Data: []byte("now")}},
 		{Audience: both, Presence: &chat.Presence{User: "ann", LastSeen: at}},
 		{Node: &chat.NodeNotice{From: 7, Closing: true}},
 		{Audience: both, Wake: &chat.Wake{Thread: thread, Seq: 7, ID: chat.EventID{15: 7}}},

@@ -282,6 +282,8 @@ func subjectOf(n *chat.Notice) int {
 		thread = n.Typing.Thread
 	case n.Wake != nil:
 		thread = n.Wake.Thread
+	case n.Signal != nil:
+		thread = n.Signal.Thread
 	case n.Node != nil: // what one node tells arrives in order
 		return int(n.Node.From % subjects)
 	case n.Presence != nil:

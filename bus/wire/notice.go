@@ -22,6 +22,7 @@ const (
 	bodyPresence
 	bodyWake
 	bodyNode
+	bodySignal
 )
 
 // AppendNotice appends a notice to b. It may be longer than MaxBytes: the caller then
@@ -51,6 +52,8 @@ func AppendNotice(b []byte, n *chat.Notice) []byte {
 		w.nest(bodyPresence, func() { w.presence(n.Presence) })
 	case n.Wake != nil:
 		w.nest(bodyWake, func() { w.wake(n.Wake) })
+	case n.Signal != nil:
+		w.nest(bodySignal, func() { w.signal(n.Signal) })
 	case n.Node != nil:
 		w.nest(bodyNode, func() { w.node(n.Node) })
 	}
@@ -120,6 +123,8 @@ func (p Packed) Notice() (chat.Notice, error) {
 			r.within(content, func(in *reader) { n.Presence = in.presence() })
 		case bodyWake:
 			r.within(content, func(in *reader) { n.Wake = in.wake() })
+		case bodySignal:
+			r.within(content, func(in *reader) { n.Signal = in.signal() })
 		case bodyNode:
 			r.within(content, func(in *reader) { n.Node = in.node() })
 		default:

@@ -118,6 +118,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.Float64Var(&s.limits.SystemRate, "rate-system", d.SystemRate, "system messages of a service per second, 0 for no limit")
 	fs.Float64Var(&s.limits.ReadRate, "rate-read", d.ReadRate, "reads of a user per second, 0 for no limit")
 	fs.IntVar(&s.limits.ReadBurst, "rate-read-burst", d.ReadBurst, "reads of a user at once, before --rate-read applies")
+	fs.Float64Var(&s.limits.SignalRate, "rate-signals", d.SignalRate, "signals of a user per second, 0 for no limit")
 	fs.IntVar(&s.limits.PrekeyFetches, "rate-prekeys", d.PrekeyFetches, "prekey fetches of a caller per minute, 0 for no limit")
 	fs.IntVar(&s.limits.PrekeyFetchesOf, "rate-prekeys-of", d.PrekeyFetchesOf, "prekey fetches of a caller for one and the same user per ten minutes, 0 for no limit")
 	fs.DurationVar(&s.limits.EditWindow, "edit-window", d.EditWindow, "how long a message may be edited or deleted")
@@ -211,7 +212,7 @@ func (s *settings) checkBus() error {
 
 // checkRanges refuses numbers that are too small. The error shows the number.
 func (s *settings) checkRanges() error {
-	for name, rate := range map[string]float64{"rate-send": s.limits.SendRate, "rate-read": s.limits.ReadRate, "rate-system": s.limits.SystemRate} {
+	for name, rate := range map[string]float64{"rate-send": s.limits.SendRate, "rate-read": s.limits.ReadRate, "rate-system": s.limits.SystemRate, "rate-signals": s.limits.SignalRate} {
 		if math.IsNaN(rate) || math.IsInf(rate, 0) || rate < 0 {
 			return fmt.Errorf("--%s is %v: it must be 0 (no limit) or more", name, rate)
 		}

@@ -191,18 +191,8 @@ func (d *device) typeBy(t testing.TB, from, thread string) {
 		if err := wsjson.Write(t.Context(), conn, map[string]any{"t": "typing", "thread_id": thread}); err != nil {
 			t.Fatal(err)
 		}
-		if err := wsjson.Write(t.Context(), conn, map[string]any{"t": "what"}); err != nil { // an error frame says that typing was handled
-			t.Fatal(err)
-		}
-		for {
-			var f frame
-			if err := wsjson.Read(t.Context(), conn, &f); err != nil {
-				t.Fatal(err)
-			}
-			if f.T == "error" {
-				return
-			}
-		}
+		handledByJSON(t, conn)
+		return
 	case "MQTT5 with a frame":
 		payload = `{"t":"typing","thread_id":"` + thread + `"}`
 	}
@@ -213,6 +203,29 @@ func (d *device) typeBy(t testing.TB, from, thread string) {
 	r.publish(t, 3, 1, topic, payload)
 	if got := r.answered(t); got.closed || got.code != 0 {
 		t.Errorf("typing was answered with %+v", got)
+	}
+}
+
+// handledByJSON waits until the server has handled what was written: an error frame says so.
+func handledByJSON(t testing.TB, conn *websocket.Conn) {
+	t.Helper()
+	if err := wsjson.Write(t.Context(), conn, map[string]any{"t": "what"}); err != nil {
+		t.Fatal(err)
+	}
+	nextError(t, conn)
+}
+
+// nextError passes over frames to the first error, and gives its code.
+func nextError(t testing.TB, conn *websocket.Conn) string {
+	t.Helper()
+	for {
+		var f frame
+		if err := wsjson.Read(t.Context(), conn, &f); err != nil {
+			t.Fatal(err)
+		}
+		if f.T == "error" {
+			return f.Code
+		}
 	}
 }
 

@@ -45,6 +45,8 @@ type frame struct {
 	Status         string  `json:"status"`
 	LastSeenAt     *string `json:"last_seen_at"`
 	TTLMillis      int     `json:"ttl_ms"`
+	Name           string  `json:"name"`
+	Data           string  `json:"data"`
 
 	raw    []byte
 	topic  string // MQTT only
