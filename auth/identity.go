@@ -19,6 +19,9 @@ type Identity struct {
 	Device  chat.DeviceID // the token's device_id; "" if it has none
 	Scopes  []chat.Scope
 	Expires time.Time // the server ends a realtime connection at this time
+	// Key is the fingerprint of the key of a set that verifies the token; "" if the secret
+	// does.
+	Key string
 }
 
 // Has reports whether the token grants a scope.

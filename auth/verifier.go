@@ -172,6 +172,24 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 	return result.Identity, err
 }
 
+// Renew gives the identity that a new token of a live connection proves. It must be of the
+// same user, and of the same device if it names one, and it must allow reading
+// (docs/contract.md#authentication). Its errors are *chat.Error.
+func (v *Verifier) Renew(token string, c chat.Caller) (Identity, error) {
+	id, err := v.Verify(token)
+	switch {
+	case err != nil:
+		return Identity{}, err
+	case id.User != c.User:
+		return Identity{}, refuse("the token is for another user", OtherUser)
+	case id.Device != "" && id.Device != c.Device:
+		return Identity{}, chat.Refuse(contracts.CodeDeviceMismatch, "the token is for another device")
+	case !id.Has(chat.ScopeRead):
+		return Identity{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope chat.read")
+	}
+	return id, nil
+}
+
 // current reports whether the set of keys is still the one that the token was verified
 // with. If it is not, the token has to be verified anew.
 func (v *Verifier) current(cached verified) bool {
@@ -181,6 +199,7 @@ func (v *Verifier) current(cached verified) bool {
 func (v *Verifier) verify(token string) (verified, error) {
 	var claims wireClaims
 	var generation uint64
+	var print string
 	parsed, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (key any, err error) {
 		if err := strictHeader(t.Raw); err != nil {
 			return nil, err
@@ -189,6 +208,9 @@ func (v *Verifier) verify(token string) (verified, error) {
 		if err == nil {
 			// The parser has checked that this alg has a finder.
 			key, generation, err = v.finders[t.Method.Alg()](kid)
+			if err == nil && generation != 0 {
+				print = jwks.Fingerprint(key)
+			}
 		}
 		return key, err
 	})
@@ -202,6 +224,7 @@ func (v *Verifier) verify(token string) (verified, error) {
 		return verified{}, refuse("the token is not acceptable", v.reasonOf(parsed, err))
 	}
 	id, err := claims.identity()
+	id.Key = print
 	return verified{id, generation}, err
 }
 

@@ -212,3 +212,41 @@ func TestCallerDevice(t *testing.T) {
 		}
 	}
 }
+
+// A live connection takes a new token of the same user, and of the same device if it names
+// one, that allows reading.
+func TestRenewal(t *testing.T) {
+	v, c := newVerifier(t, Config{})
+	live := chat.Caller{User: "alice", Device: "phone", Scopes: []chat.Scope{chat.ScopeRead, chat.ScopeWrite}}
+	of := func(user chat.UserID, device chat.DeviceID, scopes ...chat.Scope) string {
+		tok, err := Mint(secret, Claims{User: user, Device: device, Scopes: scopes, Issued: start, Expires: start.Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tok
+	}
+	for _, tok := range []string{of("alice", "phone", chat.ScopeRead), of("alice", "", chat.ScopeRead)} {
+		if id, err := v.Renew(tok, live); err != nil || len(id.Scopes) != 1 || !id.Expires.Equal(start.Add(time.Hour)) {
+			t.Errorf("a good token: %+v, %v", id, err)
+		}
+	}
+	for what, refused := range map[string]struct {
+		token string
+		code  chat.Code
+	}{
+		"another user":   {of("bob", "phone", chat.ScopeRead), contracts.CodeUnauthenticated},
+		"another device": {of("alice", "tablet", chat.ScopeRead), contracts.CodeDeviceMismatch},
+		"no chat.read":   {of("alice", "phone", chat.ScopeWrite), chat.CodeMissingScope},
+		"nonsense":       {"x.y.z", contracts.CodeUnauthenticated},
+		"none":           {"", contracts.CodeUnauthenticated},
+		"too long":       {strings.Repeat("x", maxTokenBytes+1), contracts.CodeUnauthenticated},
+	} {
+		if _, err := v.Renew(refused.token, live); chat.CodeOf(err) != refused.code {
+			t.Errorf("%s: %v, want %s", what, err, refused.code)
+		}
+	}
+	c.Time = start.Add(time.Hour + Leeway)
+	if _, err := v.Renew(of("alice", "phone", chat.ScopeRead), live); chat.CodeOf(err) != contracts.CodeUnauthenticated {
+		t.Errorf("an expired one: %v", err)
+	}
+}

@@ -61,6 +61,8 @@ func closeFor(r session.Reason) []byte {
 	switch r {
 	case session.TakenOver:
 		return closeMessage(closeTakenOver, "the device connected again")
+	case session.TokensRefused:
+		return closeMessage(closeExpired, "too many tokens were refused")
 	case session.TokenExpired:
 		return closeMessage(closeExpired, "the token has expired")
 	case session.Unresponsive:

@@ -185,6 +185,9 @@ func (c *mqttConn) answerPublish(id uint16, a session.Answer) {
 		packet = appendPuback(nil, id, a.Reason, "")
 	}
 	_ = c.send(packet) // an error means that the connection is over
+	if a.End != 0 {
+		mqttTransport{c}.Close(a.End)
+	}
 }
 
 // giveUp ends the connection, since what the client sent cannot be stored.

@@ -43,7 +43,7 @@ func disconnectReason(r session.Reason) byte {
 	switch r {
 	case session.TakenOver:
 		return reasonTakenOver
-	case session.TokenExpired:
+	case session.TokenExpired, session.TokensRefused:
 		return reasonNotAuthorized
 	case session.FrameTooLarge:
 		return reasonPacketTooLarge

@@ -21,6 +21,7 @@ type ClientFrame struct {
 	Thread   chat.ThreadID // typing, signal; zero: the frame names no thread
 	Name     string        // signal
 	Data     []byte        // signal, decoded
+	Token    string        // auth
 }
 
 // ParseClientFrame reads one frame. It ignores unknown members, as clients must do with
@@ -31,8 +32,9 @@ func ParseClientFrame(b []byte) (ClientFrame, error) {
 		FrameSeq *uint64 `json:"frame_seq"`
 		Thread   string  `json:"thread_id"`
 		// Members of one type of frame, which others ignore.
-		Name jsontext.Value `json:"name"`
-		Data jsontext.Value `json:"data"`
+		Name  jsontext.Value `json:"name"`
+		Data  jsontext.Value `json:"data"`
+		Token jsontext.Value `json:"token"`
 	}
 	if err := json.Unmarshal(b, &raw); err != nil {
 		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "the frame is not a JSON object of the documented form")
@@ -50,6 +52,10 @@ func ParseClientFrame(b []byte) (ClientFrame, error) {
 		if f.Thread, err = chat.ParseThreadID(raw.Thread); err != nil {
 			return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "the thread_id is no thread id")
 		}
+	case f.Type == FrameAuth && raw.Token.Kind() != '"':
+		return ClientFrame{}, chat.Refuse(CodeInvalidFrame, "auth needs a token")
+	case f.Type == FrameAuth:
+		f.Token = textOf(raw.Token)
 	case f.Type == FrameSignal:
 		return signalOf(raw.Thread, raw.Name, raw.Data)
 	default:

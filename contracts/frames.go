@@ -20,6 +20,8 @@ const (
 	FramePresence   = "presence"
 	FramePrekeysLow = "prekeys_low"
 	FrameHello      = "hello"
+	FrameAuth       = "auth"
+	FrameExpiring   = "token_expiring"
 	FrameCaughtUp   = "caught_up"
 	FramePing       = "ping"
 	FrameError      = "error"
@@ -179,6 +181,20 @@ func CaughtUpFrame(last chat.MessageID, replayed int, store chat.StoreID) Frame 
 	}
 	b.number("replayed", int64(replayed))
 	b.text("store_id", store.String())
+	return b.frame()
+}
+
+// TokenExpiringFrame tells a connection when it ends, unless it is given a new token.
+func TokenExpiringFrame(expires time.Time) Frame {
+	b := newFrame(FrameExpiring, 96)
+	b.time("expires_at", expires)
+	return b.frame()
+}
+
+// AuthFrame confirms a new token: the connection lasts until then now.
+func AuthFrame(expires time.Time) Frame {
+	b := newFrame(FrameAuth, 96)
+	b.time("expires_at", expires)
 	return b.frame()
 }
 

@@ -139,6 +139,8 @@ func goldenFrames() map[string]Frame {
 		"delivered":                  DeliveredFrame(receipt, goldenID),
 		"read":                       ReadFrame(receipt),
 		"hello":                      HelloFrame(goldenStore),
+		"token_expiring":             TokenExpiringFrame(goldenAt),
+		"auth":                       AuthFrame(goldenAt),
 		"signal":                     SignalFrame(chat.Signal{Thread: goldenThread, User: "u_42", Device: "phone", Name: "call.offer", Data: []byte{0, 1, 255}}),
 		"signal_empty":               SignalFrame(chat.Signal{Thread: goldenThread, User: "u_42", Device: "phone", Name: "ring"}),
 		"caught_up":                  CaughtUpFrame(goldenID, 12, goldenStore),
@@ -279,6 +281,8 @@ func TestClientFrames(t *testing.T) {
 		`{"t":"pong"}`:                                         {Type: FramePong},
 		`{"t":"client_ack","frame_seq":12}`:                    {Type: FrameClientAck, FrameSeq: 12},
 		`{"t":"client_ack","frame_seq":0,"future":{"x":1}}`:    {Type: FrameClientAck},
+		`{"t":"auth","token":"a.b.c"}`:                         {Type: FrameAuth, Token: "a.b.c"},
+		`{"t":"auth","token":""}`:                              {Type: FrameAuth},
 		`{"t":"pong","name":7,"data":[]}`:                      {Type: FramePong},
 		signalText(`"call.offer"`, `"AAH/"`):                   {Type: FrameSignal, Thread: goldenThread, Name: "call.offer", Data: []byte{0, 1, 255}},
 		signalText(`"0123456789_abcdefghijklmnop-rstu"`, `""`): {Type: FrameSignal, Thread: goldenThread, Name: "0123456789_abcdefghijklmnop-rstu", Data: []byte{}},
@@ -294,7 +298,7 @@ func TestClientFrames(t *testing.T) {
 		signalText(`"a/b"`, `""`), signalText(`"+"`, `""`), signalText(`"#"`, `""`), signalText(`""`, `""`), signalText(`"A"`, `""`), signalText(`1`, `""`),
 		signalText(`"`+strings.Repeat("x", chat.MaxSignalName+1)+`"`, `""`), signalText(`"x"`, base64Of(chat.MaxSignalBytes+1)),
 		signalText(`"x"`, `"AAH"`), signalText(`"x"`, `null`), signalText(`"x"`, `7`), `{"t":"signal","name":"x","data":""}`,
-		`{"t":"signal","thread_id":"x","name":"x","data":""}`, `{"t":"signal","thread_id":"` + topicThread + `","data":""}`,
+		`{"t":"signal","thread_id":"x","name":"x","data":""}`, `{"t":"auth"}`, `{"t":"auth","token":7}`, `{"t":"auth","token":null}`, `{"t":"signal","thread_id":"` + topicThread + `","data":""}`,
 		`{"t":"signal","thread_id":"` + topicThread + `","name":"x"}`,
 	} {
 		if got, err := ParseClientFrame([]byte(in)); chat.CodeOf(err) != CodeInvalidFrame {

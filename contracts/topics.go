@@ -28,7 +28,7 @@ const (
 type TopicKind int
 
 // The topics of docs/contract.md#mqtt: the server publishes frames to the first
-// five, clients publish to the last four.
+// five, clients publish to the last five.
 const (
 	TopicUnknown        TopicKind = iota
 	TopicThreadFrames             // v1/threads/{id}/frames
@@ -38,6 +38,7 @@ const (
 	TopicThreadSignal             // v1/threads/{id}/signals/{name}
 	TopicThreadMessages           // v1/threads/{id}/messages
 	TopicDeviceUp                 // v1/devices/{id}/up
+	TopicDeviceAuth               // v1/devices/{id}/auth
 )
 
 // Topic is a topic name in its parts. Parts that its kind does not have are zero.
@@ -132,8 +133,11 @@ func ParseTopic(name string) Topic {
 		}
 	case levelDevices:
 		device, err := chat.ParseDeviceID(id)
-		if err == nil && leaf == leafUp {
+		switch {
+		case err == nil && leaf == leafUp:
 			return Topic{Kind: TopicDeviceUp, Device: device}
+		case err == nil && leaf == leafAuth:
+			return Topic{Kind: TopicDeviceAuth, Device: device}
 		}
 	}
 	return Topic{}

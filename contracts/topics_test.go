@@ -106,6 +106,7 @@ func TestTopicsClientsPublishTo(t *testing.T) {
 		"v1/threads/" + topicThread + "/frames/a":           {},
 		"v1/threads/" + topicThread + "/messages":           {Kind: TopicThreadMessages, Thread: thread},
 		"v1/devices/phone/up":                               {Kind: TopicDeviceUp, Device: "phone"},
+		"v1/devices/phone/auth":                             {Kind: TopicDeviceAuth, Device: "phone"},
 		"v1/threads/" + topicThread + "/frames":             {},
 		"v1/devices/phone/frames":                           {},
 		"v1/presence/bob":                                   {},

@@ -101,7 +101,7 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 		}
 	}
 	params := session.Params{
-		Caller: caller, Expires: id.Expires, CleanStart: pk.Connect.Clean || !caller.Has(chat.ScopeRead), KeepFor: keepFor(pk),
+		Caller: caller, Expires: id.Expires, Key: id.Key, CleanStart: pk.Connect.Clean || !caller.Has(chat.ScopeRead), KeepFor: keepFor(pk),
 		ReceiveMaximum: int(cl.Properties.Props.ReceiveMaximum),
 	}
 	if lastSeen != nil {

@@ -30,6 +30,8 @@ func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		h.send(p)
 	case p.topic.Kind == contracts.TopicThreadTyping:
 		p.typing()
+	case p.topic.Kind == contracts.TopicDeviceAuth && p.topic.Device == p.session.Caller().Device:
+		p.auth()
 	case p.topic.Kind == contracts.TopicThreadSignal:
 		p.signal()
 	case p.topic.Kind == contracts.TopicDeviceUp && p.topic.Device == p.session.Caller().Device:
@@ -88,6 +90,28 @@ func (p publish) clientFrame() {
 	}
 	p.session.Refuse(err)
 	p.answer(session.Answer{})
+}
+
+// auth gives the connection a new token, which is the payload. With QoS 0 it does nothing,
+// since nothing could say whether the token is in force.
+func (p publish) auth() {
+	if !p.wantsPuback() {
+		return
+	}
+	var a session.Answer
+	last, err := p.session.Authenticate(string(p.packet.Payload))
+	switch {
+	case err == nil:
+	case p.v5:
+		a.Reason, a.Text = pubackReason(err)
+	default:
+		problem := contracts.ProblemOf(err)
+		a.Error = contracts.PublishErrorFrame(problem.Code, problem.Detail, p.packetID, "")
+	}
+	if last {
+		a.End = session.TokensRefused
+	}
+	p.answer(a)
 }
 
 // typing tells the session that the user is typing. The payload is empty, or the typing frame

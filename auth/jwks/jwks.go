@@ -193,6 +193,13 @@ func (s *Set) fingerprint() {
 	h.Sum(s.print[:0])
 }
 
+// Fingerprint tells a public key from all others, whatever its kid; "" is that of what is no
+// public key.
+func Fingerprint(public crypto.PublicKey) string {
+	print, _ := printOf(public)
+	return print
+}
+
 // printOf is a fingerprint of a key and its kind.
 func printOf(public crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)

@@ -42,6 +42,11 @@ type Source struct {
 	wanted  chan struct{} // one slot: a fetch is requested because of an unknown kid
 	stopped chan struct{} // closed when the fetching goroutine has ended
 
+	// missing has the keys that were not in the last good fetches, with how many these were.
+	// Only the fetching goroutine uses it.
+	missing map[string]int
+	gone    atomic.Pointer[func(keys []string)]
+
 	fetches, failures atomic.Int64
 	succeeded         atomic.Int64 // time of the last good fetch, in Unix seconds
 
@@ -71,7 +76,7 @@ func Open(ctx context.Context, location string, log *slog.Logger) (*Source, erro
 func open(ctx context.Context, get fetch, name string, log *slog.Logger) (*Source, error) {
 	s := &Source{
 		name: name, fetch: get, log: log,
-		wanted: make(chan struct{}, 1), stopped: make(chan struct{}),
+		wanted: make(chan struct{}, 1), stopped: make(chan struct{}), missing: make(map[string]int),
 	}
 	first, err := s.load(ctx)
 	if err != nil {
@@ -203,9 +208,43 @@ func (s *Source) refresh(ctx context.Context) {
 	case err != nil:
 		s.log.Warn("cannot refresh the key set, the last good one stays", "jwks", s.name, "error", err,
 			"last_good", time.Unix(s.succeeded.Load(), 0).UTC())
-	case set.print != s.set.Load().print:
-		s.use(set)
+	default:
+		gone := s.miss(set)
+		if set.print != s.set.Load().print {
+			s.use(set)
+		}
+		if tell := s.gone.Load(); tell != nil && len(gone) > 0 {
+			(*tell)(gone)
+		}
 	}
+}
+
+// OnGone has tell called with the fingerprints of keys (see [Fingerprint]) that were missing
+// from two fetches running. It must not block.
+func (s *Source) OnGone(tell func(keys []string)) { s.gone.Store(&tell) }
+
+// goneAfter is from how many fetches running a key has to be missing until what it has
+// signed counts for nothing any more (docs/contract.md#authentication).
+const goneAfter = 2
+
+// miss notes which keys are not in the set that was fetched, and lists those that are gone
+// by that.
+func (s *Source) miss(fetched *Set) (gone []string) {
+	for _, k := range s.set.Load().keys {
+		if _, missing := s.missing[k.print]; !missing {
+			s.missing[k.print] = 0 // it may be now, for the first time
+		}
+	}
+	for _, k := range fetched.keys {
+		delete(s.missing, k.print)
+	}
+	for print := range s.missing {
+		if s.missing[print]++; s.missing[print] >= goneAfter {
+			gone = append(gone, print)
+			delete(s.missing, print)
+		}
+	}
+	return gone
 }
 
 func (s *Source) use(set *Set) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -293,6 +294,50 @@ func TestCloseEndsAFetchAndWhoWaitsForIt(t *testing.T) {
 		}
 		if ok, _ := knows(s, "k"); !ok {
 			t.Error("after the end: the good key is lost")
+		}
+	})
+}
+
+// A key that is missing from two fetches running is gone; a fetch that fails says nothing,
+// and a key that comes back begins anew.
+func TestKeysThatAreGone(t *testing.T) {
+	both, one := edKeys(t, "old", "new"), edKeys(t, "other")
+	scenario(t, both, func(t *testing.T, i *issuer, s *Source, _ *logged) {
+		var gone []string
+		s.OnGone(func(keys []string) { gone = append(gone, keys...) })
+		var want []string
+		for _, kid := range []string{"old", "new"} {
+			key, _, err := s.Key(EdDSA, kid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, Fingerprint(key))
+		}
+		fetch := func(doc []byte, err error) int {
+			i.publish(doc, err)
+			time.Sleep(RefreshEvery)
+			synctest.Wait()
+			return len(gone)
+		}
+		for what, n := range map[string]int{
+			"missing once":          fetch(one, nil),
+			"then not to be had":    fetch(nil, errors.New("down")),
+			"back":                  fetch(both, nil),
+			"missing once more":     fetch(one, nil),
+			"and not to be had now": fetch([]byte(`{"keys":[]}`), nil),
+		} {
+			if n != 0 {
+				t.Fatalf("%s: %d keys are gone", what, n)
+			}
+		}
+		fetch(one, nil)
+		slices.Sort(gone)
+		slices.Sort(want)
+		if !slices.Equal(gone, want) {
+			t.Errorf("gone are %x, want %x", gone, want)
+		}
+		if n := fetch(one, nil); n != 2 {
+			t.Errorf("gone were told again: %d", n)
 		}
 	})
 }

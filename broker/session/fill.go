@@ -247,7 +247,9 @@ func putOmitted(b Batch, d Delivery) bool {
 // had no room for.
 func (s *Session) sendControl(b Batch, frames []control) []control {
 	for len(frames) > 0 && b.Room() {
-		s.putControl(b, frames[0].frame)
+		if !s.putControl(b, frames[0].frame) && string(frames[0].frame.Type()) == contracts.FrameExpiring {
+			s.oweWarning()
+		}
 		if frames[0].told != nil {
 			close(frames[0].told)
 		}

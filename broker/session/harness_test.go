@@ -255,6 +255,7 @@ type frame struct {
 
 	User       string  `json:"user_id"`
 	StoreID    string  `json:"store_id"`
+	ExpiresAt  string  `json:"expires_at"`
 	Status     string  `json:"status"`
 	LastSeenAt *string `json:"last_seen_at"`
 
@@ -452,6 +453,9 @@ func (d *device) await(what string, want func([]frame) bool) []frame {
 	}
 	return append([]frame(nil), d.frames...)
 }
+
+// all are the frames so far.
+func (d *device) all() []frame { return d.await("nothing", func([]frame) bool { return true }) }
 
 func (d *device) awaitFrame(t string, match func(frame) bool) frame {
 	d.n.t.Helper()

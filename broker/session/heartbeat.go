@@ -11,7 +11,7 @@ import (
 
 // heartbeat looks after idle sessions with one ticker for all of them, so that an idle
 // connection holds no timer. It has a wheel of slots, whose sessions are pinged slot by
-// slot, and a heap of the sessions by the expiry of their tokens.
+// slot, and a heap of the sessions by when something is due for their tokens.
 type heartbeat struct {
 	mu       sync.Mutex
 	slots    [wheelSlots]map[*Session]struct{}
@@ -52,8 +52,12 @@ func (h *heartbeat) run(ctx context.Context, r *Registry) {
 		for _, s := range h.sessionsIn(slot) {
 			s.beat(now)
 		}
-		for _, s := range h.expired(now) {
+		expired, expiring := h.dueTokens(now)
+		for _, s := range expired {
 			s.Close(TokenExpired)
+		}
+		for _, s := range expiring {
+			s.tellLatest(contracts.TokenExpiringFrame(s.token.Load().Expires))
 		}
 	}
 }
@@ -64,16 +68,6 @@ func (h *heartbeat) sessionsIn(slot int) []*Session {
 	sessions := make([]*Session, 0, len(h.slots[slot]))
 	for s := range h.slots[slot] {
 		sessions = append(sessions, s)
-	}
-	return sessions
-}
-
-func (h *heartbeat) expired(now time.Time) []*Session {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var sessions []*Session
-	for len(h.expiring) > 0 && !now.Before(h.expiring[0].params.Expires) {
-		sessions = append(sessions, heap.Pop(&h.expiring).(*Session))
 	}
 	return sessions
 }
@@ -90,6 +84,7 @@ func (h *heartbeat) add(s *Session) {
 		h.slots[s.slot][s] = struct{}{}
 	}
 	if !s.params.Expires.IsZero() {
+		s.due = s.params.Expires.Add(-warnBefore)
 		heap.Push(&h.expiring, s)
 	}
 }
@@ -153,11 +148,12 @@ func (s *Session) checkWindow() {
 	}
 }
 
-// expiries is a heap of sessions by the expiry of their tokens.
+// expiries is a heap of sessions by what is due next for their tokens: that the client is told
+// that it expires, or its end.
 type expiries []*Session
 
 func (e expiries) Len() int           { return len(e) }
-func (e expiries) Less(i, j int) bool { return e[i].params.Expires.Before(e[j].params.Expires) }
+func (e expiries) Less(i, j int) bool { return e[i].due.Before(e[j].due) }
 func (e expiries) Swap(i, j int) {
 	e[i], e[j] = e[j], e[i]
 	e[i].expiry, e[j].expiry = i, j

@@ -16,6 +16,8 @@ type Answer struct {
 	// HangUp ends the connection instead, without a PUBACK, and nothing that the client
 	// sent after this publish is stored.
 	HangUp bool
+	// End ends the connection after the answer; zero does not.
+	End Reason
 }
 
 // ElsewherePublished is the answer to a publish to a topic that is not for clients

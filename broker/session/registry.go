@@ -13,6 +13,7 @@ import (
 	"github.com/parleyhq/parley/broker/feed"
 	"github.com/parleyhq/parley/broker/presence"
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/contracts"
 )
 
 // Limits bound sessions (docs/contract.md#limits). Zero fields take DefaultLimits.
@@ -79,6 +80,8 @@ type Config struct {
 	Log    *slog.Logger
 	Limits Limits
 	Now    func() time.Time
+	// Verify judges a new token for the connection of a caller. It is the verifier's Renew.
+	Verify func(token string, c chat.Caller) (Token, error)
 	// Node is this process among those that serve the store; zero: one is drawn.
 	Node chat.NodeID
 }
@@ -91,6 +94,7 @@ type Registry struct {
 	log    *slog.Logger
 	limits Limits
 	now    func() time.Time
+	verify func(token string, c chat.Caller) (Token, error)
 	node   chat.NodeID
 	bus    chat.Bus
 
@@ -127,11 +131,16 @@ func NewRegistry(cfg Config) *Registry {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Verify == nil {
+		cfg.Verify = func(string, chat.Caller) (Token, error) {
+			return Token{}, chat.Refuse(contracts.CodeUnauthenticated, "tokens cannot be renewed")
+		}
+	}
 	for cfg.Node == 0 {
 		cfg.Node = chat.NodeID(rand.Uint64())
 	}
 	r := &Registry{
-		node: cfg.Node, bus: cfg.Bus,
+		node: cfg.Node, bus: cfg.Bus, verify: cfg.Verify,
 		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
 		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache(), Newest: cfg.Chat.NewestID}, seed: maphash.MakeSeed(), stats: newStats(),
 	}
@@ -177,6 +186,7 @@ func (r *Registry) Open(p Params) (*Session, error) {
 		started: r.now(), done: make(chan struct{}), expiry: -1,
 		window: window{limit: r.limits.Window, receiveMax: p.ReceiveMaximum},
 	}
+	s.token.Store(&Token{p.Caller, p.Expires, p.Key})
 	s.lastPong = s.started
 	s.declared.everything = p.SubscribesAll
 	s.greeting.Everybody = p.SubscribesAll

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parleyhq/parley/broker/feed"
@@ -54,7 +55,7 @@ type Reason int
 // The reasons of docs/contract.md#connecting.
 const (
 	TakenOver      Reason = iota + 1 // the same device connected again
-	TokenExpired                     // the token's exp has passed
+	TokenExpired                     // the token's exp has passed, or its key is gone
 	Unresponsive                     // no pong, or a full window, for too long
 	FrameTooLarge                    // a frame exceeds what the client accepts
 	BadFrames                        // too many malformed frames
@@ -62,6 +63,7 @@ const (
 	ProtocolError                    // an acknowledgement of a frame that was never sent
 	QoSUnsupported                   // a publish with QoS 2
 	StoreFailing                     // what the client sent cannot be stored
+	TokensRefused                    // too many new tokens that were refused
 )
 
 // String names the reason, for the log and the metrics.
@@ -85,6 +87,8 @@ func (r Reason) String() string {
 		return "qos_2"
 	case StoreFailing:
 		return "store_failing"
+	case TokensRefused:
+		return "tokens_refused"
 	}
 	return "reason_" + strconv.Itoa(int(r))
 }
@@ -115,6 +119,7 @@ type Delivery struct {
 type Params struct {
 	Caller    chat.Caller
 	Expires   time.Time       // when the token does
+	Key       string          // see [Token]
 	LastSeen  *chat.MessageID // the client's resume position; nil: what it acknowledged
 	Transport Transport
 
@@ -145,10 +150,13 @@ type Session struct {
 	resumed bool          // an earlier connection's subscriptions were taken on
 	slot    int           // in the heartbeat's wheel, which guards it
 	expiry  int           // in the heartbeat's order of expiry, which guards it
+	due     time.Time     // when something is due for the token; the heartbeat guards it
 	prev    *Session      // the one it took over, if any
 	await   *awaited      // one that it took over at another node, if any
 	beaten  bool          // a later connection of the device was faster
 	done    chan struct{} // closed once it ended and its position is stored
+
+	token atomic.Pointer[Token] // the present one; the heartbeat puts it in force
 
 	// The writer's, inside Fill.
 	feed feed.Feed
@@ -172,17 +180,19 @@ type Session struct {
 	nudged    time.Time     // when the connection was last woken for receipts
 	nudging   bool          // a timer will wake it
 	badFrames int
-	lastPong  time.Time
-	toldDrop  time.Time // when the client was last told that signals are dropped
-	fullSince time.Time // when the window was first found full; zero while it is not
-	begun     bool      // the client knows that it is connected
-	retrying  bool      // the store failed; a timer will try again
-	held      int       // Hold without Release
-	watched   bool      // a timer looks after the full window
-	ended     bool
-	removed   bool      // from the registry, after it ended
-	settling  bool      // all is stored, and the registry is to be told
-	lastSeen  time.Time // it was the user's last session until then; zero: not, or stored
+	// refusedTokens counts the new tokens that were refused.
+	refusedTokens int
+	lastPong      time.Time
+	toldDrop      time.Time // when the client was last told that signals are dropped
+	fullSince     time.Time // when the window was first found full; zero while it is not
+	begun         bool      // the client knows that it is connected
+	retrying      bool      // the store failed; a timer will try again
+	held          int       // Hold without Release
+	watched       bool      // a timer looks after the full window
+	ended         bool
+	removed       bool      // from the registry, after it ended
+	settling      bool      // all is stored, and the registry is to be told
+	lastSeen      time.Time // it was the user's last session until then; zero: not, or stored
 }
 
 // inbox is what others have left for the writer.
@@ -191,6 +201,7 @@ type inbox struct {
 	resync   bool // look at the heads of all threads
 	catchUp  bool // a catch-up begins: announce its end
 	owed     bool // an announced end that nobody was subscribed to yet
+	warning  bool // the client was not told that its token expires, as it has not subscribed that
 	control  []control
 	last     Reason // why the connection ends once control is sent; zero: it does not
 	receipts receiptQueue
@@ -224,14 +235,6 @@ func (s *Session) SetKeepFor(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.params.KeepFor = d
-}
-
-// Caller is whose session it is.
-func (s *Session) Caller() chat.Caller { return s.params.Caller }
-
-// Expired reports whether the client's token has expired. The session ends soon then.
-func (s *Session) Expired() bool {
-	return !s.params.Expires.IsZero() && !s.reg.now().Before(s.params.Expires)
 }
 
 // Lasted is how long ago the session was opened.
@@ -296,6 +299,7 @@ func (s *Session) begin() {
 		s.inbox.control = slices.Insert(s.inbox.control, 0, control{frame: contracts.HelloFrame(s.reg.store.ID())})
 	}
 	s.mu.Unlock()
+	s.warnIfDue()
 	s.params.Transport.Wake()
 	s.greet()
 }
@@ -397,7 +401,7 @@ const typingTimeout = 5 * time.Second
 func (s *Session) Typing(thread chat.ThreadID) error {
 	ctx, cancel := context.WithTimeout(s.reg.ctx, typingTimeout)
 	defer cancel()
-	return s.reg.chat.Typing(ctx, s.params.Caller, thread)
+	return s.reg.chat.Typing(ctx, s.Caller(), thread)
 }
 
 // Handle does what a client frame asks for. Its error is an *chat.Error for
@@ -415,6 +419,11 @@ func (s *Session) Handle(f contracts.ClientFrame) error {
 			return chat.Refuse(contracts.CodeInvalidFrame, "typing needs a thread_id")
 		}
 		return s.Typing(f.Thread)
+	case contracts.FrameAuth:
+		if !s.params.SubscribesAll {
+			return chat.Refuse(contracts.CodeInvalidFrame, "over MQTT a token is published to the topic for that")
+		}
+		s.authenticate(f.Token)
 	case contracts.FrameSignal:
 		s.RefuseSignal(s.Signal(f.Thread, f.Name, f.Data))
 	}
@@ -465,6 +474,7 @@ func (s *Session) Subscribed() {
 		s.replays, s.inbox.resync, s.inbox.catchUp = false, true, true
 	}
 	s.mu.Unlock()
+	s.payWarning()
 	s.params.Transport.Wake()
 	s.greet()
 }

@@ -35,7 +35,7 @@ func (r *Registry) handleSignal(audience []chat.UserID, sig chat.Signal) {
 func (s *Session) Signal(thread chat.ThreadID, name string, data []byte) error {
 	ctx, cancel := context.WithTimeout(s.reg.ctx, typingTimeout)
 	defer cancel()
-	return s.reg.chat.Signal(ctx, s.params.Caller, chat.Signal{Thread: thread, Name: name, Data: data})
+	return s.reg.chat.Signal(ctx, s.Caller(), chat.Signal{Thread: thread, Name: name, Data: data})
 }
 
 // RefuseSignal tells the client by an error frame why its signal was refused; of those that

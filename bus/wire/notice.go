@@ -161,6 +161,7 @@ const (
 	receiptAt
 	receiptDevice
 	receiptSender // one for each
+	receiptBeside
 )
 
 const (
@@ -176,6 +177,7 @@ func (w *writer) receipt(rc *chat.Receipt) {
 	w.id(receiptMessage, rc.Message)
 	w.time(receiptAt, rc.At)
 	str(w, receiptDevice, rc.Device)
+	w.uint(receiptBeside, uint64(rc.Beside))
 	for _, sender := range rc.Senders {
 		w.nest(receiptSender, func() {
 			str(w, senderUser, sender.User)
@@ -202,6 +204,8 @@ func (r *reader) receipt() *chat.Receipt {
 			rc.At = r.time(content)
 		case receiptDevice:
 			rc.Device = text[chat.DeviceID](r, content)
+		case receiptBeside:
+			rc.Beside = chat.Seq(r.uint(content))
 		case receiptSender:
 			r.within(content, func(in *reader) { rc.Senders = add(r, field, rc.Senders, in.sender()) })
 		}

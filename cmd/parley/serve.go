@@ -275,7 +275,15 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	n.sessions = session.NewRegistry(session.Config{
 		Store: n.skew.Guard(n.store), Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live, Now: n.now,
 		Node: n.id,
+		Verify: func(token string, c chat.Caller) (session.Token, error) {
+			id, err := verifier.Renew(token, c)
+			c.Scopes = id.Scopes
+			return session.Token{Caller: c, Expires: id.Expires, Key: id.Key}, err
+		},
 	})
+	if n.keys != nil {
+		n.keys.OnGone(n.sessions.EndTokensOf)
+	}
 	origins, err := n.set.originPolicy(n.log)
 	if err != nil {
 		return err

@@ -172,7 +172,6 @@ func (s *Store) prepare(ctx context.Context) error {
 	return s.probeJoins(ctx)
 }
 
-
 // Ping reports whether the server that takes writes answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if ctx.Err() != nil {

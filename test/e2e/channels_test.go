@@ -148,15 +148,16 @@ func isReply(topic string) bool {
 func TestAsyncAPIHasTheTopicTree(t *testing.T) {
 	for action, want := range map[string][]string{
 		"send": {
-			"/v1/realtime caught_up del delivered edit error failed hello msg ping prekeys_low presence reaction read signal thread typing",
-			"v1/devices/d/frames 0 caught_up error prekeys_low",
+			"/v1/realtime auth caught_up del delivered edit error failed hello msg ping prekeys_low presence reaction read signal thread token_expiring typing",
+			"v1/devices/d/frames 0 auth caught_up error prekeys_low token_expiring",
 			"v1/presence/u 0 presence",
 			"v1/threads/t/frames 1 del delivered edit failed msg reaction read thread",
 			"v1/threads/t/signals/s 0 signal",
 			"v1/threads/t/typing 0 typing",
 		},
 		"receive": {
-			"/v1/realtime client_ack client_signal client_typing pong",
+			"/v1/realtime client_ack client_auth client_signal client_typing pong",
+			"v1/devices/d/auth 1 token",
 			"v1/devices/d/up 1 client_ack",
 			"v1/threads/t/messages 1 send",
 			"v1/threads/t/signals/s 0 signal_data",
@@ -168,7 +169,7 @@ func TestAsyncAPIHasTheTopicTree(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, topic := range []string{realtimeAddress, "v1/devices/d/frames", "v1/devices/d/up", "v1/presence/u", "v1/threads/t/frames", "v1/threads/t/messages", "v1/threads/t/signals/s", "v1/threads/t/typing"} {
+		for _, topic := range []string{realtimeAddress, "v1/devices/d/auth", "v1/devices/d/frames", "v1/devices/d/up", "v1/presence/u", "v1/threads/t/frames", "v1/threads/t/messages", "v1/threads/t/signals/s", "v1/threads/t/typing"} {
 			for _, c := range all {
 				if c.address.MatchString(topic) {
 					slices.Sort(c.messages)

@@ -23,6 +23,7 @@ type client struct {
 	*record
 	close func() // ends the connection as the protocol asks
 	drop  func() // closes the socket, and sends nothing before
+	renew func(token string) error
 }
 
 // options of one connection.
@@ -129,6 +130,9 @@ func connectJSONWith(_ *device, o options, target string, header http.Header, su
 		record: r,
 		close:  func() { _ = conn.Close(websocket.StatusNormalClosure, ""); r.finish(0) },
 		drop:   func() { r.finish(0); _ = conn.CloseNow() },
+		renew: func(token string) error {
+			return wsjson.Write(context.Background(), conn, map[string]any{"t": "auth", "token": token})
+		},
 	}, nil
 }
 
@@ -233,6 +237,10 @@ func connectMQTT5(d *device, o options, dial dialer) (*client, error) {
 		record: r,
 		close:  func() { _ = cli.Disconnect(&paho.Disconnect{}); r.finish(0) },
 		drop:   func() { r.finish(0); _ = conn.Close() },
+		renew: func(token string) error {
+			_, err := cli.Publish(context.Background(), &paho.Publish{QoS: 1, Topic: "v1/devices/" + d.id + "/auth", Payload: []byte(token)})
+			return err
+		},
 	}, nil
 }
 
@@ -287,6 +295,13 @@ func connectMQTT311(d *device, o options, dial dialer) (*client, error) {
 			defer mu.Unlock()
 			r.finish(0)
 			_ = line.Close()
+		},
+		renew: func(token string) error {
+			sent := cli.Publish("v1/devices/"+d.id+"/auth", 1, false, token)
+			if !sent.WaitTimeout(patience) {
+				return errors.New("no PUBACK")
+			}
+			return sent.Error()
 		},
 	}, nil
 }
