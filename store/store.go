@@ -71,6 +71,18 @@ func Upgrade(ctx context.Context, url string, opts Options, progress func(line s
 	return mongo.Upgrade(ctx, url, opts.mongo(), progress)
 }
 
+// Restored makes of a MongoDB that was restored from a copy a store with an id of its own. It
+// tells what it does, line by line. No node may serve the store meanwhile.
+func Restored(ctx context.Context, url string, opts Options, progress func(line string)) error {
+	if scheme, _, _ := strings.Cut(url, ":"); scheme == "pebble" {
+		return errors.New("the embedded store is restored by parley restore")
+	}
+	if err := onMongoDB(url); err != nil {
+		return err
+	}
+	return mongo.Restored(ctx, url, opts.mongo(), progress)
+}
+
 func (o Options) mongo() mongo.Options {
 	return mongo.Options{IdempotencyWindow: o.IdempotencyWindow, Now: o.Now, Log: o.Log, Node: o.Node}
 }
@@ -94,3 +106,29 @@ func opened[S chat.Store](s S, err error) (chat.Store, error) {
 	}
 	return s, nil
 }
+
+// Embedded gives the directory of an embedded store's URL, and refuses any other.
+func Embedded(url string) (dir string, err error) {
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch {
+	case scheme == "pebble" && rest != "":
+		return rest, nil
+	case scheme == "mongodb", scheme == "mongodb+srv":
+		return "", errors.New("this is for the embedded store (pebble:DIR): back up MongoDB by its own tools")
+	}
+	return "", errors.New("no store: set --store pebble:DIR")
+}
+
+// BackupContents is what a backup was found to have.
+type BackupContents = pebble.Contents
+
+// BackupOf makes a backup of the embedded store in a directory, which no process has open, in
+// another directory, which is absent or empty.
+func BackupOf(from, to string) error { return pebble.BackupOf(from, to) }
+
+// VerifyBackup opens a backup without changing it, and reads all of it.
+func VerifyBackup(dir string) (BackupContents, error) { return pebble.Verify(dir) }
+
+// RestoreBackup makes an embedded store of a backup, in a directory that is absent or empty,
+// and gives the store's new id.
+func RestoreBackup(backup, to string) (chat.StoreID, error) { return pebble.Restore(backup, to) }

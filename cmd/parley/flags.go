@@ -27,6 +27,16 @@ func newFlagSet(name string) *flag.FlagSet {
 // parse reads flags, then the environment, then the file of --config. Its error names the
 // flag, and shows the value with what is wrong with it.
 func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Option) error {
+	return parseArgs(fs, args, output, "", options...)
+}
+
+// parseArgs is parse for a command with one argument behind its flags, of that name; "" is
+// none.
+func parseArgs(fs *flag.FlagSet, args []string, output io.Writer, argument string, options ...ff.Option) error {
+	most := 0
+	if argument != "" {
+		most = 1
+	}
 	fs.String("config", "", "YAML `file` of settings, whose keys are the names of flags")
 	var bad *valueError
 	plain := make(map[string]flag.Value)
@@ -45,8 +55,10 @@ func parse(fs *flag.FlagSet, args []string, output io.Writer, options ...ff.Opti
 	switch {
 	case bad != nil:
 		err = bad.from(err)
-	case err == nil && fs.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case err == nil && fs.NArg() > most:
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(most))
+	case err == nil && (fs.NArg() < most || most > 0 && fs.Arg(0) == ""):
+		err = fmt.Errorf("%s is missing", argument)
 	}
 	if err != nil {
 		return fmt.Errorf("%w (see %s --help)", err, fs.Name())

@@ -21,7 +21,9 @@ const usage = `parley is the backend of a messenger.
 	parley serve        run the server (--dev: everything on loopback, ready to try)
 	parley token        print a token signed with the server's secret
 	parley bench        put load on a running server and report latency and cost
-	parley store        prepare or upgrade a MongoDB store
+	parley backup       copy an embedded store, whether or not a server runs on it
+	parley restore      make an embedded store of such a copy
+	parley store        prepare or upgrade a MongoDB store, or say that it was restored
 	parley healthcheck  ask whether the server on this machine is healthy: exit code 0 or 1
 	parley version      print the version
 
@@ -57,6 +59,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return runBench(ctx, rest, stdout, stderr)
 	case "store":
 		return storeCommand(ctx, rest, stdout)
+	case "backup":
+		return backup(ctx, rest, stdout)
+	case "restore":
+		return restore(rest, stdout)
 	case "healthcheck":
 		return healthcheck(ctx, rest, stdout)
 	case "version", "--version", "-version":

@@ -97,6 +97,8 @@ type node struct {
 	stopBackground context.CancelFunc
 	background     sync.WaitGroup
 
+	backups *backups // nil: the store is not embedded
+
 	gate     *admission.Gate
 	draining atomic.Bool
 	dead     atomic.Bool // only a restart can help
@@ -135,6 +137,7 @@ func (n *node) open(ctx context.Context) error {
 	if n.store, err = openStore(ctx, n.set.store, opts); err != nil {
 		return fmt.Errorf("open --store: %w", err)
 	}
+	n.backups = takeBackups(n.set.store, n.store, n.log)
 	if n.bus, err = n.openBus(); err != nil {
 		return fmt.Errorf("open --bus: %w", err)
 	}
@@ -435,6 +438,7 @@ func (n *node) close() {
 			n.log.Error("close the bus", "error", err)
 		}
 	}
+	n.backups.close()
 	if n.store != nil {
 		n.closeStore()
 	}

@@ -14,13 +14,14 @@ import (
 // storeCommands are what `parley store` can do (docs/operations.md#mongodb). None has a
 // deadline: they end with the process.
 var storeCommands = map[string]func(ctx context.Context, url string, opts store.Options, progress func(string)) error{
-	"prepare": store.Prepare,
-	"upgrade": store.Upgrade,
+	"prepare":  store.Prepare,
+	"restored": store.Restored,
+	"upgrade":  store.Upgrade,
 }
 
 // storeCommand is `parley store …`.
 func storeCommand(ctx context.Context, args []string, stdout io.Writer) error {
-	const known = "prepare and upgrade"
+	const known = "prepare, upgrade and restored"
 	if len(args) == 0 {
 		return fmt.Errorf("parley store: no command given, there are %s", known)
 	}

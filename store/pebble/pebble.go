@@ -87,6 +87,9 @@ type Store struct {
 	now               func() time.Time
 	log               *slog.Logger
 
+	backups sync.RWMutex // held by those that are being made
+	closed  bool         // guarded by backups
+
 	failed       chan error
 	stopSweeping context.CancelFunc
 	sweeping     sync.WaitGroup
@@ -102,6 +105,9 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	lock, err := lockDirectory(opts.FS, dir)
 	if err != nil {
 		return nil, err
+	}
+	if err := checkWhole(opts.FS, dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	if opts.FS == vfs.Default {
 		closeToOthers(dir, opts.Log)
@@ -290,6 +296,9 @@ func (s *Store) Stats() base.Stats {
 // Close waits for the calls under way and closes the database. Calls after it
 // fail; closing twice is not allowed.
 func (s *Store) Close() error {
+	s.backups.Lock()
+	s.closed = true
+	s.backups.Unlock()
 	s.stopSweeping()
 	s.sweeping.Wait()
 	s.state.close()
