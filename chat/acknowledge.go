@@ -25,16 +25,19 @@ type AckedSender struct {
 // it newly covers (docs/contract.md#frames, frame `delivered`). It costs one
 // write and one notice, however many messages and senders.
 func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID, a Ack) error {
-	read, err := s.cache.readMark(ctx, a.Thread, user)
+	known, err := s.cache.marks(ctx, a.Thread, user)
 	if err != nil {
 		return Unavailable("load the receipts", err)
 	}
-	mark := Mark{Thread: a.Thread, User: user, Kind: Delivered, Seq: a.Seq, Message: a.Message, At: s.markTime(), Beside: read}
+	mark := Mark{Thread: a.Thread, User: user, Kind: Delivered, Seq: a.Seq, Message: a.Message, At: s.markTime(), Beside: known.read}
 	prev, moved, err := s.store.PutMark(ctx, mark)
 	if err != nil {
 		return Unavailable("store the receipt", err)
 	}
-	received := max(read, prev.Seq)
+	if moved {
+		s.cache.delivered(a.Thread, user, a.Seq)
+	}
+	received := max(known.read, prev.Seq)
 	if !moved || a.Seq <= received { // reading them has told the senders already
 		return nil
 	}

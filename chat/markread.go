@@ -57,14 +57,14 @@ func whoSee(m Event, participants []Participant) (users []UserID) {
 // or to just before the first of those. In that second case the message gets a mark of
 // its own besides. putRead sets mark to the one of the two that moved.
 func (s *Service) putRead(ctx context.Context, mark *Mark, m Event) (moved bool, err error) {
-	marks, err := s.store.Marks(ctx, m.Thread, []UserID{mark.User})
+	marks, err := s.cache.marks(ctx, m.Thread, mark.User)
 	if err != nil {
 		return false, err
 	}
-	mark.Beside = marks[0].Delivered.Seq
+	mark.Beside = marks.delivered
 	received := m.receivedSeq(mark.User)
 	if received > m.Seq {
-		if mark.Seq, err = s.readableUpTo(ctx, mark.User, m, received, marks[0].Read.Seq); err != nil {
+		if mark.Seq, err = s.readableUpTo(ctx, mark.User, m, received); err != nil {
 			return false, err
 		}
 	}
@@ -103,12 +103,16 @@ const readPage = 256
 
 // readableUpTo is how far a user's read mark may rise when it reads a message that was
 // redelivered to it with event received: up to that event, or to just before the first
-// message of others that is newer than this one and above read, its mark.
-func (s *Service) readableUpTo(ctx context.Context, user UserID, m Event, received, read Seq) (Seq, error) {
+// message of others that is newer than this one and not read yet.
+func (s *Service) readableUpTo(ctx context.Context, user UserID, m Event, received Seq) (Seq, error) {
+	present, err := s.store.Marks(ctx, m.Thread, []UserID{user})
+	if err != nil {
+		return 0, err
+	}
+	read, upTo := present[0].Read.Seq, received
 	if read >= received {
 		return received, nil
 	}
-	upTo := received
 	for after := m.Seq; ; {
 		newer, err := s.store.Messages(ctx, m.Thread, MessageRange{After: after, Before: upTo, Viewer: user, Count: readPage})
 		if err != nil {

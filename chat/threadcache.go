@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// threadCache keeps the participants of active threads, and their read marks, so that
-// an acknowledgement need not load them from the store. The bus tells it what has
+// threadCache keeps the participants of active threads, and how high their marks are, so
+// that acknowledging and reading need not load them from the store. The bus tells it what has
 // changed, and it forgets that; when notices were lost, it forgets everything. A notice
 // may also be lost unnoticed, and an append of unknown outcome publishes none: so no
 // entry is used for longer than a few seconds.
@@ -35,12 +35,16 @@ type threadCacheShard struct {
 // cachedThread is what is kept of one thread.
 type cachedThread struct {
 	since        time.Time
-	participants []Participant  // nil: not loaded
-	kind         ThreadType     // loaded with them
-	read         map[UserID]Seq // the read marks that were loaded
+	participants []Participant // nil: not loaded
+	kind         ThreadType    // loaded with them
+	marks        map[UserID]cachedMarks
 }
 
-func (c *cachedThread) people() int { return len(c.participants) + len(c.read) }
+// cachedMarks are the seqs of a user's marks as they were loaded. The delivered mark may be
+// higher by now.
+type cachedMarks struct{ delivered, read Seq }
+
+func (c *cachedThread) people() int { return len(c.participants) + len(c.marks) }
 
 // Bounds of the cache: for how long an entry is used, and how many threads and people
 // each shard keeps, which are 4,096 and 131,072 in all.
@@ -87,27 +91,37 @@ func (c *threadCache) thread(ctx context.Context, id ThreadID) (Thread, error) {
 	return Thread{ID: id, Type: t.Type, Participants: t.Participants}, nil
 }
 
-// readMark is the seq up to which a user has read a thread. The error is the store's.
-func (c *threadCache) readMark(ctx context.Context, id ThreadID, user UserID) (Seq, error) {
+// marks are the seqs of a user's marks in a thread. The error is the store's.
+func (c *threadCache) marks(ctx context.Context, id ThreadID, user UserID) (cachedMarks, error) {
 	sh := c.shard(id)
-	var read Seq
+	var cached cachedMarks
 	var known bool
-	changes := sh.look(id, c.now(), func(r *cachedThread) { read, known = r.read[user] })
+	changes := sh.look(id, c.now(), func(r *cachedThread) { cached, known = r.marks[user] })
 	if known {
-		return read, nil
+		return cached, nil
 	}
 	marks, err := c.store.Marks(ctx, id, []UserID{user})
 	if err != nil {
-		return 0, err
+		return cachedMarks{}, err
 	}
-	read = marks[0].Read.Seq
+	cached = cachedMarks{marks[0].Delivered.Seq, marks[0].Read.Seq}
 	sh.keep(id, c.now(), changes, func(r *cachedThread) {
-		if r.read == nil {
-			r.read = make(map[UserID]Seq)
+		if r.marks == nil {
+			r.marks = make(map[UserID]cachedMarks)
 		}
-		r.read[user] = read
+		r.marks[user] = cached
 	})
-	return read, nil
+	return cached, nil
+}
+
+// delivered notes that a user's delivered mark has risen.
+func (c *threadCache) delivered(id ThreadID, user UserID, seq Seq) {
+	c.shard(id).look(id, c.now(), func(r *cachedThread) {
+		if m, known := r.marks[user]; known {
+			m.delivered = max(m.delivered, seq)
+			r.marks[user] = m
+		}
+	})
 }
 
 // look calls see with what is kept of a thread, if there is anything. It gives the
@@ -152,7 +166,7 @@ func (c *threadCache) HandleNotice(n Notice) {
 	case n.Event != nil && n.Event.Kind == KindThread:
 		c.forget(n.Event.Thread, func(r *cachedThread) { r.participants = nil })
 	case n.Receipt != nil && n.Receipt.Kind == Read:
-		c.forget(n.Receipt.Thread, func(r *cachedThread) { delete(r.read, n.Receipt.User) })
+		c.forget(n.Receipt.Thread, func(r *cachedThread) { delete(r.marks, n.Receipt.User) })
 	case n.Wake != nil:
 		c.forget(n.Wake.Thread, func(r *cachedThread) { r.participants = nil })
 	}

@@ -17,7 +17,7 @@ func TestThreadCacheIsBounded(t *testing.T) {
 		id := ThreadID{byte(i >> 8), byte(i)}
 		n := 1 + rand.IntN(250)
 		sh.keep(id, now, sh.changes, func(r *cachedThread) { r.participants = make([]Participant, n) })
-		sh.keep(id, now, sh.changes, func(r *cachedThread) { r.read = map[UserID]Seq{UserID(strconv.Itoa(i)): 1} })
+		sh.keep(id, now, sh.changes, func(r *cachedThread) { r.marks = map[UserID]cachedMarks{UserID(strconv.Itoa(i)): {}} })
 		switch rand.IntN(4) {
 		case 0:
 			c.forget(id, func(r *cachedThread) { r.participants = nil })
