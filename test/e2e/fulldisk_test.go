@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// smallDiskFiles is how many files and directories a smallDisk can hold.
+const smallDiskFiles = 512
+
 // smallDisk is a file system of that many MiB of its own. The test is skipped where it cannot be
 // mounted.
 func smallDisk(t *testing.T, mib int) string {
@@ -21,7 +24,7 @@ func smallDisk(t *testing.T, mib int) string {
 		t.Skip("this is about the disk of the embedded store")
 	}
 	dir := t.TempDir()
-	if err := syscall.Mount("parley", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=0700", mib)); err != nil {
+	if err := syscall.Mount("parley", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,nr_inodes=%d,mode=0700", mib, smallDiskFiles)); err != nil {
 		t.Skipf("a file system cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() {
@@ -56,6 +59,24 @@ func fill(t *testing.T, disk string, left int64) (filler string) {
 	}
 }
 
+// fillFiles makes files until the disk makes no more, in a directory that it names.
+func fillFiles(t *testing.T, disk string) (filler string) {
+	t.Helper()
+	filler = filepath.Join(disk, "filler")
+	if err := os.Mkdir(filler, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for n := range smallDiskFiles {
+		f, err := os.Create(filepath.Join(filler, strconv.Itoa(n)))
+		if err != nil {
+			return filler
+		}
+		f.Close()
+	}
+	t.Fatal("the disk makes more files than it is to hold")
+	return ""
+}
+
 // supervised is a server that is started again whenever it ends, as a supervisor does.
 func supervised(t *testing.T, s *server) (restarts func() int) {
 	t.Helper()
@@ -87,10 +108,11 @@ func supervised(t *testing.T, s *server) (restarts func() int) {
 func TestFullDisk(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		left int64 // KiB: above it nothing is refused
+		fill func(t *testing.T, disk string) (filler string)
 	}{
-		{"the reserve is reached", 2 << 10},
-		{"no byte is left", 0},
+		{"the reserve is reached", func(t *testing.T, disk string) string { return fill(t, disk, 2<<10) }},
+		{"no byte is left", func(t *testing.T, disk string) string { return fill(t, disk, 0) }},
+		{"no file can be made", fillFiles},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			disk := smallDisk(t, 96)
@@ -100,7 +122,7 @@ func TestFullDisk(t *testing.T) {
 			thread := ann.createGroup(t, "bob").ID
 			before := []message{ann.send(t, thread, "before")}
 			mqtt5TCP.live(t, bob, options{})
-			filler := fill(t, disk, c.left)
+			filler := c.fill(t, disk)
 			var refused answer
 			eventually(t, "a send is refused", func() bool {
 				a, err := ann.try(t.Context(), thread, outgoing{Ciphertext: make([]byte, 32<<10)})
@@ -134,7 +156,7 @@ func TestFullDisk(t *testing.T) {
 			if n := restarts(); n > 0 {
 				t.Errorf("%d restarts while the disk was full", n)
 			}
-			if err := os.Remove(filler); err != nil {
+			if err := os.RemoveAll(filler); err != nil {
 				t.Fatal(err)
 			}
 			freed := time.Now()
