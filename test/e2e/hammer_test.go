@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // seed is the start of a test's random numbers. It is printed, and PARLEY_E2E_SEED sets it,
@@ -58,7 +60,7 @@ func backlogSize() int {
 // or was sent one that is not in the log, and no receipt was told before the
 // acknowledgement that it stands for.
 func TestHammer(t *testing.T) {
-	h := newHammer(t, seed(t))
+	h := newHammer(t, seed(t), startServer(t))
 	sent, done := make(chan struct{}), make(chan struct{})
 	var sending, receiving, watching sync.WaitGroup
 	h.send(&sending, 1, bulk(hammerMessages)/hammerSenders, "x")
@@ -67,7 +69,7 @@ func TestHammer(t *testing.T) {
 	unions := make([]*union, len(h.receivers))
 	for i, p := range h.protocols {
 		receiving.Go(func() {
-			unions[i] = h.comeAndGo(t, p, h.receivers[i], rand.New(rand.NewPCG(h.seed, uint64(100+i))))
+			unions[i] = h.comeAndGo(t, p, h.receivers[i], bulk(hammerReconnects), rand.New(rand.NewPCG(h.seed, uint64(100+i))))
 		})
 	}
 	desk := &union{name: "the author's desk", user: h.desk.user}
@@ -90,6 +92,12 @@ func TestHammer(t *testing.T) {
 	watching.Wait()
 	t.Logf("%d receivers had all of it after %v", len(unions), time.Since(started).Round(time.Millisecond))
 
+	h.check(t, desk, unions)
+}
+
+// check compares all that was seen with the logs in the end.
+func (h *hammer) check(t *testing.T, desk *union, unions []*union) {
+	t.Helper()
 	final := historyOf(t, h.people[0], h.threads, unions...)
 	final.witnesses = []*union{desk}
 	final.accepted, final.states, final.reads = h.accepted, h.states, h.reads
@@ -121,21 +129,24 @@ type hammer struct {
 	problems []error
 }
 
-func newHammer(t *testing.T, seed uint64) *hammer {
+func newHammer(t *testing.T, seed uint64, s *server) *hammer {
 	t.Helper()
-	s := startServer(t)
-	h := &hammer{seed: seed, srv: s, desk: s.device(t, "sender-0", "desk"), protocols: oneOfEach, progress: make(chan struct{}), events: map[string]int{}}
+	// The tokens outlast every step of the clock.
+	device := func(user, id string) *device {
+		return s.device(t, user, id).withClaims(t, func(c jwt.MapClaims) { c["exp"] = time.Now().Add(100 * 24 * time.Hour).Unix() })
+	}
+	h := &hammer{seed: seed, srv: s, desk: device("sender-0", "desk"), protocols: oneOfEach, progress: make(chan struct{}), events: map[string]int{}}
 	h.up = make(chan struct{})
 	close(h.up)
 	members := []string{}
 	for i := range hammerSenders {
-		d := s.device(t, fmt.Sprint("sender-", i), "d")
+		d := device(fmt.Sprint("sender-", i), "d")
 		d.bulk = true
 		h.people = append(h.people, d)
 		members = append(members, d.user)
 	}
 	for _, p := range h.protocols {
-		d := s.device(t, "receiver-"+p.name, "d")
+		d := device("receiver-"+p.name, "d")
 		h.receivers = append(h.receivers, d)
 		members = append(members, d.user)
 	}
@@ -208,15 +219,21 @@ func (h *hammer) killAgainAndAgain(t *testing.T) {
 	t.Helper()
 	for n := 1; n <= hammerKills; n++ {
 		h.awaitAccepted(t, n*bulk(hammerMessages)/(hammerKills+1))
-		h.mu.Lock()
-		h.up = make(chan struct{})
-		h.mu.Unlock()
-		h.srv.kill(t)
-		h.srv.start(t)
-		h.mu.Lock()
-		close(h.up)
-		h.mu.Unlock()
+		h.killAndStart(t)
 	}
+}
+
+// killAndStart kills the server and starts it again.
+func (h *hammer) killAndStart(t *testing.T) {
+	t.Helper()
+	h.mu.Lock()
+	h.up = make(chan struct{})
+	h.mu.Unlock()
+	h.srv.kill(t)
+	h.srv.start(t)
+	h.mu.Lock()
+	close(h.up)
+	h.mu.Unlock()
 }
 
 func (h *hammer) awaitAccepted(t *testing.T, n int) {
@@ -254,17 +271,17 @@ func (h *hammer) connect(t *testing.T, p protocol, d *device, filters ...string)
 
 // comeAndGo connects again and again, each time for a random number of frames or a random
 // time, and then closes the connection or drops it. Sometimes it marks a message as read.
-func (h *hammer) comeAndGo(t *testing.T, p protocol, d *device, random *rand.Rand) *union {
+func (h *hammer) comeAndGo(t *testing.T, p protocol, d *device, times int, random *rand.Rand) *union {
 	t.Helper()
 	seen := &union{name: p.name, user: d.user}
-	for range bulk(hammerReconnects) {
+	for range times {
 		c := h.connect(t, p, d)
 		if c == nil {
 			return seen
 		}
 		enough := 1 + random.IntN(40)
 		c.watch(time.Duration(5+random.IntN(60))*time.Millisecond, func(f []frame) bool { return len(f) >= enough })
-		if frames := c.all(); random.IntN(4) == 0 && len(frames) > 0 {
+		if frames := c.all(); random.IntN(2) == 0 && len(frames) > 0 {
 			h.read(d, frames[random.IntN(len(frames))])
 		}
 		if random.IntN(2) == 0 {
