@@ -124,17 +124,20 @@ func newPage(t *testing.T) *page {
 	}
 	serve("/mqtt.js", filepath.Join(modules, "mqtt", "dist", "mqtt.min.js"))
 	serve("/page.js", filepath.Join("browser", "page.js"))
-	mux.HandleFunc("POST /seen", func(w http.ResponseWriter, r *http.Request) {
-		var seen map[string]sight
-		if err := json.NewDecoder(r.Body).Decode(&seen); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		p.seen <- seen
-	})
+	mux.HandleFunc("POST /seen", p.see)
 	p.Server = httptest.NewServer(mux)
 	t.Cleanup(p.Close)
 	return p
+}
+
+// see takes what the page reports.
+func (p *page) see(w http.ResponseWriter, r *http.Request) {
+	var seen map[string]sight
+	if err := json.NewDecoder(r.Body).Decode(&seen); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	p.seen <- seen
 }
 
 // visit opens the page in a browser and gives what the page reports.
@@ -147,7 +150,9 @@ func (p *page) visit(t *testing.T, chromium string, config []byte) map[string]si
 	}
 	defer os.RemoveAll(profile)
 	cmd := exec.Command(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+profile, p.URL+"/")
+		"--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns", // of calls between pages on this machine
+		"--user-data-dir="+profile, p.URL+"/")
 	var said strings.Builder
 	cmd.Stderr, cmd.Stdout = &said, io.Discard
 	cmd.Env = append(os.Environ(), "HOME="+profile)
