@@ -51,3 +51,32 @@ func at(ms int64) chat.EventID {
 	_ = id.SetTime(uint64(testTime.UnixMilli() + ms))
 	return id
 }
+
+// What an acknowledgement writes does not grow with the threads in the device's position.
+func TestAnAcknowledgementWritesTheSameHoweverManyThreads(t *testing.T) {
+	var wrote [2]uint64
+	for i, threads := range []int{1, 3000} {
+		s := open(t, Options{FS: vfs.NewMem()})
+		p := chat.Position{Through: map[chat.ThreadID]chat.Seq{}}
+		for n := range threads {
+			p.Through[chat.ThreadID{byte(n >> 8), byte(n), 15: 1}] = 1_000_000
+		}
+		if _, err := s.BeginPosition(t.Context(), "bob", "phone", p); err != nil {
+			t.Fatal(err)
+		}
+		raise := func(seq chat.Seq) {
+			to := chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: seq}, Acknowledged: true}
+			if err := s.RaisePosition(t.Context(), "bob", "phone", 0, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		raise(1_000_001) // the first one sets that the device has acknowledged
+		before := s.db.Metrics().WAL.BytesIn
+		raise(1_000_002)
+		wrote[i] = s.db.Metrics().WAL.BytesIn - before
+		t.Logf("an acknowledgement in a position of %d threads writes %d bytes, in one write", threads, wrote[i])
+	}
+	if wrote[0] != wrote[1] || wrote[0] == 0 {
+		t.Errorf("%d bytes with 1 thread, %d with 3,000", wrote[0], wrote[1])
+	}
+}
