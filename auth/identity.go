@@ -18,6 +18,7 @@ type Identity struct {
 	User    chat.UserID
 	Device  chat.DeviceID // the token's device_id; "" if it has none
 	Scopes  []chat.Scope
+	Issued  time.Time // zero: the token does not say
 	Expires time.Time // the server ends a realtime connection at this time
 	// Key is the fingerprint of the key of a set that verifies the token; "" if the secret
 	// does.

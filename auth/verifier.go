@@ -9,6 +9,7 @@
 package auth
 
 import (
+	"context"
 	"crypto"
 	"crypto/sha256"
 	"errors"
@@ -67,6 +68,7 @@ type Verifier struct {
 	keys    KeySet // nil if there is none
 	parser  *jwt.Parser
 	now     func() time.Time
+	removed DeviceCheck // nil: no device was ever removed
 
 	mu    sync.Mutex
 	cache *simplelru.LRU[tokenHash, verified] // guarded by mu; of the tokens verified last
@@ -141,9 +143,34 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
+// DeviceCheck refuses a token that names a device which was removed after the token was
+// issued (docs/contract.md#devices).
+type DeviceCheck func(ctx context.Context, user chat.UserID, device chat.DeviceID, issued time.Time) error
+
+// RefuseRemoved has Verify ask about each token that names a device. It is called before the
+// first Verify.
+func (v *Verifier) RefuseRemoved(check DeviceCheck) { v.removed = check }
+
+// checkTimeout bounds how long Verify asks about a device.
+const checkTimeout = 5 * time.Second
+
 // Verify gives the identity that a token proves. Its errors are *chat.Error with the
-// code unauthenticated.
+// code unauthenticated, or those of the DeviceCheck.
 func (v *Verifier) Verify(token string) (Identity, error) {
+	id, err := v.identify(token)
+	if err != nil || id.Device == "" || v.removed == nil {
+		return id, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	if err := v.removed(ctx, id.User, id.Device, id.Issued); err != nil {
+		return Identity{}, err
+	}
+	return id, nil
+}
+
+// identify gives the identity that a token proves, whatever became of its device.
+func (v *Verifier) identify(token string) (Identity, error) {
 	if token == "" {
 		return Identity{}, refuse("there is no token", NoToken)
 	}
@@ -257,6 +284,9 @@ func (c wireClaims) identity() (Identity, error) {
 		return Identity{}, refuse("the token's sub is no user id", BadSubject)
 	}
 	id := Identity{User: user, Expires: c.ExpiresAt.Time}
+	if c.IssuedAt != nil {
+		id.Issued = c.IssuedAt.Time
+	}
 	if c.Device != "" {
 		if id.Device, err = chat.ParseDeviceID(c.Device); err != nil {
 			return Identity{}, refuse("the token's device_id is no device id", BadDevice)

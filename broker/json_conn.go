@@ -45,6 +45,7 @@ const (
 	closeExpired        = 4401
 	closeUnresponsive   = 4408
 	closeTakenOver      = 4409
+	closeRemoved        = 4403
 )
 
 // Wake implements session.Transport.
@@ -69,6 +70,8 @@ func closeFor(r session.Reason) []byte {
 		return closeMessage(closeUnresponsive, "no pong or no acknowledgement")
 	case session.ShuttingDown:
 		return closeMessage(closeGoingElsewhere, "the server restarts")
+	case session.DeviceRemoved:
+		return closeMessage(closeRemoved, "the device was removed")
 	case session.StoreFailing:
 		return closeMessage(closeTryLater, "nothing can be stored now")
 	case session.FrameTooLarge:

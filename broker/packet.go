@@ -36,6 +36,7 @@ const (
 	reasonReceiveMaximum    = 0x93
 	reasonPacketTooLarge    = 0x95
 	reasonQuotaExceeded     = 0x97
+	reasonAdministrative    = 0x98
 	reasonPayloadFormat     = 0x99
 	reasonRetainUnsupported = 0x9A
 	reasonQoSUnsupported    = 0x9B

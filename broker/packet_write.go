@@ -53,6 +53,8 @@ func disconnectReason(r session.Reason) byte {
 		return reasonQoSUnsupported
 	case session.Unresponsive:
 		return reasonQuotaExceeded
+	case session.DeviceRemoved:
+		return reasonAdministrative
 	case session.StoreFailing:
 		return reasonServerBusy
 	default:

@@ -264,7 +264,7 @@ func (b *Broker) authenticate(r request, query *fasthttp.Args) (session.Params, 
 	if err := checkQuery(query); err != nil {
 		return session.Params{}, err
 	}
-	p := session.Params{Caller: caller, Expires: id.Expires, Key: id.Key, Pings: true, SubscribesAll: true}
+	p := session.Params{Caller: caller, Expires: id.Expires, Issued: id.Issued, NamesDevice: id.Device != "", Key: id.Key, Pings: true, SubscribesAll: true}
 	if r.LastSeen != nil {
 		last, err := chat.ParseMessageID(*r.LastSeen)
 		if err != nil {

@@ -92,6 +92,8 @@ type Notice struct {
 	PrekeysLow *PrekeysLow
 	Typing     *Typing
 	Presence   *Presence
+	Devices    *DeviceNews
+	Removed    *Removal // its user is all of the audience
 	Wake       *Wake
 	Signal     *Signal
 	// Node is what nodes tell each other: it has no audience, and every node takes it.

@@ -22,6 +22,8 @@ const (
 	CodeMessageNotFound      Code = "message_not_found"
 	CodeParticipantNotFound  Code = "participant_not_found"
 	CodePinNotFound          Code = "pin_not_found"
+	CodeDeviceNotFound       Code = "device_not_found"
+	CodeDeviceRemoved        Code = "device_removed"
 	CodeNoPrekeys            Code = "no_prekeys"
 	CodeNotAGroup            Code = "not_a_group"
 	CodeThreadFull           Code = "thread_full"

@@ -2,18 +2,19 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
-// When the position of a device that does not come back is forgotten. If it does come
-// back, that is its first connect again (docs/contract.md#resuming).
+// When a device that does not come back is forgotten. If it does come back, that is its first
+// connect again (docs/contract.md#devices).
 const (
 	ForgetDevicesAfter = 180 * 24 * time.Hour
 	forgetEvery        = time.Hour
-	forgetBatch        = 1000 // each looks at all positions anew
+	forgetBatch        = 1000 // each looks at all devices anew
 )
 
-// ForgetDevices removes positions of devices that were not seen for long, until ctx ends.
+// ForgetDevices forgets devices that were not seen for long, until ctx ends.
 func (s *Service) ForgetDevices(ctx context.Context) {
 	ticker := time.NewTicker(forgetEvery)
 	defer ticker.Stop()
@@ -31,9 +32,25 @@ func (s *Service) ForgetDevices(ctx context.Context) {
 
 func (s *Service) forgetDevices(ctx context.Context) error {
 	for {
-		n, err := s.store.ForgetPositions(ctx, s.now().Add(-ForgetDevicesAfter), forgetBatch)
-		if err != nil || n == 0 {
+		unseen, err := s.store.UnseenDevices(ctx, s.now().Add(-ForgetDevicesAfter), forgetBatch)
+		if err != nil {
 			return err
+		}
+		n := 0
+		for _, d := range unseen {
+			if slices.Contains(s.connected(d.User), d.Device) {
+				continue
+			}
+			forgotten, err := s.forgetDevice(ctx, d)
+			if err != nil {
+				return err
+			}
+			if forgotten {
+				n++
+			}
+		}
+		if n == 0 {
+			return nil
 		}
 	}
 }

@@ -136,7 +136,16 @@ func (s *Service) participantView(ctx context.Context, t Thread, events []Event,
 		return ParticipantView{}, Unavailable("load the receipts", err)
 	}
 	me, _ := t.Participant(viewer)
-	return s.markView(ctx, t, me, p, marks[0])
+	v, err := s.markView(ctx, t, me, p, marks[0])
+	if err != nil {
+		return ParticipantView{}, err
+	}
+	changed, err := s.store.KeysChangedAt(ctx, []UserID{p.User})
+	if err != nil {
+		return ParticipantView{}, Unavailable("look up when devices changed", err)
+	}
+	v.DevicesAt = changed[0]
+	return v, nil
 }
 
 // mayAdminister refuses a user who is not an admin of the group.

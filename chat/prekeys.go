@@ -239,6 +239,9 @@ func (s *Service) putPrekeys(ctx context.Context, c Caller, u PrekeyUpload) (Sto
 	case err != nil:
 		return StoredPrekeys{}, Unavailable("store the prekeys", err)
 	}
+	if stored.Change != "" {
+		s.tellDeviceNews(ctx, DeviceNews{User: c.User, Device: c.Device, Change: stored.Change, At: u.At})
+	}
 	return stored, nil
 }
 
@@ -305,18 +308,7 @@ func (s *Service) OwnPrekeys(ctx context.Context, c Caller) ([]PrekeyDevice, err
 	if err := s.spendRead(c); err != nil {
 		return nil, err
 	}
-	devices, err := s.store.PrekeyDevices(ctx, []UserID{c.User})
-	if err != nil {
-		return nil, Unavailable("look up the prekeys", err)
-	}
-	left, err := s.store.CountPrekeys(ctx, devices)
-	if err != nil {
-		return nil, Unavailable("count the prekeys", err)
-	}
-	for i := range devices {
-		devices[i].Left = left[i]
-	}
-	return devices, nil
+	return s.countedPrekeys(ctx, c.User)
 }
 
 // FetchPrekeys gives the caller what it needs to write to a user's devices. A one-time

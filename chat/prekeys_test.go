@@ -75,6 +75,7 @@ func TestPrekeysOfEachDevice(t *testing.T) {
 	w.clock.advance(time.Minute)
 	w.upload(on("bob", "phone"), upload(7, 20))
 	w.upload(on("carol", "phone"), upload(7, 20))
+	same(t, "told of new devices", len(w.news()), 3)
 
 	devices, err := w.OwnPrekeys(t.Context(), as("bob"))
 	must(t, err)

@@ -149,15 +149,21 @@ func (s *Service) withoutThoseWhoBlock(ctx context.Context, user UserID, others 
 // AnnouncePresence tells everybody who shares a thread with a user that it came or
 // went, except those whom it blocks (docs/contract.md#presence-and-typing).
 func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
-	peers, err := s.store.Peers(ctx, p.User, SharedThreads{})
+	peers, err := s.presenceAudience(ctx, p.User)
 	if err != nil {
-		return Unavailable("list who shares a thread", err)
-	}
-	if peers, err = s.withoutBlocked(ctx, p.User, peers); err != nil {
 		return err
 	}
 	if len(peers) > 0 {
 		s.bus.Publish(Notice{Audience: peers, Presence: &p})
 	}
 	return nil
+}
+
+// presenceAudience lists to whom a user's presence is told.
+func (s *Service) presenceAudience(ctx context.Context, user UserID) ([]UserID, error) {
+	peers, err := s.store.Peers(ctx, user, SharedThreads{})
+	if err != nil {
+		return nil, Unavailable("list who shares a thread", err)
+	}
+	return s.withoutBlocked(ctx, user, peers)
 }

@@ -157,6 +157,9 @@ type SpanLimiter interface {
 	// SpendInSpan uses up one of so many times in any such span, and gives zero; or it uses
 	// up nothing, and gives how long it takes until there is one again.
 	SpendInSpan(ctx context.Context, who string, times int, span time.Duration, now time.Time) (wait time.Duration, err error)
+	// SpendEachInSpan is SpendInSpan for each of several different ones, and says of whom it
+	// used one up. The reads and writes do not become more with them.
+	SpendEachInSpan(ctx context.Context, who []string, times int, span time.Duration, now time.Time) ([]bool, error)
 }
 
 // newSpanLimits allows so many in any span; zero is no limit.
@@ -197,6 +200,31 @@ func (w *spanLimits) spend(ctx context.Context, who string, now time.Time) error
 	}
 	sh.spent[who] = append(spent, now)
 	return nil
+}
+
+// spendEach is spend for each of several, and says of whom it used one up.
+func (w *spanLimits) spendEach(ctx context.Context, who []string, now time.Time) ([]bool, error) {
+	spent := make([]bool, len(who))
+	if w.shared == nil || w.times <= 0 {
+		for i, name := range who {
+			spent[i] = w.spend(ctx, name, now) == nil
+		}
+		return spent, nil
+	}
+	names := make([]string, len(who))
+	for i, name := range who {
+		names[i] = w.name + "/" + name
+	}
+	spent, err := w.shared.SpendEachInSpan(ctx, names, w.times, w.span, now)
+	if err != nil {
+		return nil, Unavailable("look up how often this was done", err)
+	}
+	for _, ok := range spent {
+		if !ok {
+			w.refused.Add(1)
+		}
+	}
+	return spent, nil
 }
 
 func (w *spanLimits) spendShared(ctx context.Context, who string, now time.Time) error {

@@ -22,6 +22,8 @@ type Config struct {
 	Skew *Skew
 	// Online reports whether a device of the user is connected; nobody is if nil.
 	Online func(ctx context.Context, user UserID) (bool, error)
+	// Connected lists the devices of a user that are connected, at any node; none are if nil.
+	Connected func(user UserID) []DeviceID
 }
 
 // Service holds the use cases. Each checks the caller's scope, then that the caller
@@ -50,8 +52,13 @@ type Service struct {
 	rates           rates
 	prekeyFetches   *spanLimits // by caller
 	prekeyFetchesOf *spanLimits // by caller and target
+	groupFetches    *spanLimits // by caller and thread
+	deviceLists     *spanLimits // by caller
+	deviceNews      *spanLimits // by user
 	typings         *rateLimits // by user and thread
 	signals         *rateLimits // by user
+
+	connected func(user UserID) []DeviceID
 }
 
 // New makes a Service.
@@ -63,6 +70,9 @@ func New(cfg Config) *Service {
 	if cfg.Online == nil {
 		cfg.Online = func(context.Context, UserID) (bool, error) { return false, nil }
 	}
+	if cfg.Connected == nil {
+		cfg.Connected = func(UserID) []DeviceID { return nil }
+	}
 	l := cfg.Limits.orDefaults()
 	s := &Service{
 		store: cfg.Skew.Guard(cfg.Store), bus: cfg.Bus, skew: cfg.Skew, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
@@ -70,12 +80,19 @@ func New(cfg Config) *Service {
 		rates:           newRates(l),
 		prekeyFetches:   newSpanLimits(l.PrekeyFetches, time.Minute),
 		prekeyFetchesOf: newSpanLimits(l.PrekeyFetchesOf, 10*time.Minute),
+		groupFetches:    newSpanLimits(l.PrekeyFetchesOf, 10*time.Minute),
+		deviceLists:     newSpanLimits(l.PrekeyFetches, time.Minute),
+		deviceNews:      newSpanLimits(maxDeviceNews, time.Minute),
+		connected:       cfg.Connected,
 		typings:         newRateLimits(1/TypingInterval.Seconds(), 1),
 		signals:         newRateLimits(l.SignalRate, int(math.Ceil(l.SignalRate))),
 	}
 	if shared, ok := cfg.Store.(SpanLimiter); ok {
 		s.prekeyFetches.shared, s.prekeyFetches.name = shared, "prekeys"
 		s.prekeyFetchesOf.shared, s.prekeyFetchesOf.name = shared, "prekeys_of"
+		s.groupFetches.shared, s.groupFetches.name = shared, "prekeys_in"
+		s.deviceLists.shared, s.deviceLists.name = shared, "devices_of"
+		s.deviceNews.shared, s.deviceNews.name = shared, "device_news"
 	}
 	s.cache = newThreadCache(s.store, s.now)
 	s.clock = newIDClock(s.now, cfg.Newest, s.noteStep)

@@ -182,7 +182,7 @@ func TestEveryWriteIsRefusedWhileTheClockIsWrong(t *testing.T) {
 	reads := strings.Fields(`
 		ID Thread UserThreads UserThread Peers ShareThread ParticipantsAt
 		SentBefore Events SeqAt NewestID Messages Message ReactionsOf Reactors CountUnread Expired Marks MarksAt
-		AdmitDevice Position LastSeen Subscriptions PrekeyDevices CountPrekeys Blocks HasBlocked BlockedAmong Reports AttachmentDenied
+		AdmitDevice Devices UnseenDevices RemovedAt RemovedSince KeysChangedAt Position LastSeen Subscriptions PrekeyDevices CountPrekeys Blocks HasBlocked BlockedAmong Reports AttachmentDenied
 		Ping Close`)
 	k := &keeper{node: &clock{now: time.Now()}, behind: time.Hour}
 	skew := chat.NewSkew(chat.SkewConfig{Keeper: k, Now: k.node.Now})

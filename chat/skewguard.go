@@ -82,12 +82,20 @@ func (g guarded) RaisePosition(ctx context.Context, user UserID, device DeviceID
 	return g.Store.RaisePosition(ctx, user, device, conn, p)
 }
 
-// ForgetPositions implements [PositionStore].
-func (g guarded) ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (n int, err error) {
+// ForgetDevice implements [DeviceStore].
+func (g guarded) ForgetDevice(ctx context.Context, d SeenDevice, at time.Time) (forgotten, hadKeys bool, err error) {
 	if err := g.wrong(); err != nil {
-		return 0, err
+		return false, false, err
 	}
-	return g.Store.ForgetPositions(ctx, unusedSince, count)
+	return g.Store.ForgetDevice(ctx, d, at)
+}
+
+// RemoveDevice implements [DeviceStore].
+func (g guarded) RemoveDevice(ctx context.Context, user UserID, device DeviceID, at time.Time) (r Removal, hadKeys bool, err error) {
+	if err := g.wrong(); err != nil {
+		return Removal{}, false, err
+	}
+	return g.Store.RemoveDevice(ctx, user, device, at)
 }
 
 // PutLastSeen implements [LastSeenStore].

@@ -27,6 +27,7 @@ type Store interface {
 	MessageStore
 	ReceiptStore
 	PositionStore
+	DeviceStore
 	LastSeenStore
 	SubscriptionStore
 	PrekeyStore
@@ -185,16 +186,15 @@ type ReceiptStore interface {
 // PositionStore keeps how far each device has acknowledged, and numbers its connections.
 type PositionStore interface {
 	// AdmitDevice numbers a new connection of a device: above all that it has numbered
-	// before, on any node. stored is the device's position at that moment, if the store
-	// reads it along; else nil.
-	AdmitDevice(ctx context.Context, user UserID, device DeviceID) (conn Conn, stored *StoredPosition, err error)
+	// before, on any node. The device is seen then.
+	AdmitDevice(ctx context.Context, user UserID, device DeviceID) (Admitted, error)
 	// Position gives a device's stored position; found is false at its first
 	// connect ever.
 	Position(ctx context.Context, user UserID, device DeviceID) (p Position, found bool, err error)
 	// BeginPosition stores the position of a device that has none, and gives what is
 	// stored then: p, or what another connection of the device was faster to store.
 	BeginPosition(ctx context.Context, user UserID, device DeviceID, p Position) (stored Position, err error)
-	// RaisePosition raises a stored position to p: an entry that is not above the
+	// RaisePosition raises a stored position to p, and notes that the device is seen: an entry that is not above the
 	// stored one changes nothing, so the writes of two nodes may come in any order. Of
 	// a device without a position it stores nothing. It need not be durable when it
 	// returns: losing it repeats frames and loses none. conn is the connection that has
@@ -202,9 +202,41 @@ type PositionStore interface {
 	// the same, and the error is ErrTakenOver; a store that only one process can open
 	// need not tell.
 	RaisePosition(ctx context.Context, user UserID, device DeviceID, conn Conn, p Position) error
-	// ForgetPositions removes positions that were neither begun, raised nor read since the
-	// given time, about count at most, and reports how many it removed.
-	ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (n int, err error)
+}
+
+// DeviceStore knows which devices users have: those that have connected or uploaded keys. It
+// remembers which a user has removed, of each user up to MaxRemovals.
+type DeviceStore interface {
+	// Devices lists a user's devices.
+	Devices(ctx context.Context, user UserID) ([]SeenDevice, error)
+	// UnseenDevices lists devices that were not seen since the given time, about count at
+	// most.
+	UnseenDevices(ctx context.Context, since time.Time, count int) ([]SeenDevice, error)
+	// ForgetDevice removes a device with its position, its keys and its subscriptions, unless
+	// it was seen after its LastSeen. hadKeys says that it had keys; then that is their last
+	// change, at that time.
+	ForgetDevice(ctx context.Context, d SeenDevice, at time.Time) (forgotten, hadKeys bool, err error)
+	// RemoveDevice does the same whenever the device was seen, and remembers that it was
+	// removed. A device that is not known is ErrNotFound.
+	RemoveDevice(ctx context.Context, user UserID, device DeviceID, at time.Time) (r Removal, hadKeys bool, err error)
+	// RemovedAt is when a device was removed last; zero is never, or not remembered. Of what
+	// another node has done it may know nothing for 5 s.
+	RemovedAt(ctx context.Context, user UserID, device DeviceID) (time.Time, error)
+	// RemovedSince lists what was removed at that time or later. A store that only one
+	// process can open need not list any.
+	RemovedSince(ctx context.Context, since time.Time) ([]Removal, error)
+	// KeysChangedAt is, for each of the users in their order, when a device of it with keys
+	// was added or removed, or had another identity, last; zero is never.
+	KeysChangedAt(ctx context.Context, users []UserID) ([]time.Time, error)
+}
+
+// Admitted is a connection that the store has numbered.
+type Admitted struct {
+	Conn Conn
+	// Stored is the device's position at that moment, if the store reads it along; else nil.
+	Stored *StoredPosition
+	// New says that the device was not known before.
+	New bool
 }
 
 // LastSeenStore keeps when users were last connected.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 )
 
 // ThreadView is a thread as one participant sees it.
@@ -19,6 +20,7 @@ type ParticipantView struct {
 	Participant
 	DeliveredUpTo MessageID // zero is none
 	ReadUpTo      MessageID
+	DevicesAt     time.Time // when its devices with keys changed last; zero is never
 }
 
 // ThreadPage is one page of a user's threads.
@@ -47,12 +49,17 @@ func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id Thre
 	if err != nil {
 		return ThreadView{}, Unavailable("load the receipts", err)
 	}
+	changed, err := s.store.KeysChangedAt(ctx, t.Users())
+	if err != nil {
+		return ThreadView{}, Unavailable("look up when devices changed", err)
+	}
 	views := make([]ParticipantView, len(t.Participants))
 	var read Seq
 	for i, p := range t.Participants {
 		if views[i], err = s.markView(ctx, t, me, p, marks[i]); err != nil {
 			return ThreadView{}, err
 		}
+		views[i].DevicesAt = changed[i]
 		if p.User == user {
 			read = marks[i].Read.Seq
 		}

@@ -22,6 +22,7 @@ const (
 	FrameHello      = "hello"
 	FrameAuth       = "auth"
 	FrameExpiring   = "token_expiring"
+	FrameDevices    = "devices"
 	FrameCaughtUp   = "caught_up"
 	FramePing       = "ping"
 	FrameError      = "error"
@@ -167,6 +168,16 @@ func PrekeysLowFrame(low chat.PrekeysLow) Frame {
 func HelloFrame(store chat.StoreID) Frame {
 	b := newFrame(FrameHello, 80)
 	b.text("store_id", store.String())
+	return b.frame()
+}
+
+// DevicesFrame tells that a device with keys has changed.
+func DevicesFrame(n chat.DeviceNews) Frame {
+	b := newFrame(FrameDevices, 192)
+	b.text("user_id", string(n.User))
+	b.text("device_id", string(n.Device))
+	b.text("change", string(n.Change))
+	b.time("at", n.At)
 	return b.frame()
 }
 

@@ -126,8 +126,10 @@ func TestOpenAPISchemasAreTheWireTypes(t *testing.T) {
 		"AddReaction": reactionBody{}, "PinMessage": pinBody{}, "ReportMessage": reportBody{},
 		"Pin": Pin{}, "Pins": Pins{}, "Presence": Presence{}, "Block": Block{}, "Blocks": Blocks{}, "ReactionPage": ReactionPage{},
 		"ReportReceipt": ReportReceipt{}, "Report": Report{}, "ReportPage": ReportPage{}, "EventPage": EventPage{},
-		"PrekeyUpload": prekeyUploadBody{}, "PrekeyStatus": PrekeyStatus{}, "PrekeysStored": PrekeysStored{}, "PrekeyStatuses": PrekeyStatuses{},
-		"PrekeyBundle": PrekeyBundle{}, "DeviceBundle": DeviceBundle{},
+		"PrekeyUpload": prekeyUploadBody{}, "PrekeyStatus": PrekeyStatus{}, "PrekeysStored": PrekeysStored{}, "FetchGroupPrekeys": groupPrekeysBody{}, "GroupPrekeys": GroupPrekeys{}, "PQPrekey": OneTimePrekey{},
+		"Device": Device{}, "Devices": Devices{}, "DeviceIdentity": DeviceIdentity{}, "DeviceIdentities": DeviceIdentities{},
+		"PrekeyStatuses": PrekeyStatuses{},
+		"PrekeyBundle":   PrekeyBundle{}, "DeviceBundle": DeviceBundle{},
 		"Prekey": prekeyBody{}, "SignedPrekey": SignedPrekey{}, "LastResortPrekey": OneTimePrekey{},
 	} {
 		want := members(reflect.TypeOf(wire))

@@ -201,3 +201,41 @@ func newDeviceBundle(d chat.DeviceBundle) DeviceBundle {
 	}
 	return b
 }
+
+// groupPrekeysBody is the body of POST /v1/threads/{id}/prekeys (docs/contract.md#prekeys).
+type groupPrekeysBody struct {
+	UserIDs []string `json:"user_ids"`
+}
+
+// DecodeGroupPrekeys reads the body of POST /v1/threads/{id}/prekeys: of whom keys are asked
+// for; nil is of everybody (docs/contract.md#prekeys).
+func DecodeGroupPrekeys(body []byte) ([]chat.UserID, error) {
+	var b groupPrekeysBody
+	if err := decode(body, &b); err != nil || b.UserIDs == nil {
+		return nil, err
+	}
+	users := make([]chat.UserID, len(b.UserIDs))
+	for i, id := range b.UserIDs {
+		user, err := chat.ParseUserID(id)
+		if err != nil {
+			return nil, chat.Invalid(fmt.Sprintf("user_ids/%d", i), "is no user id")
+		}
+		users[i] = user
+	}
+	return users, nil
+}
+
+// GroupPrekeys holds the keys of many participants of a thread (docs/contract.md#prekeys).
+type GroupPrekeys struct {
+	Bundles     []PrekeyBundle `json:"bundles"`
+	Unavailable []string       `json:"unavailable"`
+	Remaining   []string       `json:"remaining"` // ask for these again
+}
+
+// NewGroupPrekeys converts the keys of many participants. The result shares the keys.
+func NewGroupPrekeys(g chat.GroupPrekeys) GroupPrekeys {
+	name := func(u chat.UserID) string { return string(u) }
+	return GroupPrekeys{
+		Bundles: convertAll(g.Bundles, NewPrekeyBundle), Unavailable: convertAll(g.Unavailable, name), Remaining: convertAll(g.Remaining, name),
+	}
+}

@@ -76,6 +76,8 @@ var problemKinds = map[chat.Code]problemKind{
 	chat.CodeThreadNotFound:       {http.StatusNotFound, "No such thread"},
 	chat.CodeMessageNotFound:      {http.StatusNotFound, "No such message"},
 	chat.CodeParticipantNotFound:  {http.StatusNotFound, "No such participant"},
+	chat.CodeDeviceNotFound:       {http.StatusNotFound, "No such device"},
+	chat.CodeDeviceRemoved:        {http.StatusUnauthorized, "The device was removed"},
 	chat.CodePinNotFound:          {http.StatusNotFound, "No such pin"},
 	chat.CodeNoPrekeys:            {http.StatusNotFound, "The user has no prekeys"},
 	CodeMethodNotAllowed:          {http.StatusMethodNotAllowed, "The route has no such method"},

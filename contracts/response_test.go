@@ -86,7 +86,7 @@ func TestThreadJSON(t *testing.T) {
 	wantJSON(t, NewThread(v), bare+`}`)
 	wantJSON(t, NewThreadPage(chat.ThreadPage{Threads: []chat.ThreadView{v}}), `{"threads":[`+bare+`}],"next_cursor":null}`)
 	wantJSON(t, NewThreadWithParticipants(v), bare+`,"participants":[{"user_id":"alice","role":"admin",`+
-		`"joined_at":"2026-05-30T17:42:11.234Z","delivered_up_to":null,"read_up_to":"`+idAt(0).String()+`"}]}`)
+		`"joined_at":"2026-05-30T17:42:11.234Z","delivered_up_to":null,"read_up_to":"`+idAt(0).String()+`","devices_at":null}]}`)
 	wantJSON(t, NewThreadPage(chat.ThreadPage{}), `{"threads":[],"next_cursor":null}`)
 }
 

@@ -25,6 +25,7 @@ type Participant struct {
 	JoinedAt      string  `json:"joined_at"`
 	DeliveredUpTo *string `json:"delivered_up_to"`
 	ReadUpTo      *string `json:"read_up_to"`
+	DevicesAt     *string `json:"devices_at"`
 }
 
 // ThreadPage is one page of threads (docs/contract.md#threads).
@@ -64,6 +65,7 @@ func NewParticipant(p chat.ParticipantView) Participant {
 		JoinedAt:      FormatTime(p.JoinedAt),
 		DeliveredUpTo: optionalID(p.DeliveredUpTo),
 		ReadUpTo:      optionalID(p.ReadUpTo),
+		DevicesAt:     optionalTime(p.DevicesAt),
 	}
 }
 

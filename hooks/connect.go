@@ -101,7 +101,7 @@ func (h *Hook) authenticate(cl *mqtt.Client, pk packets.Packet) (session.Params,
 		}
 	}
 	params := session.Params{
-		Caller: caller, Expires: id.Expires, Key: id.Key, CleanStart: pk.Connect.Clean || !caller.Has(chat.ScopeRead), KeepFor: keepFor(pk),
+		Caller: caller, Expires: id.Expires, Issued: id.Issued, NamesDevice: id.Device != "", Key: id.Key, CleanStart: pk.Connect.Clean || !caller.Has(chat.ScopeRead), KeepFor: keepFor(pk),
 		ReceiveMaximum: int(cl.Properties.Props.ReceiveMaximum),
 	}
 	if lastSeen != nil {
@@ -185,7 +185,7 @@ func connackCode(err error) packets.Code {
 	}
 	code := packets.ErrServerUnavailable
 	switch refusal.Code {
-	case contracts.CodeUnauthenticated:
+	case contracts.CodeUnauthenticated, chat.CodeDeviceRemoved:
 		code = packets.ErrBadUsernameOrPassword
 	case chat.CodeMissingScope, contracts.CodeDeviceMismatch:
 		code = packets.ErrNotAuthorized

@@ -68,6 +68,9 @@ func (sc scene) calls() []call {
 		{method: "PUT", path: prekeys, body: upload(keys(1, 3), ""), status: 200},
 		{method: "GET", path: prekeys, status: 200},
 		{method: "GET", path: "/v1/users/alice/prekeys", status: 200},
+		{method: "POST", path: thread + "/prekeys", body: `{"user_ids":["bob"]}`, status: 200},
+		{method: "GET", path: "/v1/users/me/devices", status: 200},
+		{method: "GET", path: "/v1/users/alice/devices", status: 200},
 		{method: "GET", path: "/v1/users/bob/presence", status: 200},
 		{method: "PUT", path: "/v1/users/me/blocks/mallory", status: 204},
 		{method: "GET", path: "/v1/users/me/blocks", status: 200},
@@ -76,6 +79,7 @@ func (sc scene) calls() []call {
 		{method: "PUT", path: denied, status: 204, admin: true},
 		{method: "DELETE", path: denied, status: 204, admin: true},
 		{method: "DELETE", path: thread + "/participants/bob", status: 204},
+		{method: "DELETE", path: "/v1/users/me/devices/default", status: 204},
 	}
 }
 

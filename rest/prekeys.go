@@ -31,3 +31,12 @@ func (s *server) fetchPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Cal
 	bundle, err := s.chat.FetchPrekeys(ctx, caller, user)
 	return respondWith(c, bundle, err, contracts.NewPrekeyBundle)
 }
+
+func (s *server) fetchGroupPrekeys(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
+	users, err := decode(c, contracts.DecodeGroupPrekeys)
+	if err != nil {
+		return err
+	}
+	keys, err := s.chat.FetchGroupPrekeys(ctx, caller, id, users)
+	return respondWith(c, keys, err, contracts.NewGroupPrekeys)
+}

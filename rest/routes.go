@@ -39,6 +39,7 @@ func (s *server) threadRoutes(app *fiber.App) {
 	app.Post("/v1/threads/:id/messages", s.onThread(sending.withBody(), s.sendMessage))
 	app.Get("/v1/threads/:id/messages", s.onThread(reading.with("cursor", "page_size", "since", "content_type"), s.fetchHistory))
 	app.Get("/v1/threads/:id/events", s.onThread(reading.with("cursor", "page_size", "since_seq"), s.fetchEvents))
+	app.Post("/v1/threads/:id/prekeys", s.onThread(writing.withBody(), s.fetchGroupPrekeys))
 	app.Post("/v1/threads/:id/read", s.onThread(writing.withBody(), s.markRead))
 	app.Get("/v1/threads/:id/pins", s.onThread(reading, s.listPins))
 	app.Post("/v1/threads/:id/pins", s.onThread(writing.withBody(), s.addPin))
@@ -61,10 +62,13 @@ func (s *server) messageRoutes(app *fiber.App) {
 func (s *server) userRoutes(app *fiber.App) {
 	app.Put("/v1/users/me/prekeys", s.call(writing.withBody(), s.uploadPrekeys))
 	app.Get("/v1/users/me/prekeys", s.call(reading, s.countPrekeys))
+	app.Get("/v1/users/me/devices", s.call(reading, s.listDevices))
+	app.Delete("/v1/users/me/devices/:device_id", s.call(writing, s.removeDevice))
 	app.Get("/v1/users/me/blocks", s.call(reading.paged(), s.listBlocks))
 	app.Put("/v1/users/me/blocks/:uid", s.call(writing, s.blockUser))
 	app.Delete("/v1/users/me/blocks/:uid", s.call(writing, s.unblockUser))
 	app.Add(fiber.MethodGet, "/v1/users/:id/prekeys", s.call(reading, s.fetchPrekeys)) // it uses up keys
+	app.Get("/v1/users/:id/devices", s.call(reading, s.listDevicesOf))
 	app.Get("/v1/users/:id/presence", s.call(reading, s.getPresence))
 }
 

@@ -15,6 +15,7 @@ type Chat interface {
 	ChangeCalls
 	PinCalls
 	PrekeyCalls
+	DeviceCalls
 	BlockCalls
 	ModerationCalls
 	Health(ctx context.Context) chat.Health
@@ -65,6 +66,14 @@ type PrekeyCalls interface {
 	UploadPrekeys(ctx context.Context, c chat.Caller, u chat.PrekeyUpload) (chat.StoredPrekeys, error)
 	OwnPrekeys(ctx context.Context, c chat.Caller) ([]chat.PrekeyDevice, error)
 	FetchPrekeys(ctx context.Context, c chat.Caller, user chat.UserID) (chat.PrekeyBundle, error)
+	FetchGroupPrekeys(ctx context.Context, c chat.Caller, id chat.ThreadID, users []chat.UserID) (chat.GroupPrekeys, error)
+}
+
+// DeviceCalls are the use cases about the devices of users.
+type DeviceCalls interface {
+	Devices(ctx context.Context, c chat.Caller) ([]chat.Device, error)
+	RemoveDevice(ctx context.Context, c chat.Caller, device chat.DeviceID) error
+	DevicesOf(ctx context.Context, c chat.Caller, user chat.UserID) ([]chat.PrekeyDevice, error)
 }
 
 // BlockCalls are the use cases about blocking users and seeing their presence.

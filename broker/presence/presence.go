@@ -136,6 +136,23 @@ func (t *Tracker) Online(id chat.UserID) bool {
 	return u != nil && !u.gone
 }
 
+// Devices lists the devices of a user that are connected, at all nodes.
+func (t *Tracker) Devices(id chat.UserID) (devices []chat.DeviceID) {
+	sh := t.shard(id)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	u := sh.users[id]
+	if u == nil {
+		return nil
+	}
+	for _, c := range u.conns {
+		if !slices.Contains(devices, c.device) {
+			devices = append(devices, c.device)
+		}
+	}
+	return devices
+}
+
 // Came notes a connection to this node. The caller orders it with Left: of one user
 // they are not called at the same time.
 func (t *Tracker) Came(c chat.Connection) {

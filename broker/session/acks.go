@@ -177,6 +177,7 @@ func (s *Session) settle() {
 	s.settling = false
 	s.mu.Unlock()
 	if last {
+		s.noteSeen()
 		s.reg.settled(s)
 	}
 }

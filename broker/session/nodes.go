@@ -34,6 +34,7 @@ func (r *Registry) compareNodes(ctx context.Context) {
 		case <-tick.C:
 			r.tellSums(false)
 			r.presence.Forget()
+			r.endRemoved(ctx)
 		case <-r.beat.ending():
 			return
 		case <-ctx.Done():
@@ -101,16 +102,33 @@ func (r *Registry) number(s *Session) (*chat.StoredPosition, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, keepTimeout)
 	defer cancel()
 	alone := r.isAlone(s)
-	conn, stored, err := r.store.AdmitDevice(ctx, s.user, s.device)
+	admitted, err := r.store.AdmitDevice(ctx, s.user, s.device)
 	if err != nil {
 		r.log.Warn("a connection cannot be numbered, the client is to try again", "user", s.user, "error", err)
 		return nil, chat.Refuse(chat.CodeUnavailable, "the device cannot be admitted now")
 	}
-	s.conn = conn
-	if !alone {
-		stored = nil
+	s.conn = admitted.Conn
+	if admitted.New {
+		if err := r.welcome(ctx, s); err != nil {
+			return nil, err
+		}
 	}
-	return stored, nil
+	if !alone {
+		return nil, nil
+	}
+	return admitted.Stored, nil
+}
+
+// welcome looks after a device that connects for the first time. It may be one that was removed
+// while its token was looked at: then the connection is refused.
+func (r *Registry) welcome(ctx context.Context, s *Session) error {
+	if err := r.chat.ForgetOverflow(ctx, s.user); err != nil {
+		r.log.Warn("devices that are too many could not be forgotten", "user", s.user, "error", err)
+	}
+	if !s.params.NamesDevice {
+		return nil
+	}
+	return r.chat.CheckDevice(ctx, s.user, s.device, s.params.Issued)
 }
 
 // isAlone reports whether no other connection of the device is known, or has still to store

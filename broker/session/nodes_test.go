@@ -120,11 +120,11 @@ type late struct {
 	numbered, goOn chan struct{}
 }
 
-func (l late) AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Conn, *chat.StoredPosition, error) {
-	conn, stored, err := l.Store.AdmitDevice(ctx, user, device)
+func (l late) AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Admitted, error) {
+	admitted, err := l.Store.AdmitDevice(ctx, user, device)
 	close(l.numbered)
 	<-l.goOn
-	return conn, stored, err
+	return admitted, err
 }
 
 // A connection that was numbered first and is ready last finds the later one, and gives way.

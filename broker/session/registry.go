@@ -56,6 +56,11 @@ type Chat interface {
 	// Signal tells a signal of the caller's device to a thread's people.
 	Signal(ctx context.Context, c chat.Caller, sig chat.Signal) error
 
+	// ForgetOverflow forgets devices of a user that has too many. A new one has connected.
+	ForgetOverflow(ctx context.Context, user chat.UserID) error
+	// CheckDevice refuses a token that was issued before the device that it names was removed.
+	CheckDevice(ctx context.Context, user chat.UserID, device chat.DeviceID, issued time.Time) error
+
 	// NewestID is the highest id of any event that the node knows of.
 	NewestID() chat.EventID
 
@@ -66,7 +71,8 @@ type Chat interface {
 type Store interface {
 	feed.Store
 	chat.SubscriptionStore
-	AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Conn, *chat.StoredPosition, error)
+	AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Admitted, error)
+	RemovedSince(ctx context.Context, since time.Time) ([]chat.Removal, error)
 	RaisePosition(ctx context.Context, user chat.UserID, device chat.DeviceID, conn chat.Conn, p chat.Position) error
 	PutLastSeen(ctx context.Context, user chat.UserID, at time.Time) error
 	ID() chat.StoreID
@@ -323,6 +329,9 @@ func (r *Registry) remove(s *Session) (lastSeen time.Time) {
 func (r *Registry) Online(_ context.Context, user chat.UserID) (bool, error) {
 	return r.presence.Online(user), nil
 }
+
+// Connected lists the devices of a user that are connected, at any node.
+func (r *Registry) Connected(user chat.UserID) []chat.DeviceID { return r.presence.Devices(user) }
 
 // of lists a user's sessions on this node. The slice is shared: it is not written to.
 func (r *Registry) of(user chat.UserID) []*Session {

@@ -19,6 +19,10 @@ func (r *Registry) HandleNotice(n chat.Notice) {
 		r.handleFailure(n.Audience, *n.Failure)
 	case n.PrekeysLow != nil:
 		r.handlePrekeysLow(n.Audience, *n.PrekeysLow)
+	case n.Devices != nil:
+		r.handleDevices(n.Audience, *n.Devices)
+	case n.Removed != nil:
+		r.handleRemoved(*n.Removed)
 	case n.Typing != nil:
 		r.handleTyping(n.Audience, *n.Typing)
 	case n.Signal != nil:

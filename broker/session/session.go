@@ -64,6 +64,7 @@ const (
 	QoSUnsupported                   // a publish with QoS 2
 	StoreFailing                     // what the client sent cannot be stored
 	TokensRefused                    // too many new tokens that were refused
+	DeviceRemoved                    // the user has removed the device
 )
 
 // String names the reason, for the log and the metrics.
@@ -89,6 +90,8 @@ func (r Reason) String() string {
 		return "store_failing"
 	case TokensRefused:
 		return "tokens_refused"
+	case DeviceRemoved:
+		return "device_removed"
 	}
 	return "reason_" + strconv.Itoa(int(r))
 }
@@ -120,9 +123,12 @@ type Params struct {
 	Caller    chat.Caller
 	Expires   time.Time       // when the token does
 	Key       string          // see [Token]
+	Issued    time.Time       // when the token was; zero: it does not say
 	LastSeen  *chat.MessageID // the client's resume position; nil: what it acknowledged
 	Transport Transport
 
+	// NamesDevice says that the token is for this device alone.
+	NamesDevice bool
 	// Pings is set for JSON connections, which are pinged and must answer.
 	Pings bool
 	// SubscribesAll is set for JSON connections, which get every topic. Others

@@ -35,7 +35,7 @@ type Stats struct {
 var frameTypes = [...]string{
 	string(chat.KindMessage), contracts.FrameDelivered, contracts.FrameRead, contracts.FrameTyping, contracts.FramePresence,
 	string(chat.KindReaction), string(chat.KindEdit), string(chat.KindDelete), string(chat.KindThread), contracts.FrameFailed,
-	contracts.FrameHello, contracts.FrameSignal, contracts.FrameExpiring, contracts.FrameAuth, contracts.FrameCaughtUp, contracts.FramePing, contracts.FramePrekeysLow, contracts.FrameError, "other",
+	contracts.FrameHello, contracts.FrameSignal, contracts.FrameExpiring, contracts.FrameAuth, contracts.FrameCaughtUp, contracts.FramePing, contracts.FramePrekeysLow, contracts.FrameDevices, contracts.FrameError, "other",
 }
 
 // Frames calls yield with each type of frame and how many were handed to connections.

@@ -23,6 +23,8 @@ const (
 	bodyWake
 	bodyNode
 	bodySignal
+	bodyDevices
+	bodyRemoved
 )
 
 // AppendNotice appends a notice to b. It may be longer than MaxBytes: the caller then
@@ -50,6 +52,10 @@ func AppendNotice(b []byte, n *chat.Notice) []byte {
 		w.nest(bodyTyping, func() { w.typing(n.Typing) })
 	case n.Presence != nil:
 		w.nest(bodyPresence, func() { w.presence(n.Presence) })
+	case n.Devices != nil:
+		w.nest(bodyDevices, func() { w.devices(n.Devices) })
+	case n.Removed != nil:
+		w.nest(bodyRemoved, func() { w.removal(n.Removed) })
 	case n.Wake != nil:
 		w.nest(bodyWake, func() { w.wake(n.Wake) })
 	case n.Signal != nil:
@@ -125,6 +131,10 @@ func (p Packed) Notice() (chat.Notice, error) {
 			r.within(content, func(in *reader) { n.Wake = in.wake() })
 		case bodySignal:
 			r.within(content, func(in *reader) { n.Signal = in.signal() })
+		case bodyDevices:
+			r.within(content, func(in *reader) { n.Devices = in.devices() })
+		case bodyRemoved:
+			r.within(content, func(in *reader) { n.Removed = in.removal() })
 		case bodyNode:
 			r.within(content, func(in *reader) { n.Node = in.node() })
 		default:

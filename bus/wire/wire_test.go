@@ -65,6 +65,8 @@ func notices() map[string]chat.Notice {
 		"read":           {Audience: both, Receipt: &chat.Receipt{Mark: chat.Mark{Thread: thread, User: "bob", Kind: chat.Read, Seq: 3, At: at}, Device: "tablet"}},
 		"failed":         {Audience: both[:1], Failure: &chat.Failure{Thread: thread, Message: id(9), Reason: chat.FailedBlocked, Users: []chat.UserID{"bob"}}},
 		"prekeys_low":    {Audience: both[:1], PrekeysLow: &chat.PrekeysLow{Device: "phone", Left: 4}},
+		"devices":        {Audience: both, Devices: &chat.DeviceNews{User: "ann", Device: "phone", Change: chat.IdentityChanged, At: at}},
+		"removed":        {Audience: both[:1], Removed: &chat.Removal{User: "ann", Device: "phone", At: at, Conn: 1_780_000_000_123}},
 		"prekeys_low_pq": {Audience: both[:1], PrekeysLow: &chat.PrekeysLow{Device: "phone", Left: 40, PQLeft: new(0)}},
 		"typing":         {Audience: both, Typing: &chat.Typing{Thread: thread, User: "ann"}},
 		"online":         {Audience: both, Presence: &chat.Presence{User: "ann", Online: true}},
@@ -136,6 +138,9 @@ func TestNoFieldIsForgotten(t *testing.T) {
 			}
 			if n.Receipt != nil {
 				n.Receipt.Kind = chat.Delivered
+			}
+			if n.Devices != nil {
+				n.Devices.Change = chat.DeviceRemoved
 			}
 			if got, err := Decode(AppendNotice(nil, &n)); err != nil || !reflect.DeepEqual(got, n) {
 				t.Errorf("%s %s is read as\n%+v, %v; want\n%+v", kinds.Field(i).Name, kind, got, err, n)

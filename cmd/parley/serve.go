@@ -272,7 +272,7 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	}
 	n.compareClocks()
 	n.chat = chat.New(chat.Config{
-		Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Now: n.now, Online: n.online, Newest: newest, Skew: n.skew,
+		Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Now: n.now, Online: n.online, Connected: n.connected, Newest: newest, Skew: n.skew,
 	})
 	n.serving.Store(n.chat)
 	n.sessions = session.NewRegistry(session.Config{
@@ -287,6 +287,7 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	if n.keys != nil {
 		n.keys.OnGone(n.sessions.EndTokensOf)
 	}
+	verifier.RefuseRemoved(n.chat.CheckDevice)
 	origins, err := n.set.originPolicy(n.log)
 	if err != nil {
 		return err
@@ -347,6 +348,9 @@ func (n *node) compareClocks() {
 func (n *node) online(ctx context.Context, user chat.UserID) (bool, error) {
 	return n.sessions.Online(ctx, user)
 }
+
+// connected lists a user's connected devices, as the sessions know them.
+func (n *node) connected(user chat.UserID) []chat.DeviceID { return n.sessions.Connected(user) }
 
 // run starts the background work, and the serving on all listeners.
 func (n *node) run() {

@@ -39,7 +39,7 @@ type upgrade func(s *Store, ctx context.Context, progress Progress) error
 var upgrades = map[int64]upgrade{
 	2: (*Store).noteUses,
 	3: nothingToDo, // what an event of format 3 says of reactions is read as it is
-	4: nothingToDo,
+	4: (*Store).noteDevices,
 }
 
 func nothingToDo(*Store, context.Context, Progress) error { return nil }

@@ -35,6 +35,9 @@ import (
 //	                    all users' marks near a seq                      thread_to
 //	positions           a device's position                              _id (user/device)
 //	                    positions that are not used any more             used
+//	                    a user's devices                                 _id (user/device; a range)
+//	removed_devices     whether a device was removed; those of a user    _id (user/device; a range)
+//	                    the newest removals                              at
 //	last_seen           when a user was last connected                   _id (user)
 //	subscriptions       what is kept for a device, for a user's devices  _id (user/device; a range)
 //	                    what is kept no longer                           until
@@ -91,6 +94,7 @@ var wantedIndexes = map[string][]index{
 	"threads":          {{name: "members_user", keys: []string{"members.user"}}},
 	"subscriptions":    {{name: "until", keys: []string{"until"}}},
 	"spans":            {{name: "until", keys: []string{"until"}}},
+	"removed_devices":  {{name: "at", keys: []string{"at"}}},
 	"positions":        {{name: byUsed, keys: []string{"used"}}},
 	"stints":           {{name: "thread", keys: []string{"thread"}}},
 	"old_marks":        {{name: byThreadTo, keys: []string{"thread", "to"}}},

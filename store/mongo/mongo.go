@@ -29,6 +29,7 @@
 //	  report, …     denied_attachments
 //	last seen       update of last_seen           by maximum
 //	a position      $max in positions             an entry only rises
+//	a device gone   insert into removed_devices, then delete from positions
 //	a connection    $inc in positions             the one with the highest number stays
 //	subscriptions   replace in subscriptions      if no later connection has written
 //	a limited call  update of spans               if its version is the one that was read
@@ -92,6 +93,8 @@ type Store struct {
 	prekeyUsers, prekeys, oneTime           *mongo.Collection
 	blocks, reports, reported, deniedHashes *mongo.Collection
 	spans                                   *mongo.Collection
+	removed                                 *mongo.Collection
+	removals                                *removals
 	meta                                    *mongo.Collection
 	newSpans                                atomic.Int64
 	nodes                                   *mongo.Collection // writes wait for no majority
@@ -150,7 +153,8 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		subscriptions: db.Collection("subscriptions"),
 		prekeyUsers:   db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), reported: db.Collection("reported"), deniedHashes: db.Collection("denied_attachments"),
-		spans: db.Collection("spans"),
+		spans:   db.Collection("spans"),
+		removed: db.Collection("removed_devices"), removals: newRemovals(),
 		meta:  db.Collection("meta"),
 		nodes: db.Collection("nodes", quick),
 		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log, node: opts.Node,

@@ -21,7 +21,8 @@ type positionDoc struct {
 	ID           string              `bson:"_id"`     // user/device
 	Through      map[string]chat.Seq `bson:"through"` // by thread; missing until the position is begun
 	Acknowledged bool                `bson:"acknowledged"`
-	Used         time.Time           `bson:"used"` // when it was last begun or raised
+	Used         time.Time           `bson:"used"`            // when it was last begun or raised, or the device connected or uploaded keys
+	First        time.Time           `bson:"first,omitempty"` // when the device was first seen; missing in a document of format 4
 	Conn         chat.Conn           `bson:"conn,omitempty"`
 
 	// A document of format 2 has these instead: see base.OldPosition.
@@ -93,30 +94,30 @@ func (doc *positionDoc) begun() bool { return doc.Through != nil || !doc.Time.Is
 // AdmitDevice implements [chat.PositionStore]. A device that is not known, or was forgotten,
 // begins with the time in place of 1: so its number is above that of a connection which was
 // open all the while.
-func (s *Store) AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Conn, *chat.StoredPosition, error) {
+func (s *Store) AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Admitted, error) {
 	if err := checkName(string(user), string(device)); err != nil {
-		return 0, nil, err
+		return chat.Admitted{}, err
 	}
 	id, now := deviceKey(user, device), s.now()
 	doc, err := s.raiseConn(ctx, id, now)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		first := chat.Conn(now.UnixMilli())
-		_, err = s.positions.InsertOne(ctx, d("_id", id, "conn", first, "used", now))
+		_, err = s.positions.InsertOne(ctx, d("_id", id, "conn", first, "used", now, "first", now))
 		if err == nil {
-			return first, &chat.StoredPosition{}, nil
+			return chat.Admitted{Conn: first, Stored: &chat.StoredPosition{}, New: true}, nil
 		}
 		if isDuplicate(err) { // another node was faster
 			doc, err = s.raiseConn(ctx, id, now)
 		}
 	}
 	if err != nil {
-		return 0, nil, fmt.Errorf("admit %s/%s: %w", user, device, err)
+		return chat.Admitted{}, fmt.Errorf("admit %s/%s: %w", user, device, err)
 	}
 	if !doc.Time.IsZero() {
-		return doc.Conn, nil, nil // to be converted when it is read
+		return chat.Admitted{Conn: doc.Conn}, nil // to be converted when it is read
 	}
 	p, err := doc.position()
-	return doc.Conn, &chat.StoredPosition{Position: p, Found: doc.begun()}, err
+	return chat.Admitted{Conn: doc.Conn, Stored: &chat.StoredPosition{Position: p, Found: doc.begun()}}, err
 }
 
 func (s *Store) raiseConn(ctx context.Context, id string, now time.Time) (doc positionDoc, err error) {
@@ -196,24 +197,6 @@ func (s *Store) raiseTakenOver(ctx context.Context, begun bson.D, conn chat.Conn
 		err = chat.ErrTakenOver
 	}
 	return err
-}
-
-// ForgetPositions implements [chat.PositionStore].
-func (s *Store) ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (int, error) {
-	ids := options.Find().SetProjection(d("_id", 1)).SetLimit(int64(count)).SetHint(byUsed)
-	unused, err := findAll[positionDoc](ctx, s.positions, d("used", d("$lt", unusedSince)), ids)
-	if err != nil {
-		return 0, fmt.Errorf("find positions that are not used: %w", err)
-	}
-	n := 0
-	for _, doc := range unused {
-		gone, err := s.positions.DeleteOne(ctx, d("_id", doc.ID, "used", d("$lt", unusedSince)))
-		if err != nil {
-			return n, fmt.Errorf("forget the position of %s: %w", doc.ID, err)
-		}
-		n += int(gone.DeletedCount)
-	}
-	return n, nil
 }
 
 // LastSeen implements [chat.LastSeenStore].

@@ -29,6 +29,7 @@ import (
 type prekeyUserDoc struct {
 	User    chat.UserID     `bson:"_id"`
 	Devices []chat.DeviceID `bson:"devices"`
+	Changed time.Time       `bson:"changed,omitempty"` // when a device last came, went or had another identity; missing in a document of format 4
 }
 
 type prekeyDeviceDoc struct {
@@ -87,6 +88,9 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 		return chat.StoredPrekeys{}, err
 	}
 	id := deviceKey(user, device)
+	if err := s.see(ctx, user, device, u.At); err != nil {
+		return chat.StoredPrekeys{}, err
+	}
 	unlock, err := s.prekeyWriters.Lock(ctx, id)
 	if err != nil {
 		return chat.StoredPrekeys{}, err
@@ -168,7 +172,11 @@ func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, device chat.De
 	if err != nil {
 		return stored, false, err
 	}
-	if err := s.admitDevice(ctx, user, device); err != nil {
+	var changed time.Time // noted before: a change that is told of and did not happen does no harm
+	if before == nil || u.Resets(before) {
+		changed = u.At
+	}
+	if err := s.admitDevice(ctx, user, device, changed); err != nil {
 		return stored, false, err
 	}
 	for kind, a := range admitted {
@@ -256,15 +264,20 @@ func (s *Store) deleteOneTime(ctx context.Context, owners [len(chat.PrekeyKinds)
 	return err
 }
 
-// admitDevice adds a device to the user's list, or is ErrTooManyDevices.
-func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) error {
-	_, err := s.prekeyUsers.InsertOne(ctx, prekeyUserDoc{User: user, Devices: []chat.DeviceID{device}})
+// admitDevice adds a device to the user's list, or is ErrTooManyDevices. It notes when the
+// device changed, if that is not zero.
+func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID, changed time.Time) error {
+	_, err := s.prekeyUsers.InsertOne(ctx, prekeyUserDoc{User: user, Devices: []chat.DeviceID{device}, Changed: changed})
 	if err == nil || !isDuplicate(err) {
 		return err
 	}
 	full := fmt.Sprintf("devices.%d", chat.MaxPrekeyDevices-1)
 	admits := d("_id", user, "$or", bson.A{d("devices", device), d(full, d("$exists", false))})
-	res, err := s.prekeyUsers.UpdateOne(ctx, admits, d("$addToSet", d("devices", device)))
+	change := d("$addToSet", d("devices", device))
+	if !changed.IsZero() {
+		change = append(change, bson.E{Key: "$max", Value: d("changed", changed)})
+	}
+	res, err := s.prekeyUsers.UpdateOne(ctx, admits, change)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ import (
 //	D <user>0 <device>0 <thread>             position of a device in a thread: seq
 //	l <user>                                 when the user was last connected
 //	f <user>0 <device>                       kept subscriptions of a device
+//	V <user>0 <device>                       when a device was first and last seen
+//	W <user>0 <device>                       when its user removed a device, and the number of its last connection then
+//	E <user>                                 when a device with prekeys last came, went or had another identity
 //	k <user>0 <device>                       prekeys of a device but for the one-time ones
 //	n <user>0 <device>                       numbers of the device's one-time prekeys, plain and PQ
 //	o <user>0 <device>0 <id4>                one-time prekey
@@ -72,6 +75,9 @@ const (
 	prefixThrough     = 'D'
 	prefixLastSeen    = 'l'
 	prefixFilters     = 'f'
+	prefixSeen        = 'V'
+	prefixRemoved     = 'W'
+	prefixKeysChanged = 'E'
 	prefixPrekeys     = 'k'
 	prefixOneTimeLeft = 'n'
 	prefixOneTime     = 'o'
@@ -213,6 +219,8 @@ func throughPrefix(u chat.UserID, d chat.DeviceID) []byte {
 func throughKey(u chat.UserID, d chat.DeviceID, t chat.ThreadID) []byte {
 	return append(throughPrefix(u, d), t[:]...)
 }
+
+func keysChangedKey(u chat.UserID) []byte { return append([]byte{prefixKeysChanged}, u...) }
 
 func lastSeenKey(u chat.UserID) []byte { return append([]byte{prefixLastSeen}, u...) }
 

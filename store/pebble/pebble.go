@@ -220,6 +220,9 @@ func checkFormat(db *pebble.DB) error {
 	if err := base.CheckFormat(int64(version), oldestFormat, formatVersion); err != nil || version == formatVersion {
 		return err
 	}
+	if err := noteDevices(db); err != nil {
+		return err
+	}
 	return db.Set(formatKey(), binary.AppendUvarint(nil, formatVersion), pebble.Sync)
 }
 

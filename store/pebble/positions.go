@@ -104,12 +104,16 @@ func (s *Store) beginPosition(ctx context.Context, user chat.UserID, device chat
 }
 
 // AdmitDevice implements [chat.PositionStore]. All connections are those of one process, so it
-// counts in memory, and nothing is written.
-func (s *Store) AdmitDevice(_ context.Context, user chat.UserID, device chat.DeviceID) (chat.Conn, *chat.StoredPosition, error) {
+// counts them in memory.
+func (s *Store) AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Admitted, error) {
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
-		return 0, nil, err
+		return chat.Admitted{}, err
 	}
-	return chat.Conn(s.conns.Add(1)), nil, nil
+	isNew, err := s.see(ctx, user, device, s.now())
+	if err != nil {
+		return chat.Admitted{}, fmt.Errorf("admit %s/%s: %w", user, device, err)
+	}
+	return chat.Admitted{Conn: chat.Conn(s.conns.Add(1)), New: isNew}, nil
 }
 
 // RaisePosition implements [chat.PositionStore].
@@ -143,71 +147,6 @@ func (s *Store) RaisePosition(ctx context.Context, user chat.UserID, device chat
 		}
 	}
 	return s.applyUnsynced(b)
-}
-
-// ForgetPositions implements [chat.PositionStore].
-func (s *Store) ForgetPositions(ctx context.Context, unusedSince time.Time, count int) (int, error) {
-	unused, err := s.unusedPositions(ctx, unusedSince, count)
-	if err != nil {
-		return 0, err
-	}
-	n := 0
-	for _, key := range unused {
-		forgotten, err := s.forgetPosition(ctx, key, unusedSince)
-		if err != nil {
-			return n, err
-		}
-		if forgotten {
-			n++
-		}
-	}
-	return n, nil
-}
-
-// unusedPositions gives the keys of positions that were not used since the given time.
-func (s *Store) unusedPositions(ctx context.Context, since time.Time, count int) (keys [][]byte, err error) {
-	v, err := s.state.view()
-	if err != nil {
-		return nil, err
-	}
-	defer v.release()
-	err = v.scan(ctx, within([]byte{prefixPosition}), false, func(key, value []byte) (bool, error) {
-		record, err := decodePosition(value)
-		if err == nil && record.unusedSince(since) {
-			keys = append(keys, append([]byte(nil), key...))
-		}
-		return len(keys) < count, err
-	})
-	return keys, err
-}
-
-// unusedSince goes by the position's last use. One of an earlier format tells the time
-// up to which its device had acknowledged.
-func (p positionRecord) unusedSince(since time.Time) bool {
-	if p.old != nil {
-		return chat.IDTime(p.old.Time).Before(since)
-	}
-	return p.used.Before(since)
-}
-
-// forgetPosition removes one position, unless it was used meanwhile.
-func (s *Store) forgetPosition(ctx context.Context, key []byte, unusedSince time.Time) (bool, error) {
-	_, done, err := s.locked(ctx, string(key))
-	if err != nil {
-		return false, err
-	}
-	defer done()
-	record, found, err := lookupUnsynced(s, key, decodePosition)
-	if err != nil || !found || !record.unusedSince(unusedSince) {
-		return false, err
-	}
-	entries := append([]byte{prefixThrough}, key[1:]...)
-	r := within(append(entries, 0))
-	b := s.db.NewBatch()
-	if err := errors.Join(b.Delete(key, nil), b.DeleteRange(r.lower, r.upper, nil)); err != nil {
-		return false, err
-	}
-	return true, s.state.commit(ctx, b)
 }
 
 // LastSeen implements [chat.LastSeenStore].

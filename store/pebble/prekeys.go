@@ -24,6 +24,9 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
 		return chat.StoredPrekeys{}, err
 	}
+	if _, err := s.see(ctx, user, device, u.At); err != nil {
+		return chat.StoredPrekeys{}, err
+	}
 	// The user's lock decides how many devices it has, the device's how many keys.
 	v, done, err := s.locked(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)))
 	if err != nil {
@@ -67,6 +70,9 @@ func (v *view) putPrekeys(ctx context.Context, b *pebble.Batch, user chat.UserID
 	}
 	if err != nil {
 		return stored, err
+	}
+	if stored.Change != "" {
+		_ = b.Set(keysChangedKey(user), encodeTime(u.At), nil)
 	}
 	record := encodePrekeys(u.Stored(user, device, before, left))
 	_ = b.Set(deviceKey(prefixPrekeys, user, device), record, nil)

@@ -224,6 +224,34 @@ func (d *decoder) oldPosition() base.OldPosition {
 	return p
 }
 
+const seenVersion = 1
+
+// encodeSeen packs when a device was seen. The device is in the key.
+func encodeSeen(d chat.SeenDevice) []byte {
+	return appendTime(appendTime([]byte{seenVersion}, d.FirstSeen), d.LastSeen)
+}
+
+func decodeSeen(value []byte) (chat.SeenDevice, error) {
+	d := decode(value)
+	d.version(seenVersion, seenVersion)
+	seen := chat.SeenDevice{FirstSeen: d.time(), LastSeen: d.time()}
+	return seen, d.end()
+}
+
+const removedVersion = 1
+
+// encodeRemoved packs a removal. The device is in the key.
+func encodeRemoved(r chat.Removal) []byte {
+	return binary.AppendUvarint(appendTime([]byte{removedVersion}, r.At), uint64(r.Conn))
+}
+
+func decodeRemoved(value []byte) (chat.Removal, error) {
+	d := decode(value)
+	d.version(removedVersion, removedVersion)
+	r := chat.Removal{At: d.time(), Conn: chat.Conn(d.uvarint())}
+	return r, d.end()
+}
+
 const (
 	prekeysVersion       = 2
 	oldestPrekeysVersion = 1 // without the time of the identity, and without PQ keys

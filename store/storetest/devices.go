@@ -45,7 +45,8 @@ func testBeginPosition(t *testing.T, f *fixture) {
 // admit admits a connection, and sees the position that comes along, if one does.
 func (f *fixture) admit(device chat.DeviceID, want *chat.Position) chat.Conn {
 	f.tb.Helper()
-	conn, stored, err := f.store.AdmitDevice(f.tb.Context(), "ann", device)
+	admitted, err := f.store.AdmitDevice(f.tb.Context(), "ann", device)
+	conn, stored := admitted.Conn, admitted.Stored
 	if err != nil || conn <= 0 {
 		f.tb.Fatalf("AdmitDevice: %d, %v", conn, err)
 	}
@@ -78,7 +79,10 @@ func testAdmitDevice(t *testing.T, f *fixture) {
 	var admitted sync.WaitGroup
 	numbers := make([]chat.Conn, 16)
 	for i := range numbers {
-		admitted.Go(func() { numbers[i], _, _ = f.store.AdmitDevice(t.Context(), "ann", "watch") })
+		admitted.Go(func() {
+			a, _ := f.store.AdmitDevice(t.Context(), "ann", "watch")
+			numbers[i] = a.Conn
+		})
 	}
 	admitted.Wait()
 	slices.Sort(numbers)
@@ -87,9 +91,7 @@ func testAdmitDevice(t *testing.T, f *fixture) {
 	}
 
 	f.clock.Advance(chat.ForgetDevicesAfter)
-	if _, err := f.store.ForgetPositions(t.Context(), f.clock.Now().Add(time.Hour), 100); err != nil {
-		t.Fatal(err)
-	}
+	f.forgetUnseen(f.clock.Now().Add(time.Hour))
 	if again := f.admit("phone", nil); again <= third {
 		t.Errorf("a device that was forgotten has a connection %d, and one of %d may be open", again, third)
 	}
@@ -175,6 +177,7 @@ func testForgetPositions(t *testing.T, f *fixture) {
 		if device == "young" {
 			f.clock.Advance(time.Hour)
 		}
+		f.admit(device, nil)
 		f.beginPosition(device, p)
 	}
 	since := f.clock.Now()
@@ -183,10 +186,7 @@ func testForgetPositions(t *testing.T, f *fixture) {
 	}
 	forgotten := 0
 	for {
-		n, err := f.store.ForgetPositions(t.Context(), since, 1)
-		if err != nil || n > 1 {
-			t.Fatalf("ForgetPositions: %d, %v", n, err)
-		}
+		n := f.forgetUnseen(since)
 		if forgotten += n; n == 0 {
 			break
 		}
@@ -208,17 +208,37 @@ func testForgetPositions(t *testing.T, f *fixture) {
 // no device that is gone.
 func testReadPositionIsUsed(t *testing.T, f *fixture) {
 	p := chat.Position{Through: map[chat.ThreadID]chat.Seq{newThreadID(): 7}, Acknowledged: true}
-	f.beginPosition("quiet", p)
-	f.beginPosition("gone", p)
+	for _, device := range []chat.DeviceID{"quiet", "gone"} {
+		f.admit(device, nil)
+		f.beginPosition(device, p)
+	}
 	f.clock.Advance(chat.ForgetDevicesAfter - time.Hour)
 	f.wantPosition("quiet", p)
 	f.clock.Advance(2 * time.Hour)
-	n, err := f.store.ForgetPositions(t.Context(), f.clock.Now().Add(-chat.ForgetDevicesAfter), 10)
-	if err != nil || n != 1 {
-		t.Errorf("ForgetPositions: %d, %v; want 1", n, err)
+	if n := f.forgetUnseen(f.clock.Now().Add(-chat.ForgetDevicesAfter)); n != 1 {
+		t.Errorf("%d devices were forgotten, want 1", n)
 	}
 	f.wantPosition("quiet", p)
 	f.wantNoPosition("ann", "gone")
+}
+
+// forgetUnseen forgets the devices that were not seen since a time, and counts them.
+func (f *fixture) forgetUnseen(since time.Time) (n int) {
+	f.tb.Helper()
+	unseen, err := f.store.UnseenDevices(f.tb.Context(), since, 100)
+	if err != nil {
+		f.tb.Fatalf("UnseenDevices: %v", err)
+	}
+	for _, d := range unseen {
+		forgotten, _, err := f.store.ForgetDevice(f.tb.Context(), d, f.clock.Now())
+		if err != nil {
+			f.tb.Fatalf("ForgetDevice: %v", err)
+		}
+		if forgotten {
+			n++
+		}
+	}
+	return n
 }
 
 func (f *fixture) beginPosition(device chat.DeviceID, p chat.Position) chat.Position {

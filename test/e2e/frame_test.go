@@ -35,6 +35,7 @@ type frame struct {
 	Emoji          string  `json:"emoji"`
 	Op             string  `json:"op"`
 	At             string  `json:"at"`
+	Change         string  `json:"change"`
 	Reason         string  `json:"reason"`
 	UpTo           string  `json:"up_to"`
 	OneTimePrekeys int     `json:"one_time_prekeys"`

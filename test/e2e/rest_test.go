@@ -60,6 +60,7 @@ type participant struct {
 	JoinedAt      string  `json:"joined_at"`
 	DeliveredUpTo *string `json:"delivered_up_to"`
 	ReadUpTo      *string `json:"read_up_to"`
+	DevicesAt     *string `json:"devices_at"`
 }
 
 type message struct {

@@ -21,13 +21,15 @@ type model struct {
 	blocks   map[block]time.Time
 	denied   map[string]bool
 	devices  map[chat.UserID]map[chat.DeviceID]*device
-	reports  []chat.Report // without their ids
+	news     map[string][]time.Time // when changes of a user's devices were told, by each node
+	reports  []chat.Report          // without their ids
 }
 
 func newModel(c *storetest.Clock) *model {
 	return &model{
 		clock: c, byID: make(map[chat.MessageID]*message), keys: make(map[idempotencyKey]keyUse), numbers: make(map[clientSeq]*message),
 		blocks: make(map[block]time.Time), denied: make(map[string]bool), devices: make(map[chat.UserID]map[chat.DeviceID]*device),
+		news: make(map[string][]time.Time),
 	}
 }
 

@@ -97,6 +97,14 @@ func describeLow(to []chat.UserID, device chat.DeviceID, left int) string {
 	return fmt.Sprintf("prekeys low on %s: %d, to %v", device, left, to)
 }
 
+func describeNews(user chat.UserID, device chat.DeviceID, change chat.KeyChange) string {
+	return fmt.Sprintf("device %s of %s: %s", device, user, change)
+}
+
+func describeRemoved(user chat.UserID, device chat.DeviceID) string {
+	return fmt.Sprintf("connections of %s of %s are to end", device, user)
+}
+
 // compareNotices compares the notices since the last comparison with the expected
 // ones, in order.
 func (r *runner) compareNotices() {
@@ -120,6 +128,10 @@ func (r *runner) describeNotice(n chat.Notice) string {
 			return "a failure of an unknown message"
 		}
 		return describeFailure(m, n.Failure.Reason, n.Failure.Users, n.Audience...)
+	case n.Devices != nil:
+		return describeNews(n.Devices.User, n.Devices.Device, n.Devices.Change)
+	case n.Removed != nil:
+		return describeRemoved(n.Removed.User, n.Removed.Device)
 	case n.PrekeysLow != nil:
 		return describeLow(n.Audience, n.PrekeysLow.Device, n.PrekeysLow.Left)
 	case n.Receipt != nil && n.Receipt.Kind == chat.Read:

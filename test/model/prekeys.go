@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/parleyhq/parley/chat"
 )
 
 // upload uploads prekeys of a device. Ids of one-time keys repeat.
 func (r *runner) upload(op operation) {
+	if op.a%13 == 12 {
+		r.removeDevice(op)
+		return
+	}
 	c := r.caller(op)
 	u := chat.PrekeyUpload{Identity: fmt.Appendf(nil, "identity %d", op.message/20%8/7)} // seldom another
 	u.Signed = chat.SignedPrekey{Prekey: chat.Prekey{ID: 1, Public: []byte("signed")}, Signature: []byte("signature")}
@@ -41,6 +46,12 @@ func (r *runner) upload(op operation) {
 		d = &device{oneTime: make(map[uint32]string), taken: make(map[uint32]bool)}
 		devices[c.Device] = d
 	}
+	switch {
+	case d.upload.Identity == nil:
+		r.expectNews(op, c.User, c.Device, chat.DeviceAdded)
+	case !bytes.Equal(u.Identity, d.upload.Identity):
+		r.expectNews(op, c.User, c.Device, chat.IdentityChanged)
+	}
 	reset := d.upload.Identity != nil && !bytes.Equal(u.Identity, d.upload.Identity)
 	if reset {
 		d.oneTime, d.taken = make(map[uint32]string), make(map[uint32]bool)
@@ -58,6 +69,32 @@ func (r *runner) upload(op operation) {
 	equal(r, "the answer", "a new installation", got.Reset(), reset)
 	equal(r, "the answer", "ignored", fmt.Sprint(got.Ignored), fmt.Sprint(ignored))
 	r.comparePrekeys(c.User)
+}
+
+// removeDevice removes the caller's device, with its keys. No device connects here, so those
+// that are known have keys.
+func (r *runner) removeDevice(op operation) {
+	c := r.caller(op)
+	code := refuseIf(r.devices[c.User][c.Device] == nil, chat.CodeDeviceNotFound)
+	r.tracef("%s removes its device %s: %q", c.User, c.Device, code)
+	if r.checkError(r.node(op).RemoveDevice(r.ctx(), c, c.Device), code) {
+		delete(r.devices[c.User], c.Device)
+		r.expected = append(r.expected, describeRemoved(c.User, c.Device))
+		r.expectNews(op, c.User, c.Device, chat.DeviceRemoved)
+	}
+	r.compareNotices()
+	r.comparePrekeys(c.User)
+}
+
+// expectNews expects what is told of a device, up to 6 times in a minute by each node for each user.
+func (r *runner) expectNews(op operation, user chat.UserID, device chat.DeviceID, change chat.KeyChange) {
+	key := fmt.Sprintf("%s at %d", user, op.node)
+	told := slices.DeleteFunc(r.news[key], func(at time.Time) bool { return r.now().Sub(at) >= time.Minute })
+	if len(told) < 6 {
+		told = append(told, r.now())
+		r.expected = append(r.expected, describeNews(user, device, change))
+	}
+	r.news[key] = told
 }
 
 // fetch takes prekeys of every device of a user.
