@@ -48,6 +48,7 @@ test: test-prepare ## all tests with the race detector, the end-to-end suite on 
 test-prepare:
 	@test -n "$$PARLEY_TEST_MONGO_URI" || go run ./test/mongod/build >/dev/null
 	@go build -race -o $(BIN)/parley-race ./cmd/parley
+	@go build -o $(BIN)/parley-plain ./cmd/parley
 
 .PHONY: test-unit
 test-unit: ## the tests of all packages, without the end-to-end suite

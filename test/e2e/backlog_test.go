@@ -22,12 +22,11 @@ func TestBacklogToASmallWindow(t *testing.T) {
 		goalGrowth = 24 << 20
 	)
 	threads, perThread := bulk(50), bulk(50)
-	s := startServer(t)
+	s := startPlainServer(t)
 	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
 	ann.bulk = true
 	ids := writeBacklog(t, ann, bob.user, threads, perThread, size)
 	s.stop(t) // empties the tail cache
-	s.binary = plainBinary(t)
 	s.start(t)
 
 	r := dialRaw(t, s, mqtt5)

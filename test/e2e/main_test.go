@@ -56,17 +56,13 @@ func buildServer(binary string, flags ...string) error {
 	return build.Run()
 }
 
-// plainBinary builds the server without the race detector, for tests that measure its
-// memory. With the race detector Pebble decides at random, once for each process, whether
-// its memtables and its block cache are on Go's heap.
-func plainBinary(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "parley")
-	if err := buildServer(binary); err != nil {
-		t.Fatalf("building the server: %v", err)
-	}
-	return binary
-}
+// plainBinary is the server without the race detector, for tests that measure its memory.
+// With the race detector Pebble decides at random, once for each process, whether its
+// memtables and its block cache are on Go's heap.
+var plainBinary = sync.OnceValues(func() (binary string, err error) {
+	binary = filepath.Join(filepath.Dir(parleyBinary), "parley-plain")
+	return binary, buildServer(binary)
+})
 
 // serveHelp is what `parley serve -h` says; optional flags are looked up in it.
 var serveHelp = sync.OnceValue(func() string {
