@@ -138,6 +138,7 @@ func (n *node) open(ctx context.Context) error {
 		return fmt.Errorf("open --store: %w", err)
 	}
 	n.backups = takeBackups(n.set.store, n.store, n.log)
+	n.store = withPausePoints(n.store)
 	if n.bus, err = n.openBus(); err != nil {
 		return fmt.Errorf("open --bus: %w", err)
 	}

@@ -35,6 +35,7 @@ type server struct {
 
 	binary string // what it runs; "" for parleyBinary
 	clock  string // the file in which its clock is set, with the binary of withClock; "" is the machine's
+	pause  string // the file that has it stand still at some point, with the same binary; "": it does not
 	cmd    *exec.Cmd
 	log    *serverLog
 	exited chan struct{} // closed when the process is gone
@@ -164,7 +165,7 @@ func (s *server) start(t testing.TB) {
 	s.exited = make(chan struct{})
 	s.cmd = exec.Command(cmp.Or(s.binary, parleyBinary), s.args()...)
 	// The race detector would have the process linger for a second.
-	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10", "STEPPED_CLOCK="+s.clock)
+	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10", "STEPPED_CLOCK="+s.clock, "PAUSE_POINT="+s.pause)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/parleyhq/parley/test/cluster"
+	"github.com/parleyhq/parley/test/mongod"
+	"github.com/parleyhq/parley/test/natsd"
+)
+
+// The load of TestCostOfSeveralNodes.
+const (
+	costPairs    = 30
+	costMessages = 20 // of each pair
+	costPause    = 400 * time.Millisecond
+)
+
+// TestCostOfSeveralNodes measures what a message from one person to another costs the nodes,
+// over three nodes and over one, at the same load. The two of a pair are at different
+// nodes. It prints what docs/performance.md shows.
+func TestCostOfSeveralNodes(t *testing.T) {
+	needsMongo(t)
+	ofTheLongRun(t)
+	binary := plainBinary(t)
+	one, three := measureNodes(t, binary, 1), measureNodes(t, binary, clusterNodes)
+	for _, m := range []nodesCost{one, three} {
+		t.Logf("%d nodes: %.2f ms of CPU and %.1f MongoDB commands a message", m.nodes, m.cpu*1000, m.commands)
+	}
+	if ratio := three.cpu / one.cpu; ratio > 1.4 {
+		t.Errorf("three nodes take %.2f times the CPU of one, want 1.4 at most", ratio)
+	} else {
+		t.Logf("three nodes take %.2f times the CPU of one", ratio)
+	}
+}
+
+// nodesCost is what one delivered message costs all nodes together.
+type nodesCost struct {
+	nodes         int
+	cpu, commands float64
+}
+
+func measureNodes(t *testing.T, binary string, n int) nodesCost {
+	t.Helper()
+	uri, bus := mongod.Start(t).URI(), natsd.Start(t)
+	host, _, _ := strings.Cut(strings.TrimPrefix(uri, "mongodb://"), "/")
+	mongo := cluster.NewMongo(t, host)
+	nodes := make([]*server, n)
+	for i := range nodes {
+		nodes[i] = &server{dir: t.TempDir(), store: mongo.URI(uri), extra: []string{"--bus", "nats://" + bus.Addr()}, http: "127.0.0.1:0", tcp: "127.0.0.1:0", binary: binary}
+		nodes[i].begin(t)
+		nodes[i].awaitHealth(t, "ok")
+	}
+	senders, threads, lines := make([]*device, costPairs), make([]string, costPairs), make([]*client, costPairs)
+	for i := range costPairs {
+		senders[i] = nodes[i%n].device(t, fmt.Sprint("a", i), "d")
+		senders[i].bulk = true
+		threads[i] = senders[i].createOneToOne(t, fmt.Sprint("b", i)).ID
+		jsonProtocol.live(t, senders[i], options{}) // is told of the receipts
+		lines[i] = mqtt5TCP.live(t, nodes[(i+1)%n].device(t, fmt.Sprint("b", i), "d"), options{})
+		lines[i].untilMessage(t, senders[i].send(t, threads[i], "warm").ID)
+	}
+	cpu := func() (seconds float64) {
+		for _, s := range nodes {
+			seconds += s.metric(t, "process_cpu_seconds_total")
+		}
+		return seconds
+	}
+	before, asked := cpu(), mongo.Commands()
+	var pairs sync.WaitGroup
+	for i, d := range senders {
+		pairs.Go(func() {
+			for range costMessages {
+				<-time.After(costPause)
+				lines[i].untilMessage(t, d.send(t, threads[i], "hello").ID)
+			}
+		})
+	}
+	pairs.Wait()
+	const messages = costPairs * costMessages
+	return nodesCost{n, (cpu() - before) / messages, float64(mongo.Commands()-asked) / messages}
+}
