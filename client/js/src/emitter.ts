@@ -4,11 +4,15 @@ export interface Observable<T> {
   getSnapshot(): T
 }
 
+/** A burst of changes is told once. */
+const TELL_MS = 16
+
 /** An Observable that makes its snapshot when it is asked for it, and keeps it until something changes. */
 export class Changing<T> implements Observable<T> {
   #listeners = new Set<() => void>()
   #snapshot: T | undefined
   #make: () => T
+  #telling = false
 
   constructor(make: () => T) {
     this.#make = make
@@ -27,7 +31,12 @@ export class Changing<T> implements Observable<T> {
 
   changed(): void {
     this.#snapshot = undefined
-    for (const listener of [...this.#listeners]) listener()
+    if (this.#telling || this.#listeners.size === 0) return
+    this.#telling = true
+    setTimeout(() => {
+      this.#telling = false
+      for (const listener of [...this.#listeners]) listener()
+    }, TELL_MS)
   }
 }
 

@@ -41,6 +41,7 @@ class MQTTLink implements Link {
       keepalive: 50,
       connectTimeout: 20_000,
       resubscribe: false,
+      timerVariant: 'native', // not a worker from a blob, which a strict Content-Security-Policy refuses
     })
     this.#client = client
     // MQTT.js sends the PUBACK when this calls back: that is after storing.

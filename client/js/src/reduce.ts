@@ -41,7 +41,7 @@ export function applyEvent(record: StoredThread, messages: Messages, event: Thre
 
 function applyMessage(record: StoredThread, messages: Messages, event: MsgEvent): void {
   if (!messages.get(event.id)) messages.put(messageOf(event))
-  if (event.content_type === ('control' as string)) return
+  if (event.content_type === 'control') return
   const { thread } = record
   if (thread.last_msg_id === null || event.id > thread.last_msg_id) {
     record.thread = { ...thread, last_msg_id: event.id, last_activity_at: event.created_at }
@@ -66,6 +66,7 @@ function messageOf(e: MsgEvent): StoredMessage {
     attachment_id: e.attachment_id ?? null,
     attachment_sha256: e.attachment_sha256 ?? null,
     expires_at: e.expires_at ?? null,
+    epoch: e.epoch ?? null,
     ...('omitted' in e && e.omitted ? { omitted: true as const } : {}),
   }
 }

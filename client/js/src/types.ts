@@ -41,11 +41,9 @@ export interface EventPage {
 }
 
 type Newer =
-  | { t: 'hello'; store_id: string; frame_seq: number }
+  | { t: 'prekeys_low'; one_time_prekeys?: number; pq_one_time_prekeys?: number; frame_seq: number }
   | { t: 'thread_state'; thread_id: string; me: Me; frame_seq: number }
-  | { t: 'signal'; thread_id: string; user_id: string; device_id: string; name: string; data: string; frame_seq: number }
   | { t: 'devices'; user_id: string; device_id: string; change: string; at: string; frame_seq: number }
-  | { t: 'token_expiring' | 'auth'; expires_at: string; frame_seq: number }
 
 export type DeliveredFrame = R['DeliveredFrame']
 export type ReadFrame = R['ReadFrame']
@@ -58,8 +56,11 @@ export type Frame =
   | Receipt
   | R['TypingFrame']
   | R['PresenceFrame']
-  | R['PrekeysLowFrame']
-  | (R['CaughtUpFrame'] & { store_id?: string })
+  | R['HelloFrame']
+  | R['CaughtUpFrame']
+  | R['TokenExpiringFrame']
+  | R['AuthFrame']
+  | R['SignalFrame']
   | R['PingFrame']
   | R['ErrorFrame']
   | Newer

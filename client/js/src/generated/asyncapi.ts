@@ -16,6 +16,13 @@ export interface components {
         DeviceId: string;
         /**
          * Format: uuid
+         * @description A UUID, lower case, made with the store and made anew when a backup is restored. A client that finds another than it
+         *     knows drops what it holds and reads anew.
+         * @example 5f0c954e-3b5c-4d3a-9f3e-8a1f6f1f7c2d
+         */
+        StoreId: string;
+        /**
+         * Format: uuid
          * @description A UUID, lower case
          * @example 018fca3e-52b2-7f3c-8a35-6a2f5c1d9e00
          */
@@ -68,15 +75,43 @@ export interface components {
          * @example 👍
          */
         Emoji: string;
+        /**
+         * Format: int64
+         * @description The epoch that a control message began
+         * @example 1
+         */
+        Epoch: number;
+        /**
+         * @description The ciphertext is left out: it is of a control message and larger than 64 KiB, or the frame would be larger than the Maximum
+         *     Packet Size of its client. `GET /v1/messages/{id}` has it.
+         * @constant
+         */
+        Omitted: true;
+        /**
+         * Format: int64
+         * @description The epoch that the newest control message with one began; 0 while there is none
+         */
+        ThreadEpoch: number;
+        /**
+         * @description The content of a message, at most 64 KiB decoded, of a control message 256 KiB; empty once the message is deleted, and where
+         *     it is `omitted`
+         * @example AAJ8Rg==
+         */
+        WholeCiphertext: components["schemas"]["Bytes"];
+        /**
+         * @description The content of a message, 1 byte to 64 KiB decoded; of a control message to 256 KiB, over MQTT what fits a packet
+         * @example AAJ8Rg==
+         */
+        SentCiphertext: components["schemas"]["Bytes"];
         /** @enum {string} */
         ThreadType: "1_TO_1" | "GROUP";
         /** @enum {string} */
         Role: "admin" | "member";
         /**
-         * @description `system` only with the scope chat.system
+         * @description `system` only with the scope chat.system; `control` is of the clients' own protocol
          * @enum {string}
          */
-        ContentType: "text" | "image_ref" | "video_ref" | "audio_ref" | "file_ref" | "system";
+        ContentType: "text" | "image_ref" | "video_ref" | "audio_ref" | "file_ref" | "system" | "control";
         /**
          * @description `sender`: the sender deleted the message; `expired`: its time was up
          * @enum {string}
@@ -106,12 +141,9 @@ export interface components {
             seq: components["schemas"]["Seq"];
             sender_id: components["schemas"]["UserId"];
             ciphertext: components["schemas"]["Ciphertext"];
-            /**
-             * @description The ciphertext is left out, since the frame would be larger than the client's Maximum Packet Size.
-             * @constant
-             */
-            omitted?: true;
+            omitted?: components["schemas"]["Omitted"];
             content_type: components["schemas"]["ContentType"];
+            epoch?: components["schemas"]["Epoch"];
             created_at: components["schemas"]["Time"];
             reply_to_msg_id?: components["schemas"]["MessageId"];
             attachment_id?: string;
@@ -318,11 +350,37 @@ export interface components {
             last_seen_at: null | components["schemas"]["Time"];
             frame_seq: components["schemas"]["FrameSeq"];
         };
+        /** @example call.offer */
+        SignalName: string;
+        /** @description Standard base64 with padding; at most 4 KiB decoded; may be empty */
+        SignalData: string;
+        SignalFrame: {
+            /** @constant */
+            t: "signal";
+            thread_id: components["schemas"]["ThreadId"];
+            user_id: components["schemas"]["UserId"];
+            device_id: components["schemas"]["DeviceId"];
+            name: components["schemas"]["SignalName"];
+            data: components["schemas"]["SignalData"];
+            frame_seq: components["schemas"]["FrameSeq"];
+        };
         PrekeysLowFrame: {
             /** @constant */
             t: "prekeys_low";
             /** @description How many the device has left. */
             one_time_prekeys: number;
+            /** @description How many post-quantum ones, if the device has a post-quantum key of last resort. One of the two is under 10. */
+            pq_one_time_prekeys?: number;
+            frame_seq: components["schemas"]["FrameSeq"];
+        } | {
+            one_time_prekeys?: unknown;
+        } | {
+            pq_one_time_prekeys: unknown;
+        };
+        HelloFrame: {
+            /** @constant */
+            t: "hello";
+            store_id: components["schemas"]["StoreId"];
             frame_seq: components["schemas"]["FrameSeq"];
         };
         CaughtUpFrame: {
@@ -332,6 +390,19 @@ export interface components {
             last_id: null | components["schemas"]["MessageId"];
             /** @description How many durable frames the replay sent. */
             replayed: number;
+            store_id: components["schemas"]["StoreId"];
+            frame_seq: components["schemas"]["FrameSeq"];
+        };
+        TokenExpiringFrame: {
+            /** @constant */
+            t: "token_expiring";
+            expires_at: components["schemas"]["Time"];
+            frame_seq: components["schemas"]["FrameSeq"];
+        };
+        AuthFrame: {
+            /** @constant */
+            t: "auth";
+            expires_at: components["schemas"]["Time"];
             frame_seq: components["schemas"]["FrameSeq"];
         };
         PingFrame: {
@@ -360,6 +431,25 @@ export interface components {
             /** @constant */
             t: "pong";
         };
+        /** @description A JSON Web Token */
+        Token: string;
+        ClientAuthFrame: {
+            /** @constant */
+            t: "auth";
+            token: components["schemas"]["Token"];
+        };
+        ClientSignalFrame: {
+            /** @constant */
+            t: "signal";
+            thread_id: components["schemas"]["ThreadId"];
+            name: components["schemas"]["SignalName"];
+            data: components["schemas"]["SignalData"];
+        };
+        /**
+         * Format: binary
+         * @description Any bytes, at most 4 KiB
+         */
+        RawSignalData: string;
         ClientTypingFrame: {
             /** @constant */
             t: "typing";
@@ -381,7 +471,7 @@ export interface components {
              * @description Unique per thread, user and device. By convention a device counts it up in each thread.
              */
             client_seq: number;
-            ciphertext: components["schemas"]["NewCiphertext"];
+            ciphertext: components["schemas"]["SentCiphertext"];
             /** @description text if absent */
             content_type?: components["schemas"]["ContentType"] | null;
             /** @description Required for the _ref types */
@@ -391,6 +481,8 @@ export interface components {
             reply_to_msg_id?: components["schemas"]["MessageId"] | null;
             /** @description The message expires after so many seconds */
             ttl_seconds?: number | null;
+            /** @description Of a control message only: it is stored only if this is the thread's epoch plus 1 */
+            epoch?: components["schemas"]["Epoch"] | null;
         };
         /** @description Properties of the PUBLISH in MQTT 5. */
         SendHeaders: {
@@ -413,8 +505,10 @@ export interface components {
             device_id: components["schemas"]["DeviceId"];
             /** Format: int64 */
             client_seq: number;
-            ciphertext: components["schemas"]["Ciphertext"];
+            ciphertext: components["schemas"]["WholeCiphertext"];
+            omitted?: components["schemas"]["Omitted"];
             content_type: components["schemas"]["ContentType"];
+            epoch: components["schemas"]["Epoch"] | null;
             created_at: components["schemas"]["Time"];
             edited_at: components["schemas"]["Time"] | null;
             deleted: boolean;
@@ -442,13 +536,20 @@ export interface components {
             detail: string;
             code: components["schemas"]["Code"];
             errors?: components["schemas"]["FieldProblem"][];
+            /** @description Of `epoch_conflict` only */
+            epoch?: components["schemas"]["ThreadEpoch"];
+            /**
+             * @description Of `epoch_conflict` only: the message that holds the thread's epoch, a tombstone if it was deleted; null while the
+             *     epoch is 0, and where the caller does not see it
+             */
+            message?: components["schemas"]["Message"] | null;
         };
         FieldProblem: {
             field: string;
             message: string;
         };
         /** @enum {string} */
-        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
+        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
     };
     responses: never;
     parameters: never;

@@ -105,9 +105,12 @@ export interface paths {
          * @description Newest first; with `since`, the messages after that one, oldest first. A page cursor goes on in the direction of the
          *     listing that it came from. The history begins where the caller joined the thread last.
          *
-         *     With `content_type` the messages that are of this type now. Such a page looks at 1,000 events of the log at most: it may
-         *     have fewer messages than `page_size`, or none, and yet a `next_cursor`, which goes on. Only a null `next_cursor` is the end.
-         *     A cursor of another `content_type` is refused.
+         *     A page ends at 1 MiB of ciphertext, where each name in a message's reactions counts 96 bytes, and looks at 5,000 events of
+         *     the log at most: it may have fewer messages than `page_size`, or none, and yet a `next_cursor`, which goes on. Only a null
+         *     `next_cursor` is the end.
+         *
+         *     With `content_type` the messages that are of this type now. Such a page looks at 1,000 events at most. A cursor
+         *     of another `content_type` is refused.
          */
         get: operations["fetchHistory"];
         put?: never;
@@ -118,6 +121,9 @@ export interface paths {
          *     A message can fail because its recipient blocks the sender. A retry within 24 h of sending, with the same key or the
          *     same `client_seq`, then tries delivery again and is answered 202. A message that expired before it was delivered stays
          *     expired: a retry is answered 409 with the tombstone.
+         *
+         *     A message of the content type `control` is of the clients' own protocol: it is ordered, delivered and receipted like any, but
+         *     neither unread nor activity, and may have 256 KiB. With an `epoch` it is stored only if that is the thread's plus 1.
          */
         post: operations["sendMessage"];
         delete?: never;
@@ -343,7 +349,8 @@ export interface paths {
          * Upload keys of the caller's device
          * @description One-time keys are added to those that are stored. One whose `key_id` is stored replaces that key; one whose `key_id` was
          *     ever given to somebody is ignored. All other keys of the device are replaced; without `last_resort_prekey` in the
-         *     request the device has none. Keys are opaque to the server.
+         *     request the device has none. Another `identity_key` than before is a new installation: the one-time keys stored, and the
+         *     ids of those given, are forgotten first. Keys are opaque to the server.
          */
         put: operations["uploadPrekeys"];
         post?: never;
@@ -595,6 +602,13 @@ export interface components {
         DeviceId: string;
         /**
          * Format: uuid
+         * @description A UUID, lower case, made with the store and made anew when a backup is restored. A client that finds another than it
+         *     knows drops what it holds and reads anew.
+         * @example 5f0c954e-3b5c-4d3a-9f3e-8a1f6f1f7c2d
+         */
+        StoreId: string;
+        /**
+         * Format: uuid
          * @description A UUID, lower case
          * @example 018fca3e-52b2-7f3c-8a35-6a2f5c1d9e00
          */
@@ -627,6 +641,34 @@ export interface components {
          */
         Ciphertext: components["schemas"]["Bytes"];
         /**
+         * @description The content of a message, at most 64 KiB decoded, of a control message 256 KiB; empty once the message is deleted, and where
+         *     it is `omitted`
+         * @example AAJ8Rg==
+         */
+        WholeCiphertext: components["schemas"]["Bytes"];
+        /**
+         * @description The content of a message, 1 byte to 64 KiB decoded; of a control message to 256 KiB, over MQTT what fits a packet
+         * @example AAJ8Rg==
+         */
+        SentCiphertext: components["schemas"]["Bytes"];
+        /**
+         * @description The ciphertext is left out: it is of a control message and larger than 64 KiB, or the frame would be larger than the Maximum
+         *     Packet Size of its client. `GET /v1/messages/{id}` has it.
+         * @constant
+         */
+        Omitted: true;
+        /**
+         * Format: int64
+         * @description The epoch that a control message began
+         * @example 1
+         */
+        Epoch: number;
+        /**
+         * Format: int64
+         * @description The epoch that the newest control message with one began; 0 while there is none
+         */
+        ThreadEpoch: number;
+        /**
          * @description The content of a message, 1 byte to 64 KiB decoded
          * @example AAJ8Rg==
          */
@@ -646,10 +688,10 @@ export interface components {
         /** @enum {string} */
         Role: "admin" | "member";
         /**
-         * @description `system` only with the scope chat.system
+         * @description `system` only with the scope chat.system; `control` is of the clients' own protocol
          * @enum {string}
          */
-        ContentType: "text" | "image_ref" | "video_ref" | "audio_ref" | "file_ref" | "system";
+        ContentType: "text" | "image_ref" | "video_ref" | "audio_ref" | "file_ref" | "system" | "control";
         /**
          * @description `sender`: the sender deleted the message; `expired`: its time was up
          * @enum {string}
@@ -674,6 +716,7 @@ export interface components {
             events: components["schemas"]["Event"][];
             /** @description `since_seq` of the next page; null at the end of the log */
             next_since_seq: components["schemas"]["Seq"] | null;
+            store_id: components["schemas"]["StoreId"];
         };
         /** @description One entry of a thread's log; `t` says which */
         Event: components["schemas"]["MsgEvent"] | components["schemas"]["EditEvent"] | components["schemas"]["DelEvent"] | components["schemas"]["ReactionEvent"] | components["schemas"]["ThreadEvent"];
@@ -689,7 +732,9 @@ export interface components {
             seq: components["schemas"]["Seq"];
             sender_id: components["schemas"]["UserId"];
             ciphertext: components["schemas"]["Ciphertext"];
+            omitted?: components["schemas"]["Omitted"];
             content_type: components["schemas"]["ContentType"];
+            epoch?: components["schemas"]["Epoch"];
             created_at: components["schemas"]["Time"];
             reply_to_msg_id?: components["schemas"]["MessageId"];
             attachment_id?: string;
@@ -892,7 +937,7 @@ export interface components {
              * @description Unique per thread, user and device. By convention a device counts it up in each thread.
              */
             client_seq: number;
-            ciphertext: components["schemas"]["NewCiphertext"];
+            ciphertext: components["schemas"]["SentCiphertext"];
             /** @description text if absent */
             content_type?: components["schemas"]["ContentType"] | null;
             /** @description Required for the _ref types */
@@ -902,6 +947,8 @@ export interface components {
             reply_to_msg_id?: components["schemas"]["MessageId"] | null;
             /** @description The message expires after so many seconds */
             ttl_seconds?: number | null;
+            /** @description Of a control message only: it is stored only if this is the thread's epoch plus 1 */
+            epoch?: components["schemas"]["Epoch"] | null;
         };
         EditMessage: {
             ciphertext: components["schemas"]["NewCiphertext"];
@@ -931,6 +978,7 @@ export interface components {
             participant_count: number;
             /** @description Exact up to 99; 100 means more */
             unread_count: number;
+            epoch: components["schemas"]["ThreadEpoch"];
         };
         ThreadWithParticipants: {
             id: components["schemas"]["ThreadId"];
@@ -943,6 +991,7 @@ export interface components {
             participant_count: number;
             /** @description Exact up to 99; 100 means more */
             unread_count: number;
+            epoch: components["schemas"]["ThreadEpoch"];
             participants: components["schemas"]["Participant"][];
         };
         Participant: {
@@ -966,8 +1015,10 @@ export interface components {
             device_id: components["schemas"]["DeviceId"];
             /** Format: int64 */
             client_seq: number;
-            ciphertext: components["schemas"]["Ciphertext"];
+            ciphertext: components["schemas"]["WholeCiphertext"];
+            omitted?: components["schemas"]["Omitted"];
             content_type: components["schemas"]["ContentType"];
+            epoch: components["schemas"]["Epoch"] | null;
             created_at: components["schemas"]["Time"];
             edited_at: components["schemas"]["Time"] | null;
             deleted: boolean;
@@ -1054,10 +1105,35 @@ export interface components {
             /** @description At most 1,000 are stored for a device, else 400 */
             one_time_prekeys: components["schemas"]["Prekey"][];
             last_resort_prekey?: components["schemas"]["SignedPrekey"] | null;
+            /** @description Post-quantum keys, for PQXDH. They need `pq_last_resort_prekey`. At most 1,000 are stored for a device, else 400 */
+            pq_one_time_prekeys?: components["schemas"]["SignedPrekey"][] | null;
+            pq_last_resort_prekey?: components["schemas"]["SignedPrekey"] | null;
+        };
+        /** @description A post-quantum key; with `last_resort`, one that is given to everybody who asks, while the device has no one-time key of that kind left */
+        PQPrekey: {
+            key_id: components["schemas"]["KeyId"];
+            public_key: components["schemas"]["Key"];
+            signature: components["schemas"]["Key"];
+            /** @constant */
+            last_resort?: true;
+        };
+        PrekeysStored: {
+            device_id: components["schemas"]["DeviceId"];
+            one_time_prekeys: number;
+            pq_one_time_prekeys: number;
+            updated_at: components["schemas"]["Time"];
+            /** @description Ids of one-time keys that were not stored, as keys of these ids were handed out before */
+            ignored: components["schemas"]["KeyId"][];
+            /** @description The same of post-quantum one-time keys */
+            pq_ignored: components["schemas"]["KeyId"][];
+            /** @description The identity key is another than before. All one-time keys that were stored, and the ids of those handed out, were forgotten first */
+            reset: boolean;
         };
         PrekeyStatus: {
             device_id: components["schemas"]["DeviceId"];
             one_time_prekeys: number;
+            /** @description How many post-quantum ones */
+            pq_one_time_prekeys: number;
             /** @description When the device uploaded last */
             updated_at: components["schemas"]["Time"];
         };
@@ -1075,6 +1151,8 @@ export interface components {
             identity_key: components["schemas"]["Key"];
             signed_prekey: components["schemas"]["SignedPrekey"];
             one_time_prekey: components["schemas"]["Prekey"] | components["schemas"]["LastResortPrekey"];
+            /** @description Of a device that has uploaded a post-quantum key of last resort */
+            pq_prekey?: components["schemas"]["PQPrekey"];
         };
         Presence: {
             user_id: components["schemas"]["UserId"];
@@ -1125,13 +1203,20 @@ export interface components {
             detail: string;
             code: components["schemas"]["Code"];
             errors?: components["schemas"]["FieldProblem"][];
+            /** @description Of `epoch_conflict` only */
+            epoch?: components["schemas"]["ThreadEpoch"];
+            /**
+             * @description Of `epoch_conflict` only: the message that holds the thread's epoch, a tombstone if it was deleted; null while the
+             *     epoch is 0, and where the caller does not see it
+             */
+            message?: components["schemas"]["Message"] | null;
         };
         FieldProblem: {
             field: string;
             message: string;
         };
         /** @enum {string} */
-        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
+        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
     };
     responses: {
         /** @description `invalid_request` */
@@ -1177,6 +1262,19 @@ export interface components {
         };
         /** @description `not_a_participant`, `missing_scope` or `device_mismatch` */
         NotAParticipant: {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_a_participant`, `missing_scope` or `device_mismatch`; `blocked` for a control message with an `epoch`, if the other
+         *     participant of a 1:1 blocks the caller
+         */
+        NotSendable: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -1991,12 +2089,15 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["NotAParticipant"];
+            403: components["responses"]["NotSendable"];
             404: components["responses"]["ThreadNotFound"];
             408: components["responses"]["RequestTimeout"];
             /**
              * @description This `client_seq` was used before in this thread by this user and device, with another key; or the message of this
              *     request expired before it was delivered. The body is the existing message, or the tombstone of the expired one.
+             *
+             *     Or `epoch_conflict`: the `epoch` is not the thread's plus 1. The body is a problem with the thread's `epoch` and the
+             *     `message` that holds it.
              */
             409: {
                 headers: {
@@ -2006,6 +2107,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Message"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             413: components["responses"]["CiphertextTooLarge"];
@@ -2696,7 +2798,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PrekeyStatus"];
+                    "application/json": components["schemas"]["PrekeysStored"];
                 };
             };
             400: components["responses"]["InvalidRequest"];
