@@ -41,6 +41,9 @@ type Config struct {
 	// hijack the connection. If it is nil, there is no such route.
 	Realtime fiber.Handler
 
+	// Pages adds routes that are no part of the API, and ask for no token; nil: there are none.
+	Pages func(add func(method, path string, handle fiber.Handler))
+
 	Origins *origin.Policy // whose pages may use the API from a browser; nil: those of the server's own origin
 
 	Metrics      *prometheus.Registry // where the request metrics are registered; nil: in a registry of the application's own

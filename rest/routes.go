@@ -23,6 +23,9 @@ func (s *server) routes(app *fiber.App, cfg Config) {
 	if cfg.ServeMetrics {
 		app.Get("/metrics", routed(metricsHandler(cfg.Metrics)))
 	}
+	if cfg.Pages != nil {
+		cfg.Pages(func(method, path string, handle fiber.Handler) { app.Add(method, path, routed(withoutBody(handle))) })
+	}
 	if cfg.Realtime != nil {
 		app.Add(fiber.MethodGet, realtimePath, routed(withoutBody(cfg.Realtime)))
 	}

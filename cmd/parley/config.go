@@ -23,6 +23,7 @@ import (
 // settings are the settings of `parley serve` (docs/contract.md#running-a-server).
 type settings struct {
 	dev  bool
+	demo bool
 	data string
 
 	listen         string
@@ -90,6 +91,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	var s settings
 	fs := newFlagSet("parley serve")
 	fs.BoolVar(&s.dev, "dev", false, "try Parley: all on loopback, MQTT on port 1883, store and secret in --data, tokens for two demo users")
+	fs.BoolVar(&s.demo, "demo", false, "serve the demo page at /, which asks for tokens; with --dev it is there, and has tokens of demo users")
 	fs.StringVar(&s.data, "data", "./data", "`directory` in which --dev keeps its store and secret")
 	fs.StringVar(&s.listen, "listen", ":8080", "`address` of REST and realtime")
 	fs.StringVar(&s.mqttListen, "mqtt-listen", "", "`address` of MQTT over TCP (default: off)")

@@ -12,8 +12,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
+
 	"github.com/parleyhq/parley/auth"
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/rest/demo"
 )
 
 const devSecretFile = "jwt-secret"
@@ -51,6 +54,23 @@ func makeDevSecret(dir string) error {
 	return nil
 }
 
+// demoPage gives the routes of the demo page, nil if the server has none. Only with --dev does
+// the page get tokens without asking its user.
+func (n *node) demoPage() (func(add func(method, path string, handle fiber.Handler)), error) {
+	if !n.set.dev && !n.set.demo {
+		return nil, nil
+	}
+	var secret []byte
+	if n.set.dev {
+		secret = n.secret
+	}
+	page, err := demo.New(secret, n.now)
+	if err != nil {
+		return nil, err
+	}
+	return page.Routes, nil
+}
+
 // welcome prints tokens and commands with which a newcomer can try the server.
 func welcome(out io.Writer, secret []byte, httpAddr net.Addr, secure bool, mqttAddr net.Addr) error {
 	now := time.Now()
@@ -84,6 +104,9 @@ func welcome(out io.Writer, secret []byte, httpAddr net.Addr, secure bool, mqttA
 
 const welcomeText = `
 Parley is ready: REST and realtime on http%[4]s://%[1]s
+
+Open http%[4]s://%[1]s/ in a browser: two people, side by side, in a demo page.
+
 Tokens for two demo users, valid for 24 hours (for others: parley token --sub NAME --device NAME):
 
 export ALICE=%[2]s

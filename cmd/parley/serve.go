@@ -314,6 +314,9 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 		Refused: func(code chat.Code) { n.refusals.Add([2]string{"rest", string(code)}, 1) },
 		Failed:  func(f rest.Failure) { n.sessions.Stats().StoreErrors.Add(string(f), 1) },
 	}
+	if cfg.Pages, err = n.demoPage(); err != nil {
+		return err
+	}
 	n.servers = append(n.servers, rest.New(cfg))
 	if n.scrape != nil {
 		n.servers = append(n.servers, rest.NewOperations(cfg, n.set.debug))

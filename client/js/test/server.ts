@@ -20,11 +20,14 @@ export class Server {
     this.#args = args
   }
 
+  protected flags(dir: string): string[] {
+    return ['--store', `pebble:${dir}/store`, '--jwt-secret', secret, '--rate-send', '0', '--rate-read', '0']
+  }
+
   /** Starts it, again on the same port and store after a stop. */
   async start(): Promise<this> {
     const child = spawn(binary, [
-      'serve', '--store', `pebble:${this.#dir}/store`, '--jwt-secret', secret, '--listen', `127.0.0.1:${this.port}`,
-      '--drain-delay', '0s', '--rate-send', '0', '--rate-read', '0', ...this.#args,
+      'serve', ...this.flags(this.#dir), '--listen', `127.0.0.1:${this.port}`, '--drain-delay', '0s', ...this.#args,
     ], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = child
     await new Promise<void>((resolve, reject) => {
@@ -53,6 +56,13 @@ export class Server {
   async remove(): Promise<void> {
     await this.stop('SIGKILL')
     rmSync(this.#dir, { recursive: true, force: true })
+  }
+}
+
+/** A server as `parley serve --dev` starts it, but for the ports. */
+export class DevServer extends Server {
+  protected override flags(dir: string): string[] {
+    return ['--dev', '--data', dir, '--mqtt-listen', '127.0.0.1:0', '--rate-send', '0', '--rate-read', '0']
   }
 }
 

@@ -1,0 +1,81 @@
+import { useState } from 'react'
+import { useSnapshot } from '../src/react.js'
+import type { Entry, Session } from './session.js'
+import { IconButton } from './ui.js'
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 })
+const ARROWS = { in: '↓', out: '↑', rest: '⇄' } as const
+
+/** What this client says and hears: frames and calls, newest first. */
+export function Inspector({ session, onClose }: { session: Session; onClose: () => void }) {
+  const { entries, frameSeq, acknowledged } = useSnapshot(session.entries)
+  const [show, setShow] = useState<'all' | 'frames' | 'rest'>('all')
+  const shown = entries.filter((e) => show === 'all' || (e.kind === 'rest') === (show === 'rest')).toReversed().slice(0, 120)
+  return (
+    <aside className="inspector" aria-label={`Inspector of ${session.person}`}>
+      <header>
+        <h3>Inspector</h3>
+        <div className="segments small" role="radiogroup" aria-label="What is shown">
+          {(['all', 'frames', 'rest'] as const).map((s) => (
+            <button key={s} type="button" role="radio" aria-checked={s === show} onClick={() => setShow(s)}>
+              {s === 'all' ? 'All' : s === 'frames' ? 'Frames' : 'REST'}
+            </button>
+          ))}
+        </div>
+        <span className="spacer" />
+        <IconButton icon="trash" label="Clear" size={16} onClick={() => session.clear()} />
+        <IconButton icon="close" label="Close the inspector" size={16} onClick={onClose} />
+      </header>
+      <dl className="gauges">
+        <div>
+          <dt>Protocol</dt>
+          <dd>{session.protocol === 'mqtt' ? 'MQTT 5' : 'JSON'}</dd>
+        </div>
+        <div>
+          <dt>Last frame</dt>
+          <dd>{frameSeq}</dd>
+        </div>
+        <div>
+          <dt>Acknowledged</dt>
+          <dd>{acknowledged}</dd>
+        </div>
+        <div>
+          <dt>Device</dt>
+          <dd>{session.client.deviceId.slice(-8)}</dd>
+        </div>
+      </dl>
+      <ol className="entries" tabIndex={0} aria-label="Frames and calls">
+        {shown.map((entry) => (
+          <Line key={entry.n} entry={entry} />
+        ))}
+      </ol>
+    </aside>
+  )
+}
+
+function Line({ entry }: { entry: Entry }) {
+  const [open, setOpen] = useState(false)
+  return (
+    <li className={`entry ${entry.kind} ${entry.failed ? 'failed' : ''}`}>
+      <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
+        <span className="arrow" aria-label={entry.kind === 'in' ? 'received' : entry.kind === 'out' ? 'sent' : 'call'}>
+          {ARROWS[entry.kind]}
+        </span>
+        <span className="entry-title">{entry.title}</span>
+        <span className="entry-detail">{entry.detail}</span>
+        <time>{clock.format(entry.at)}</time>
+      </button>
+      {open && (
+        <div className="entry-body">
+          {entry.topic && <p>{entry.topic}</p>}
+          {entry.plain !== undefined && (
+            <p>
+              The ciphertext, decoded: <q>{entry.plain}</q>
+            </p>
+          )}
+          <pre>{JSON.stringify(entry.data, null, 2)}</pre>
+        </div>
+      )}
+    </li>
+  )
+}

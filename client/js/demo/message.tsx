@@ -1,0 +1,171 @@
+import { memo, useEffect, useState } from 'react'
+import { progressOf, type Outgoing, type Participant, type StoredMessage } from '../src/index.js'
+import { QUICK } from './emoji.js'
+import { fullTimeOf, gone, hueOf, leftOf, nameOf, previewOf, timeOf } from './format.js'
+import { Icon, Ticks } from './icons.js'
+import { EmojiPicker } from './picker.js'
+import { textOf, type Session } from './session.js'
+import { DropdownMenu, IconButton } from './ui.js'
+
+interface Props {
+  session: Session
+  message: StoredMessage
+  group: boolean
+  participants: readonly Participant[]
+  first: boolean
+  last: boolean
+  repliedTo: StoredMessage | null | undefined // null: not in memory
+  pinned: boolean
+  found: boolean
+  onReply: () => void
+  onEdit: () => void
+  onInfo: () => void
+  onJump: (id: string) => void
+}
+
+const EDITABLE_MS = 15 * 60_000
+
+export const MessageRow = memo(function MessageRow(props: Props) {
+  const { session, message, group, participants, first, last, repliedTo, pinned, found } = props
+  const { client, person } = session
+  const own = message.sender_id === person
+  const [picking, setPicking] = useState(false)
+  const left = useLifetime(message)
+  const deleted = gone(message)
+  const progress = own ? progressOf(message, participants) : undefined
+  const editable = own && !deleted && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
+  const mine = (emoji: string) => message.reactions.find((r) => r.emoji === emoji)?.by.includes(person)
+  const toggle = (emoji: string) =>
+    void session.try(mine(emoji) ? client.unreact(message.thread_id, message.id, emoji) : client.react(message.thread_id, message.id, emoji))
+  const text = previewOf(message)
+  const big = !deleted && /^(\p{Extended_Pictographic}\uFE0F?\u200D?){1,3}$/u.test(text)
+  const partly = group && progress && progress.read > 0 && progress.state !== 'read' ? `${progress.read}/${progress.of}` : undefined
+  const state = progress?.state === 'sent' && progress.delivered > 0 ? 'delivered' : progress?.state
+  return (
+    <article
+      className={`row ${own ? 'own' : ''} ${first ? 'first' : ''} ${last ? 'last' : ''} ${found ? 'found' : ''}`}
+      aria-label={`${own ? 'You' : nameOf(message.sender_id)}, ${timeOf(message.created_at)}: ${text}`}
+    >
+      <div className="bubble-line">
+        <div className={`bubble ${deleted ? 'gone' : ''} ${big ? 'big' : ''}`} style={{ '--hue': hueOf(message.sender_id) } as React.CSSProperties}>
+          {group && !own && first && <span className="sender">{nameOf(message.sender_id)}</span>}
+          {repliedTo !== undefined && !deleted && (
+            <button type="button" className="quote" onClick={() => props.onJump(message.reply_to_msg_id!)}>
+              <strong>{repliedTo ? (repliedTo.sender_id === person ? 'You' : nameOf(repliedTo.sender_id)) : 'Reply'}</strong>
+              <span>{repliedTo ? previewOf(repliedTo) : 'Go to the message'}</span>
+            </button>
+          )}
+          <span className="text">{text}</span>
+          <span className="meta">
+            {pinned && <Icon name="pin" size={12} />}
+            {left !== undefined && !deleted && (
+              <span className="lifetime" title={`Disappears ${fullTimeOf(message.expires_at!)}`}>
+                <Icon name="timer" size={12} />
+                {leftOf(left)}
+              </span>
+            )}
+            {message.edited_at && !deleted && <span>edited</span>}
+            <time dateTime={message.created_at} title={fullTimeOf(message.created_at)}>
+              {timeOf(message.created_at)}
+            </time>
+            {state && !deleted && (
+              <button type="button" className="ticks-button" onClick={props.onInfo} aria-label={`${partly ? `${partly} ` : ''}${state}. Details`}>
+                {partly && <span className="readers">{partly}</span>}
+                <Ticks state={state} />
+              </button>
+            )}
+          </span>
+        </div>
+        {!deleted && (
+          <div className="actions">
+            <IconButton icon="smile" label="React" size={18} aria-expanded={picking} onClick={() => setPicking(!picking)} />
+            <IconButton icon="reply" label="Reply" size={18} onClick={props.onReply} />
+            <DropdownMenu
+              align={own ? 'end' : 'start'}
+              trigger={<IconButton icon="more" label="More" size={18} />}
+              entries={[
+                { label: 'Reply', icon: 'reply', onSelect: props.onReply },
+                { label: 'React', icon: 'smile', onSelect: () => setTimeout(() => setPicking(true)) },
+                { label: 'Copy', icon: 'copy', onSelect: () => void navigator.clipboard?.writeText(text) },
+                { label: pinned ? 'Unpin' : 'Pin', icon: 'pin', onSelect: () => void session.try(pinned ? client.unpin(message.thread_id, message.id) : client.pin(message.thread_id, message.id)) },
+                editable && { label: 'Edit', icon: 'edit', onSelect: props.onEdit },
+                { label: 'Details', icon: 'info', onSelect: props.onInfo },
+                editable && { label: 'Delete', icon: 'trash', danger: true, onSelect: () => void session.try(client.delete(message.thread_id, message.id)) },
+              ]}
+            />
+            {picking && (
+              <EmojiPicker
+                quick={QUICK}
+                onClose={() => setPicking(false)}
+                onPick={(emoji) => {
+                  setPicking(false)
+                  toggle(emoji)
+                }}
+              />
+            )}
+          </div>
+        )}
+      </div>
+      {message.reactions.length > 0 && (
+        <div className="reactions">
+          {message.reactions.map((r) => (
+            <button
+              key={r.emoji}
+              type="button"
+              className={mine(r.emoji) ? 'mine' : ''}
+              aria-pressed={!!mine(r.emoji)}
+              aria-label={`${r.emoji} ${r.by.map(nameOf).join(', ')}`}
+              title={r.by.map((u) => (u === person ? 'You' : nameOf(u))).join(', ')}
+              onClick={() => toggle(r.emoji)}
+            >
+              {r.emoji}
+              {r.count > 1 && <span>{r.count}</span>}
+            </button>
+          ))}
+        </div>
+      )}
+    </article>
+  )
+})
+
+/** The seconds that a message has left; undefined: for ever. */
+function useLifetime(message: StoredMessage): number | undefined {
+  const end = message.expires_at && !message.deleted ? Date.parse(message.expires_at) : undefined
+  const [now, setNow] = useState(Date.now)
+  useEffect(() => {
+    if (end === undefined || now >= end) return
+    const timer = setTimeout(() => setNow(Date.now()), Math.min(1000, end - now + 10))
+    return () => clearTimeout(timer)
+  }, [end, now])
+  return end === undefined ? undefined : (end - now) / 1000
+}
+
+/** A message on its way out. */
+export function OutgoingRow({ session, item }: { session: Session; item: Outgoing }) {
+  return (
+    <article className="row own first last" aria-label={`Being sent: ${textOf(item.body.ciphertext)}`}>
+      <div className="bubble-line">
+        <div className={`bubble waiting ${item.problem ? 'failed' : ''}`}>
+          <span className="text">{textOf(item.body.ciphertext)}</span>
+          <span className="meta">
+            <time dateTime={item.createdAt}>{timeOf(item.createdAt)}</time>
+            <Ticks state={item.problem ? 'failed' : 'sending'} />
+          </span>
+        </div>
+      </div>
+      {item.problem ? (
+        <p className="trouble">
+          Not sent: {item.problem.detail}
+          <button type="button" className="text-button" onClick={() => void session.client.retry(item.n)}>
+            Try again
+          </button>
+          <button type="button" className="text-button" onClick={() => void session.client.discard(item.n)}>
+            Discard
+          </button>
+        </p>
+      ) : (
+        item.attempts > 1 && <p className="trouble quiet">Trying again, {item.attempts} tries so far</p>
+      )}
+    </article>
+  )
+}
