@@ -98,7 +98,7 @@ function applyThreadEvent(record: StoredThread, event: Extract<ThreadEvent, { t:
       if (!record.participants.some((p) => p.user_id === event.user_id)) {
         setParticipants(record, [
           ...record.participants,
-          { user_id: event.user_id, role: event.role, joined_at: event.at, delivered_up_to: null, read_up_to: null },
+          { user_id: event.user_id, role: event.role, joined_at: event.at, delivered_up_to: null, read_up_to: null } as Participant,
         ])
       }
       return

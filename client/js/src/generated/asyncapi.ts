@@ -383,6 +383,16 @@ export interface components {
             store_id: components["schemas"]["StoreId"];
             frame_seq: components["schemas"]["FrameSeq"];
         };
+        DevicesFrame: {
+            /** @constant */
+            t: "devices";
+            user_id: components["schemas"]["UserId"];
+            device_id: components["schemas"]["DeviceId"];
+            /** @enum {string} */
+            change: "added" | "removed" | "identity_changed";
+            at: components["schemas"]["Time"];
+            frame_seq: components["schemas"]["FrameSeq"];
+        };
         CaughtUpFrame: {
             /** @constant */
             t: "caught_up";
@@ -549,7 +559,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
+        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "device_not_found" | "device_removed" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
     };
     responses: never;
     parameters: never;

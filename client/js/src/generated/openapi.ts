@@ -157,6 +157,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/threads/{id}/prekeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What is needed to begin an encrypted conversation with many participants at once
+         * @description Of the named participants, or of all, the bundles of all their devices with keys, the caller's other devices too. It uses up one-time
+         *     keys as `GET /v1/users/{id}/prekeys` does. `unavailable` are those who have no key left or none at all, who are not in the thread, and
+         *     of whom the caller has asked 6 times in ten minutes. An answer has up to 4 MiB of bundles; ask again for those in `remaining`. No key was
+         *     taken of who is in either list. A caller may ask 6 times in ten minutes for each thread, asking again for `remaining` included.
+         */
+        post: operations["fetchGroupPrekeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/threads/{id}/read": {
         parameters: {
             query?: never;
@@ -353,6 +376,70 @@ export interface paths {
          *     ids of those given, are forgotten first. Keys are opaque to the server.
          */
         put: operations["uploadPrekeys"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/me/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's devices
+         * @description Every device that has connected or uploaded keys, and was not removed or forgotten, in order of their ids. A connected one
+         *     is seen now.
+         */
+        get: operations["listDevices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/me/devices/{device_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove one of the caller's devices
+         * @description Its connections end, at whichever node, and its keys, position and subscriptions are forgotten. Tokens that name it and were
+         *     issued before are refused from then on with `device_removed`; one without `iat` until it expires. With a newer one it comes back
+         *     as a new device. What it has received and read stays: that is the user's.
+         */
+        delete: operations["removeDevice"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The devices of a user that have keys
+         * @description Which identity each has and since when; no key is used up. The caller must share a thread with the user, and may ask 60 times
+         *     a minute. The frame `devices` tells of changes.
+         */
+        get: operations["listDevicesOf"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -1002,6 +1089,8 @@ export interface components {
             delivered_up_to: components["schemas"]["MessageId"] | null;
             /** @description The newest message that the participant has read, among those that the caller sees */
             read_up_to: components["schemas"]["MessageId"] | null;
+            /** @description When a device of the participant with keys was added or removed, or had another identity, last; null is never */
+            devices_at: components["schemas"]["Time"] | null;
         };
         ThreadPage: {
             threads: components["schemas"]["Thread"][];
@@ -1137,6 +1226,39 @@ export interface components {
             /** @description When the device uploaded last */
             updated_at: components["schemas"]["Time"];
         };
+        FetchGroupPrekeys: {
+            /** @description All participants without it */
+            user_ids?: components["schemas"]["UserId"][] | null;
+        };
+        GroupPrekeys: {
+            bundles: components["schemas"]["PrekeyBundle"][];
+            /** @description Those of whom nothing can be given now */
+            unavailable: components["schemas"]["UserId"][];
+            /** @description Those to ask for again, as there was no room */
+            remaining: components["schemas"]["UserId"][];
+        };
+        Device: {
+            device_id: components["schemas"]["DeviceId"];
+            first_seen_at: components["schemas"]["Time"];
+            /** @description Now, while it is connected */
+            last_seen_at: components["schemas"]["Time"];
+            connected: boolean;
+            /** @description This and the next only of a device with keys */
+            identity_key?: components["schemas"]["Key"];
+            one_time_prekeys?: number;
+        };
+        Devices: {
+            devices: components["schemas"]["Device"][];
+        };
+        DeviceIdentity: {
+            device_id: components["schemas"]["DeviceId"];
+            identity_key: components["schemas"]["Key"];
+            /** @description Since when it has that identity */
+            identity_at: components["schemas"]["Time"];
+        };
+        DeviceIdentities: {
+            devices: components["schemas"]["DeviceIdentity"][];
+        };
         PrekeyStatuses: {
             devices: components["schemas"]["PrekeyStatus"][];
         };
@@ -1216,7 +1338,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
+        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "device_not_found" | "device_removed" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
     };
     responses: {
         /** @description `invalid_request` */
@@ -1229,7 +1351,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `unauthenticated` */
+        /** @description `unauthenticated`, or `device_removed` (the token names a device that the user has removed since) */
         Unauthenticated: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -1355,6 +1477,16 @@ export interface components {
         };
         /** @description `thread_not_found` or `pin_not_found` */
         PinNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `device_not_found` */
+        DeviceNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -2165,6 +2297,53 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    fetchGroupPrekeys: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The device, if the token names none. The query parameter `device_id` serves too; without any it is `default`. */
+                "X-Device-Id"?: components["parameters"]["DeviceId"];
+                /**
+                 * @description Echoed if it is 1 to 128 visible ASCII characters
+                 * @example 3f2c9a7e41d80b56
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The thread */
+                id: components["parameters"]["ThreadId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FetchGroupPrekeys"];
+            };
+        };
+        responses: {
+            /** @description The bundles */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupPrekeys"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAParticipant"];
+            404: components["responses"]["ThreadNotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     markRead: {
         parameters: {
             query?: never;
@@ -2808,6 +2987,123 @@ export interface operations {
             409: components["responses"]["TooManyDevices"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listDevices: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The device, if the token names none. The query parameter `device_id` serves too; without any it is `default`. */
+                "X-Device-Id"?: components["parameters"]["DeviceId"];
+                /**
+                 * @description Echoed if it is 1 to 128 visible ASCII characters
+                 * @example 3f2c9a7e41d80b56
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The devices */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Devices"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    removeDevice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The device, if the token names none. The query parameter `device_id` serves too; without any it is `default`. */
+                "X-Device-Id"?: components["parameters"]["DeviceId"];
+                /**
+                 * @description Echoed if it is 1 to 128 visible ASCII characters
+                 * @example 3f2c9a7e41d80b56
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The device */
+                device_id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is removed */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["DeviceNotFound"];
+            408: components["responses"]["RequestTimeout"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listDevicesOf: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The device, if the token names none. The query parameter `device_id` serves too; without any it is `default`. */
+                "X-Device-Id"?: components["parameters"]["DeviceId"];
+                /**
+                 * @description Echoed if it is 1 to 128 visible ASCII characters
+                 * @example 3f2c9a7e41d80b56
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The user */
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The devices, in order of their ids */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceIdentities"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NoSharedThread"];
+            404: components["responses"]["NoPrekeys"];
+            408: components["responses"]["RequestTimeout"];
             429: components["responses"]["RateLimited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
