@@ -25,7 +25,10 @@ const (
 func TestCostOfSeveralNodes(t *testing.T) {
 	needsMongo(t)
 	ofTheLongRun(t)
-	binary := plainBinary(t)
+	binary, err := plainBinary()
+	if err != nil {
+		t.Fatalf("building the server: %v", err)
+	}
 	one, three := measureNodes(t, binary, 1), measureNodes(t, binary, clusterNodes)
 	for _, m := range []nodesCost{one, three} {
 		t.Logf("%d nodes: %.2f ms of CPU and %.1f MongoDB commands a message", m.nodes, m.cpu*1000, m.commands)
