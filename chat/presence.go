@@ -133,17 +133,19 @@ func (s *Service) whoOnline(ctx context.Context, users []UserID) (there []UserID
 }
 
 // withoutThoseWhoBlock lists those of the others who do not block the user.
-func (s *Service) withoutThoseWhoBlock(ctx context.Context, user UserID, others []UserID) (rest []UserID, err error) {
-	for _, other := range others {
-		blocked, err := s.store.HasBlocked(ctx, other, user)
-		if err != nil {
-			return nil, Unavailable("look up the block", err)
-		}
-		if !blocked {
-			rest = append(rest, other)
-		}
+func (s *Service) withoutThoseWhoBlock(ctx context.Context, user UserID, others []UserID) ([]UserID, error) {
+	if len(others) == 0 {
+		return nil, nil
 	}
-	return rest, nil
+	blocking, err := s.store.WhoBlocks(ctx, user, others)
+	if err != nil {
+		return nil, Unavailable("look up the blocks", err)
+	}
+	block := make(map[UserID]bool, len(blocking))
+	for _, u := range blocking {
+		block[u] = true
+	}
+	return slices.DeleteFunc(others, func(u UserID) bool { return block[u] }), nil
 }
 
 // AnnouncePresence tells everybody who shares a thread with a user that it came or

@@ -78,6 +78,26 @@ func (s *flakyReads) Marks(ctx context.Context, id chat.ThreadID, users []chat.U
 	return orFail(s, func() ([]chat.Marks, error) { return s.Store.Marks(ctx, id, users) })
 }
 
+func (s *flakyReads) Threads(ctx context.Context, ids []chat.ThreadID) ([]chat.Thread, error) {
+	return orFail(s, func() ([]chat.Thread, error) { return s.Store.Threads(ctx, ids) })
+}
+
+func (s *flakyReads) MarksOf(ctx context.Context, u chat.UserID, ids []chat.ThreadID) ([]chat.Marks, error) {
+	return orFail(s, func() ([]chat.Marks, error) { return s.Store.MarksOf(ctx, u, ids) })
+}
+
+func (s *flakyReads) CountUnreadIn(ctx context.Context, u chat.UserID, in []chat.UnreadRange, now time.Time, most int) ([]int, error) {
+	return orFail(s, func() ([]int, error) { return s.Store.CountUnreadIn(ctx, u, in, now, most) })
+}
+
+func (s *flakyReads) SeqsAt(ctx context.Context, ids []chat.ThreadID, id chat.EventID) ([]chat.Seq, error) {
+	return orFail(s, func() ([]chat.Seq, error) { return s.Store.SeqsAt(ctx, ids, id) })
+}
+
+func (s *flakyReads) WhoBlocks(ctx context.Context, u chat.UserID, others []chat.UserID) ([]chat.UserID, error) {
+	return orFail(s, func() ([]chat.UserID, error) { return s.Store.WhoBlocks(ctx, u, others) })
+}
+
 func (s *flakyReads) MarksAt(ctx context.Context, id chat.ThreadID, seq chat.Seq, users []chat.UserID) ([]chat.Marks, error) {
 	return orFail(s, func() ([]chat.Marks, error) { return s.Store.MarksAt(ctx, id, seq, users) })
 }

@@ -181,8 +181,8 @@ func TestClocksAreComparedAgainAndAgain(t *testing.T) {
 func TestEveryWriteIsRefusedWhileTheClockIsWrong(t *testing.T) {
 	reads := strings.Fields(`
 		ID Thread UserThreads UserThread Peers ShareThread ParticipantsAt
-		SentBefore Events SeqAt NewestID Messages Message ReactionsOf Reactors CountUnread Expired Marks MarksAt
-		AdmitDevice Devices UnseenDevices RemovedAt RemovedSince KeysChangedAt Position LastSeen Subscriptions PrekeyDevices CountPrekeys Blocks HasBlocked BlockedAmong Reports AttachmentDenied
+		SentBefore Events SeqAt NewestID Messages Message Threads MarksOf CountUnreadIn SeqsAt ReactionsOf Reactors CountUnread Expired Marks MarksAt
+		AdmitDevice Devices UnseenDevices RemovedAt RemovedSince KeysChangedAt Position LastSeen Subscriptions PrekeyDevices CountPrekeys Blocks HasBlocked BlockedAmong WhoBlocks Reports AttachmentDenied
 		Ping Close`)
 	k := &keeper{node: &clock{now: time.Now()}, behind: time.Hour}
 	skew := chat.NewSkew(chat.SkewConfig{Keeper: k, Now: k.node.Now})

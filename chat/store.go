@@ -23,6 +23,7 @@ import (
 //   - Methods may be called at the same time.
 type Store interface {
 	ThreadStore
+	ListStore
 	LogStore
 	MessageStore
 	ReceiptStore
@@ -324,6 +325,8 @@ type BlockStore interface {
 	// BlockedAmong gives those of the others whom user blocks. How many it blocks
 	// besides does not matter.
 	BlockedAmong(ctx context.Context, user UserID, others []UserID) ([]UserID, error)
+	// WhoBlocks gives those of the others who block user.
+	WhoBlocks(ctx context.Context, user UserID, others []UserID) ([]UserID, error)
 }
 
 // ModerationStore keeps what users report, and which attachments operators deny.

@@ -71,14 +71,20 @@ func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id Thre
 
 // view is a thread's present state as one participant sees it.
 func (s *Service) view(ctx context.Context, t Thread, me Participant, read Seq) (ThreadView, error) {
-	v := ThreadView{Thread: t, LastMessage: t.Head.LastVisibleTo(me.User, me.JoinedSeq).ID}
-	v.Head = t.Head.For(me.User)
+	v := t.viewFor(me)
 	var err error
 	v.Unread, err = s.store.CountUnread(ctx, t.ID, me.User, max(read, me.JoinedSeq), s.now(), MaxUnreadCount)
 	if err != nil {
 		return v, Unavailable("count unread messages", err)
 	}
 	return v, nil
+}
+
+// viewFor is what a participant sees of a thread, without the count of unread messages.
+func (t Thread) viewFor(me Participant) ThreadView {
+	v := ThreadView{Thread: t, LastMessage: t.Head.LastVisibleTo(me.User, me.JoinedSeq).ID}
+	v.Head = t.Head.For(me.User)
+	return v
 }
 
 // Threads lists the caller's threads, latest activity first.
@@ -104,21 +110,12 @@ func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadP
 		return ThreadPage{}, err
 	}
 	var page ThreadPage
-	for i, place := range places {
-		if i == size {
-			page.Next = encodeThreadCursor(c.User, places[i-1])
-			break
-		}
-		v, err := s.listed(ctx, c.User, place.thread)
-		switch {
-		case CodeOf(err) == CodeNotAParticipant: // left since the list was made
-		case err != nil:
-			return ThreadPage{}, err
-		default:
-			page.Threads = append(page.Threads, v)
-		}
+	if len(places) > size {
+		places = places[:size]
+		page.Next = encodeThreadCursor(c.User, places[size-1])
 	}
-	return page, nil
+	page.Threads, err = s.listed(ctx, c.User, places)
+	return page, err
 }
 
 // threadPlaces orders the threads a user is in by activity, those after from; the zero
@@ -151,16 +148,39 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, from threadPosi
 	return places, nil
 }
 
-func (s *Service) listed(ctx context.Context, user UserID, id ThreadID) (ThreadView, error) {
-	t, me, err := s.threadFor(ctx, user, id)
-	if err != nil {
-		return ThreadView{}, err
+// listed is what a user is shown of threads in a list, without those that it has left since
+// the list was made. It asks the store as often for many threads as for one.
+func (s *Service) listed(ctx context.Context, user UserID, places []threadPosition) ([]ThreadView, error) {
+	ids := make([]ThreadID, len(places))
+	for i, place := range places {
+		ids[i] = place.thread
 	}
-	marks, err := s.store.Marks(ctx, id, []UserID{user})
+	threads, err := s.store.Threads(ctx, ids)
 	if err != nil {
-		return ThreadView{}, Unavailable("load the receipts", err)
+		return nil, Unavailable("load the threads", err)
 	}
-	return s.view(ctx, t, me, marks[0].Read.Seq)
+	marks, err := s.store.MarksOf(ctx, user, ids)
+	if err != nil {
+		return nil, Unavailable("load the receipts", err)
+	}
+	var views []ThreadView
+	var unread []UnreadRange
+	for i, t := range threads {
+		me, in := t.Participant(user)
+		if !in {
+			continue
+		}
+		unread = append(unread, UnreadRange{Thread: t.ID, After: max(marks[i].Read.Seq, me.JoinedSeq), Through: t.Head.Seq})
+		views = append(views, t.viewFor(me))
+	}
+	counts, err := s.store.CountUnreadIn(ctx, user, unread, s.now(), MaxUnreadCount)
+	if err != nil {
+		return nil, Unavailable("count unread messages", err)
+	}
+	for i := range views {
+		views[i].Unread = counts[i]
+	}
+	return views, nil
 }
 
 // markView is a participant with its marks, as the viewer sees them.

@@ -43,8 +43,8 @@ type Store interface {
 	UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserThread, error)
 	UserThread(ctx context.Context, user chat.UserID, thread chat.ThreadID) (chat.UserThread, error)
 	Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error)
-	SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID) (chat.Seq, error)
-	Marks(ctx context.Context, thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, error)
+	SeqsAt(ctx context.Context, threads []chat.ThreadID, id chat.EventID) ([]chat.Seq, error)
+	MarksOf(ctx context.Context, user chat.UserID, threads []chat.ThreadID) ([]chat.Marks, error)
 	Position(ctx context.Context, user chat.UserID, device chat.DeviceID) (p chat.Position, found bool, err error)
 	BeginPosition(ctx context.Context, user chat.UserID, device chat.DeviceID, p chat.Position) (stored chat.Position, err error)
 }

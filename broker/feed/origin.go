@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -124,22 +122,21 @@ func (f *Feed) named(ctx context.Context, lines []chat.UserThread) (map[chat.Thr
 		return nil, nil
 	}
 	floor := chat.EventIDAt(chat.IDTime(*f.reader.LastSeen).Add(-chat.OverlapWindow))
-	places := make([]chat.Seq, len(lines))
-	err := eachLine(ctx, lines, func(ctx context.Context, i int, line chat.UserThread) error {
-		if line.Head.ID.Compare(floor) < 0 {
-			places[i] = line.Head.Seq
-			return nil
+	named := make(map[chat.ThreadID]chat.Seq, len(lines))
+	var newer []chat.ThreadID
+	for _, line := range lines {
+		if named[line.Thread] = line.Head.Seq; line.Head.ID.Compare(floor) >= 0 {
+			newer = append(newer, line.Thread)
 		}
-		first, err := f.logs.Store.SeqAt(ctx, line.Thread, floor)
-		places[i] = first - 1
-		return err
-	})
+	}
+	reading, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	firsts, err := f.logs.Store.SeqsAt(reading, newer, floor)
 	if err != nil {
 		return nil, err
 	}
-	named := make(map[chat.ThreadID]chat.Seq, len(lines))
-	for i, line := range lines {
-		named[line.Thread] = places[i]
+	for i, thread := range newer {
+		named[thread] = firsts[i] - 1
 	}
 	return named, nil
 }
@@ -154,41 +151,23 @@ func later(a, b chat.EventID) chat.EventID {
 // received gives, for each thread, the event up to which some device of the user has
 // acknowledged. Reading by REST is no acknowledgement.
 func (f *Feed) received(ctx context.Context, lines []chat.UserThread) (map[chat.ThreadID]chat.Seq, error) {
-	delivered := make([]chat.Seq, len(lines))
-	err := eachLine(ctx, lines, func(ctx context.Context, i int, line chat.UserThread) error {
-		marks, err := f.logs.Store.Marks(ctx, line.Thread, []chat.UserID{f.reader.User})
-		if err == nil {
-			delivered[i] = marks[0].Delivered.Seq
-		}
-		return err
-	})
+	threads := make([]chat.ThreadID, len(lines))
+	for i, line := range lines {
+		threads[i] = line.Thread
+	}
+	reading, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	marks, err := f.logs.Store.MarksOf(reading, f.reader.User, threads)
 	if err != nil {
 		return nil, err
 	}
 	through := make(map[chat.ThreadID]chat.Seq)
-	for i, line := range lines {
-		if delivered[i] > 0 {
-			through[line.Thread] = delivered[i]
+	for i, thread := range threads {
+		if seq := marks[i].Delivered.Seq; seq > 0 {
+			through[thread] = seq
 		}
 	}
 	return through, nil
-}
-
-// readsAtOnce is how many threads are looked at together when a reader's origin is found.
-const readsAtOnce = 16
-
-// eachLine looks at each thread, with a read timeout of its own.
-func eachLine(ctx context.Context, lines []chat.UserThread, look func(ctx context.Context, i int, line chat.UserThread) error) error {
-	looks, ctx := errgroup.WithContext(ctx)
-	looks.SetLimit(readsAtOnce)
-	for i, line := range lines {
-		looks.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, readTimeout)
-			defer cancel()
-			return look(ctx, i, line)
-		})
-	}
-	return looks.Wait()
 }
 
 // lastVisible is the last event of a thread that its user may get.

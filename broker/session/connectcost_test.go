@@ -36,9 +36,9 @@ func (c *counted) UserThread(ctx context.Context, user chat.UserID, thread chat.
 	return c.Store.UserThread(ctx, user, thread)
 }
 
-func (c *counted) Marks(ctx context.Context, thread chat.ThreadID, users []chat.UserID) ([]chat.Marks, error) {
+func (c *counted) MarksOf(ctx context.Context, user chat.UserID, threads []chat.ThreadID) ([]chat.Marks, error) {
 	c.marks.Add(1)
-	return c.Store.Marks(ctx, thread, users)
+	return c.Store.MarksOf(ctx, user, threads)
 }
 
 func (c *counted) Events(ctx context.Context, thread chat.ThreadID, after, through chat.Seq, limit chat.Limit) ([]chat.Event, error) {

@@ -54,21 +54,38 @@ func (s *Store) Blocks(ctx context.Context, user, after chat.UserID, count int) 
 
 // BlockedAmong implements [chat.BlockStore].
 func (s *Store) BlockedAmong(ctx context.Context, user chat.UserID, others []chat.UserID) ([]chat.UserID, error) {
-	var blocked []chat.UserID
-	for some := range slices.Chunk(others, threadsAtOnce) {
-		ids := make([]string, len(some))
-		for i, other := range some {
-			ids[i] = blockID(user, other)
-		}
-		docs, err := findAll[blockDoc](ctx, s.blocks, d("_id", d("$in", ids)), options.Find().SetProjection(d("blocked", 1)))
-		if err != nil {
-			return nil, fmt.Errorf("look up the blocks of %s: %w", user, err)
-		}
-		for _, doc := range docs {
-			blocked = append(blocked, doc.Blocked)
-		}
+	docs, err := s.blocksOf(ctx, others, func(other chat.UserID) string { return blockID(user, other) })
+	blocked := make([]chat.UserID, len(docs))
+	for i, doc := range docs {
+		blocked[i] = doc.Blocked
 	}
-	return blocked, nil
+	return blocked, wrap("look up the blocks of "+string(user), err)
+}
+
+// WhoBlocks implements [chat.BlockStore].
+func (s *Store) WhoBlocks(ctx context.Context, user chat.UserID, others []chat.UserID) ([]chat.UserID, error) {
+	docs, err := s.blocksOf(ctx, others, func(other chat.UserID) string { return blockID(other, user) })
+	blocking := make([]chat.UserID, len(docs))
+	for i, doc := range docs {
+		blocking[i] = doc.User
+	}
+	return blocking, wrap("look up who blocks "+string(user), err)
+}
+
+// blocksOf reads the blocks that are there, of one for each of some users.
+func (s *Store) blocksOf(ctx context.Context, users []chat.UserID, id func(chat.UserID) string) (docs []blockDoc, err error) {
+	for some := range slices.Chunk(users, manyAtOnce) {
+		ids := make([]string, len(some))
+		for i, u := range some {
+			ids[i] = id(u)
+		}
+		found, err := findAll[blockDoc](ctx, s.blocks, d("_id", d("$in", ids)), options.Find().SetBatchSize(manyAtOnce))
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, found...)
+	}
+	return docs, nil
 }
 
 // HasBlocked implements [chat.BlockStore].

@@ -162,6 +162,9 @@ type threadDoc struct {
 	Members []memberDoc     `bson:"members"`
 	Pins    []pinDoc        `bson:"pins"`
 	Applied chat.Seq        `bson:"applied"`
+	// Reached is a seq that the log is known to have: a hint from which its head is looked
+	// for (heads.go). Missing, it is Applied.
+	Reached chat.Seq `bson:"reached,omitempty"`
 }
 
 type memberDoc struct {

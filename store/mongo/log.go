@@ -279,10 +279,15 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	if max <= 0 {
 		return 0, nil
 	}
-	unread := append(d("thread", thread, "seq", d("$gt", bound(after)), "kind", chat.KindMessage, "by", d("$ne", user), "type", d("$ne", chat.Control),
-		"deleted", nil, "due", d("$not", d("$lte", now))), visibleTo(user))
+	unread := append(d("thread", thread, "seq", d("$gt", bound(after))), unreadBy(user, now)...)
 	n, err := s.log.CountDocuments(ctx, unread, options.Count().SetLimit(int64(max)).SetHint(byThreadSeq))
 	return int(n), wrap("count the unread messages of thread "+thread.String(), err)
+}
+
+// unreadBy finds the messages that count as unread if the user has not read them.
+func unreadBy(user chat.UserID, now time.Time) bson.D {
+	return append(d("kind", chat.KindMessage, "by", d("$ne", user), "type", d("$ne", chat.Control),
+		"deleted", nil, "due", d("$not", d("$lte", now))), visibleTo(user))
 }
 
 // Expired implements [chat.MessageStore].

@@ -86,6 +86,7 @@ type Store struct {
 	db     *mongo.Database
 
 	log, threads, stints, pairs, reactions  *mongo.Collection
+	quickThreads                            *mongo.Collection // threads; writes wait for no majority
 	marks, oldMarks                         *mongo.Collection
 	positions, quickPositions               *mongo.Collection // the same collection; writes to the second wait for no majority
 	lastSeen                                *mongo.Collection
@@ -146,7 +147,7 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 	return &Store{
 		client: client, db: db,
 		log: db.Collection("log"), threads: db.Collection("threads"),
-		stints: db.Collection("stints"), pairs: db.Collection("pairs"),
+		quickThreads: db.Collection("threads", quick), stints: db.Collection("stints"), pairs: db.Collection("pairs"),
 		reactions: db.Collection("reactions"),
 		marks:     db.Collection("marks"), oldMarks: db.Collection("old_marks"),
 		positions: db.Collection("positions"), quickPositions: db.Collection("positions", quick), lastSeen: db.Collection("last_seen", quick),

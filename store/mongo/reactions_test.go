@@ -135,7 +135,8 @@ func TestReactionsOfFormat3AreMoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.meta.UpdateByID(ctx, "format", d("$set", d("version", int64(3)))); err != nil {
+	s.setFormat(t, 3, 0)
+	if err := Upgrade(ctx, uri, Options{}, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, server, uri, Options{})

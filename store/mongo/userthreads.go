@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
-	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -39,6 +38,8 @@ func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 		}
 	}
 	if len(unsettled) > 0 {
+		// What was not known before may be known by now: the documents of the threads were read.
+		maps.DeleteFunc(unsettled, func(thread chat.ThreadID, seq chat.Seq) bool { return s.cache.isSettled(thread, seq) })
 		if err := s.settleAll(ctx, unsettled); err != nil {
 			return nil, fmt.Errorf("settle the threads of %s: %w", user, err)
 		}
@@ -62,7 +63,7 @@ func prefixed(owner string) bson.D {
 }
 
 func (s *Store) stintsOf(ctx context.Context, user chat.UserID) ([]stintsDoc, error) {
-	return findAll[stintsDoc](ctx, s.stints, prefixed(string(user)))
+	return findAll[stintsDoc](ctx, s.stints, prefixed(string(user)), options.Find().SetBatchSize(manyAtOnce))
 }
 
 // Peers implements [chat.ThreadStore]: one query, as ShareThread, and no heads.
@@ -72,7 +73,7 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedT
 		with = append(with, bson.E{Key: "members." + strconv.Itoa(shared.Most), Value: d("$exists", false)})
 	}
 	fields := d("members.user", 1, "members.id", 1, "members.at", 1)
-	cursor, err := s.threads.Find(ctx, with, options.Find().SetProjection(fields).SetBatchSize(threadsAtOnce))
+	cursor, err := s.threads.Find(ctx, with, options.Find().SetProjection(fields).SetBatchSize(manyAtOnce))
 	if err != nil {
 		return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
 	}
@@ -98,32 +99,33 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedT
 	return peers, wrap("read who is in a thread with "+string(user), cursor.Err())
 }
 
-// ShareThread implements [chat.ThreadStore]: one query, for which the server has the
-// participants of threads in an index. A user whose joining or leaving the store has
-// committed, but not applied to the thread's document, counts as before: whoever commits
-// it applies it at once, so that only a crash between the two leaves it to the next
-// reader of the thread.
+// ShareThread implements [chat.ThreadStore]. Mostly the 1:1 of the two answers, which one
+// look-up finds. Otherwise it is one query, for which the server has the participants of
+// threads in an index. A user whose joining or leaving the store has committed, but not
+// applied to the thread's document, counts as before: whoever commits it applies it at once,
+// so that only a crash between the two leaves it to the next reader of the thread.
 func (s *Store) ShareThread(ctx context.Context, a, b chat.UserID) (bool, error) {
+	doing := "look for a thread of " + string(a) + " and " + string(b)
+	pair := d("_id", string(min(a, b))+"/"+string(max(a, b)))
+	if _, found, err := findOne[pairDoc](ctx, s.pairs, pair, options.FindOne().SetProjection(d("_id", 1))); err != nil || found {
+		return found, wrap(doing, err)
+	}
 	both := d("$and", bson.A{d("members.user", a), d("members.user", b)})
 	_, found, err := findOne[threadDoc](ctx, s.threads, both, options.FindOne().SetProjection(d("_id", 1)))
-	return found, wrap("look for a thread of "+string(a)+" and "+string(b), err)
+	return found, wrap(doing, err)
 }
-
-// threadsAtOnce is how many threads one read asks for.
-const threadsAtOnce = 500
 
 // settleAll settles the changes of threads, each up to the given seq.
 func (s *Store) settleAll(ctx context.Context, threads map[chat.ThreadID]chat.Seq) error {
+	if len(threads) == 0 {
+		return nil
+	}
 	ids := make([]chat.ThreadID, 0, len(threads))
 	for id := range threads {
 		ids = append(ids, id)
 	}
-	docs, err := findAll[threadDoc](ctx, s.threads, d("_id", d("$in", ids)), options.Find().SetProjection(d("applied", 1)))
-	if err != nil {
+	if _, err := s.reachedBy(ctx, ids); err != nil {
 		return err
-	}
-	for _, doc := range docs {
-		s.cache.addSettled(doc.ID, doc.Applied)
 	}
 	for _, id := range ids {
 		if _, err := s.settle(ctx, id, threads[id]); err != nil {
@@ -142,28 +144,35 @@ func (s *Store) stintsWithHeads(ctx context.Context, user chat.UserID) ([]stints
 	if err != nil {
 		return nil, nil, err
 	}
-	heads, err := s.readHeads(ctx, docs)
+	ids := make([]chat.ThreadID, len(docs))
+	for i, doc := range docs {
+		ids[i] = doc.Thread
+	}
+	reached, err := s.reachedBy(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	heads, err := s.headsFrom(ctx, ids, reached)
 	return docs, heads, err
 }
 
-// headsJoin finds a user's stints, each with the last event of the thread's log.
-func headsJoin(user chat.UserID) bson.A {
-	return bson.A{
-		d("$match", prefixed(string(user))),
-		d("$lookup", d("from", "log", "localField", "thread", "foreignField", "thread", "as", "head",
-			"pipeline", bson.A{d("$sort", d("seq", -1)), d("$limit", 1), d("$project", headFields)})),
-	}
+// lookUpHead adds to each document of an aggregation the last event of the log of the thread
+// that a field names.
+func lookUpHead(field string) bson.D {
+	return d("$lookup", d("from", "log", "localField", field, "foreignField", "thread", "as", "last_event",
+		"pipeline", bson.A{d("$sort", d("seq", -1)), d("$limit", 1), d("$project", headFields)}))
 }
 
 // joinHeads has the server join stints and heads: one seek in the log for each thread.
 func (s *Store) joinHeads(ctx context.Context, user chat.UserID) ([]stintsDoc, map[chat.ThreadID]headState, error) {
-	cursor, err := s.stints.Aggregate(ctx, headsJoin(user))
+	pipeline := bson.A{d("$match", prefixed(string(user))), lookUpHead("thread")}
+	cursor, err := s.stints.Aggregate(ctx, pipeline, options.Aggregate().SetBatchSize(manyAtOnce))
 	if err != nil {
 		return nil, nil, err
 	}
 	var rows []struct {
 		Stints stintsDoc  `bson:",inline"`
-		Head   []eventDoc `bson:"head"`
+		Last   []eventDoc `bson:"last_event"`
 	}
 	if err := cursor.All(ctx, &rows); err != nil {
 		return nil, nil, err
@@ -172,20 +181,24 @@ func (s *Store) joinHeads(ctx context.Context, user chat.UserID) ([]stintsDoc, m
 	heads := make(map[chat.ThreadID]headState, len(rows))
 	for i, row := range rows {
 		docs[i] = row.Stints
-		for _, last := range row.Head {
+		for _, last := range row.Last {
 			heads[row.Stints.Thread] = last.head()
 		}
 	}
 	return docs, heads, nil
 }
 
-// probeJoins finds out whether the server can join stints and heads.
+// probeJoins finds out whether the server can join stints and heads. A router of a sharded
+// cluster could, too, but would ask one shard for each thread, one after another.
 func (s *Store) probeJoins(ctx context.Context) error {
-	cursor, err := s.stints.Aggregate(ctx, headsJoin("-"))
+	if sharded, err := s.isRouter(ctx); err != nil || sharded {
+		return err
+	}
+	cursor, err := s.stints.Aggregate(ctx, bson.A{d("$match", prefixed("-")), lookUpHead("thread")})
 	var refused mongo.CommandError
 	switch {
 	case errors.As(err, &refused):
-		s.logger.Info("the server cannot look up heads together with threads, they are read one by one", "error", refused.Message)
+		s.logger.Info("the server cannot look up heads together with threads, they are found by hints", "error", refused.Message)
 		return nil
 	case err != nil:
 		return fmt.Errorf("try a lookup: %w", err)
@@ -194,22 +207,11 @@ func (s *Store) probeJoins(ctx context.Context) error {
 	return cursor.Close(ctx)
 }
 
-// readHeads reads the head of each thread, several at once.
-func (s *Store) readHeads(ctx context.Context, docs []stintsDoc) (map[chat.ThreadID]headState, error) {
-	var mu sync.Mutex
-	heads := make(map[chat.ThreadID]headState, len(docs))
-	reads, ctx := errgroup.WithContext(ctx)
-	reads.SetLimit(readsAtOnce)
-	for _, doc := range docs {
-		reads.Go(func() error {
-			head, found, err := s.head(ctx, doc.Thread)
-			if found {
-				mu.Lock()
-				defer mu.Unlock()
-				heads[doc.Thread] = head
-			}
-			return err
-		})
+// isRouter reports whether the server is a router of a sharded cluster.
+func (s *Store) isRouter(ctx context.Context) (bool, error) {
+	var hello struct {
+		Message string `bson:"msg"`
 	}
-	return heads, reads.Wait()
+	err := s.client.Database("admin").RunCommand(ctx, d("hello", 1)).Decode(&hello)
+	return hello.Message == "isdbgrid", wrap("ask what the server is", err)
 }

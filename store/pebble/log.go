@@ -223,6 +223,10 @@ func (s *Store) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID
 // CountUnread implements [chat.MessageStore]. It looks at every event after the
 // given one until it has counted to max, without decoding them.
 func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, max int) (int, error) {
+	return s.countUnread(ctx, user, chat.UnreadRange{Thread: thread, After: after, Through: lastSeq}, now, max)
+}
+
+func (s *Store) countUnread(ctx context.Context, user chat.UserID, in chat.UnreadRange, now time.Time, max int) (int, error) {
 	v, err := s.state.view()
 	if err != nil {
 		return 0, err
@@ -231,8 +235,11 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	if max <= 0 {
 		return 0, nil
 	}
-	n, at := 0, now.UnixMilli()
-	err = v.scan(ctx, eventsBetween(thread, after, lastSeq), false, func(_, value []byte) (bool, error) {
+	n, at, before := 0, now.UnixMilli(), in.Through
+	if before < lastSeq {
+		before++
+	}
+	err = v.scan(ctx, eventsBetween(in.Thread, in.After, before), false, func(_, value []byte) (bool, error) {
 		m, isMessage, err := peekMessage(value)
 		if isMessage && m.start.kind != diskControl && !m.deleted && m.expiresAt > at && string(m.by) != string(user) && m.visibleTo(user) {
 			n++

@@ -46,6 +46,10 @@ func (f *fixture) wantBlocks(user chat.UserID, want ...chat.Block) {
 		if err != nil || has != blocks {
 			f.tb.Errorf("%s blocks %s: %v, %v; want %v", user, other, has, err, blocks)
 		}
+		who, err := f.store.WhoBlocks(f.tb.Context(), other, []chat.UserID{"nobody", user})
+		if err != nil || (len(who) == 1 && who[0] == user) != blocks || len(who) > 1 {
+			f.tb.Errorf("%v of nobody and %s block %s, %v", who, user, other, err)
+		}
 	}
 }
 
