@@ -50,12 +50,9 @@ func (s *Service) standing(ctx context.Context, user UserID, id ThreadID) (UserT
 // messageFor finds a message that the user sees, in a thread that it is in now. To
 // everybody else the answer is that there is no such message.
 func (s *Service) messageFor(ctx context.Context, user UserID, id MessageID) (Event, error) {
-	message, err := s.anyMessage(ctx, id)
+	message, err := s.hintedMessage(ctx, id)
 	if err != nil {
 		return Event{}, err
-	}
-	if hint, ok := ctx.Value(threadHint{}).(ThreadID); ok && message.Thread != hint {
-		return Event{}, noSuchMessage()
 	}
 	line, err := s.standing(ctx, user, message.Thread)
 	if err != nil {
@@ -76,9 +73,26 @@ func WithThreadHint(ctx context.Context, thread ThreadID) context.Context {
 	return context.WithValue(ctx, threadHint{}, thread)
 }
 
+// hintedMessage is anyMessage, in the thread that the caller takes it to be in if it said so.
+func (s *Service) hintedMessage(ctx context.Context, id MessageID) (Event, error) {
+	if hint, ok := ctx.Value(threadHint{}).(ThreadID); ok {
+		return s.messageIn(ctx, hint, id)
+	}
+	return s.anyMessage(ctx, id)
+}
+
 // anyMessage finds a message as it is stored, whoever asks.
 func (s *Service) anyMessage(ctx context.Context, id MessageID) (Event, error) {
-	e, err := s.store.Message(ctx, id)
+	return foundMessage(s.store.Message(ctx, id))
+}
+
+// messageIn finds a message of one thread as it is stored, whoever asks.
+func (s *Service) messageIn(ctx context.Context, thread ThreadID, id MessageID) (Event, error) {
+	return foundMessage(s.store.MessageIn(ctx, thread, id))
+}
+
+// foundMessage is what the store said of a message, with the refusal for one that is not there.
+func foundMessage(e Event, err error) (Event, error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return Event{}, noSuchMessage()

@@ -367,13 +367,13 @@ func (s *faultyStore) CreateThread(ctx context.Context, created chat.Event) erro
 	return commit()
 }
 
-func (s *faultyStore) Message(ctx context.Context, id chat.MessageID) (chat.Event, error) {
+func (s *faultyStore) MessageIn(ctx context.Context, thread chat.ThreadID, id chat.MessageID) (chat.Event, error) {
 	if fault := s.onMessage.Load(); fault != nil {
 		if err := (*fault)(id); err != nil {
 			return chat.Event{}, err
 		}
 	}
-	return s.Store.Message(ctx, id)
+	return s.Store.MessageIn(ctx, thread, id)
 }
 
 func (s *faultyStore) HasBlocked(ctx context.Context, user, other chat.UserID) (bool, error) {

@@ -13,11 +13,11 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	if err != nil {
 		return err
 	}
-	message, err := s.anyMessage(ctx, upTo)
+	message, err := s.messageIn(ctx, id, upTo)
 	if err != nil {
 		return err
 	}
-	if message.Thread != id || !message.VisibleTo(c.User, line.JoinedSeq) {
+	if !message.VisibleTo(c.User, line.JoinedSeq) {
 		return Refuse(CodeMessageNotFound, "no such message in this thread")
 	}
 	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}

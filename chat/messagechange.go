@@ -52,7 +52,7 @@ func (s *Service) changeSeenMessage(ctx context.Context, c Caller, id MessageID,
 func (s *Service) changeAnyMessage(ctx context.Context, thread ThreadID, id MessageID, decide decideOnMessage) (changed, error) {
 	loaded := make(chan Event, 1) // the leader fills it, perhaps after the caller has given up
 	op := &operation{target: id, decide: func(ctx context.Context, t Thread) ([]Event, error) {
-		m, err := s.store.Message(ctx, id)
+		m, err := s.store.MessageIn(ctx, thread, id)
 		if err != nil {
 			return nil, Unavailable("read the message", err)
 		}

@@ -24,7 +24,7 @@ func (s *Service) pinsSeen(ctx context.Context, t Thread, by Participant) ([]Pin
 	now := s.now()
 	var seen []Pin
 	for _, p := range t.Pins {
-		m, err := s.anyMessage(ctx, p.Message)
+		m, err := s.messageIn(ctx, t.ID, p.Message)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +47,7 @@ func (s *Service) roomForPin(ctx context.Context, c Caller, t Thread) ([]Event, 
 	var unpinned []Event
 	pinned := 0
 	for _, p := range t.Pins {
-		m, err := s.anyMessage(ctx, p.Message)
+		m, err := s.messageIn(ctx, t.ID, p.Message)
 		switch {
 		case err != nil:
 			return nil, err
@@ -118,14 +118,7 @@ func (s *Service) changePinOf(ctx context.Context, c Caller, id ThreadID, messag
 	if _, err := s.standing(ctx, c.User, id); err != nil {
 		return changed{}, err
 	}
-	m, err := s.anyMessage(ctx, message)
-	if err != nil {
-		return changed{}, err
-	}
-	if m.Thread != id { // whether or not the caller is in that one
-		return changed{}, noSuchMessage()
-	}
-	return s.changeSeenMessage(ctx, c, message, decide)
+	return s.changeSeenMessage(WithThreadHint(ctx, id), c, message, decide)
 }
 
 func (c Caller) pinning(what ChangeEvent, m Event) Event {

@@ -66,6 +66,10 @@ func (s *flakyReads) Message(ctx context.Context, id chat.MessageID) (chat.Event
 	return orFail(s, func() (chat.Event, error) { return s.Store.Message(ctx, id) })
 }
 
+func (s *flakyReads) MessageIn(ctx context.Context, thread chat.ThreadID, id chat.MessageID) (chat.Event, error) {
+	return orFail(s, func() (chat.Event, error) { return s.Store.MessageIn(ctx, thread, id) })
+}
+
 func (s *flakyReads) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID) (chat.Seq, error) {
 	return orFail(s, func() (chat.Seq, error) { return s.Store.SeqAt(ctx, thread, id) })
 }

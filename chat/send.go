@@ -164,7 +164,7 @@ type references struct {
 
 func (s *Service) loadReferences(ctx context.Context, req SendRequest) (refs references, err error) {
 	if !req.ReplyTo.IsZero() {
-		refs.replied, err = s.store.Message(ctx, req.ReplyTo)
+		refs.replied, err = s.store.MessageIn(ctx, req.Thread, req.ReplyTo)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return refs, Unavailable("look up the message replied to", err)
 		}

@@ -181,7 +181,7 @@ func TestClocksAreComparedAgainAndAgain(t *testing.T) {
 func TestEveryWriteIsRefusedWhileTheClockIsWrong(t *testing.T) {
 	reads := strings.Fields(`
 		ID Thread UserThreads UserThread Peers ShareThread ParticipantsAt
-		SentBefore Events SeqAt NewestID Messages Message Threads MarksOf CountUnreadIn SeqsAt ReactionsOf Reactors CountUnread Expired Marks MarksAt
+		SentBefore Events SeqAt NewestID Messages Message MessageIn Threads MarksOf CountUnreadIn SeqsAt ReactionsOf Reactors CountUnread Expired Marks MarksAt
 		AdmitDevice Devices UnseenDevices RemovedAt RemovedSince KeysChangedAt Position LastSeen Subscriptions PrekeyDevices CountPrekeys Blocks HasBlocked BlockedAmong WhoBlocks Reports AttachmentDenied
 		Ping Close`)
 	k := &keeper{node: &clock{now: time.Now()}, behind: time.Hour}

@@ -128,6 +128,9 @@ type MessageStore interface {
 	Messages(ctx context.Context, thread ThreadID, r MessageRange) ([]Event, error)
 	// Message finds a message by its id, whatever thread it is in, or ErrNotFound.
 	Message(ctx context.Context, id MessageID) (Event, error)
+	// MessageIn finds a message of one thread by its id, or ErrNotFound. It spares a cluster
+	// the search of all its parts.
+	MessageIn(ctx context.Context, thread ThreadID, id MessageID) (Event, error)
 	// Reactors lists who gave an emoji to a message, in order of Seq, of those whose Seq
 	// is above after; at most count.
 	Reactors(ctx context.Context, m Event, emoji string, after Seq, count int) ([]ReactionBy, error)

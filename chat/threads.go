@@ -206,7 +206,7 @@ func (s *Service) shownUpTo(ctx context.Context, t Thread, viewer Participant, m
 	case marked == newest.ID, t.Type == Group: // in a group no message is hidden
 		return marked, nil
 	}
-	m, err := s.store.Message(ctx, marked)
+	m, err := s.store.MessageIn(ctx, t.ID, marked)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return MessageID{}, nil

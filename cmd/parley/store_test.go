@@ -64,7 +64,7 @@ func TestAStoreIsUpgradedByItsOwnCommand(t *testing.T) {
 			t.Errorf("store %s: %v, it says\n%swant\n%s", command, err, out.String(), want)
 		}
 	}
-	says(uri, "upgrade", "from format 4 to 5\nthe store has format 5\n")
+	says(uri, "upgrade", "from format 4 to 5\n0 idempotency keys of new threads are kept\nthe store has format 5\n")
 	says(uri, "prepare", "every index is there\n")
 	if err := serveOnce(t, uri); err != nil {
 		t.Errorf("after the upgrade: %v", err)

@@ -56,7 +56,18 @@ var subject = storetest.Subject{
 	},
 }
 
-func TestConformance(t *testing.T) { storetest.Run(t, subject) }
+// TestConformance is the whole contract of a store. Besides, each query that it makes names
+// the shard that has the answer, or is listed.
+func TestConformance(t *testing.T) {
+	sent := &sentQueries{seen: make(map[string]bool)}
+	watched := subject
+	watched.Open = func(tb storetest.TB, now func() time.Time) chat.Store {
+		server := mongod.Shared(tb)
+		return open(tb, server, server.URI(), Options{Now: now, monitor: sent.monitor()})
+	}
+	storetest.Run(t, watched)
+	sent.checkShards(t)
+}
 
 func TestModel(t *testing.T) {
 	storetest.RunModel(t, subject, storetest.Effort{Histories: 8, Steps: 100})

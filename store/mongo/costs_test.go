@@ -145,7 +145,7 @@ var uses = []struct {
 	{"pin", func(ctx context.Context, c *costed) error {
 		_, _, err := c.Pin(ctx, user("u000"), c.group, c.last)
 		return err
-	}, cost{Writes: 2, Reads: 8}},
+	}, cost{Writes: 2, Reads: 7}},
 	{"delete", func(ctx context.Context, c *costed) error { return c.Delete(ctx, user("ann"), c.last) }, cost{Writes: 3, Reads: 6}},
 }
 

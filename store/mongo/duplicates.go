@@ -22,7 +22,7 @@ func (s *Store) nextGen(ctx context.Context, doc eventDoc) (int64, error) {
 	if stale {
 		return 0, chat.ErrStaleHead
 	}
-	holder, used, err := s.sentBefore(ctx, doc)
+	holder, used, err := s.heldBefore(ctx, doc)
 	switch {
 	case err != nil:
 		return 0, err
@@ -30,6 +30,22 @@ func (s *Store) nextGen(ctx context.Context, doc eventDoc) (int64, error) {
 		return holder.Gen + 1, nil
 	}
 	return 0, fmt.Errorf("event %s was refused as a duplicate of nothing that is there", doc.ID)
+}
+
+// heldBefore is sentBefore for an event that was refused. The key of a creation is claimed by
+// then: only a node of format 4 may have used it otherwise.
+func (s *Store) heldBefore(ctx context.Context, doc eventDoc) (eventDoc, bool, error) {
+	if !doc.isCreation() {
+		return s.sentBefore(ctx, doc)
+	}
+	holder, used, err := s.oldKeyHolder(ctx, doc)
+	if err != nil {
+		return holder, used, fmt.Errorf("look for the idempotency key of event %s: %w", doc.ID, err)
+	}
+	if used && s.recalls(holder) {
+		return holder, used, s.duplicateOf(ctx, holder, chat.ByIdempotencyKey)
+	}
+	return holder, used, nil
 }
 
 // SentBefore implements [chat.LogStore].
@@ -41,12 +57,15 @@ func (s *Store) SentBefore(ctx context.Context, e chat.Event) error {
 // sentBefore is a *DuplicateError if the event was sent before. Otherwise it gives the
 // event that used its idempotency key last, in an earlier idempotency window.
 func (s *Store) sentBefore(ctx context.Context, doc eventDoc) (holder eventDoc, used bool, err error) {
-	holder, used, err = s.keyHolder(ctx, doc.By, doc.Key)
+	holder, used, err = s.keyHolder(ctx, doc)
 	if err != nil {
 		return holder, used, fmt.Errorf("look for the idempotency key of event %s: %w", doc.ID, err)
 	}
 	if used && s.recalls(holder) {
 		return holder, used, s.duplicateOf(ctx, holder, chat.ByIdempotencyKey)
+	}
+	if doc.isCreation() {
+		return holder, used, nil
 	}
 	device := d("thread", doc.Thread, "by", doc.By, "device", doc.Device, "client_seq", doc.ClientSeq)
 	sent, same, err := findOne[eventDoc](ctx, s.log, device, options.FindOne().SetHint(byClientSeq))
@@ -71,7 +90,7 @@ func (s *Store) asItIsNow(ctx context.Context, refused error) error {
 	if !ok || dup.Existing.Kind != chat.KindMessage {
 		return refused
 	}
-	now, err := s.Message(ctx, dup.Existing.ID)
+	now, err := s.MessageIn(ctx, dup.Existing.Thread, dup.Existing.ID)
 	if err != nil {
 		return err
 	}
@@ -79,8 +98,12 @@ func (s *Store) asItIsNow(ctx context.Context, refused error) error {
 }
 
 // keyHolder finds the event for which a sender used an idempotency key last.
-func (s *Store) keyHolder(ctx context.Context, by chat.UserID, key string) (eventDoc, bool, error) {
-	return findOne[eventDoc](ctx, s.log, d("by", by, "key", key), options.FindOne().SetSort(d("gen", -1)).SetHint(bySenderKey))
+func (s *Store) keyHolder(ctx context.Context, doc eventDoc) (eventDoc, bool, error) {
+	if doc.isCreation() {
+		return s.creationSent(ctx, doc)
+	}
+	own := d("thread", doc.Thread, "by", doc.By, "key", doc.Key)
+	return findOne[eventDoc](ctx, s.log, own, options.FindOne().SetSort(d("gen", -1)).SetHint(byThreadKey))
 }
 
 // recalls reports whether an event is recent enough for its idempotency key to count.

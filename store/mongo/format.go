@@ -39,7 +39,19 @@ type upgrade func(s *Store, ctx context.Context, progress Progress) error
 var upgrades = map[int64]upgrade{
 	2: (*Store).noteUses,
 	3: nothingToDo, // what an event of format 3 says of reactions is read as it is
-	4: (*Store).noteDevices,
+	4: inTurn((*Store).noteDevices, (*Store).keepCreations),
+}
+
+// inTurn makes one upgrade of several.
+func inTurn(all ...upgrade) upgrade {
+	return func(s *Store, ctx context.Context, progress Progress) error {
+		for _, one := range all {
+			if err := one(s, ctx, progress); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 func nothingToDo(*Store, context.Context, Progress) error { return nil }
@@ -255,6 +267,9 @@ func (s *Store) dropOldIndexes(ctx context.Context, progress Progress) error {
 		for _, index := range old {
 			if _, there := found[index]; !there {
 				continue
+			}
+			if err := s.keepCreations(ctx, progress); err != nil {
+				return err
 			}
 			progress(fmt.Sprintf("collection %s: dropping the index %s, which the version before used", name, index))
 			if err := view.DropOne(ctx, index); err != nil {

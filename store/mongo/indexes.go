@@ -19,10 +19,12 @@ import (
 //	                    changes not settled yet
 //	                    place of an event that may be taken              thread_seq (unique)
 //	                    first event at or above an id                    thread_id
-//	                    newest use of a sender's idempotency key         sender_key (unique)
+//	                    newest use of a sender's idempotency key         thread_key (unique)
 //	                    a device's message by client_seq                 client_seq (unique)
 //	                    messages whose time is up                        due (sparse)
 //	                    what a process appended from an id on            via (covers the query)
+//	creations           which creation a user's key is for               _id (user/key)
+//	                    keys that may be used again                      until
 //	reactions           a user's reactions to a message                  _id (message/user/emoji; a range)
 //	                    who gave an emoji; those a message names         message_emoji_order
 //	threads             a thread; applied and participants of several    _id
@@ -54,17 +56,16 @@ import (
 //	meta                format and id of the database                    _id
 //	nodes               all nodes, which are few                         _id (node)
 //
-// To shard, every collection but log takes its _id, in order (the ids begin with
-// the thread, or the user, that a query is about; threads, reports and
-// denied_attachments may be hashed). log would take its thread: all its queries but
-// two name that, and its other unique indexes begin with it. MongoDB allows it only
-// without the unique sender_key, as idempotency keys hold across threads.
+// To shard, log, old_marks, reactions and one_time_prekeys are keyed by what their queries are about
+// (docs/operations.md#sharding); every unique index of log begins with that. Of the others
+// some are keyed by _id in order, as it begins with the user that queries are about, and some
+// by the hash of _id. TestConformance looks whether each query names its shard (shards_test.go).
 
 // Names of the indexes that queries ask for, so that the server does not choose another.
 const (
 	byThreadSeq = "thread_seq"
 	byThreadID  = "thread_id"
-	bySenderKey = "sender_key"
+	byThreadKey = "thread_key"
 	byClientSeq = "client_seq"
 	byDue       = "due"
 	byVia       = "via"
@@ -85,7 +86,7 @@ var wantedIndexes = map[string][]index{
 	"log": {
 		{name: byThreadSeq, keys: []string{"thread", "seq"}, unique: true},
 		{name: byThreadID, keys: []string{"thread", "_id"}},
-		{name: bySenderKey, keys: []string{"by", "key", "gen"}, unique: true},
+		{name: byThreadKey, keys: []string{"thread", "by", "key", "gen"}, unique: true},
 		{name: byClientSeq, keys: []string{"thread", "by", "device", "client_seq"}, unique: true},
 		{name: byDue, keys: []string{"due"}, sparse: true},
 		{name: byVia, keys: []string{"via", "_id", "thread", "seq", "kind"}},
@@ -95,6 +96,7 @@ var wantedIndexes = map[string][]index{
 	"subscriptions":    {{name: "until", keys: []string{"until"}}},
 	"spans":            {{name: "until", keys: []string{"until"}}},
 	"removed_devices":  {{name: "at", keys: []string{"at"}}},
+	"creations":        {{name: "until", keys: []string{"until"}}},
 	"positions":        {{name: byUsed, keys: []string{"used"}}},
 	"stints":           {{name: "thread", keys: []string{"thread"}}},
 	"old_marks":        {{name: byThreadTo, keys: []string{"thread", "to"}}},
@@ -102,7 +104,7 @@ var wantedIndexes = map[string][]index{
 }
 
 // oldIndexes are those that only builds of the format before used, by collection.
-var oldIndexes = map[string][]string{}
+var oldIndexes = map[string][]string{"log": {"sender_key"}}
 
 func (i index) model() mongo.IndexModel {
 	opts := options.Index().SetName(i.name)

@@ -233,9 +233,18 @@ func (s *Store) events(ctx context.Context, filter bson.D, opts options.Lister[o
 	return s.shown(ctx, docs)
 }
 
-// Message implements [chat.MessageStore].
+// Message implements [chat.MessageStore]. In a sharded cluster it asks all shards.
 func (s *Store) Message(ctx context.Context, id chat.MessageID) (chat.Event, error) {
-	doc, found, err := findOne[eventDoc](ctx, s.log, d("_id", id, "kind", chat.KindMessage))
+	return s.message(ctx, id, d("_id", id, "kind", chat.KindMessage))
+}
+
+// MessageIn implements [chat.MessageStore].
+func (s *Store) MessageIn(ctx context.Context, thread chat.ThreadID, id chat.MessageID) (chat.Event, error) {
+	return s.message(ctx, id, d("_id", id, "thread", thread, "kind", chat.KindMessage))
+}
+
+func (s *Store) message(ctx context.Context, id chat.MessageID, filter bson.D) (chat.Event, error) {
+	doc, found, err := findOne[eventDoc](ctx, s.log, filter)
 	switch {
 	case err != nil:
 		return chat.Event{}, fmt.Errorf("read message %s: %w", id, err)

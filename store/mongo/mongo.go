@@ -13,6 +13,8 @@
 //
 // Which write decides:
 //
+//	a creation's    insert into creations         by _id, user and key; then the insert into log
+//	  key
 //	an event        insert into log               by unique indexes: the seq in the thread,
 //	                                              the idempotency key, the client_seq
 //	  settled by    the reaction in reactions     if its seq is below the event's
@@ -97,7 +99,8 @@ type Store struct {
 	removed                                 *mongo.Collection
 	removals                                *removals
 	meta                                    *mongo.Collection
-	newSpans                                atomic.Int64
+	newSpans, newCreations                  atomic.Int64
+	creations                               *mongo.Collection
 	nodes                                   *mongo.Collection // writes wait for no majority
 	cache                                   *threadCache
 	id                                      chat.StoreID
@@ -156,9 +159,10 @@ func newStore(client *mongo.Client, database string, opts Options) *Store {
 		blocks: db.Collection("blocks"), reports: db.Collection("reports"), reported: db.Collection("reported"), deniedHashes: db.Collection("denied_attachments"),
 		spans:   db.Collection("spans"),
 		removed: db.Collection("removed_devices"), removals: newRemovals(),
-		meta:  db.Collection("meta"),
-		nodes: db.Collection("nodes", quick),
-		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log, node: opts.Node,
+		creations: db.Collection("creations"),
+		meta:      db.Collection("meta"),
+		nodes:     db.Collection("nodes", quick),
+		cache:     newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log, node: opts.Node,
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 // Another creation for the same pair that comes between the two, or after a crash
 // between them, makes the second insert on behalf of the first.
 //
-// The second insert may be refused, if the creator has used the same idempotency key for
-// another event meanwhile. The unique index decides that by the Gen that was chosen
-// before the pair was claimed. So every attempt at this insert gets the same answer for
-// ever, and the claim may be deleted.
+// Where nodes of format 4 run, too, an index of the log may refuse the second insert, if the creator
+// has used the same idempotency key for another event meanwhile. That index decides by the Gen
+// that was chosen before the pair was claimed. So every attempt at this insert gets the same
+// answer for ever, and the claim may be deleted.
 
 // beginPair claims the pair of a 1:1 and inserts the first event of its log.
 func (s *Store) beginPair(ctx context.Context, doc eventDoc) error {
@@ -30,9 +30,6 @@ func (s *Store) beginPair(ctx context.Context, doc eventDoc) error {
 		}
 		if other {
 			return errExists
-		}
-		if err := s.chooseGen(ctx, &doc); err != nil {
-			return err
 		}
 		holder, err := s.claimPair(ctx, pairDoc{ID: id, Thread: doc.Thread, Created: doc})
 		if err != nil {
@@ -50,6 +47,13 @@ func (s *Store) beginPair(ctx context.Context, doc eventDoc) error {
 			}
 			return &chat.PairExistsError{Thread: holder.Thread}
 		}
+		old, used, err := s.heldBefore(ctx, doc)
+		if err != nil {
+			return err
+		}
+		if used {
+			doc.Gen = old.Gen + 1
+		}
 	}
 }
 
@@ -66,23 +70,6 @@ func pairID(c *changeDoc) (string, error) {
 func (s *Store) begun(ctx context.Context, doc eventDoc) (same, other bool, err error) {
 	first, found, err := findOne[eventDoc](ctx, s.log, d("thread", doc.Thread, "seq", doc.Seq))
 	return found && first.ID == doc.ID, found && first.ID != doc.ID, err
-}
-
-// chooseGen sets the Gen of the creation's idempotency key. It is a *DuplicateError if the
-// key was used within the idempotency window.
-func (s *Store) chooseGen(ctx context.Context, doc *eventDoc) error {
-	if key, _ := doc.retry(); key == "" {
-		return nil
-	}
-	holder, used, err := s.keyHolder(ctx, doc.By, doc.Key)
-	if err != nil || !used {
-		return err
-	}
-	if s.recalls(holder) {
-		return s.duplicateOf(ctx, holder, chat.ByIdempotencyKey)
-	}
-	doc.Gen = holder.Gen + 1
-	return nil
 }
 
 // claimPair claims a pair of users for a thread, unless another thread has it, and gives

@@ -296,7 +296,7 @@ func (s *Store) oneTimeStates(ctx context.Context, owner string, keys []chat.Sig
 	for i, k := range keys {
 		ids[i] = oneTimeID(owner, k.ID)
 	}
-	docs, err := findAll[oneTimeDoc](ctx, s.oneTime, d("_id", d("$in", ids)))
+	docs, err := findAll[oneTimeDoc](ctx, s.oneTime, d("owner", owner, "_id", d("$in", ids)))
 	states := make(map[uint32]chat.PrekeyState, len(docs))
 	for _, doc := range docs {
 		states[uint32(doc.Key)] = chat.PrekeyStored
@@ -318,7 +318,7 @@ func (s *Store) putOneTime(ctx context.Context, owner string, keys chat.Admitted
 		if k.Signature != nil {
 			set = d("public", k.Public, "signature", k.Signature)
 		}
-		writes[i] = mongo.NewUpdateOneModel().SetFilter(d("_id", oneTimeID(owner, k.ID))).SetUpdate(d("$set", set))
+		writes[i] = mongo.NewUpdateOneModel().SetFilter(d("_id", oneTimeID(owner, k.ID), "owner", owner)).SetUpdate(d("$set", set))
 	}
 	if len(writes) > 0 {
 		if _, err := s.oneTime.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {

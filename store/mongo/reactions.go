@@ -109,7 +109,7 @@ func (s *Store) counted(ctx context.Context, c givenDoc, row reactedDoc, delta i
 func (s *Store) putReacted(ctx context.Context, e chat.Event) (row reactedDoc, delta int, err error) {
 	id := reactedID(e.Target.ID, e.By, e.Reaction.Emoji)
 	for {
-		old, found, err := findOne[reactedDoc](ctx, s.reactions, d("_id", id))
+		old, found, err := findOne[reactedDoc](ctx, s.reactions, d("_id", id, "message", e.Target.ID))
 		switch {
 		case err != nil:
 			return old, 0, err
@@ -137,7 +137,7 @@ func (s *Store) putReacted(ctx context.Context, e chat.Event) (row reactedDoc, d
 			continue // another node was faster
 		}
 		set := d("$set", d("seq", bound(row.Seq), "on", row.On, "was", row.Was, "order", bound(row.Order), "at", row.At))
-		res, err := s.reactions.UpdateOne(ctx, d("_id", id, "seq", bound(old.Seq)), set)
+		res, err := s.reactions.UpdateOne(ctx, d("_id", id, "message", e.Target.ID, "seq", bound(old.Seq)), set)
 		if err != nil || res.MatchedCount == 1 {
 			return row, change(row), err
 		}
@@ -274,7 +274,7 @@ func namedOf(message chat.MessageID, given map[string]givenDoc) bson.D {
 	if whole {
 		return nil
 	}
-	return d("$or", parts, "on", true)
+	return d("message", message, "$or", parts, "on", true)
 }
 
 // reactionsOf makes the reactions to a message of their counters and of those it names.
@@ -304,8 +304,14 @@ func (row *reactedDoc) by() chat.ReactionBy {
 }
 
 // counts reads what the documents of messages say of their reactions.
-func (s *Store) counts(ctx context.Context, ids []chat.MessageID) (map[chat.MessageID]eventDoc, error) {
-	docs, err := findAll[eventDoc](ctx, s.log, d("_id", d("$in", ids)), options.Find().SetProjection(countFields))
+func (s *Store) counts(ctx context.Context, messages ...chat.Event) (map[chat.MessageID]eventDoc, error) {
+	ids, threads := make([]chat.MessageID, len(messages)), make([]chat.ThreadID, 0, 1)
+	for i, m := range messages {
+		if ids[i] = m.ID; !slices.Contains(threads, m.Thread) {
+			threads = append(threads, m.Thread)
+		}
+	}
+	docs, err := findAll[eventDoc](ctx, s.log, d("_id", d("$in", ids), "thread", d("$in", threads)), options.Find().SetProjection(countFields))
 	if err != nil {
 		return nil, fmt.Errorf("read how many reacted: %w", err)
 	}
@@ -318,7 +324,7 @@ func (s *Store) counts(ctx context.Context, ids []chat.MessageID) (map[chat.Mess
 
 // Reactors implements [chat.MessageStore].
 func (s *Store) Reactors(ctx context.Context, m chat.Event, emoji string, after chat.Seq, count int) ([]chat.ReactionBy, error) {
-	docs, err := s.counts(ctx, []chat.MessageID{m.ID})
+	docs, err := s.counts(ctx, m)
 	if err != nil || count <= 0 {
 		return nil, err
 	}
@@ -350,11 +356,11 @@ func (s *Store) ReactionsOf(ctx context.Context, user chat.UserID, messages []ch
 	if len(messages) == 0 {
 		return own, nil
 	}
-	docs, err := s.counts(ctx, ids)
+	docs, err := s.counts(ctx, messages...)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := findAll[reactedDoc](ctx, s.reactions, d("$or", ranges, "on", true))
+	rows, err := findAll[reactedDoc](ctx, s.reactions, d("message", d("$in", ids), "$or", ranges, "on", true))
 	if err != nil {
 		return nil, fmt.Errorf("read the reactions of a user: %w", err)
 	}

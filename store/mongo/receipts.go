@@ -265,16 +265,16 @@ func (s *Store) oldMarksAt(ctx context.Context, thread chat.ThreadID, seq chat.S
 			far = append(far, w)
 		}
 	}
-	return s.seekOldMarks(ctx, seq, far)
+	return s.seekOldMarks(ctx, thread, seq, far)
 }
 
 // seekOldMarks finds marks in full runs by one seek each, several at the same time.
-func (s *Store) seekOldMarks(ctx context.Context, seq chat.Seq, wanted []markOf) error {
+func (s *Store) seekOldMarks(ctx context.Context, thread chat.ThreadID, seq chat.Seq, wanted []markOf) error {
 	reads, ctx := errgroup.WithContext(ctx)
 	reads.SetLimit(readsAtOnce)
 	for _, w := range wanted {
 		reads.Go(func() error {
-			from := d("_id", d("$gte", oldMarksID(w.id, seq), "$lt", w.id+"0")) // 0 comes after /
+			from := d("thread", thread, "_id", d("$gte", oldMarksID(w.id, seq), "$lt", w.id+"0")) // 0 comes after /
 			run, found, err := findOne[oldMarksDoc](ctx, s.oldMarks, from, options.FindOne().SetSort(d("_id", 1)))
 			if found {
 				*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)

@@ -151,7 +151,7 @@ func (s *Store) fold(ctx context.Context, e chat.Event) error {
 		}
 	}
 	if e.Kind == chat.KindEdit { // its content is in the message now, and must be erasable there
-		_, err = s.log.UpdateByID(ctx, e.ID, d("$unset", d("body", "", "type", "")))
+		_, err = s.log.UpdateOne(ctx, d("_id", e.ID, "thread", e.Thread), d("$unset", d("body", "", "type", "")))
 	}
 	return err
 }

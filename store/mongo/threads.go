@@ -28,7 +28,13 @@ func (s *Store) CreateThread(ctx context.Context, created chat.Event) error {
 	if created.Change.Type == chat.OneToOne {
 		begin = s.beginPair
 	}
+	if err := s.claimKey(causal, doc); err != nil {
+		return wrap(doing, err)
+	}
 	if err := begin(causal, doc); err != nil {
+		if isRefusal(err) {
+			err = errors.Join(err, s.releaseKey(causal, doc))
+		}
 		return wrap(doing, err)
 	}
 	if _, err := s.settle(ctx, created.Thread, created.Seq); err != nil {

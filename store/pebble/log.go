@@ -158,6 +158,15 @@ func (s *Store) Message(_ context.Context, id chat.MessageID) (chat.Event, error
 	return e, err
 }
 
+// MessageIn implements [chat.MessageStore].
+func (s *Store) MessageIn(ctx context.Context, thread chat.ThreadID, id chat.MessageID) (chat.Event, error) {
+	e, err := s.Message(ctx, id)
+	if err == nil && e.Thread != thread {
+		return chat.Event{}, fmt.Errorf("message %s of thread %s: %w", id, thread, chat.ErrNotFound)
+	}
+	return e, err
+}
+
 // event is an event with all that readers see of it.
 func (v *view) event(at place) (chat.Event, bool, error) {
 	return lookup(v, eventKey(at.thread, at.seq), func(raw []byte) (chat.Event, error) { return v.decodeEvent(at, raw) })

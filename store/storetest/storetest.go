@@ -203,6 +203,13 @@ func (f *fixture) messages(thread chat.ThreadID, r chat.MessageRange) []chat.Eve
 func (f *fixture) message(id chat.MessageID) chat.Event {
 	f.tb.Helper()
 	e, err := f.store.Message(f.tb.Context(), id)
+	in, errIn := f.store.MessageIn(f.tb.Context(), e.Thread, id)
+	if errIn != nil || in.ID != id || in.Seq != e.Seq {
+		f.tb.Errorf("message %s is %s, %d, in its thread, %v", id, in.ID, in.Seq, errIn)
+	}
+	if _, errIn = f.store.MessageIn(f.tb.Context(), newThreadID(), id); !errors.Is(errIn, chat.ErrNotFound) {
+		f.tb.Errorf("message %s in another thread: %v", id, errIn)
+	}
 	if err != nil {
 		f.tb.Fatalf("Message(%s): %v", id, err)
 	}

@@ -1,0 +1,64 @@
+package mongo
+
+import (
+	"errors"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/test/mongod"
+)
+
+// again is another creation by the same user with the same idempotency key.
+func again(e chat.Event) chat.Event {
+	other := creationOf(e.Change.Type, e.By, "cid")
+	other.At, other.Change.IdempotencyKey = e.At, e.Change.IdempotencyKey
+	return other
+}
+
+func wantDuplicateOf(t *testing.T, what string, err error, first chat.Event) {
+	t.Helper()
+	var dup *chat.DuplicateError
+	if !errors.As(err, &dup) || dup.By != chat.ByIdempotencyKey || dup.Existing.Thread != first.Thread {
+		t.Errorf("%s: %v; want a duplicate of the creation of %s", what, err, first.Thread)
+	}
+}
+
+// Nodes of format 4 keep the key of a creation in the log alone. Beside them, after the
+// upgrade, and after their index is gone, a retry is still recognised.
+func TestKeysOfCreationsByNodesOfTheVersionBefore(t *testing.T) {
+	server := mongod.Shared(t)
+	uri := server.URI()
+	s := open(t, server, uri, Options{Now: testNow})
+	old := mongo.IndexModel{Keys: d("by", 1, "key", 1, "gen", 1), Options: options.Index().SetUnique(true).SetName("sender_key")}
+	if _, err := s.log.Indexes().CreateOne(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	created := map[chat.ThreadType]chat.Event{}
+	for _, kind := range []chat.ThreadType{chat.Group, chat.OneToOne} {
+		e := creationOf(kind, "ann", "bob")
+		e.At = testTime
+		if _, err := s.log.InsertOne(t.Context(), newEventDoc(e, headState{})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.settle(t.Context(), e.Thread, 1); err != nil {
+			t.Fatal(err)
+		}
+		wantDuplicateOf(t, "beside the old node", s.CreateThread(t.Context(), again(e)), e)
+		created[kind] = e
+	}
+	s.setFormat(t, 4, 0)
+	var lines told
+	if err := Upgrade(t.Context(), uri, Options{Now: testNow}, lines.add); err != nil || !lines.has("2 idempotency keys") {
+		t.Fatalf("Upgrade: %v, %q", err, lines)
+	}
+	if err := Prepare(t.Context(), uri, Options{Now: testNow}, lines.add); err != nil || !lines.has("dropping the index sender_key") {
+		t.Fatalf("Prepare: %v, %q", err, lines)
+	}
+	for _, e := range created {
+		wantDuplicateOf(t, "after the upgrade", s.CreateThread(t.Context(), again(e)), e)
+		wantDuplicateOf(t, "asked for", s.SentBefore(t.Context(), again(e)), e)
+	}
+}
