@@ -230,30 +230,40 @@ const tellEvery = 10 * time.Second
 // accept one of the same name that is different.
 func (s *Store) ensureIndexes(ctx context.Context, progress Progress) error {
 	for _, name := range slices.Sorted(maps.Keys(wantedIndexes)) {
-		view := s.db.Collection(name).Indexes()
-		found, err := listIndexes(ctx, view)
+		missing, names, err := s.missingIndexes(ctx, name)
 		if err != nil {
-			return fmt.Errorf("list the indexes of collection %s: %w", name, err)
-		}
-		var missing []mongo.IndexModel
-		var names []string
-		for _, w := range wantedIndexes[name] {
-			if _, there := found[w.name]; !there {
-				missing, names = append(missing, w.model()), append(names, w.name)
-			}
+			return err
 		}
 		if len(missing) == 0 {
 			continue
 		}
 		progress(fmt.Sprintf("collection %s: making the indexes %v", name, names))
 		stop := s.tellOf(ctx, name, progress)
-		_, err = view.CreateMany(ctx, missing)
+		_, err = s.db.Collection(name).Indexes().CreateMany(ctx, missing)
 		stop()
-		if err != nil {
+		if err == nil {
+			continue
+		}
+		// Another node may have made some of them meanwhile. Not every server takes that well.
+		if missing, _, listed := s.missingIndexes(ctx, name); listed != nil || len(missing) > 0 {
 			return fmt.Errorf("make the indexes of collection %s: %w", name, err)
 		}
 	}
 	return s.checkIndexes(ctx)
+}
+
+// missingIndexes are the indexes of a collection that are not there, and their names.
+func (s *Store) missingIndexes(ctx context.Context, collection string) (missing []mongo.IndexModel, names []string, err error) {
+	found, err := listIndexes(ctx, s.db.Collection(collection).Indexes())
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the indexes of collection %s: %w", collection, err)
+	}
+	for _, w := range wantedIndexes[collection] {
+		if _, there := found[w.name]; !there {
+			missing, names = append(missing, w.model()), append(names, w.name)
+		}
+	}
+	return missing, names, nil
 }
 
 // dropOldIndexes drops the indexes that only builds of the format before used.
