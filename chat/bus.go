@@ -94,6 +94,7 @@ type Notice struct {
 	Presence   *Presence
 	Devices    *DeviceNews
 	Removed    *Removal // its user is all of the audience
+	State      *ThreadState
 	Wake       *Wake
 	Signal     *Signal
 	// Node is what nodes tell each other: it has no audience, and every node takes it.

@@ -54,6 +54,14 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 		}
 		cost = 0 // it is a retry, and is about to be answered as one
 	}
+	if refusal := s.meetMembers(ctx, c.User, change); refusal != nil { // unless it is a retry
+		switch known, err := isDuplicate(s.store.SentBefore(ctx, e)); {
+		case err != nil:
+			return ThreadView{}, 0, err
+		case !known:
+			return ThreadView{}, 0, refusal
+		}
+	}
 	v, outcome, err = s.createThread(ctx, c, e)
 	if err == nil && outcome != Created {
 		s.rates.writes.giveBack(string(c.User), cost)
@@ -69,7 +77,7 @@ func (s *Service) createThread(ctx context.Context, c Caller, e Event) (v Thread
 	var dup *DuplicateError
 	switch err := s.store.CreateThread(ctx, e); {
 	case errors.As(err, &pair):
-		v, err := s.viewWithParticipants(ctx, c.User, pair.Thread)
+		v, err := s.viewWithParticipants(ctx, c, pair.Thread)
 		return v, AlreadyExists, err
 	case errors.As(err, &dup):
 		v, err := s.createdBefore(ctx, c, *e.Change, dup.Existing)
@@ -82,7 +90,7 @@ func (s *Service) createThread(ctx context.Context, c Caller, e Event) (v Thread
 	}
 	t := Thread{}.Apply(e)
 	s.bus.Publish(Notice{Audience: t.Users(), Event: &e})
-	v = ThreadView{Thread: t, Views: make([]ParticipantView, len(t.Participants))}
+	v = ThreadView{Thread: t, Views: make([]ParticipantView, len(t.Participants)), Me: Me{Accepted: true}}
 	for i, p := range t.Participants {
 		v.Views[i].Participant = p
 	}
@@ -98,7 +106,7 @@ func (s *Service) createdBefore(ctx context.Context, c Caller, change ThreadChan
 	if err := s.spendRead(c); err != nil {
 		return ThreadView{}, err
 	}
-	v, err := s.viewWithParticipants(ctx, c.User, created.Thread)
+	v, err := s.viewWithParticipants(ctx, c, created.Thread)
 	if err == nil {
 		s.bus.Publish(Notice{Audience: v.Users(), Event: &created})
 	}
@@ -142,7 +150,7 @@ func (s *Service) creation(c Caller, req CreateThread) (*ThreadChange, error) {
 		if u == c.User && req.Type == Group {
 			role = Admin
 		}
-		change.Members = append(change.Members, InitialMember{u, role})
+		change.Members = append(change.Members, InitialMember{User: u, Role: role})
 	}
 	return change, nil
 }

@@ -35,6 +35,7 @@ const (
 	CodeAttachmentBlocked    Code = "attachment_blocked"
 	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
 	CodeCiphertextTooLarge   Code = "ciphertext_too_large"
+	CodeCannotAdd            Code = "cannot_add"
 	CodeEpochConflict        Code = "epoch_conflict"
 	CodeBlocked              Code = "blocked"
 	CodeRateLimited          Code = "rate_limited"

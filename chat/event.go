@@ -147,6 +147,7 @@ type ThreadChange struct {
 	User    UserID          // participant_added, participant_removed, role_changed
 	Role    Role            // participant_added, role_changed
 	Title   string          // created, title_changed; "" is none
+	Pending bool            // participant_added; see [Participant]
 
 	// IdempotencyKey and BodyHash recognise a retry of a creation; see Message.
 	IdempotencyKey string
@@ -155,6 +156,7 @@ type ThreadChange struct {
 
 // InitialMember is one of those a thread was created with.
 type InitialMember struct {
-	User UserID
-	Role Role
+	User    UserID
+	Role    Role
+	Pending bool // see [Participant]
 }

@@ -153,6 +153,12 @@ func (w *world) remove(by chat.UserID, thread chat.ThreadID, user chat.UserID) {
 	must(w.tb, w.RemoveParticipant(w.tb.Context(), as(by), thread, user))
 }
 
+// accept accepts a thread that somebody else has put the user into.
+func (w *world) accept(by chat.UserID, thread chat.ThreadID) error {
+	_, err := w.SetOwnState(w.tb.Context(), as(by), thread, chat.StateChange{Accepted: new(true)})
+	return err
+}
+
 func (w *world) read(by chat.UserID, m chat.Event) {
 	w.tb.Helper()
 	must(w.tb, w.MarkRead(w.tb.Context(), as(by), m.Thread, m.ID))
@@ -276,11 +282,25 @@ func (c *clock) advance(d time.Duration) time.Time {
 type recorder struct {
 	mu      sync.Mutex
 	notices []chat.Notice
+	states  []chat.Notice
+}
+
+// drainStates gives the changes of own states that were heard since the last time.
+func (r *recorder) drainStates() []chat.Notice {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	heard := r.states
+	r.states = nil
+	return heard
 }
 
 func (r *recorder) HandleNotice(n chat.Notice) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if n.State != nil { // which tests ask for by itself
+		r.states = append(r.states, n)
+		return
+	}
 	r.notices = append(r.notices, n)
 }
 

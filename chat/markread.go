@@ -22,10 +22,15 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	}
 	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
 	moved, err := s.putRead(ctx, &mark, message)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Unavailable("store the receipt", err)
-	case !moved:
+	}
+	if line.State.MarkedUnread {
+		if _, _, err := s.changeOwnState(ctx, c.User, id, StateChange{MarkedUnread: new(false)}); err != nil {
+			return err
+		}
+	}
+	if !moved {
 		return nil
 	}
 	participants, err := s.cache.participants(ctx, id)

@@ -18,6 +18,7 @@ type model struct {
 	in     []modelMember // in order of joining
 	read   map[chat.UserID]int
 	number int
+	left   map[chat.UserID]bool // has left at least once
 }
 
 type modelEvent struct {
@@ -54,6 +55,10 @@ func (m *model) add(rt *rapid.T, by, user chat.UserID) {
 		refused(rt, err, chat.CodeNotAParticipant)
 		return
 	}
+	if m.member(user) < 0 && m.left[user] && !m.in[m.member(by)].admin {
+		refused(rt, err, chat.CodeCannotAdd)
+		return
+	}
 	must(rt, err)
 	same(rt, "added", added, m.member(user) < 0)
 	if added {
@@ -77,6 +82,10 @@ func (m *model) remove(rt *rapid.T, by, user chat.UserID) {
 		return
 	}
 	must(rt, err)
+	if m.left == nil {
+		m.left = make(map[chat.UserID]bool)
+	}
+	m.left[m.in[target].user] = true
 	m.in = slices.Delete(m.in, target, target+1)
 	if len(m.in) > 0 && !slices.ContainsFunc(m.in, func(p modelMember) bool { return p.admin }) {
 		m.in[0].admin = true

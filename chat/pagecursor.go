@@ -15,6 +15,8 @@ type PageRequest struct {
 	// ContentType narrows History and HistorySince to messages that are of this type now;
 	// "" takes all. The other listings do not look at it.
 	ContentType ContentType
+	// State narrows Threads; "" takes all. The other listings do not look at it.
+	State ThreadFilter
 }
 
 // cursorKind is the first byte of a page cursor, so that the cursor of one listing is
@@ -89,13 +91,21 @@ func (p threadPosition) before(q threadPosition) bool {
 	return p.thread.String() < q.thread.String()
 }
 
-func encodeThreadCursor(user UserID, p threadPosition) string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(p.activity.UnixMilli()))
-	return encodeCursor(cursorThreads, append(b, p.thread[:]...), []byte(user))
+// threadListing is whose cursors those of a user's threads are.
+func threadListing(user UserID, filter ThreadFilter) []byte {
+	if filter == "" {
+		return []byte(user)
+	}
+	return []byte(string(user) + "/" + string(filter)) // a slash is in no user's id
 }
 
-func decodeThreadCursor(user UserID, cursor string) (threadPosition, error) {
-	b, err := decodeCursor(cursorThreads, cursor, 8+16, []byte(user))
+func encodeThreadCursor(user UserID, filter ThreadFilter, p threadPosition) string {
+	b := binary.BigEndian.AppendUint64(nil, uint64(p.activity.UnixMilli()))
+	return encodeCursor(cursorThreads, append(b, p.thread[:]...), threadListing(user, filter))
+}
+
+func decodeThreadCursor(user UserID, filter ThreadFilter, cursor string) (threadPosition, error) {
+	b, err := decodeCursor(cursorThreads, cursor, 8+16, threadListing(user, filter))
 	if err != nil {
 		return threadPosition{}, err
 	}

@@ -27,11 +27,11 @@ func TestCursorsReadBack(t *testing.T) {
 			}
 		}
 		at := aPosition().Draw(t, "position")
-		back, err := decodeThreadCursor("ann", encodeThreadCursor("ann", at))
+		back, err := decodeThreadCursor("ann", "", encodeThreadCursor("ann", "", at))
 		if err != nil || back.thread != at.thread || !back.activity.Equal(at.activity) {
 			t.Fatalf("%v reads back as %v, %v", at, back, err)
 		}
-		if _, err := decodeThreadCursor("bob", encodeThreadCursor("ann", at)); err == nil {
+		if _, err := decodeThreadCursor("bob", "", encodeThreadCursor("ann", "", at)); err == nil {
 			t.Fatal("another user took the cursor")
 		}
 		report := ReportID{0: rapid.Byte().Draw(t, "report")}
@@ -58,8 +58,8 @@ func aPosition() *rapid.Generator[threadPosition] {
 func TestAlteredCursorsAreRefused(t *testing.T) {
 	cursors := map[string]func(string) error{
 		history.encode(7): func(c string) error { _, err := history.decode(c); return err },
-		encodeThreadCursor("ann", threadPosition{time.UnixMilli(1), aThread}): func(c string) error {
-			_, err := decodeThreadCursor("ann", c)
+		encodeThreadCursor("ann", "", threadPosition{time.UnixMilli(1), aThread}): func(c string) error {
+			_, err := decodeThreadCursor("ann", "", c)
 			return err
 		},
 		encodeReportCursor("ann", ReportID{1}): func(c string) error { _, err := decodeReportCursor("ann", c); return err },
@@ -101,8 +101,8 @@ func TestThreadPositionsAreTotallyOrdered(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{
 		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", history.encode(0), listings[1].encode(1<<64 - 1), listings[2].encode(7),
-		encodeReportCursor("ann", ReportID{1}), encodeThreadCursor("ann", threadPosition{activity: time.UnixMilli(1_780_000_000_000), thread: ThreadID{1, 2, 3}}),
-		encodeThreadCursor("ann", threadPosition{activity: time.UnixMilli(-1)}),
+		encodeReportCursor("ann", ReportID{1}), encodeThreadCursor("ann", "", threadPosition{activity: time.UnixMilli(1_780_000_000_000), thread: ThreadID{1, 2, 3}}),
+		encodeThreadCursor("ann", "", threadPosition{activity: time.UnixMilli(-1)}),
 	} {
 		f.Add(seed)
 	}
@@ -119,10 +119,10 @@ func FuzzCursor(f *testing.F) {
 				t.Errorf("%q: %v", cursor, err)
 			}
 		}
-		place, err := decodeThreadCursor("ann", cursor)
+		place, err := decodeThreadCursor("ann", "", cursor)
 		if err == nil {
 			accepted++
-			if again := encodeThreadCursor("ann", place); again != cursor {
+			if again := encodeThreadCursor("ann", "", place); again != cursor {
 				t.Errorf("%q was taken for %q", cursor, again)
 			}
 		} else if CodeOf(err) != CodeInvalidRequest {

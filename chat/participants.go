@@ -15,17 +15,27 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 	if _, err := ParseUserID(string(user)); err != nil {
 		return ParticipantView{}, false, err
 	}
-	events, t, err := s.changeThread(ctx, c, id, func(t Thread) ([]Event, error) {
+	events, t, err := s.changeThread(ctx, c, id, func(ctx context.Context, t Thread) ([]Event, error) {
 		if err := t.mayChangeGroup(c.User); err != nil {
 			return nil, err
 		}
 		if _, in := t.Participant(user); in {
 			return nil, nil
 		}
+		if err := s.unlessTheyBlock(ctx, c.User, "user_id", []UserID{user}); err != nil {
+			return nil, err
+		}
+		if err := s.mayReturn(ctx, t, c.User, user); err != nil {
+			return nil, err
+		}
 		if len(t.Participants) >= s.limits.Participants {
 			return nil, Refuse(CodeThreadFull, "the group is full")
 		}
-		return []Event{c.change(ThreadChange{Event: ParticipantAdded, User: user, Role: Member})}, nil
+		strangers, err := s.strangersAmong(ctx, c.User, []UserID{user})
+		if err != nil {
+			return nil, err
+		}
+		return []Event{c.change(ThreadChange{Event: ParticipantAdded, User: user, Role: Member, Pending: len(strangers) > 0})}, nil
 	})
 	if err != nil {
 		return ParticipantView{}, false, err
@@ -41,7 +51,7 @@ func (s *Service) RemoveParticipant(ctx context.Context, c Caller, id ThreadID, 
 	if err := c.need(ScopeWrite); err != nil {
 		return err
 	}
-	_, _, err := s.changeThread(ctx, c, id, func(t Thread) ([]Event, error) {
+	_, _, err := s.changeThread(ctx, c, id, func(_ context.Context, t Thread) ([]Event, error) {
 		if err := t.mayChangeGroup(c.User); err != nil {
 			return nil, err
 		}
@@ -71,7 +81,7 @@ func (s *Service) SetRole(ctx context.Context, c Caller, id ThreadID, user UserI
 	if role != Admin && role != Member {
 		return ParticipantView{}, Invalid("role", "must be admin or member")
 	}
-	events, t, err := s.changeThread(ctx, c, id, func(t Thread) ([]Event, error) {
+	events, t, err := s.changeThread(ctx, c, id, func(_ context.Context, t Thread) ([]Event, error) {
 		if err := t.mayAdminister(c.User); err != nil {
 			return nil, err
 		}
@@ -100,7 +110,7 @@ func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title str
 	if utf8.RuneCountInString(title) > MaxTitleChars {
 		return ThreadView{}, Invalid("title", "is longer than 256 characters")
 	}
-	_, _, err := s.changeThread(ctx, c, id, func(t Thread) ([]Event, error) {
+	_, _, err := s.changeThread(ctx, c, id, func(_ context.Context, t Thread) ([]Event, error) {
 		if err := t.mayAdminister(c.User); err != nil {
 			return nil, err
 		}
@@ -112,14 +122,14 @@ func (s *Service) SetTitle(ctx context.Context, c Caller, id ThreadID, title str
 	if err != nil {
 		return ThreadView{}, err
 	}
-	return s.viewWithParticipants(ctx, c.User, id)
+	return s.viewWithParticipants(ctx, c, id)
 }
 
 // changeThread appends what decide makes of a thread's state. It costs the caller a write,
 // unless decide makes nothing of it.
-func (s *Service) changeThread(ctx context.Context, c Caller, id ThreadID, decide func(Thread) ([]Event, error)) (events []Event, t Thread, err error) {
+func (s *Service) changeThread(ctx context.Context, c Caller, id ThreadID, decide func(context.Context, Thread) ([]Event, error)) (events []Event, t Thread, err error) {
 	err = s.writing(c, costWrite, func() (wrote bool, err error) {
-		events, t, err = s.queues.change(ctx, id, decide)
+		events, t, err = s.queues.append(ctx, id, &operation{decide: decide})
 		return len(events) > 0, err
 	})
 	return events, t, err

@@ -21,7 +21,7 @@ func TestAddParticipant(t *testing.T) {
 	same(t, "added", added, true)
 	n := w.heard.one(t)
 	same(t, "participant", v.Participant, chat.Participant{
-		User: "carol", Role: chat.Member, JoinedSeq: 2, JoinedID: n.Event.ID, JoinedAt: joined,
+		User: "carol", Role: chat.Member, JoinedSeq: 2, JoinedID: n.Event.ID, JoinedAt: joined, Pending: true,
 	})
 	sameList(t, "audience", n.Audience, "alice", "bob", "carol")
 	same(t, "event", n.Event.Change.Event, chat.ParticipantAdded)

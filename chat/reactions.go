@@ -17,9 +17,13 @@ func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji strin
 	if !validEmoji(emoji) {
 		return Event{}, Invalid("emoji", emojiRule)
 	}
-	done, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, _ Thread, m Event) ([]Event, error) {
+	accepts := false
+	done, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, _ Thread, m Event) (_ []Event, err error) {
 		if m.Message.IsControl() {
 			return nil, notForControl()
+		}
+		if accepts, err = s.hasToAccept(ctx, c.User, m.Thread); err != nil {
+			return nil, err
 		}
 		reacted, err := s.reacted(ctx, m, c.User, emoji)
 		switch {
@@ -34,6 +38,9 @@ func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji strin
 		e.Reaction = &ReactionChange{Emoji: emoji}
 		return []Event{e}, nil
 	})
+	if err == nil && accepts {
+		err = s.accept(ctx, c.User, done.message.Thread)
+	}
 	return done.message, err
 }
 

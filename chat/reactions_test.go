@@ -201,7 +201,7 @@ func TestReactionsOfThoseWhoJoinLaterAndLeave(t *testing.T) {
 
 	w.remove("alice", id, "carol")
 	same(t, "a reaction stays when who gave it goes", reactions(w.message("bob", m)), "🎉 carol")
-	w.add("bob", id, "carol")
+	w.add("alice", id, "carol")
 	refused(t, w.Unreact(t.Context(), as("carol"), m.ID, "🎉"), chat.CodeMessageNotFound)
 	kinds := briefs(w.events("carol", id))
 	sameList(t, "from her last joining on", kinds, "13 participant_added")

@@ -239,6 +239,7 @@ func TestAnyReadFails(t *testing.T) {
 			w := newWorld(t)
 			id := w.newGroup("alice", "bob", "carol")
 			m := w.send("alice", id, "hello")
+			must(t, w.accept("bob", id))
 			w.upload(on("alice", "phone"), upload(1, 20))
 			w.upload(on("alice", "tablet"), upload(1, 20))
 			w.heard.drain()

@@ -63,6 +63,7 @@ type Sending struct {
 	hash      [32]byte
 	op        *operation
 	begun     time.Time
+	accepts   bool // the thread, which its sender has not accepted yet
 }
 
 // BeginSend is the first half of [Service.Send]: it checks the request and puts the
@@ -83,6 +84,11 @@ func (s *Service) beginSend(ctx context.Context, a *Admission, order *SendOrder)
 		return nil, err
 	}
 	p := &Sending{admission: a, hash: req.hash(), begun: time.Now()}
+	if req.ContentType != Control {
+		if p.accepts, err = s.hasToAccept(ctx, c.User, req.Thread); err != nil {
+			return nil, err
+		}
+	}
 	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, order: order, epoch: req.Epoch, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
 		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
@@ -115,6 +121,9 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 		if err := p.admission.knownBefore(ctx); err != nil {
 			return SendResult{}, err
 		}
+		if err := p.acceptsThread(ctx); err != nil {
+			return SendResult{}, err
+		}
 		return svc.sentBefore(ctx, p.admission.caller, p.hash, thread, dup)
 	case CodeOf(err) == CodeEpochConflict:
 		return SendResult{}, svc.withHolder(ctx, p.admission.caller.User, thread, err)
@@ -123,7 +132,19 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 	}
 	svc.stats.SendToAck.Since(p.begun)
 	svc.tellBlocked(events[0])
+	if err := p.acceptsThread(ctx); err != nil {
+		return SendResult{}, err
+	}
 	return SendResult{Event: events[0], Outcome: Sent}, nil
+}
+
+// acceptsThread has the sender of a message accept the thread. A failure is answered as one
+// of the store: the retry finds the message and accepts then.
+func (p *Sending) acceptsThread(ctx context.Context) error {
+	if !p.accepts {
+		return nil
+	}
+	return p.admission.svc.accept(ctx, p.admission.caller.User, p.admission.req.Thread)
 }
 
 // tellBlocked tells the sender of a message that is hidden from its recipient so.

@@ -58,6 +58,14 @@ func (g guarded) Append(ctx context.Context, head Head, events []Event) (n int, 
 	return g.Store.Append(ctx, head, events)
 }
 
+// PutOwnState implements [ThreadStore].
+func (g guarded) PutOwnState(ctx context.Context, user UserID, thread ThreadID, st OwnState) (stored bool, err error) {
+	if err := g.wrong(); err != nil {
+		return false, err
+	}
+	return g.Store.PutOwnState(ctx, user, thread, st)
+}
+
 // PutMark implements [ReceiptStore].
 func (g guarded) PutMark(ctx context.Context, m Mark) (prev Mark, moved bool, err error) {
 	if err := g.wrong(); err != nil {

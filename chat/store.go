@@ -68,9 +68,25 @@ type ThreadStore interface {
 	// one look-up for two who have a 1:1, else as many as the one has threads that has
 	// fewer, or one query.
 	ShareThread(ctx context.Context, a, b UserID) (bool, error)
+	// OwnState gives what a user keeps of a thread that it is in, or ErrNotFound. It reads
+	// no head.
+	OwnState(ctx context.Context, user UserID, thread ThreadID) (OwnState, error)
+	// PutOwnState stores what a user keeps of a thread in place of what it kept. If that is
+	// not of the same stint, or has another revision than the one before st.Revision, it
+	// stores nothing.
+	PutOwnState(ctx context.Context, user UserID, thread ThreadID, st OwnState) (stored bool, err error)
+	// Pairs lists the 1:1s that a user has with any of the others.
+	Pairs(ctx context.Context, user UserID, others []UserID) ([]Pair, error)
 	// ParticipantsAt lists who was in the thread when event seq was appended, each
 	// with the stint that covers seq.
 	ParticipantsAt(ctx context.Context, thread ThreadID, seq Seq) ([]Stint, error)
+}
+
+// Pair is the 1:1 of a user with another.
+type Pair struct {
+	Other    UserID
+	Thread   ThreadID
+	Accepted bool // whether the other one has accepted it
 }
 
 // SharedThreads says which threads count when [ThreadStore.Peers] looks for who shares one.
@@ -141,6 +157,12 @@ type MessageStore interface {
 	// than user sent, that are not hidden from user, that are no control messages, and
 	// that are neither deleted nor expired at now.
 	CountUnread(ctx context.Context, thread ThreadID, user UserID, after Seq, now time.Time, max int) (int, error)
+	// UnreadCounts counts, for each of the user's lines of threads, as CountUnread, what is
+	// above the user's read mark and its joining.
+	UnreadCounts(ctx context.Context, user UserID, lines []UserThread, now time.Time, max int) ([]int, error)
+	// LastClientSeqs gives, for each of the threads, the largest client_seq that a device has
+	// used in it; nil where it has used none.
+	LastClientSeqs(ctx context.Context, user UserID, device DeviceID, threads []ThreadID) ([]*int64, error)
 	// Expired lists messages of all threads that have expired at now and are not
 	// deleted: those that expired first come first, at most count.
 	Expired(ctx context.Context, now time.Time, count int) ([]Event, error)

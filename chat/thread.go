@@ -54,6 +54,9 @@ type Participant struct {
 	JoinedSeq Seq     // the event it joined with; see [Participant.Sees]
 	JoinedID  EventID // that event's id
 	JoinedAt  time.Time
+	// Pending says that somebody put the user in with whom it had no 1:1 that it had accepted:
+	// it has to accept the thread first ([OwnState]).
+	Pending bool
 }
 
 // Head is where a thread's log ends, and the newest message in it.
@@ -170,10 +173,10 @@ func (t Thread) applyChange(e Event) Thread {
 		t.CreatedAt, t.CreatedBy = e.At, e.By
 		t.Participants = make([]Participant, 0, len(c.Members))
 		for _, m := range c.Members {
-			t.Participants = append(t.Participants, Participant{User: m.User, Role: m.Role, JoinedSeq: e.Seq, JoinedID: e.ID, JoinedAt: e.At})
+			t.Participants = append(t.Participants, Participant{User: m.User, Role: m.Role, JoinedSeq: e.Seq, JoinedID: e.ID, JoinedAt: e.At, Pending: m.Pending})
 		}
 	case ParticipantAdded:
-		joined := Participant{User: c.User, Role: c.Role, JoinedSeq: e.Seq, JoinedID: e.ID, JoinedAt: e.At}
+		joined := Participant{User: c.User, Role: c.Role, JoinedSeq: e.Seq, JoinedID: e.ID, JoinedAt: e.At, Pending: c.Pending}
 		t.Participants = append(slices.Clip(t.Participants), joined)
 	case ParticipantRemoved:
 		if i := t.index(c.User); i >= 0 {
@@ -252,4 +255,5 @@ type UserThread struct {
 	JoinedSeq Seq // of the last joining
 	LeftSeq   Seq // of the removal that ended it; zero while it is in
 	Head      Head
+	State     OwnState // what the user keeps of it; of no meaning once it has left
 }

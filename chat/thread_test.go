@@ -32,7 +32,7 @@ func given(u UserID, r Role) ThreadChange {
 }
 
 func TestApply(t *testing.T) {
-	group := roll(Thread{ID: ThreadID{1}}, created(InitialMember{"alice", Admin}, InitialMember{"bob", Member}))
+	group := roll(Thread{ID: ThreadID{1}}, created(InitialMember{User: "alice", Role: Admin}, InitialMember{User: "bob", Role: Member}))
 	if group.Type != Group || group.Title != "before" || group.CreatedBy != "alice" || group.Head.Seq != 1 {
 		t.Errorf("created: %+v", group)
 	}
@@ -82,7 +82,7 @@ func TestApplyWritesIntoNoSharedThread(t *testing.T) {
 		keep := func(t Thread) {
 			threads, copies = append(threads, t), append(copies, slices.Clone(t.Participants))
 		}
-		keep(roll(Thread{}, created(InitialMember{"alice", Admin}, InitialMember{"bob", Member})))
+		keep(roll(Thread{}, created(InitialMember{User: "alice", Role: Admin}, InitialMember{User: "bob", Role: Member})))
 		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			from := rapid.SampledFrom(threads).Draw(rt, "from")
 			u := rapid.SampledFrom(users).Draw(rt, "user")
@@ -98,7 +98,7 @@ func TestApplyWritesIntoNoSharedThread(t *testing.T) {
 }
 
 func TestSuccessor(t *testing.T) {
-	group := roll(Thread{}, created(InitialMember{"alice", Admin}, InitialMember{"carol", Member}, InitialMember{"bob", Member}), added("dave"))
+	group := roll(Thread{}, created(InitialMember{User: "alice", Role: Admin}, InitialMember{User: "carol", Role: Member}, InitialMember{User: "bob", Role: Member}), added("dave"))
 	for name, c := range map[string]struct {
 		thread  Thread
 		leaving UserID
@@ -110,7 +110,7 @@ func TestSuccessor(t *testing.T) {
 		"the heir apparent is gone":                         {roll(group, removed("carol")), "alice", "bob"},
 		"those of the request are gone":                     {roll(group, removed("carol"), removed("bob")), "alice", "dave"},
 		"who came back is last":                             {roll(group, removed("carol"), removed("bob"), added("bob")), "alice", "dave"},
-		"nobody is left":                                    {roll(Thread{}, created(InitialMember{"alice", Admin})), "alice", ""},
+		"nobody is left":                                    {roll(Thread{}, created(InitialMember{User: "alice", Role: Admin})), "alice", ""},
 		"one who is not in leaves a group without an admin": {roll(group, removed("alice")), "alice", "carol"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,6 +18,7 @@ type threadCache struct {
 	store interface { // of which it loads
 		Thread(ctx context.Context, id ThreadID) (Thread, error)
 		Marks(ctx context.Context, thread ThreadID, users []UserID) ([]Marks, error)
+		OwnState(ctx context.Context, user UserID, thread ThreadID) (OwnState, error)
 	}
 	now    func() time.Time
 	shards [16]threadCacheShard
@@ -38,13 +39,14 @@ type cachedThread struct {
 	participants []Participant // nil: not loaded
 	kind         ThreadType    // loaded with them
 	marks        map[UserID]cachedMarks
+	accepted     map[UserID]bool // of those that were loaded, who has accepted the thread
 }
 
 // cachedMarks are the seqs of a user's marks as they were loaded. The delivered mark may be
 // higher by now.
 type cachedMarks struct{ delivered, read Seq }
 
-func (c *cachedThread) people() int { return len(c.participants) + len(c.marks) }
+func (c *cachedThread) people() int { return len(c.participants) + len(c.marks) + len(c.accepted) }
 
 // Bounds of the cache: for how long an entry is used, and how many threads and people
 // each shard keeps, which are 4,096 and 131,072 in all.
@@ -124,6 +126,28 @@ func (c *threadCache) delivered(id ThreadID, user UserID, seq Seq) {
 	})
 }
 
+// hasAccepted reports whether a user who is in the thread has accepted it. The error is the
+// store's; it is ErrNotFound for who is not in it.
+func (c *threadCache) hasAccepted(ctx context.Context, id ThreadID, user UserID) (bool, error) {
+	sh := c.shard(id)
+	var has, known bool
+	changes := sh.look(id, c.now(), func(r *cachedThread) { has, known = r.accepted[user] })
+	if known {
+		return has, nil
+	}
+	own, err := c.store.OwnState(ctx, user, id)
+	if err != nil {
+		return false, err
+	}
+	sh.keep(id, c.now(), changes, func(r *cachedThread) {
+		if r.accepted == nil {
+			r.accepted = make(map[UserID]bool)
+		}
+		r.accepted[user] = own.Accepted
+	})
+	return own.Accepted, nil
+}
+
 // look calls see with what is kept of a thread, if there is anything. It gives the
 // count of changes at that moment, for keep.
 func (sh *threadCacheShard) look(id ThreadID, now time.Time, see func(*cachedThread)) (changes uint64) {
@@ -164,11 +188,13 @@ func (sh *threadCacheShard) keep(id ThreadID, now time.Time, changes uint64, not
 func (c *threadCache) HandleNotice(n Notice) {
 	switch {
 	case n.Event != nil && n.Event.Kind == KindThread:
-		c.forget(n.Event.Thread, func(r *cachedThread) { r.participants = nil })
+		c.forget(n.Event.Thread, func(r *cachedThread) { r.participants, r.accepted = nil, nil })
+	case n.State != nil:
+		c.forget(n.State.Thread, func(r *cachedThread) { delete(r.accepted, n.Audience[0]) })
 	case n.Receipt != nil && n.Receipt.Kind == Read:
 		c.forget(n.Receipt.Thread, func(r *cachedThread) { delete(r.marks, n.Receipt.User) })
 	case n.Wake != nil:
-		c.forget(n.Wake.Thread, func(r *cachedThread) { r.participants = nil })
+		c.forget(n.Wake.Thread, func(r *cachedThread) { r.participants, r.accepted = nil, nil })
 	}
 }
 

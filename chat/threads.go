@@ -13,6 +13,7 @@ type ThreadView struct {
 	LastMessage MessageID         // zero: none since the viewer joined
 	Unread      int               // exact to 99; MaxUnreadCount means more
 	Views       []ParticipantView // only where the contract shows them
+	Me          Me                // what the viewer keeps of it
 }
 
 // ParticipantView is a participant with how far it has received and read.
@@ -37,10 +38,11 @@ func (s *Service) Thread(ctx context.Context, c Caller, id ThreadID) (ThreadView
 	if err := s.spendRead(c); err != nil {
 		return ThreadView{}, err
 	}
-	return s.viewWithParticipants(ctx, c.User, id)
+	return s.viewWithParticipants(ctx, c, id)
 }
 
-func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id ThreadID) (ThreadView, error) {
+func (s *Service) viewWithParticipants(ctx context.Context, c Caller, id ThreadID) (ThreadView, error) {
+	user := c.User
 	t, me, err := s.threadFor(ctx, user, id)
 	if err != nil {
 		return ThreadView{}, err
@@ -64,20 +66,37 @@ func (s *Service) viewWithParticipants(ctx context.Context, user UserID, id Thre
 			read = marks[i].Read.Seq
 		}
 	}
-	v, err := s.view(ctx, t, me, read)
+	own, err := s.ownState(ctx, id, me)
+	if err != nil {
+		return ThreadView{}, err
+	}
+	v, err := s.view(ctx, c, t, me, own, read)
 	v.Views = views
 	return v, err
 }
 
+// ownState is what a participant keeps of its thread.
+func (s *Service) ownState(ctx context.Context, id ThreadID, me Participant) (OwnState, error) {
+	own, err := s.store.OwnState(ctx, me.User, id)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return OwnState{}, Unavailable("look up what the user keeps of the thread", err)
+	case own.Joined != me.JoinedSeq: // the user joins or leaves at this moment
+		return FreshState(me.JoinedSeq, me.Pending, own.Revision), nil
+	}
+	return own, nil
+}
+
 // view is a thread's present state as one participant sees it.
-func (s *Service) view(ctx context.Context, t Thread, me Participant, read Seq) (ThreadView, error) {
+func (s *Service) view(ctx context.Context, c Caller, t Thread, me Participant, own OwnState, read Seq) (ThreadView, error) {
 	v := t.viewFor(me)
 	var err error
 	v.Unread, err = s.store.CountUnread(ctx, t.ID, me.User, max(read, me.JoinedSeq), s.now(), MaxUnreadCount)
 	if err != nil {
 		return v, Unavailable("count unread messages", err)
 	}
-	return v, nil
+	v.Me, err = s.meOf(ctx, c, t.ID, own, t.Head)
+	return v, err
 }
 
 // viewFor is what a participant sees of a thread, without the count of unread messages.
@@ -87,10 +106,13 @@ func (t Thread) viewFor(me Participant) ThreadView {
 	return v
 }
 
-// Threads lists the caller's threads, latest activity first.
+// Threads lists those of the caller's threads that the filter lists, latest activity first.
 func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadPage, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return ThreadPage{}, err
+	}
+	if !p.State.valid() {
+		return ThreadPage{}, Invalid("state", "must be inbox, requests or archived")
 	}
 	size, err := s.pageSize(p)
 	if err != nil {
@@ -98,49 +120,57 @@ func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadP
 	}
 	var from threadPosition
 	if p.Cursor != "" {
-		if from, err = decodeThreadCursor(c.User, p.Cursor); err != nil {
+		if from, err = decodeThreadCursor(c.User, p.State, p.Cursor); err != nil {
 			return ThreadPage{}, err
 		}
 	}
 	if err := s.spendRead(c); err != nil {
 		return ThreadPage{}, err
 	}
-	places, err := s.threadPlaces(ctx, c.User, from)
+	places, err := s.threadPlaces(ctx, c.User, p.State, from)
 	if err != nil {
 		return ThreadPage{}, err
 	}
 	var page ThreadPage
 	if len(places) > size {
 		places = places[:size]
-		page.Next = encodeThreadCursor(c.User, places[size-1])
+		page.Next = encodeThreadCursor(c.User, p.State, places[size-1].threadPosition)
 	}
-	page.Threads, err = s.listed(ctx, c.User, places)
+	page.Threads, err = s.listed(ctx, c, places)
 	return page, err
+}
+
+// threadPlace is a thread's place in a list, and what the user who lists it keeps of it.
+type threadPlace struct {
+	threadPosition
+
+	own OwnState
 }
 
 // threadPlaces orders the threads a user is in by activity, those after from; the zero
 // position is before all.
-func (s *Service) threadPlaces(ctx context.Context, user UserID, from threadPosition) ([]threadPosition, error) {
+func (s *Service) threadPlaces(ctx context.Context, user UserID, filter ThreadFilter, from threadPosition) ([]threadPlace, error) {
 	lines, err := s.store.UserThreads(ctx, user)
 	if err != nil {
 		return nil, Unavailable("list the threads", err)
 	}
-	places := make([]threadPosition, 0, len(lines))
+	now := s.now()
+	places := make([]threadPlace, 0, len(lines))
 	for _, line := range lines {
-		if line.LeftSeq != 0 {
+		if line.LeftSeq != 0 || !filter.lists(line.State.shown(user, line.Head, now)) {
 			continue
 		}
 		head := line.Head.For(user)
-		at := threadPosition{activity: line.Thread.createdAt(), thread: line.Thread}
+		at := threadPlace{threadPosition{activity: line.Thread.createdAt(), thread: line.Thread}, line.State}
 		if head.LastMessageSeq > 0 {
 			at.activity = IDTime(head.LastMessage)
 		}
-		if from == (threadPosition{}) || from.before(at) {
+		if from == (threadPosition{}) || from.before(at.threadPosition) {
 			places = append(places, at)
 		}
 	}
-	slices.SortFunc(places, func(a, b threadPosition) int {
-		if a.before(b) {
+	slices.SortFunc(places, func(a, b threadPlace) int {
+		if a.before(b.threadPosition) {
 			return -1
 		}
 		return 1
@@ -150,7 +180,7 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, from threadPosi
 
 // listed is what a user is shown of threads in a list, without those that it has left since
 // the list was made. It asks the store as often for many threads as for one.
-func (s *Service) listed(ctx context.Context, user UserID, places []threadPosition) ([]ThreadView, error) {
+func (s *Service) listed(ctx context.Context, c Caller, places []threadPlace) ([]ThreadView, error) {
 	ids := make([]ThreadID, len(places))
 	for i, place := range places {
 		ids[i] = place.thread
@@ -159,21 +189,31 @@ func (s *Service) listed(ctx context.Context, user UserID, places []threadPositi
 	if err != nil {
 		return nil, Unavailable("load the threads", err)
 	}
-	marks, err := s.store.MarksOf(ctx, user, ids)
+	marks, err := s.store.MarksOf(ctx, c.User, ids)
 	if err != nil {
 		return nil, Unavailable("load the receipts", err)
+	}
+	last, err := s.store.LastClientSeqs(ctx, c.User, c.Device, ids)
+	if err != nil {
+		return nil, Unavailable("look up the last client_seqs", err)
 	}
 	var views []ThreadView
 	var unread []UnreadRange
 	for i, t := range threads {
-		me, in := t.Participant(user)
+		me, in := t.Participant(c.User)
 		if !in {
 			continue
 		}
 		unread = append(unread, UnreadRange{Thread: t.ID, After: max(marks[i].Read.Seq, me.JoinedSeq), Through: t.Head.Seq})
-		views = append(views, t.viewFor(me))
+		v, own := t.viewFor(me), places[i].own
+		if own.Joined != me.JoinedSeq { // it has joined anew since the list was made
+			own = FreshState(me.JoinedSeq, me.Pending, 0)
+		}
+		v.Me = own.shown(c.User, t.Head, s.now())
+		v.Me.LastClientSeq = last[i]
+		views = append(views, v)
 	}
-	counts, err := s.store.CountUnreadIn(ctx, user, unread, s.now(), MaxUnreadCount)
+	counts, err := s.store.CountUnreadIn(ctx, c.User, unread, s.now(), MaxUnreadCount)
 	if err != nil {
 		return nil, Unavailable("count unread messages", err)
 	}

@@ -121,7 +121,7 @@ func TestOpenAPISchemasAreTheWireTypes(t *testing.T) {
 		"Thread": Thread{}, "ThreadWithParticipants": Thread{}, "Participant": Participant{}, "ThreadPage": ThreadPage{},
 		"Message": Message{}, "Reaction": Reaction{}, "MessagePage": MessagePage{},
 		"Receipts": Receipts{}, "RecipientState": RecipientState{}, "ReceiptSummary": ReceiptSummary{},
-		"Problem": Problem{}, "FieldProblem": FieldProblem{},
+		"Problem": Problem{}, "Me": Me{}, "SetOwnState": ownStateBody{}, "UnreadCounts": UnreadCounts{}, "FieldProblem": FieldProblem{},
 		"CreateThread": createThreadBody{}, "SendMessage": SendBody{}, "EditMessage": editBody{},
 		"AddReaction": reactionBody{}, "PinMessage": pinBody{}, "ReportMessage": reportBody{},
 		"Pin": Pin{}, "Pins": Pins{}, "Presence": Presence{}, "Block": Block{}, "Blocks": Blocks{}, "ReactionPage": ReactionPage{},

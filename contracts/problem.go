@@ -39,7 +39,7 @@ type Problem struct {
 	Status int            `json:"status"`
 	Detail string         `json:"detail"`
 	Code   chat.Code      `json:"code"`
-	Errors []FieldProblem `json:"errors,omitempty"` // invalid_request only
+	Errors []FieldProblem `json:"errors,omitempty"` // invalid_request and cannot_add only
 	// Epoch and Message are for epoch_conflict only: the thread's epoch, and what holds it. The
 	// inner pointer is nil, and null in JSON, if there is none or the caller does not see it.
 	Epoch   *uint64   `json:"epoch,omitzero"`
@@ -89,6 +89,7 @@ var problemKinds = map[chat.Code]problemKind{
 	chat.CodeTooManyReactions:     {http.StatusConflict, "The message has too many different reactions"},
 	chat.CodeTooManyPins:          {http.StatusConflict, "The thread has too many pins"},
 	chat.CodeTooManyDevices:       {http.StatusConflict, "The user has prekeys of too many devices"},
+	chat.CodeCannotAdd:            {http.StatusForbidden, "These people cannot be added"},
 	chat.CodeEpochConflict:        {http.StatusConflict, "The epoch is not the next one"},
 	chat.CodeBlocked:              {http.StatusForbidden, "The other participant blocks the caller"},
 	chat.CodeCiphertextTooLarge:   {http.StatusRequestEntityTooLarge, "The ciphertext is too large"},

@@ -82,7 +82,7 @@ func TestThreadJSON(t *testing.T) {
 	}
 	const bare = `{"id":"01000000-0000-0000-0000-000000000000","type":"GROUP","title":null,` +
 		`"created_at":"2026-05-30T17:42:11.234Z","created_by":"alice","last_msg_id":null,` +
-		`"last_activity_at":"2026-05-30T17:42:11.234Z","participant_count":1,"unread_count":3,"epoch":0`
+		`"last_activity_at":"2026-05-30T17:42:11.234Z","participant_count":1,"unread_count":3,"epoch":0,"me":{"accepted":false,"muted_until":null,"archived":false,"pinned":false,"marked_unread":false,"custom":null,"last_client_seq":null}`
 	wantJSON(t, NewThread(v), bare+`}`)
 	wantJSON(t, NewThreadPage(chat.ThreadPage{Threads: []chat.ThreadView{v}}), `{"threads":[`+bare+`}],"next_cursor":null}`)
 	wantJSON(t, NewThreadWithParticipants(v), bare+`,"participants":[{"user_id":"alice","role":"admin",`+

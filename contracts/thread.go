@@ -14,6 +14,7 @@ type Thread struct {
 	ParticipantCount int           `json:"participant_count"`
 	UnreadCount      int           `json:"unread_count"` // exact up to 99; 100 means 100 or more
 	Epoch            uint64        `json:"epoch"`
+	Me               Me            `json:"me"`
 	Participants     []Participant `json:"participants,omitempty"` // only in GET /v1/threads/{id}
 }
 
@@ -47,6 +48,7 @@ func NewThread(v chat.ThreadView) Thread {
 		ParticipantCount: len(v.Thread.Participants),
 		UnreadCount:      v.Unread,
 		Epoch:            uint64(v.Head.Epoch),
+		Me:               NewMe(v.Me),
 	}
 }
 

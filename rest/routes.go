@@ -33,9 +33,11 @@ func (s *server) routes(app *fiber.App, cfg Config) {
 
 func (s *server) threadRoutes(app *fiber.App) {
 	app.Post("/v1/threads", s.call(writing.withBody(), s.createThread))
-	app.Get("/v1/threads", s.call(reading.paged(), s.listThreads))
+	app.Get("/v1/threads", s.call(reading.with("cursor", "page_size", "state"), s.listThreads))
 	app.Get("/v1/threads/:id", s.onThread(reading, s.getThread))
 	app.Patch("/v1/threads/:id", s.onThread(writing.withBody(), s.setTitle))
+	app.Get("/v1/threads/:id/me", s.onThread(reading, s.getOwnState))
+	app.Patch("/v1/threads/:id/me", s.onThread(writing.withBody(), s.setOwnState))
 	app.Post("/v1/threads/:id/participants", s.onThread(writing.withBody(), s.addParticipant))
 	app.Patch("/v1/threads/:id/participants/:uid", s.onThread(writing.withBody(), s.setRole))
 	app.Delete("/v1/threads/:id/participants/:uid", s.onThread(writing, s.removeParticipant))
@@ -67,6 +69,7 @@ func (s *server) userRoutes(app *fiber.App) {
 	app.Get("/v1/users/me/prekeys", s.call(reading, s.countPrekeys))
 	app.Get("/v1/users/me/devices", s.call(reading, s.listDevices))
 	app.Delete("/v1/users/me/devices/:device_id", s.call(writing, s.removeDevice))
+	app.Get("/v1/users/me/unread", s.call(reading, s.countUnread))
 	app.Get("/v1/users/me/blocks", s.call(reading.paged(), s.listBlocks))
 	app.Put("/v1/users/me/blocks/:uid", s.call(writing, s.blockUser))
 	app.Delete("/v1/users/me/blocks/:uid", s.call(writing, s.unblockUser))

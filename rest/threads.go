@@ -37,6 +37,11 @@ func (s *server) listThreads(ctx context.Context, c *fiber.Ctx, caller chat.Call
 	if err != nil {
 		return err
 	}
+	if hasQuery(c, "state") {
+		if p.State = chat.ThreadFilter(c.Query("state")); p.State == "" {
+			return chat.Invalid("state", "must be inbox, requests or archived")
+		}
+	}
 	threads, err := s.chat.Threads(ctx, caller, p)
 	return respondWith(c, threads, err, contracts.NewThreadPage)
 }
@@ -44,6 +49,25 @@ func (s *server) listThreads(ctx context.Context, c *fiber.Ctx, caller chat.Call
 func (s *server) getThread(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
 	thread, err := s.chat.Thread(ctx, caller, id)
 	return respondWith(c, thread, err, contracts.NewThreadWithParticipants)
+}
+
+func (s *server) getOwnState(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
+	me, err := s.chat.OwnState(ctx, caller, id)
+	return respondWith(c, me, err, contracts.NewMe)
+}
+
+func (s *server) setOwnState(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {
+	change, err := decode(c, contracts.DecodeOwnState)
+	if err != nil {
+		return err
+	}
+	me, err := s.chat.SetOwnState(ctx, caller, id, change)
+	return respondWith(c, me, err, contracts.NewMe)
+}
+
+func (s *server) countUnread(ctx context.Context, c *fiber.Ctx, caller chat.Caller) error {
+	n, err := s.chat.Unread(ctx, caller)
+	return respondWith(c, n, err, contracts.NewUnreadCounts)
 }
 
 func (s *server) setTitle(ctx context.Context, c *fiber.Ctx, caller chat.Caller, id chat.ThreadID) error {

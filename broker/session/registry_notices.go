@@ -29,6 +29,8 @@ func (r *Registry) HandleNotice(n chat.Notice) {
 		r.handleSignal(n.Audience, *n.Signal)
 	case n.Presence != nil:
 		r.handlePresence(n.Audience, *n.Presence)
+	case n.State != nil:
+		r.handleThreadState(n.Audience, *n.State)
 	case n.Node != nil:
 		r.handleNode(*n.Node)
 	case n.Wake != nil:
@@ -111,6 +113,20 @@ func (r *Registry) handlePrekeysLow(audience []chat.UserID, low chat.PrekeysLow)
 			if s.device == low.Device {
 				s.tell(contracts.PrekeysLowFrame(low))
 			}
+		}
+	}
+}
+
+// handleThreadState tells all devices of a user what it keeps of a thread.
+func (r *Registry) handleThreadState(audience []chat.UserID, st chat.ThreadState) {
+	for _, user := range audience {
+		sessions := r.of(user)
+		if len(sessions) == 0 {
+			continue
+		}
+		frame := contracts.ThreadStateFrame(st)
+		for _, s := range sessions {
+			s.tell(frame)
 		}
 	}
 }

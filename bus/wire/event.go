@@ -280,11 +280,13 @@ const (
 	changeTitle
 	changeIdempotencyKey
 	changeBodyHash
+	changePending
 )
 
 const (
 	memberUser uint64 = 1 + iota
 	memberRole
+	memberPending
 )
 
 func (w *writer) change(c *chat.ThreadChange) {
@@ -294,6 +296,7 @@ func (w *writer) change(c *chat.ThreadChange) {
 		w.nest(changeMember, func() {
 			str(w, memberUser, m.User)
 			str(w, memberRole, m.Role)
+			w.bool(memberPending, m.Pending)
 		})
 	}
 	str(w, changeUser, c.User)
@@ -301,6 +304,7 @@ func (w *writer) change(c *chat.ThreadChange) {
 	str(w, changeTitle, c.Title)
 	str(w, changeIdempotencyKey, c.IdempotencyKey)
 	w.hash(changeBodyHash, c.BodyHash)
+	w.bool(changePending, c.Pending)
 }
 
 func (r *reader) change() *chat.ThreadChange {
@@ -323,6 +327,8 @@ func (r *reader) change() *chat.ThreadChange {
 			c.IdempotencyKey = text[string](r, content)
 		case changeBodyHash:
 			c.BodyHash = r.hash(content)
+		case changePending:
+			c.Pending = r.bool(content)
 		}
 	}
 	return c
@@ -335,6 +341,8 @@ func (r *reader) member() (m chat.InitialMember) {
 			m.User = text[chat.UserID](r, content)
 		case memberRole:
 			m.Role = text[chat.Role](r, content)
+		case memberPending:
+			m.Pending = r.bool(content)
 		}
 	}
 	return m

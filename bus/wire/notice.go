@@ -25,6 +25,7 @@ const (
 	bodySignal
 	bodyDevices
 	bodyRemoved
+	bodyState
 )
 
 // AppendNotice appends a notice to b. It may be longer than MaxBytes: the caller then
@@ -62,6 +63,8 @@ func AppendNotice(b []byte, n *chat.Notice) []byte {
 		w.nest(bodySignal, func() { w.signal(n.Signal) })
 	case n.Node != nil:
 		w.nest(bodyNode, func() { w.node(n.Node) })
+	case n.State != nil:
+		w.nest(bodyState, func() { w.state(n.State) })
 	}
 	return w.b
 }
@@ -137,6 +140,8 @@ func (p Packed) Notice() (chat.Notice, error) {
 			r.within(content, func(in *reader) { n.Removed = in.removal() })
 		case bodyNode:
 			r.within(content, func(in *reader) { n.Node = in.node() })
+		case bodyState:
+			r.within(content, func(in *reader) { n.State = in.state() })
 		default:
 			kinds--
 		}

@@ -71,9 +71,9 @@ func newChangeDoc(c *chat.ThreadChange) *changeDoc {
 	if c == nil {
 		return nil
 	}
-	doc := &changeDoc{Event: c.Event, Type: c.Type, User: c.User, Role: c.Role, Title: c.Title}
+	doc := &changeDoc{Event: c.Event, Type: c.Type, User: c.User, Role: c.Role, Title: c.Title, Pending: c.Pending}
 	for _, m := range c.Members {
-		doc.Members = append(doc.Members, initialMember{m.User, m.Role})
+		doc.Members = append(doc.Members, initialMember{m.User, m.Role, m.Pending})
 	}
 	return doc
 }
@@ -171,9 +171,9 @@ func (doc *messageDoc) message() chat.Message {
 }
 
 func (doc *changeDoc) change() *chat.ThreadChange {
-	c := &chat.ThreadChange{Event: doc.Event, Type: doc.Type, User: doc.User, Role: doc.Role, Title: doc.Title}
+	c := &chat.ThreadChange{Event: doc.Event, Type: doc.Type, User: doc.User, Role: doc.Role, Title: doc.Title, Pending: doc.Pending}
 	for _, m := range doc.Members {
-		c.Members = append(c.Members, chat.InitialMember{User: m.User, Role: m.Role})
+		c.Members = append(c.Members, chat.InitialMember{User: m.User, Role: m.Role, Pending: m.Pending})
 	}
 	return c
 }
@@ -220,7 +220,7 @@ func newThreadDoc(t chat.Thread, applied chat.Seq) threadDoc {
 		Members: make([]memberDoc, len(t.Participants)), Pins: make([]pinDoc, len(t.Pins)),
 	}
 	for i, p := range t.Participants {
-		doc.Members[i] = memberDoc{User: p.User, Role: p.Role, Seq: p.JoinedSeq, ID: p.JoinedID, At: p.JoinedAt}
+		doc.Members[i] = memberDoc{User: p.User, Role: p.Role, Seq: p.JoinedSeq, ID: p.JoinedID, At: p.JoinedAt, Pending: p.Pending}
 	}
 	for i, p := range t.Pins {
 		doc.Pins[i] = pinDoc{ID: p.Message, Seq: p.Seq, By: p.By, At: p.At}
@@ -238,7 +238,7 @@ func (doc *threadDoc) thread() chat.Thread {
 		if m.ID.IsZero() { // of format 2
 			m.ID = base.JoinedIDAt(m.At)
 		}
-		t.Participants[i] = chat.Participant{User: m.User, Role: m.Role, JoinedSeq: m.Seq, JoinedID: m.ID, JoinedAt: m.At.UTC()}
+		t.Participants[i] = chat.Participant{User: m.User, Role: m.Role, JoinedSeq: m.Seq, JoinedID: m.ID, JoinedAt: m.At.UTC(), Pending: m.Pending}
 	}
 	for _, p := range doc.Pins {
 		t.Pins = append(t.Pins, chat.Pin{Message: p.ID, Seq: p.Seq, By: p.By, At: p.At.UTC()})
@@ -260,6 +260,39 @@ func (doc *stintsDoc) asOf(seq chat.Seq) (stintDoc, bool) {
 		last.Left = 0
 	}
 	return last, true
+}
+
+// state is what the user keeps of the thread in the stint that began with joined.
+func (doc *stintsDoc) state(joined chat.Seq) chat.OwnState {
+	own := doc.Own
+	if own == nil {
+		return chat.FreshState(joined, doc.Pending && joined == doc.Joined, 0)
+	}
+	if own.Joined != joined {
+		return chat.FreshState(joined, doc.Pending && joined == doc.Joined, uint64(own.Revision))
+	}
+	st := chat.OwnState{
+		Joined: own.Joined, Revision: uint64(own.Revision), Accepted: own.Accepted, ArchivedAt: own.Archived,
+		Pinned: own.Pinned, MarkedUnread: own.Unread,
+	}
+	if !own.Muted.IsZero() {
+		st.MutedUntil = own.Muted.UTC()
+	}
+	if own.Custom != nil {
+		st.Custom = chat.Custom{Set: true, Bytes: string(*own.Custom)}
+	}
+	return st
+}
+
+func newOwnDoc(st chat.OwnState) ownDoc {
+	doc := ownDoc{
+		Joined: st.Joined, Revision: int64(st.Revision), Accepted: st.Accepted, Muted: st.MutedUntil, Archived: st.ArchivedAt,
+		Pinned: st.Pinned, Unread: st.MarkedUnread,
+	}
+	if st.Custom.Set {
+		doc.Custom = new([]byte(st.Custom.Bytes))
+	}
+	return doc
 }
 
 // at is the stint that covers seq, if one does.

@@ -144,12 +144,14 @@ type changeDoc struct {
 	Members []initialMember  `bson:"members,omitempty"`
 	User    chat.UserID      `bson:"user,omitempty"`
 	Role    chat.Role        `bson:"role,omitempty"`
+	Pending bool             `bson:"pending,omitempty"`
 	Title   string           `bson:"title,omitempty"`
 }
 
 type initialMember struct {
-	User chat.UserID `bson:"user"`
-	Role chat.Role   `bson:"role"`
+	User    chat.UserID `bson:"user"`
+	Role    chat.Role   `bson:"role"`
+	Pending bool        `bson:"pending,omitempty"`
 }
 
 // threadDoc is a thread without its head, as the changes up to Applied left it.
@@ -173,6 +175,8 @@ type memberDoc struct {
 	Seq  chat.Seq     `bson:"seq"` // of the joining
 	ID   chat.EventID `bson:"id"`  // of the joining; missing in documents of format 2
 	At   time.Time    `bson:"at"`
+	// Pending says that the member has to accept the thread.
+	Pending bool `bson:"pending,omitempty"`
 }
 
 type pinDoc struct {
@@ -191,6 +195,22 @@ type stintsDoc struct {
 	Joined  chat.Seq      `bson:"joined"`
 	Left    chat.Seq      `bson:"left"` // 0 while in
 	Earlier []stintDoc    `bson:"earlier"`
+
+	Pending bool    `bson:"pending,omitempty"` // in the last stint the user has to accept the thread
+	Own     *ownDoc `bson:"own,omitempty"`     // what the user keeps of the thread; missing until it changes that
+}
+
+// ownDoc is what a user keeps of a thread. It counts for the stint that it is of alone, but
+// for its revision.
+type ownDoc struct {
+	Joined   chat.Seq  `bson:"joined"`
+	Revision int64     `bson:"rev"`
+	Accepted bool      `bson:"accepted"`
+	Muted    time.Time `bson:"muted,omitempty"`
+	Archived chat.Seq  `bson:"archived,omitempty"`
+	Pinned   bool      `bson:"pinned,omitempty"`
+	Unread   bool      `bson:"unread,omitempty"` // marked as unread
+	Custom   *[]byte   `bson:"custom,omitempty"`
 }
 
 type stintDoc struct {

@@ -3,10 +3,12 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -291,6 +293,70 @@ func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat
 	unread := append(d("thread", thread, "seq", d("$gt", bound(after))), unreadBy(user, now)...)
 	n, err := s.log.CountDocuments(ctx, unread, options.Count().SetLimit(int64(max)).SetHint(byThreadSeq))
 	return int(n), wrap("count the unread messages of thread "+thread.String(), err)
+}
+
+// UnreadCounts implements [chat.MessageStore]. It reads all marks at once, and counts only in
+// threads with messages behind the mark, in several at once.
+func (s *Store) UnreadCounts(ctx context.Context, user chat.UserID, lines []chat.UserThread, now time.Time, most int) ([]int, error) {
+	if len(lines) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(lines))
+	for i, line := range lines {
+		ids[i] = marksID(line.Thread, chat.Read, user)
+	}
+	fields := options.Find().SetProjection(d("seq", 1))
+	marks, err := findAll[marksDoc](ctx, s.marks, d("_id", d("$in", ids)), fields)
+	if err != nil {
+		return nil, fmt.Errorf("read the read marks of %s: %w", user, err)
+	}
+	read := make(map[string]chat.Seq, len(marks))
+	for _, m := range marks {
+		read[m.ID] = m.Seq
+	}
+	counts := make([]int, len(lines))
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(readsAtOnce)
+	for i, line := range lines {
+		after := max(read[ids[i]], line.JoinedSeq)
+		if line.Head.LastVisibleTo(user, line.JoinedSeq).Seq <= after {
+			continue
+		}
+		reads.Go(func() (err error) {
+			counts[i], err = s.CountUnread(ctx, line.Thread, user, after, now, most)
+			return err
+		})
+	}
+	return counts, reads.Wait()
+}
+
+// LastClientSeqs implements [chat.MessageStore]. It asks for several threads at once.
+func (s *Store) LastClientSeqs(ctx context.Context, user chat.UserID, device chat.DeviceID, threads []chat.ThreadID) ([]*int64, error) {
+	lasts := make([]*int64, len(threads))
+	reads, ctx := errgroup.WithContext(ctx)
+	reads.SetLimit(readsAtOnce)
+	for i, thread := range threads {
+		reads.Go(func() (err error) {
+			lasts[i], err = s.lastClientSeq(ctx, thread, user, device)
+			return err
+		})
+	}
+	return lasts, reads.Wait()
+}
+
+// lastClientSeq skips events that are no messages: they have a text there, which is no number.
+func (s *Store) lastClientSeq(ctx context.Context, thread chat.ThreadID, user chat.UserID, device chat.DeviceID) (*int64, error) {
+	last := options.FindOne().SetSort(d("client_seq", -1)).SetProjection(d("client_seq", 1)).SetHint(byClientSeq)
+	of := d("thread", thread, "by", user, "device", device, "client_seq", d("$gte", int64(0), "$lte", int64(math.MaxInt64)))
+	doc, found, err := findOne[eventDoc](ctx, s.log, of, last)
+	if err != nil || !found {
+		return nil, wrap("find the last client_seq in thread "+thread.String(), err)
+	}
+	n, isNumber := doc.ClientSeq.(int64)
+	if !isNumber {
+		return nil, nil
+	}
+	return &n, nil
 }
 
 // unreadBy finds the messages that count as unread if the user has not read them.

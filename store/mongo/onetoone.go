@@ -63,8 +63,10 @@ func pairID(c *changeDoc) (string, error) {
 		return "", fmt.Errorf("a 1:1 of %d people", len(c.Members))
 	}
 	a, b := c.Members[0].User, c.Members[1].User
-	return string(min(a, b)) + "/" + string(max(a, b)), nil
+	return orderedPair(a, b), nil
 }
+
+func orderedPair(a, b chat.UserID) string { return string(min(a, b)) + "/" + string(max(a, b)) }
 
 // begun reports whether the thread's log has a first event: this one, or another.
 func (s *Store) begun(ctx context.Context, doc eventDoc) (same, other bool, err error) {

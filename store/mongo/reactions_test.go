@@ -139,6 +139,9 @@ func TestReactionsOfFormat3AreMoved(t *testing.T) {
 	if err := Upgrade(ctx, uri, Options{}, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
+	if err := Upgrade(ctx, uri, Options{}, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
 	s = open(t, server, uri, Options{})
 	check := func(when string, i int) {
 		t.Helper()

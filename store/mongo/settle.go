@@ -218,7 +218,7 @@ func (s *Store) moveStints(ctx context.Context, id chat.ThreadID, before, after 
 	var joined []stintsDoc
 	for _, p := range after.Participants {
 		if p.JoinedSeq == after.Head.Seq {
-			joined = append(joined, stintsDoc{ID: stintsID(p.User, id), User: p.User, Thread: id, Joined: p.JoinedSeq, Earlier: []stintDoc{}})
+			joined = append(joined, stintsDoc{ID: stintsID(p.User, id), User: p.User, Thread: id, Joined: p.JoinedSeq, Earlier: []stintDoc{}, Pending: p.Pending})
 		}
 	}
 	return s.putJoined(ctx, joined)
@@ -260,7 +260,7 @@ func (s *Store) rejoin(ctx context.Context, doc stintsDoc) error {
 	}
 	ended := d("_id", doc.ID, "joined", bound(old.Joined), "left", bound(old.Left))
 	_, err = s.stints.UpdateOne(ctx, ended, d(
-		"$set", d("joined", bound(doc.Joined), "left", int64(0)),
+		"$set", d("joined", bound(doc.Joined), "left", int64(0), "pending", doc.Pending),
 		"$push", d("earlier", stintDoc{Joined: old.Joined, Left: old.Left}),
 	))
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -107,7 +108,72 @@ func (s *Store) UserThread(ctx context.Context, user chat.UserID, thread chat.Th
 // after it, and hold later joinings and leavings.
 func (doc *stintsDoc) line(head chat.Head) (chat.UserThread, bool) {
 	last, was := doc.asOf(head.Seq)
-	return chat.UserThread{Thread: doc.Thread, JoinedSeq: last.Joined, LeftSeq: last.Left, Head: head}, was
+	return chat.UserThread{Thread: doc.Thread, JoinedSeq: last.Joined, LeftSeq: last.Left, Head: head, State: doc.state(last.Joined)}, was
+}
+
+// OwnState implements [chat.ThreadStore]. It settles nothing: of a joining that is not settled
+// yet the thread says whether the user has accepted it.
+func (s *Store) OwnState(ctx context.Context, user chat.UserID, thread chat.ThreadID) (chat.OwnState, error) {
+	doc, found, err := findOne[stintsDoc](ctx, s.stints, d("_id", stintsID(user, thread)))
+	switch {
+	case err != nil:
+		return chat.OwnState{}, fmt.Errorf("read what %s keeps of thread %s: %w", user, thread, err)
+	case !found || doc.Left != 0:
+		return chat.OwnState{}, fmt.Errorf("user %s in thread %s: %w", user, thread, chat.ErrNotFound)
+	}
+	return doc.state(doc.Joined), nil
+}
+
+// PutOwnState implements [chat.ThreadStore].
+func (s *Store) PutOwnState(ctx context.Context, user chat.UserID, thread chat.ThreadID, st chat.OwnState) (bool, error) {
+	if err := checkName(user); err != nil {
+		return false, err
+	}
+	before := d("_id", stintsID(user, thread), "joined", bound(st.Joined), "left", int64(0))
+	if st.Revision > 1 {
+		before = append(before, d("own.rev", int64(st.Revision-1))...)
+	} else {
+		before = append(before, d("own", nil)...) // missing
+	}
+	res, err := s.stints.UpdateOne(ctx, before, d("$set", d("own", newOwnDoc(st))))
+	if err != nil {
+		return false, fmt.Errorf("put what %s keeps of thread %s: %w", user, thread, err)
+	}
+	return res.MatchedCount > 0, nil
+}
+
+// Pairs implements [chat.ThreadStore]: two reads. A 1:1 whose creation is not settled yet is
+// accepted by nobody but who made it.
+func (s *Store) Pairs(ctx context.Context, user chat.UserID, others []chat.UserID) ([]chat.Pair, error) {
+	if len(others) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(others))
+	for i, other := range others {
+		ids[i] = orderedPair(user, other)
+	}
+	docs, err := findAll[pairDoc](ctx, s.pairs, d("_id", d("$in", ids)))
+	if err != nil || len(docs) == 0 {
+		return nil, wrap("read the 1:1s of "+string(user), err)
+	}
+	pairs, stints := make([]chat.Pair, len(docs)), make([]string, len(docs))
+	for i, doc := range docs {
+		other := doc.Created.Change.Members[0].User
+		if other == user {
+			other = doc.Created.Change.Members[1].User
+		}
+		pairs[i] = chat.Pair{Other: other, Thread: doc.Thread, Accepted: doc.Created.By == other}
+		stints[i] = stintsID(other, doc.Thread)
+	}
+	states, err := findAll[stintsDoc](ctx, s.stints, d("_id", d("$in", stints)))
+	if err != nil {
+		return nil, fmt.Errorf("read who has accepted the 1:1s of %s: %w", user, err)
+	}
+	for _, doc := range states {
+		i := slices.Index(stints, doc.ID)
+		pairs[i].Accepted = doc.state(doc.Joined).Accepted
+	}
+	return pairs, nil
 }
 
 // ParticipantsAt implements [chat.ThreadStore]. It reads the stints of all users who ever

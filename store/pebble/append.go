@@ -204,12 +204,17 @@ func (w *logWriter) addChange(e chat.Event) error {
 	w.setThread(after)
 	for _, p := range before.Participants {
 		if _, stays := after.Participant(p.User); !stays {
-			w.setStint(e.Thread, p.User, membership{joined: p.JoinedSeq, left: e.Seq})
+			err := w.endStint(e.Thread, p, e.Seq)
+			if err != nil {
+				return err
+			}
 		}
 	}
 	for _, p := range after.Participants {
 		if p.JoinedSeq == e.Seq {
-			w.setStint(e.Thread, p.User, membership{joined: e.Seq})
+			if err := w.beginStint(e.Thread, p); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -226,6 +231,28 @@ func (w *logWriter) loadThread(id chat.ThreadID) (chat.Thread, error) {
 func (w *logWriter) setThread(t chat.Thread) {
 	w.thread, w.pinned = &t, len(t.Pins) > 0
 	w.set(threadKey(t.ID), encodeThread(t))
+}
+
+// endStint keeps of what the user kept of the thread only how often that was changed.
+func (w *logWriter) endStint(thread chat.ThreadID, p chat.Participant, left chat.Seq) error {
+	own, err := w.view.own(p.User, thread)
+	if err == nil {
+		w.setStint(thread, p.User, membership{p.JoinedSeq, left, chat.FreshState(p.JoinedSeq, false, own.Revision)})
+	}
+	return err
+}
+
+// beginStint begins to count where the user's stint before this one, if there was any, ended.
+func (w *logWriter) beginStint(thread chat.ThreadID, p chat.Participant) error {
+	var before chat.OwnState
+	if p.JoinedSeq > 1 {
+		var err error
+		if before, err = w.view.own(p.User, thread); err != nil {
+			return err
+		}
+	}
+	w.setStint(thread, p.User, membership{joined: p.JoinedSeq, own: chat.FreshState(p.JoinedSeq, p.Pending, before.Revision)})
+	return nil
 }
 
 func (w *logWriter) setStint(thread chat.ThreadID, user chat.UserID, m membership) {

@@ -118,7 +118,7 @@ var operations = []struct {
 		e := pinOf(c.sent[0], c.head+1)
 		e.Target, e.Change = chat.Target{}, &chat.ThreadChange{Event: chat.ParticipantAdded, User: "new", Role: chat.Member}
 		c.append(e)
-	}, same(cost{Commits: 1, Keys: 6, Gets: 3})},
+	}, same(cost{Commits: 1, Keys: 6, Gets: 4})},
 	{"put a receipt", func(ctx context.Context, c *costed) {
 		_, _, err := c.PutMark(ctx, chat.Mark{Thread: chat.ThreadID{15: 1}, User: "user001", Kind: chat.Read, Seq: 2, At: testTime})
 		c.must(err)

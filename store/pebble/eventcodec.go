@@ -251,7 +251,35 @@ func appendChange(b []byte, c *chat.ThreadChange) []byte {
 	for _, m := range c.Members {
 		b = appendStr(appendStr(b, m.User), m.Role)
 	}
-	return append(appendStr(b, c.IdempotencyKey), c.BodyHash[:]...)
+	return appendPending(append(appendStr(b, c.IdempotencyKey), c.BodyHash[:]...), c)
+}
+
+// appendPending packs which members have to accept the thread, by their places; of somebody
+// who was added that is 0. Of a change without any nothing is stored.
+func appendPending(b []byte, c *chat.ThreadChange) []byte {
+	if c.Pending {
+		b = binary.AppendUvarint(b, 0)
+	}
+	for i, m := range c.Members {
+		if m.Pending {
+			b = binary.AppendUvarint(b, uint64(i))
+		}
+	}
+	return b
+}
+
+func (d *decoder) pending(c *chat.ThreadChange) {
+	for d.err == nil && d.rest != "" {
+		switch i := d.uvarint(); {
+		case d.err != nil:
+		case c.Event == chat.ParticipantAdded && i == 0:
+			c.Pending = true
+		case i < uint64(len(c.Members)):
+			c.Members[i].Pending = true
+		default:
+			d.err = errParts
+		}
+	}
 }
 
 func (d *decoder) change() *chat.ThreadChange {
@@ -268,6 +296,7 @@ func (d *decoder) change() *chat.ThreadChange {
 	}
 	c.IdempotencyKey = d.str()
 	copy(c.BodyHash[:], d.next(uint64(len(c.BodyHash))))
+	d.pending(c)
 	return c
 }
 

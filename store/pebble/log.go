@@ -2,6 +2,8 @@ package pebble
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -241,6 +243,10 @@ func (s *Store) countUnread(ctx context.Context, user chat.UserID, in chat.Unrea
 		return 0, err
 	}
 	defer v.release()
+	return v.countUnread(ctx, user, in, now, max)
+}
+
+func (v *view) countUnread(ctx context.Context, user chat.UserID, in chat.UnreadRange, now time.Time, max int) (int, error) {
 	if max <= 0 {
 		return 0, nil
 	}
@@ -248,7 +254,7 @@ func (s *Store) countUnread(ctx context.Context, user chat.UserID, in chat.Unrea
 	if before < lastSeq {
 		before++
 	}
-	err = v.scan(ctx, eventsBetween(in.Thread, in.After, before), false, func(_, value []byte) (bool, error) {
+	err := v.scan(ctx, eventsBetween(in.Thread, in.After, before), false, func(_, value []byte) (bool, error) {
 		m, isMessage, err := peekMessage(value)
 		if isMessage && m.start.kind != diskControl && !m.deleted && m.expiresAt > at && string(m.by) != string(user) && m.visibleTo(user) {
 			n++
@@ -256,4 +262,49 @@ func (s *Store) countUnread(ctx context.Context, user chat.UserID, in chat.Unrea
 		return n < max, err
 	})
 	return n, err
+}
+
+// UnreadCounts implements [chat.MessageStore].
+func (s *Store) UnreadCounts(ctx context.Context, user chat.UserID, lines []chat.UserThread, now time.Time, most int) ([]int, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	counts := make([]int, len(lines))
+	for i, line := range lines {
+		marks, err := v.marks(ctx, line.Thread, chat.Read)
+		if err != nil {
+			return nil, err
+		}
+		read, err := marks.last(user)
+		if err = errors.Join(err, marks.it.Close()); err != nil {
+			return nil, err
+		}
+		after := max(read.Seq, line.JoinedSeq)
+		if line.Head.LastVisibleTo(user, line.JoinedSeq).Seq <= after {
+			continue
+		}
+		if counts[i], err = v.countUnread(ctx, user, chat.UnreadRange{Thread: line.Thread, After: after, Through: lastSeq}, now, most); err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
+}
+
+// LastClientSeqs implements [chat.MessageStore].
+func (s *Store) LastClientSeqs(ctx context.Context, user chat.UserID, device chat.DeviceID, threads []chat.ThreadID) ([]*int64, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	return eachOf(ctx, threads, func(thread chat.ThreadID) (last *int64, err error) {
+		of := clientSeqsPrefix(thread, user, device)
+		err = v.scan(ctx, within(of), true, func(key, _ []byte) (bool, error) {
+			last = new(int64(binary.BigEndian.Uint64(key[len(of):])))
+			return false, nil
+		})
+		return last, err
+	})
 }

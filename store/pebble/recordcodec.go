@@ -106,16 +106,68 @@ func decodeHead(value []byte) (headRecord, error) {
 	return h, d.end()
 }
 
-// membership is a user's last stint in a thread; left is 0 while it lasts.
-type membership struct{ joined, left chat.Seq }
+// membership is a user's last stint in a thread, and what the user keeps of the thread; left
+// is 0 while the stint lasts.
+type membership struct {
+	joined, left chat.Seq
+	own          chat.OwnState
+}
 
+// The flags of what a user keeps of a thread.
+const (
+	ownAccepted = 1 << iota
+	ownPinned
+	ownMarkedUnread
+	ownMuted
+	ownCustom
+	ownFlags = 1<<iota - 1
+)
+
+// encodeMembership packs a stint. What nobody has changed, in a thread that was accepted from
+// the start, takes nothing.
 func encodeMembership(m membership) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(m.joined)), uint64(m.left))
+	b := binary.AppendUvarint(binary.AppendUvarint(nil, uint64(m.joined)), uint64(m.left))
+	own := m.own
+	if own.Revision == 0 && own.Accepted {
+		return b
+	}
+	flags := byte(0)
+	for flag, set := range map[byte]bool{
+		ownAccepted: own.Accepted, ownPinned: own.Pinned, ownMarkedUnread: own.MarkedUnread,
+		ownMuted: !own.MutedUntil.IsZero(), ownCustom: own.Custom.Set,
+	} {
+		if set {
+			flags |= flag
+		}
+	}
+	b = binary.AppendUvarint(binary.AppendUvarint(append(b, flags), own.Revision), uint64(own.ArchivedAt))
+	if flags&ownMuted != 0 {
+		b = appendTime(b, own.MutedUntil)
+	}
+	if flags&ownCustom != 0 {
+		b = appendStr(b, own.Custom.Bytes)
+	}
+	return b
 }
 
 func decodeMembership(value []byte) (membership, error) {
 	d := decode(value)
 	m := membership{joined: d.seq(), left: d.seq()}
+	if m.own = chat.FreshState(m.joined, false, 0); d.err != nil || d.rest == "" {
+		return m, d.end()
+	}
+	flags := d.byte()
+	if flags&^ownFlags != 0 && d.err == nil {
+		d.err = fmt.Errorf("unknown flags %#x of what a user keeps", flags)
+	}
+	m.own.Accepted, m.own.Pinned, m.own.MarkedUnread = flags&ownAccepted != 0, flags&ownPinned != 0, flags&ownMarkedUnread != 0
+	m.own.Revision, m.own.ArchivedAt = d.uvarint(), d.seq()
+	if flags&ownMuted != 0 {
+		m.own.MutedUntil = d.time()
+	}
+	if flags&ownCustom != 0 {
+		m.own.Custom = chat.Custom{Set: true, Bytes: d.str()}
+	}
 	return m, d.end()
 }
 
@@ -138,7 +190,8 @@ func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
 }
 
 const (
-	threadVersion       = 3
+	threadVersion       = 4
+	pendingVersion      = 4 // the first that says who has to accept the thread
 	oldestThreadVersion = 2 // without the ids of the events that people joined with
 )
 
@@ -152,7 +205,7 @@ func encodeThread(t chat.Thread) []byte {
 	for _, p := range t.Participants {
 		b = appendStr(appendStr(b, p.User), p.Role)
 		b = append(binary.AppendUvarint(b, uint64(p.JoinedSeq)), p.JoinedID[:]...)
-		b = appendTime(b, p.JoinedAt)
+		b = appendBool(appendTime(b, p.JoinedAt), p.Pending)
 	}
 	b = binary.AppendUvarint(b, uint64(len(t.Pins)))
 	for _, p := range t.Pins {
@@ -179,6 +232,9 @@ func decodeThread(id chat.ThreadID, value []byte) (chat.Thread, error) {
 		p.JoinedAt = d.time()
 		if version == oldestThreadVersion {
 			p.JoinedID = base.JoinedIDAt(p.JoinedAt)
+		}
+		if version >= pendingVersion {
+			p.Pending = d.bool()
 		}
 		t.Participants = append(t.Participants, p)
 	}

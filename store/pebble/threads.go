@@ -257,7 +257,78 @@ func (v *view) userThread(thread chat.ThreadID, value []byte) (chat.UserThread, 
 		return chat.UserThread{}, err
 	}
 	head, err := v.head(thread)
-	return chat.UserThread{Thread: thread, JoinedSeq: m.joined, LeftSeq: m.left, Head: head.Head}, err
+	return chat.UserThread{Thread: thread, JoinedSeq: m.joined, LeftSeq: m.left, Head: head.Head, State: m.own}, err
+}
+
+// own is what a user keeps of a thread; the zero OwnState if it never was in it.
+func (v *view) own(user chat.UserID, thread chat.ThreadID) (chat.OwnState, error) {
+	m, _, err := lookup(v, userThreadKey(user, thread), decodeMembership)
+	return m.own, err
+}
+
+// OwnState implements [chat.ThreadStore].
+func (s *Store) OwnState(_ context.Context, user chat.UserID, thread chat.ThreadID) (chat.OwnState, error) {
+	v, err := s.state.view()
+	if err != nil {
+		return chat.OwnState{}, err
+	}
+	defer v.release()
+	m, found, err := lookup(v, userThreadKey(user, thread), decodeMembership)
+	if err == nil && (!found || m.left != 0) {
+		err = fmt.Errorf("user %s in thread %s: %w", user, thread, chat.ErrNotFound)
+	}
+	return m.own, err
+}
+
+// PutOwnState implements [chat.ThreadStore]. Under the lock of the thread nobody joins or
+// leaves meanwhile.
+func (s *Store) PutOwnState(ctx context.Context, user chat.UserID, thread chat.ThreadID, st chat.OwnState) (bool, error) {
+	if err := checkName(user); err != nil {
+		return false, err
+	}
+	v, done, err := s.locked(ctx, string(threadKey(thread)))
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	key := userThreadKey(user, thread)
+	m, found, err := lookup(v, key, decodeMembership)
+	if err != nil || !found || m.left != 0 || m.joined != st.Joined || m.own.Revision+1 != st.Revision {
+		return false, err
+	}
+	m.own = st
+	b := s.db.NewBatch()
+	if err := b.Set(key, encodeMembership(m), nil); err != nil {
+		return false, errors.Join(err, b.Close())
+	}
+	if err := s.state.commit(ctx, b); err != nil {
+		return false, fmt.Errorf("put what %s keeps of thread %s: %w", user, thread, err)
+	}
+	return true, nil
+}
+
+// Pairs implements [chat.ThreadStore].
+func (s *Store) Pairs(_ context.Context, user chat.UserID, others []chat.UserID) (pairs []chat.Pair, err error) {
+	v, err := s.state.view()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	for _, other := range others {
+		thread, found, err := lookup(v, pairKey(user, other), decodeThreadID)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		own, err := v.own(other, thread)
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, chat.Pair{Other: other, Thread: thread, Accepted: own.Accepted})
+	}
+	return pairs, nil
 }
 
 // ParticipantsAt implements [chat.ThreadStore]. It reads every stint of the thread, one

@@ -154,7 +154,7 @@ func (m *model) compareLists(rt *rapid.T) {
 	want := make(map[chat.ThreadID]chat.UserThread)
 	for _, id := range m.threads {
 		if line, was := linesOf(stintsOf(m.logs[id]))[user]; was {
-			line.Thread, line.Head = id, m.state(id).Head
+			line.Thread, line.Head, line.State = id, m.state(id).Head, freshState(line)
 			want[id] = line
 		}
 	}

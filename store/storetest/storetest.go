@@ -47,7 +47,7 @@ var window = chat.DefaultLimits.IdempotencyWindow
 // Run runs every scenario, each on a new store.
 func Run(t *testing.T, s Subject) {
 	for _, group := range [][]scenario{
-		threadScenarios, pinScenarios, logScenarios, messageChangeScenarios, hiddenScenarios, expiryScenarios, duplicateScenarios, controlScenarios,
+		threadScenarios, pinScenarios, logScenarios, messageChangeScenarios, hiddenScenarios, expiryScenarios, duplicateScenarios, controlScenarios, ownStateScenarios,
 		receiptScenarios, deviceScenarios, removalScenarios, subscriptionScenarios, prekeyScenarios, blockScenarios, listScenarios, moderationScenarios, raceScenarios,
 	} {
 		for _, sc := range group {

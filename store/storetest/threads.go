@@ -146,7 +146,7 @@ func testThreadFollowsLog(t *testing.T, f *fixture) {
 		}
 		for _, p := range want.Participants {
 			line := f.userThread(p.User, thread)
-			if line != (chat.UserThread{Thread: thread, JoinedSeq: p.JoinedSeq, Head: want.Head}) {
+			if line != (chat.UserThread{Thread: thread, JoinedSeq: p.JoinedSeq, Head: want.Head, State: chat.FreshState(p.JoinedSeq, false, 0)}) {
 				t.Fatalf("after event %d %s's line is %+v", want.Head.Seq, p.User, line)
 			}
 		}
@@ -167,6 +167,10 @@ func testUserThreads(t *testing.T, f *fixture) {
 		one:  {Thread: one, JoinedSeq: 1, Head: f.thread(one).Head},
 		two:  {Thread: two, JoinedSeq: 1, Head: f.thread(two).Head},
 		left: {Thread: left, JoinedSeq: 1, LeftSeq: 2, Head: f.thread(left).Head},
+	}
+	for id, line := range want {
+		line.State = freshState(line)
+		want[id] = line
 	}
 	if len(lines) != len(want) {
 		t.Errorf("%d threads, want %d", len(lines), len(want))

@@ -34,7 +34,7 @@ func Verify(tb TB, s chat.Store, thread chat.ThreadID) []chat.Event {
 		tb.Errorf("the thread is %+v, its log says %+v", got, state)
 	}
 	for user, want := range linesOf(stints) {
-		want.Thread, want.Head = thread, state.Head
+		want.Thread, want.Head, want.State = thread, state.Head, freshState(want)
 		if got := f.userThread(user, thread); got != want {
 			tb.Errorf("the line of %s is %+v, the log says %+v", user, got, want)
 		}

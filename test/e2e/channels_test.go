@@ -148,8 +148,8 @@ func isReply(topic string) bool {
 func TestAsyncAPIHasTheTopicTree(t *testing.T) {
 	for action, want := range map[string][]string{
 		"send": {
-			"/v1/realtime auth caught_up del delivered edit error failed hello msg ping prekeys_low presence reaction read signal thread token_expiring typing",
-			"v1/devices/d/frames 0 auth caught_up error prekeys_low token_expiring",
+			"/v1/realtime auth caught_up del delivered devices edit error failed hello msg ping prekeys_low presence reaction read signal thread thread_state token_expiring typing",
+			"v1/devices/d/frames 0 auth caught_up devices error prekeys_low thread_state token_expiring",
 			"v1/presence/u 0 presence",
 			"v1/threads/t/frames 1 del delivered edit failed msg reaction read thread",
 			"v1/threads/t/signals/s 0 signal",

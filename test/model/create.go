@@ -54,6 +54,10 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	if code == "" && outcome == chat.Created && len(r.threads) >= maxThreads {
 		return
 	}
+	blocked := slices.ContainsFunc(users, func(u chat.UserID) bool { _, blocks := r.blocks[block{u, c.User}]; return blocks })
+	if code == "" && outcome == chat.Created && req.Type == chat.Group && blocked {
+		code = chat.CodeCannotAdd
+	}
 	r.tracef("%s creates a %s of %v, key %q: %q", c.User, req.Type, users, req.IdempotencyKey, code)
 	v, got, err := node.CreateThread(r.ctx(), c, req)
 	if !r.checkError(err, code) {

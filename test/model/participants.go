@@ -12,6 +12,11 @@ func (r *runner) add(op operation) {
 	t, c, user := r.someGroup(op), r.caller(op), people[op.other]
 	code := refuseChange(t, c.User)
 	in := code == "" && t.member(user) != nil
+	if code == "" && !in {
+		_, blocks := r.blocks[block{user, c.User}]
+		was := slices.ContainsFunc(t.stints, func(s stint) bool { return s.user == user })
+		code = refuseIf(blocks || was && t.member(c.User).role != chat.Admin, chat.CodeCannotAdd)
+	}
 	if code == "" && !in && len(t.members) >= limits.Participants {
 		code = chat.CodeThreadFull
 	}

@@ -1,0 +1,149 @@
+package storetest
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/parleyhq/parley/chat"
+)
+
+var ownStateScenarios = []scenario{
+	{"what a user keeps of a thread is stored once for each revision, and is of one stint", testOwnState},
+	{"who is put in may have to accept the thread first", testPending},
+	{"unread messages are counted for many threads at once", testUnreadCounts},
+	{"the largest client_seq of a device is found", testLastClientSeq},
+}
+
+// freshState is what the user of a line keeps of a thread that it has accepted from the start.
+func freshState(line chat.UserThread) chat.OwnState {
+	return chat.FreshState(line.JoinedSeq, false, 0)
+}
+
+func (f *fixture) wantOwn(user chat.UserID, thread chat.ThreadID, want chat.OwnState) {
+	f.tb.Helper()
+	got, err := f.store.OwnState(f.tb.Context(), user, thread)
+	lines, listErr := f.store.UserThreads(f.tb.Context(), user)
+	if err := errors.Join(err, listErr); err != nil {
+		f.tb.Fatal(err)
+	}
+	at := slices.IndexFunc(lines, func(l chat.UserThread) bool { return l.Thread == thread })
+	for where, got := range map[string]chat.OwnState{
+		"OwnState": got, "UserThread": f.userThread(user, thread).State, "UserThreads": lines[at].State,
+	} {
+		if !got.MutedUntil.Equal(want.MutedUntil) {
+			f.tb.Errorf("%s: muted until %s, want %s", where, got.MutedUntil, want.MutedUntil)
+		}
+		if got.MutedUntil = want.MutedUntil; got != want {
+			f.tb.Errorf("%s: %+v, want %+v", where, got, want)
+		}
+	}
+}
+
+func (f *fixture) putOwn(user chat.UserID, thread chat.ThreadID, st chat.OwnState, stored bool) {
+	f.tb.Helper()
+	got, err := f.store.PutOwnState(f.tb.Context(), user, thread, st)
+	if err != nil || got != stored {
+		f.tb.Fatalf("PutOwnState(%+v) = %v, %v; want %v", st, got, err, stored)
+	}
+}
+
+func testOwnState(t *testing.T, f *fixture) {
+	thread := f.group("ann", "bob")
+	if _, err := f.store.OwnState(t.Context(), "eve", thread); !errors.Is(err, chat.ErrNotFound) {
+		t.Errorf("OwnState of a stranger: %v", err)
+	}
+	f.wantOwn("bob", thread, chat.FreshState(1, false, 0))
+	all := chat.OwnState{
+		Joined: 1, Revision: 1, MutedUntil: f.clock.Now().Add(time.Hour).UTC(), ArchivedAt: 1, Pinned: true, MarkedUnread: true,
+		Custom: chat.Custom{Set: true, Bytes: "\x00\xff"},
+	}
+	f.putOwn("eve", thread, all, false)
+	f.putOwn("bob", thread, all, true)
+	f.wantOwn("bob", thread, all)
+	f.putOwn("bob", thread, all, false) // the revision is taken
+	next := chat.OwnState{Joined: 1, Revision: 2, Accepted: true, Custom: chat.Custom{Set: true}}
+	other := next
+	other.Joined = 2
+	f.putOwn("bob", thread, other, false) // of another stint
+	f.putOwn("bob", thread, next, true)
+	f.wantOwn("bob", thread, next)
+	f.append(thread, draft("ann", "2"), removal("ann", "bob"))
+	next.Revision = 3
+	f.putOwn("bob", thread, next, false)
+	if _, err := f.store.OwnState(t.Context(), "bob", thread); !errors.Is(err, chat.ErrNotFound) {
+		t.Errorf("OwnState of one who has left: %v", err)
+	}
+	back := f.append(thread, addition("bob"))[0]
+	f.wantOwn("bob", thread, chat.FreshState(back.Seq, false, 2))
+	next.Joined = back.Seq
+	f.putOwn("bob", thread, next, true)
+	f.wantOwn("bob", thread, next)
+}
+
+func testPending(t *testing.T, f *fixture) {
+	e := f.creation(chat.Group, "ann", "bob", "cid")
+	e.Change.Members[1].Pending = true
+	if err := f.store.CreateThread(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	added := addition("dan")
+	added.Change.Pending = true
+	dan := f.append(e.Thread, added, addition("eve"))[0]
+	f.wantOwn("bob", e.Thread, chat.FreshState(1, true, 0))
+	f.wantOwn("cid", e.Thread, chat.FreshState(1, false, 0))
+	f.wantOwn("dan", e.Thread, chat.FreshState(dan.Seq, true, 0))
+	f.wantOwn("eve", e.Thread, chat.FreshState(dan.Seq+1, false, 0))
+	var pending []chat.UserID
+	for _, p := range f.thread(e.Thread).Participants {
+		if p.Pending {
+			pending = append(pending, p.User)
+		}
+	}
+	log := f.log(e.Thread)
+	if !slices.Equal(pending, []chat.UserID{"bob", "dan"}) || !log[0].Change.Members[1].Pending || log[0].Change.Members[2].Pending ||
+		!log[1].Change.Pending || log[2].Change.Pending {
+		t.Errorf("pending are %v, in the log %+v, %+v, %+v", pending, log[0].Change, log[1].Change, log[2].Change)
+	}
+	f.append(e.Thread, removal("ann", "dan"))
+	back := f.append(e.Thread, addition("dan"))[0]
+	f.wantOwn("dan", e.Thread, chat.FreshState(back.Seq, false, 0))
+}
+
+func testUnreadCounts(t *testing.T, f *fixture) {
+	one, two, three := f.group("ann", "bob"), f.group("bob", "ann"), f.group("ann", "bob")
+	log := f.append(one, drafts("ann", 3)...)
+	f.append(two, draft("ann", "2"), control(1, draft("ann", "3")), draft("bob", "4"))
+	f.putMark(chat.Mark{Thread: one, User: "bob", Kind: chat.Read, Seq: log[0].Seq, Message: log[0].ID, At: f.clock.Now()})
+	var lines []chat.UserThread
+	for _, id := range []chat.ThreadID{one, two, three} {
+		lines = append(lines, f.userThread("bob", id))
+	}
+	for most, want := range map[int][]int{100: {2, 1, 0}, 1: {1, 1, 0}} {
+		got, err := f.store.UnreadCounts(t.Context(), "bob", lines, f.clock.Now(), most)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("UnreadCounts up to %d = %v, %v; want %v", most, got, err, want)
+		}
+	}
+}
+
+func testLastClientSeq(t *testing.T, f *fixture) {
+	thread := f.group("ann", "bob")
+	number := func(n int64, d chat.Event) chat.Event {
+		d.Message.ClientSeq = n
+		return d
+	}
+	want := func(user chat.UserID, n int64, found bool) {
+		t.Helper()
+		got, err := f.store.LastClientSeqs(t.Context(), user, "phone", []chat.ThreadID{thread, {}})
+		if err != nil || len(got) != 2 || got[1] != nil || (got[0] != nil) != found || found && *got[0] != n {
+			t.Errorf("LastClientSeqs of %s = %v, %v; want %d, %v", user, got, err, n, found)
+		}
+	}
+	want("ann", 0, false)
+	f.append(thread, number(7, draft("ann", "2")), number(0, draft("bob", "3")), number(3, draft("ann", "4")), addition("cid"))
+	want("ann", 7, true)
+	want("bob", 0, true)
+	want("cid", 0, false)
+}
