@@ -1,6 +1,7 @@
 package contracts
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"reflect"
@@ -29,7 +30,13 @@ var decodeOptions = json.JoinOptions(
 func decode(body []byte, v any, members ...member) error {
 	err := json.Unmarshal(body, v, decodeOptions)
 	if err == nil {
-		return required(members...)
+		if err := required(members...); err != nil {
+			return err
+		}
+		if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("null")) { // it sets nothing
+			return chat.Refuse(chat.CodeInvalidRequest, "the body must be a JSON object")
+		}
+		return nil
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		return semanticRefusal(semantic)
