@@ -317,7 +317,7 @@ func checkEvent(event string) error {
 	resp := &http.Response{
 		StatusCode: http.StatusOK,
 		Header:     http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"1"}},
-		Body:       io.NopCloser(strings.NewReader(`{"events":[` + event + `],"next_since_seq":null}`)),
+		Body:       io.NopCloser(strings.NewReader(`{"events":[` + event + `],"next_since_seq":null,"store_id":"0197226c-3f55-7cc3-98c4-dc0c0c07398f"}`)),
 	}
 	if ok, problems := contract.ValidateHttpResponse(req, resp); !ok {
 		return fmt.Errorf("%v", problems)
