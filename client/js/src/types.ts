@@ -16,18 +16,10 @@ export type SendMessage = S['SendMessage']
 export type Reaction = S['Reaction']
 
 /** A viewer's own state of a thread. */
-export interface Me {
-  accepted?: boolean
-  muted_until?: string | null
-  archived?: boolean
-  pinned?: boolean
-  marked_unread?: boolean
-  custom?: string | null
-  last_client_seq?: number | null
-}
+export type Me = S['Thread']['me']
 
-export type Thread = S['Thread'] & { me?: Me }
-export type ThreadWithParticipants = S['ThreadWithParticipants'] & { me?: Me }
+export type Thread = S['Thread']
+export type ThreadWithParticipants = S['ThreadWithParticipants']
 
 /** A durable event of a thread's log, as `GET …/events` gives it. */
 export type ThreadEvent = S['Event']

@@ -352,7 +352,11 @@ export interface components {
         };
         /** @example call.offer */
         SignalName: string;
-        /** @description Standard base64 with padding; at most 4 KiB decoded; may be empty */
+        /**
+         * @description Standard base64 with padding; at most 4 KiB decoded; may be empty
+         * @example cmluZw==
+         * @example
+         */
         SignalData: string;
         SignalFrame: {
             /** @constant */
@@ -362,6 +366,22 @@ export interface components {
             device_id: components["schemas"]["DeviceId"];
             name: components["schemas"]["SignalName"];
             data: components["schemas"]["SignalData"];
+            frame_seq: components["schemas"]["FrameSeq"];
+        };
+        /** @description What the user keeps of a thread has changed, on whichever device. */
+        ThreadStateFrame: {
+            /** @constant */
+            t: "thread_state";
+            thread_id: components["schemas"]["ThreadId"];
+            /** @description As in the REST call, without `last_client_seq` */
+            me: {
+                accepted: boolean;
+                muted_until: components["schemas"]["Time"] | null;
+                archived: boolean;
+                pinned: boolean;
+                marked_unread: boolean;
+                custom: components["schemas"]["Bytes"] | null;
+            };
             frame_seq: components["schemas"]["FrameSeq"];
         };
         PrekeysLowFrame: {
@@ -559,7 +579,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "device_not_found" | "device_removed" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
+        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "cannot_add" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "device_not_found" | "device_removed" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
     };
     responses: never;
     parameters: never;

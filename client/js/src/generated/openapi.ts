@@ -49,6 +49,27 @@ export interface paths {
         patch: operations["setTitle"];
         trace?: never;
     };
+    "/v1/threads/{id}/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller keeps of a thread for itself */
+        get: operations["getOwnState"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change what the caller keeps of a thread
+         * @description Members that are left out stay. A change is told to all devices of the user by a frame `thread_state`.
+         */
+        patch: operations["setOwnState"];
+        trace?: never;
+    };
     "/v1/threads/{id}/participants": {
         parameters: {
             query?: never;
@@ -481,6 +502,26 @@ export interface paths {
          * @description The caller must share a thread with the user. A caller whom the user blocks is told `offline` and null.
          */
         get: operations["getPresence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/me/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count what is unread in the inbox
+         * @description In the threads of the inbox that are not muted. A thread that is marked as unread counts as one.
+         */
+        get: operations["countUnread"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1054,6 +1095,36 @@ export interface components {
             reason: components["schemas"]["ReportReason"];
             note?: string | null;
         };
+        /** @description What a user keeps of a thread for itself */
+        Me: {
+            /** @description False for who was put in by somebody with whom it has no 1:1 that it has accepted, until it sends, reacts or says so */
+            accepted: boolean;
+            muted_until: components["schemas"]["Time"] | null;
+            /** @description Until a newer message comes, other than while the thread is muted */
+            archived: boolean;
+            pinned: boolean;
+            marked_unread: boolean;
+            /** @description Opaque, at most 4 KiB decoded */
+            custom: components["schemas"]["Bytes"] | null;
+            /**
+             * Format: int64
+             * @description The largest `client_seq` that the calling device has used in the thread
+             */
+            last_client_seq: number | null;
+        };
+        SetOwnState: {
+            accepted?: boolean;
+            muted_until?: string | null;
+            archived?: boolean;
+            pinned?: boolean;
+            marked_unread?: boolean;
+            custom?: components["schemas"]["Bytes"] | null;
+        };
+        /** @description Both are exact up to 99; 100 means more */
+        UnreadCounts: {
+            threads: number;
+            messages: number;
+        };
         Thread: {
             id: components["schemas"]["ThreadId"];
             type: components["schemas"]["ThreadType"];
@@ -1066,6 +1137,7 @@ export interface components {
             /** @description Exact up to 99; 100 means more */
             unread_count: number;
             epoch: components["schemas"]["ThreadEpoch"];
+            me: components["schemas"]["Me"];
         };
         ThreadWithParticipants: {
             id: components["schemas"]["ThreadId"];
@@ -1079,6 +1151,7 @@ export interface components {
             /** @description Exact up to 99; 100 means more */
             unread_count: number;
             epoch: components["schemas"]["ThreadEpoch"];
+            me: components["schemas"]["Me"];
             participants: components["schemas"]["Participant"][];
         };
         Participant: {
@@ -1338,7 +1411,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "device_not_found" | "device_removed" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
+        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "cannot_add" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "device_not_found" | "device_removed" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
     };
     responses: {
         /** @description `invalid_request` */
@@ -1384,6 +1457,32 @@ export interface components {
         };
         /** @description `not_a_participant`, `missing_scope` or `device_mismatch` */
         NotAParticipant: {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `cannot_add`: people whom `errors` names, one in each `message`, block the caller, or have left and the caller is no admin;
+         *     `missing_scope` or `device_mismatch`
+         */
+        CannotAdd: {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `cannot_add`: the user whom `errors` names blocks the caller, or has left and the caller is no admin; `not_a_participant`,
+         *     `missing_scope` or `device_mismatch`
+         */
+        CannotAddTo: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -1789,6 +1888,8 @@ export interface operations {
     listThreads: {
         parameters: {
             query?: {
+                /** @description Only these threads; a cursor is good for the state that it came from */
+                state?: "inbox" | "requests" | "archived";
                 /** @description `next_cursor` of the page before this one */
                 cursor?: components["parameters"]["Cursor"];
                 /** @description How many items at most */
@@ -1878,7 +1979,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            403: components["responses"]["CannotAdd"];
             408: components["responses"]["RequestTimeout"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -1978,6 +2079,94 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getOwnState: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The device, if the token names none. The query parameter `device_id` serves too; without any it is `default`. */
+                "X-Device-Id"?: components["parameters"]["DeviceId"];
+                /**
+                 * @description Echoed if it is 1 to 128 visible ASCII characters
+                 * @example 3f2c9a7e41d80b56
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The thread */
+                id: components["parameters"]["ThreadId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it keeps */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAParticipant"];
+            404: components["responses"]["ThreadNotFound"];
+            408: components["responses"]["RequestTimeout"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    setOwnState: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The device, if the token names none. The query parameter `device_id` serves too; without any it is `default`. */
+                "X-Device-Id"?: components["parameters"]["DeviceId"];
+                /**
+                 * @description Echoed if it is 1 to 128 visible ASCII characters
+                 * @example 3f2c9a7e41d80b56
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The thread */
+                id: components["parameters"]["ThreadId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetOwnState"];
+            };
+        };
+        responses: {
+            /** @description What it keeps then */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAParticipant"];
+            404: components["responses"]["ThreadNotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     addParticipant: {
         parameters: {
             query?: never;
@@ -2024,7 +2213,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["NotAParticipant"];
+            403: components["responses"]["CannotAddTo"];
             404: components["responses"]["ThreadNotFound"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["NoRoom"];
@@ -3184,6 +3373,43 @@ export interface operations {
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["NoSharedThread"];
+            408: components["responses"]["RequestTimeout"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    countUnread: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The device, if the token names none. The query parameter `device_id` serves too; without any it is `default`. */
+                "X-Device-Id"?: components["parameters"]["DeviceId"];
+                /**
+                 * @description Echoed if it is 1 to 128 visible ASCII characters
+                 * @example 3f2c9a7e41d80b56
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreadCounts"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             408: components["responses"]["RequestTimeout"];
             429: components["responses"]["RateLimited"];
             431: components["responses"]["HeadersTooLarge"];
