@@ -79,8 +79,10 @@ func DecodeOwnState(body []byte) (c chat.StateChange, err error) {
 		value jsontext.Value
 		to    **bool
 	}{
-		{"accepted", b.Accepted, &c.Accepted}, {"archived", b.Archived, &c.Archived},
-		{"pinned", b.Pinned, &c.Pinned}, {"marked_unread", b.MarkedUnread, &c.MarkedUnread},
+		{"accepted", b.Accepted, &c.Accepted},
+		{"archived", b.Archived, &c.Archived},
+		{"pinned", b.Pinned, &c.Pinned},
+		{"marked_unread", b.MarkedUnread, &c.MarkedUnread},
 	} {
 		switch field.value.Kind() {
 		case jsontext.KindInvalid: // absent

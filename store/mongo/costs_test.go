@@ -80,7 +80,7 @@ func newCosted(t *testing.T, people int) *costed {
 		c.send()
 	}
 	c.first = c.last
-	c.must(c.MarkRead(t.Context(), user("u000"), c.group, c.first)) // one's first in a thread costs a write more
+	c.must(c.MarkRead(t.Context(), user("u000"), c.group, c.first))                                   // one's first in a thread costs a write more
 	_, err = c.SetOwnState(t.Context(), user("u000"), c.group, chat.StateChange{Accepted: new(true)}) // or its first reaction does so
 	c.must(err)
 	for range 30 {

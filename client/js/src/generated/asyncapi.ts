@@ -61,11 +61,6 @@ export interface components {
          */
         Ciphertext: components["schemas"]["Bytes"];
         /**
-         * @description The content of a message, 1 byte to 64 KiB decoded
-         * @example AAJ8Rg==
-         */
-        NewCiphertext: components["schemas"]["Bytes"];
-        /**
          * @description 32 bytes as lower-case hexadecimal digits
          * @example 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
          */
@@ -373,17 +368,29 @@ export interface components {
             /** @constant */
             t: "thread_state";
             thread_id: components["schemas"]["ThreadId"];
-            /** @description As in the REST call, without `last_client_seq` */
-            me: {
-                accepted: boolean;
-                muted_until: components["schemas"]["Time"] | null;
-                archived: boolean;
-                pinned: boolean;
-                marked_unread: boolean;
-                custom: components["schemas"]["Bytes"] | null;
-            };
+            me: components["schemas"]["SharedState"];
             frame_seq: components["schemas"]["FrameSeq"];
         };
+        /** @description What a user keeps of a thread, as the REST call has it, without `last_client_seq`, which is a device's own */
+        SharedState: {
+            accepted: boolean;
+            muted_until: components["schemas"]["Time"] | null;
+            archived: boolean;
+            pinned: boolean;
+            marked_unread: boolean;
+            custom: components["schemas"]["Bytes"] | null;
+        };
+        FewPrekeys: {
+            one_time_prekeys?: unknown;
+        };
+        FewPQPrekeys: {
+            pq_one_time_prekeys: unknown;
+        };
+        /**
+         * @description What happened to a device with keys
+         * @enum {string}
+         */
+        DeviceChange: "added" | "removed" | "identity_changed";
         PrekeysLowFrame: {
             /** @constant */
             t: "prekeys_low";
@@ -392,11 +399,7 @@ export interface components {
             /** @description How many post-quantum ones, if the device has a post-quantum key of last resort. One of the two is under 10. */
             pq_one_time_prekeys?: number;
             frame_seq: components["schemas"]["FrameSeq"];
-        } | {
-            one_time_prekeys?: unknown;
-        } | {
-            pq_one_time_prekeys: unknown;
-        };
+        } | components["schemas"]["FewPrekeys"] | components["schemas"]["FewPQPrekeys"];
         HelloFrame: {
             /** @constant */
             t: "hello";
@@ -408,8 +411,7 @@ export interface components {
             t: "devices";
             user_id: components["schemas"]["UserId"];
             device_id: components["schemas"]["DeviceId"];
-            /** @enum {string} */
-            change: "added" | "removed" | "identity_changed";
+            change: components["schemas"]["DeviceChange"];
             at: components["schemas"]["Time"];
             frame_seq: components["schemas"]["FrameSeq"];
         };

@@ -56,7 +56,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What the caller keeps of a thread for itself */
+        /**
+         * What the caller keeps of a thread for itself
+         * @description Also `me` in every Thread. `last_client_seq` is that of the calling device.
+         */
         get: operations["getOwnState"];
         put?: never;
         post?: never;
