@@ -226,7 +226,7 @@ func (v *Verifier) current(cached verified) bool {
 func (v *Verifier) verify(token string) (verified, error) {
 	var claims wireClaims
 	var generation uint64
-	var print string
+	var fingerprint string
 	parsed, err := v.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (key any, err error) {
 		if err := strictHeader(t.Raw); err != nil {
 			return nil, err
@@ -236,7 +236,7 @@ func (v *Verifier) verify(token string) (verified, error) {
 			// The parser has checked that this alg has a finder.
 			key, generation, err = v.finders[t.Method.Alg()](kid)
 			if err == nil && generation != 0 {
-				print = jwks.Fingerprint(key)
+				fingerprint = jwks.Fingerprint(key)
 			}
 		}
 		return key, err
@@ -251,7 +251,7 @@ func (v *Verifier) verify(token string) (verified, error) {
 		return verified{}, refuse("the token is not acceptable", v.reasonOf(parsed, err))
 	}
 	id, err := claims.identity()
-	id.Key = print
+	id.Key = fingerprint
 	return verified{id, generation}, err
 }
 

@@ -149,11 +149,6 @@ func (op *operation) wait(ctx context.Context) ([]Event, Thread, error) {
 	}
 }
 
-// change appends what decide makes of the thread's state alone.
-func (a *appendQueues) change(ctx context.Context, id ThreadID, decide func(Thread) ([]Event, error)) ([]Event, Thread, error) {
-	return a.append(ctx, id, &operation{decide: func(_ context.Context, t Thread) ([]Event, error) { return decide(t) }})
-}
-
 // enqueue puts an operation into the thread's queue; [operation.wait] gives its result.
 func (a *appendQueues) enqueue(id ThreadID, op *operation) {
 	op.done = make(chan struct{})

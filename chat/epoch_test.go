@@ -2,7 +2,6 @@ package chat_test
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -241,7 +240,7 @@ func TestLargeControlIsShownAloneOnly(t *testing.T) {
 		same(t, "how many", len(list), 6)
 		for _, m := range list {
 			if !m.Message.Omitted || len(m.Message.Ciphertext) > 0 {
-				t.Fatal(fmt.Sprintf("message %d is shown with its ciphertext", m.Seq))
+				t.Fatalf("message %d is shown with its ciphertext", m.Seq)
 			}
 		}
 	}

@@ -2,8 +2,8 @@ package chat_test
 
 import (
 	"encoding/base64"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +139,7 @@ func (w *world) changeTitle(by chat.UserID, id chat.ThreadID, times int) {
 		last = chat.NextInOrder(last)
 		events[i] = chat.Event{
 			Thread: id, Seq: head.Seq + 1 + chat.Seq(i), ID: last, At: w.clock.Now(), Kind: chat.KindThread, By: by,
-			Change: &chat.ThreadChange{Event: chat.TitleChanged, Title: fmt.Sprint(i)},
+			Change: &chat.ThreadChange{Event: chat.TitleChanged, Title: strconv.Itoa(i)},
 		}
 	}
 	_, err := w.store.Append(w.tb.Context(), head, events)

@@ -2,7 +2,7 @@ package chat_test
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -139,7 +139,7 @@ func TestThreadsByTheirState(t *testing.T) {
 	for i := range 6 {
 		id := w.newGroup("ann", "bob")
 		w.clock.advance(time.Minute)
-		w.send("ann", id, fmt.Sprint(i))
+		w.send("ann", id, strconv.Itoa(i))
 		ids = append(ids, id)
 		if i > 1 {
 			must(t, w.accept("bob", id))

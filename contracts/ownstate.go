@@ -94,33 +94,46 @@ func DecodeOwnState(body []byte) (c chat.StateChange, err error) {
 			return c, chat.Invalid(field.name, "must be true or false")
 		}
 	}
-	switch b.MutedUntil.Kind() {
-	case jsontext.KindInvalid:
+	if c.MutedUntil, err = mutedUntil(b.MutedUntil); err != nil {
+		return c, err
+	}
+	c.Custom, err = custom(b.Custom)
+	return c, err
+}
+
+func mutedUntil(value jsontext.Value) (*time.Time, error) {
+	refused := chat.Invalid("muted_until", "must be a time such as 2026-05-30T17:42:11.234Z, or null")
+	switch value.Kind() {
+	case jsontext.KindInvalid: // absent
+		return nil, nil
 	case jsontext.KindNull:
-		c.MutedUntil = new(time.Time{})
+		return new(time.Time{}), nil
 	case jsontext.KindString:
-		var text string
-		if err := json.Unmarshal(b.MutedUntil, &text); err != nil {
-			return c, chat.Invalid("muted_until", "must be a time")
-		}
-		until, err := time.Parse(time.RFC3339Nano, text)
-		if until = until.UTC(); err != nil || until.Year() < 1 || until.Year() > 9999 {
-			return c, chat.Invalid("muted_until", "must be a time such as 2026-05-30T17:42:11.234Z, or null")
-		}
-		c.MutedUntil = new(until.Truncate(time.Millisecond))
 	default:
-		return c, chat.Invalid("muted_until", "must be a time such as 2026-05-30T17:42:11.234Z, or null")
+		return nil, refused
 	}
-	switch b.Custom.Kind() {
-	case jsontext.KindInvalid:
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return nil, refused
+	}
+	until, err := time.Parse(time.RFC3339Nano, text)
+	if until = until.UTC(); err != nil || until.Year() < 1 || until.Year() > 9999 {
+		return nil, refused
+	}
+	return new(until.Truncate(time.Millisecond)), nil
+}
+
+func custom(value jsontext.Value) (*chat.Custom, error) {
+	switch value.Kind() {
+	case jsontext.KindInvalid: // absent
+		return nil, nil
 	case jsontext.KindNull:
-		c.Custom = new(chat.Custom{})
+		return new(chat.Custom{}), nil
 	default:
-		var bytes Bytes
-		if err := json.Unmarshal(b.Custom, &bytes); err != nil || b.Custom.Kind() != jsontext.KindString {
-			return c, chat.Invalid("custom", "must be base64, or null")
-		}
-		c.Custom = &chat.Custom{Set: true, Bytes: string(bytes)}
 	}
-	return c, nil
+	var bytes Bytes
+	if err := json.Unmarshal(value, &bytes); err != nil || value.Kind() != jsontext.KindString {
+		return nil, chat.Invalid("custom", "must be base64, or null")
+	}
+	return &chat.Custom{Set: true, Bytes: string(bytes)}, nil
 }

@@ -196,8 +196,8 @@ func (s *Set) fingerprint() {
 // Fingerprint tells a public key from all others, whatever its kid; "" is that of what is no
 // public key.
 func Fingerprint(public crypto.PublicKey) string {
-	print, _ := printOf(public)
-	return print
+	fingerprint, _ := printOf(public)
+	return fingerprint
 }
 
 // printOf is a fingerprint of a key and its kind.

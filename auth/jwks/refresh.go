@@ -238,10 +238,10 @@ func (s *Source) miss(fetched *Set) (gone []string) {
 	for _, k := range fetched.keys {
 		delete(s.missing, k.print)
 	}
-	for print := range s.missing {
-		if s.missing[print]++; s.missing[print] >= goneAfter {
-			gone = append(gone, print)
-			delete(s.missing, print)
+	for fingerprint := range s.missing {
+		if s.missing[fingerprint]++; s.missing[fingerprint] >= goneAfter {
+			gone = append(gone, fingerprint)
+			delete(s.missing, fingerprint)
 		}
 	}
 	return gone

@@ -150,6 +150,7 @@ func (w *writer) message(m *chat.Message) {
 	w.bool(messageOmitted, m.Omitted)
 }
 
+//nolint:cyclop // one case for each field
 func (r *reader) message() *chat.Message {
 	m := new(chat.Message)
 	for field, content, ok := r.next(); ok; field, content, ok = r.next() {

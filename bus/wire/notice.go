@@ -111,6 +111,8 @@ func Open(b []byte) (Packed, error) {
 
 // Notice reads the rest of the notice. Its error is ErrNewer if it tells what this build
 // does not know.
+//
+//nolint:cyclop // one case for each field
 func (p Packed) Notice() (chat.Notice, error) {
 	r := &reader{rest: p.body}
 	n := chat.Notice{Audience: p.Audience}

@@ -104,7 +104,7 @@ type (
 func askForBackup(ctx context.Context, from, to string) (served bool, err error) {
 	path, release, err := socketPath(from)
 	if err != nil {
-		return false, nil //nolint:nilerr // there is no store, which making the backup will tell
+		return false, nil // there is no store, which making the backup will tell
 	}
 	defer release()
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)

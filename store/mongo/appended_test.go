@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/parleyhq/parley/chat"
@@ -56,7 +57,7 @@ func (n *nodes) send(at *chat.Service, by chat.UserID, thread chat.ThreadID) {
 	n.t.Helper()
 	n.keys++
 	_, err := at.Send(n.t.Context(), user(by), chat.SendRequest{
-		Thread: thread, IdempotencyKey: fmt.Sprint(n.keys), ClientSeq: int64(n.keys), Ciphertext: []byte("text"),
+		Thread: thread, IdempotencyKey: strconv.Itoa(n.keys), ClientSeq: int64(n.keys), Ciphertext: []byte("text"),
 	})
 	n.must(err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,7 +153,7 @@ func TestCommandsOfBigUsers(t *testing.T) {
 			if all := got.Writes + got.Reads; all > use.most {
 				t.Errorf("%s, with %d threads: %d commands, want at most %d", use.name, threads, all, use.most)
 			}
-			counts[use.name] = append(counts[use.name], fmt.Sprint(got.Writes), fmt.Sprint(got.Reads))
+			counts[use.name] = append(counts[use.name], strconv.FormatInt(got.Writes, 10), strconv.FormatInt(got.Reads, 10))
 			t.Logf("%s, with %d threads: %+v", use.name, threads, got)
 		}
 	}

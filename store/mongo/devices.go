@@ -266,7 +266,6 @@ func (s *Store) RemovedAt(ctx context.Context, user chat.UserID, device chat.Dev
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look up whether %s was removed: %w", id, err)
 	}
-	doc.ID = id
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if at, known := c.known.Get(id); known && (!found || at.After(doc.At)) { // it was removed meanwhile

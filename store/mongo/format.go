@@ -54,6 +54,7 @@ func inTurn(all ...upgrade) upgrade {
 	}
 }
 
+//nolint:revive // as the other steps are: methods, given as functions
 func nothingToDo(*Store, context.Context, Progress) error { return nil }
 
 // noteUses has the positions of format 2, which did not say when they were used, count as

@@ -88,8 +88,8 @@ func namesShard(collection string, filter bson.Raw) bool {
 	if key == "" {
 		key = "_id"
 	}
-	if any, err := filter.LookupErr("$or"); err == nil {
-		parts, _ := any.Array().Values()
+	if either, err := filter.LookupErr("$or"); err == nil {
+		parts, _ := either.Array().Values()
 		all := len(parts) > 0
 		for _, part := range parts {
 			all = all && namesShard(collection, part.Document())

@@ -94,7 +94,9 @@ func testPQPrekeys(t *testing.T, f *fixture) {
 	}
 	u.OneTime, u.PQOneTime = nil, pqKeys("r", 10, 10)
 	f.mustPut("ann", "phone", u)
-	f.take("ann", "phone") // the last plain one
+	if _, _, err := f.take("ann", "phone"); err != nil { // the last plain one
+		t.Fatal(err)
+	}
 	if b, _, err := f.take("ann", "phone"); !errors.Is(err, chat.ErrNotFound) {
 		t.Errorf("with no plain key left taken was %+v, %v", b, err)
 	}

@@ -84,7 +84,9 @@ func testRemoveDevice(t *testing.T, f *fixture) {
 	if err := f.store.PutSubscriptions(t.Context(), "ann", "phone", before, kept(start, "v1/#")); err != nil {
 		t.Fatal(err)
 	}
-	f.take("ann", "phone")
+	if _, _, err := f.take("ann", "phone"); err != nil {
+		t.Fatal(err)
+	}
 	if at, err := f.store.RemovedAt(t.Context(), "ann", "phone"); err != nil || !at.IsZero() {
 		t.Errorf("before, it was removed at %v, %v", at, err)
 	}
@@ -216,14 +218,14 @@ func testManyRemovals(t *testing.T, f *fixture) {
 
 func testKeysChanged(t *testing.T, f *fixture) {
 	start := f.clock.Now()
-	want := func(ann, bob time.Duration) {
+	want := func(ann, bob int) {
 		t.Helper()
 		got, err := f.store.KeysChangedAt(t.Context(), []chat.UserID{"bob", "nobody", "ann"})
 		if err != nil || len(got) != 3 {
 			t.Fatalf("KeysChangedAt = %v, %v", got, err)
 		}
-		for i, minutes := range []time.Duration{bob, -1, ann} {
-			if minutes < 0 && !got[i].IsZero() || minutes >= 0 && !got[i].Equal(start.Add(minutes*time.Minute)) {
+		for i, minutes := range []int{bob, -1, ann} {
+			if minutes < 0 && !got[i].IsZero() || minutes >= 0 && !got[i].Equal(start.Add(time.Duration(minutes)*time.Minute)) {
 				t.Errorf("changed at %v, want minute %d", got[i], minutes)
 			}
 		}

@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +50,7 @@ func TestTokensOfLiveConnectionsAreRenewed(t *testing.T) {
 				if confirmed.ExpiresAt != warned.ExpiresAt {
 					t.Errorf("confirmed until %s, expiring at %s", confirmed.ExpiresAt, warned.ExpiresAt)
 				}
-				line.untilMessage(t, ann.send(t, group.ID, fmt.Sprint(i)).ID)
+				line.untilMessage(t, ann.send(t, group.ID, strconv.Itoa(i)).ID)
 			}
 			line.awaitEnd(t, map[string]int{"JSON": 4401, "MQTT5-tcp": 0x87, "MQTT311-tcp": 0}[p.name])
 		})

@@ -54,9 +54,8 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	if code == "" && outcome == chat.Created && len(r.threads) >= maxThreads {
 		return
 	}
-	blocked := slices.ContainsFunc(users, func(u chat.UserID) bool { _, blocks := r.blocks[block{u, c.User}]; return blocks })
-	if code == "" && outcome == chat.Created && req.Type == chat.Group && blocked {
-		code = chat.CodeCannotAdd
+	if code == "" && outcome == chat.Created {
+		code = r.refuseGroupWithBlockers(c, req, users)
 	}
 	r.tracef("%s creates a %s of %v, key %q: %q", c.User, req.Type, users, req.IdempotencyKey, code)
 	v, got, err := node.CreateThread(r.ctx(), c, req)
@@ -79,6 +78,12 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	r.compareNotices()
 	r.compareThreadView("the thread created", v, c.User, t)
 	r.compareMembers("the thread created", v, c.User, t)
+}
+
+// refuseGroupWithBlockers refuses a group with somebody who blocks its creator.
+func (r *runner) refuseGroupWithBlockers(c chat.Caller, req chat.CreateThread, users []chat.UserID) chat.Code {
+	blocks := func(u chat.UserID) bool { _, is := r.blocks[block{u, c.User}]; return is }
+	return refuseIf(req.Type == chat.Group && slices.ContainsFunc(users, blocks), chat.CodeCannotAdd)
 }
 
 // addThread adds a new thread to the model.
