@@ -54,9 +54,7 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	if code == "" && outcome == chat.Created && len(r.threads) >= maxThreads {
 		return
 	}
-	if code == "" && outcome == chat.Created {
-		code = r.refuseGroupWithBlockers(c, req, users)
-	}
+	code = r.refuseGroupWithBlockers(c, req, users, code, outcome)
 	r.tracef("%s creates a %s of %v, key %q: %q", c.User, req.Type, users, req.IdempotencyKey, code)
 	v, got, err := node.CreateThread(r.ctx(), c, req)
 	if !r.checkError(err, code) {
@@ -80,8 +78,12 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	r.compareMembers("the thread created", v, c.User, t)
 }
 
-// refuseGroupWithBlockers refuses a group with somebody who blocks its creator.
-func (r *runner) refuseGroupWithBlockers(c chat.Caller, req chat.CreateThread, users []chat.UserID) chat.Code {
+// refuseGroupWithBlockers refuses a new group with somebody who blocks its creator, unless it is
+// refused already.
+func (r *runner) refuseGroupWithBlockers(c chat.Caller, req chat.CreateThread, users []chat.UserID, code chat.Code, outcome chat.CreateOutcome) chat.Code {
+	if code != "" || outcome != chat.Created {
+		return code
+	}
 	blocks := func(u chat.UserID) bool { _, is := r.blocks[block{u, c.User}]; return is }
 	return refuseIf(req.Type == chat.Group && slices.ContainsFunc(users, blocks), chat.CodeCannotAdd)
 }
