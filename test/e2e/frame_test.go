@@ -194,7 +194,9 @@ func (r *record) watch(limit time.Duration, look func([]frame) bool) bool {
 // hello at the beginning are passed over.
 func (r *record) next(t testing.TB) frame {
 	t.Helper()
-	return r.until(t, "any frame", func(f frame) bool { return f.T != "ping" && f.T != "presence" && f.T != "hello" && f.T != "thread_state" })
+	return r.until(t, "any frame", func(f frame) bool {
+		return f.T != "ping" && f.T != "presence" && f.T != "hello" && f.T != "thread_state"
+	})
 }
 
 // nextDurable is the next durable frame; all others are passed over.
