@@ -129,11 +129,14 @@ func (a *appendQueues) lookAtDoubts() {
 func (a *appendQueues) lookAt(id ThreadID) {
 	ctx, cancel := context.WithTimeout(context.Background(), a.svc.limits.CommitTimeout)
 	defer cancel()
+	var mu sync.Mutex // ctx may end before the operation's turn: what follows belongs to both
 	until, last := a.doubts.watchedUntil(id)
 	known := false
 	look := &operation{
 		decide: func(context.Context, Thread) ([]Event, error) { return nil, nil },
 		ask: func(q *appendQueue) {
+			mu.Lock()
+			defer mu.Unlock()
 			// While this waited for its turn, there may have been a new doubt.
 			if until, last = a.doubts.watchedUntil(id); last {
 				q.doubt = nil
@@ -142,6 +145,8 @@ func (a *appendQueues) lookAt(id ThreadID) {
 		},
 	}
 	_, _, err := a.append(ctx, id, look)
+	mu.Lock()
+	defer mu.Unlock()
 	if last || err == nil && known { // else the store does not answer, or nothing of it is there: not yet
 		a.unwatch(id, until)
 	}
