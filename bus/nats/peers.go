@@ -230,9 +230,11 @@ func (p *peers) listed(live []chat.Standing, now time.Time) (lost bool) {
 		}
 		peer.listedAt = now
 		peer.at = maxTime(peer.at, now.Add(-silentAfter-time.Millisecond)) // silent still, and not gone
-		silent := now.Sub(peer.heardAt) > silentAfter
-		if silent || peer.whole == (chat.EventID{}) {
-			lost = peer.reaches(st.Began, st.Closed, silent) || forgot || lost
+		silent, unknown := now.Sub(peer.heardAt) > silentAfter, peer.whole == (chat.EventID{})
+		if silent || unknown {
+			// Of one that is known from here alone, nothing was heard: what it has told so far is missing.
+			hole := silent || st.Closed != (chat.EventID{})
+			lost = peer.reaches(st.Began, st.Closed, hole) || forgot || lost
 		}
 	}
 	return lost
