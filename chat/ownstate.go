@@ -191,8 +191,7 @@ func set[T any](field *T, to *T) {
 	}
 }
 
-// hasToAccept reports whether a user who is about to send or react in a thread has not
-// accepted it yet. It is asked before anything is stored.
+// hasToAccept reports whether a user who sends or reacts in a thread has not accepted it yet.
 func (s *Service) hasToAccept(ctx context.Context, user UserID, id ThreadID) (bool, error) {
 	has, err := s.cache.hasAccepted(ctx, id, user)
 	switch {

@@ -63,7 +63,6 @@ type Sending struct {
 	hash      [32]byte
 	op        *operation
 	begun     time.Time
-	accepts   bool // the thread, which its sender has not accepted yet
 }
 
 // BeginSend is the first half of [Service.Send]: it checks the request and puts the
@@ -84,11 +83,6 @@ func (s *Service) beginSend(ctx context.Context, a *Admission, order *SendOrder)
 		return nil, err
 	}
 	p := &Sending{admission: a, hash: req.hash(), begun: time.Now()}
-	if req.ContentType != Control {
-		if p.accepts, err = s.hasToAccept(ctx, c.User, req.Thread); err != nil {
-			return nil, err
-		}
-	}
 	p.op = &operation{bytes: len(req.Ciphertext), ttl: req.TTL, order: order, epoch: req.Epoch, decide: func(ctx context.Context, t Thread) ([]Event, error) {
 		me, in := t.Participant(c.User)
 		e := Event{Thread: req.Thread, Kind: KindMessage, By: c.User, Device: c.Device, Message: req.message(p.hash)}
@@ -141,10 +135,14 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 // acceptsThread has the sender of a message accept the thread. A failure is answered as one
 // of the store: the retry finds the message and accepts then.
 func (p *Sending) acceptsThread(ctx context.Context) error {
-	if !p.accepts {
+	svc, user, req := p.admission.svc, p.admission.caller.User, p.admission.req
+	if req.ContentType == Control {
 		return nil
 	}
-	return p.admission.svc.accept(ctx, p.admission.caller.User, p.admission.req.Thread)
+	if has, err := svc.hasToAccept(ctx, user, req.Thread); err != nil || !has {
+		return err
+	}
+	return svc.accept(ctx, user, req.Thread)
 }
 
 // tellBlocked tells the sender of a message that is hidden from its recipient so.
