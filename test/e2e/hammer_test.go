@@ -202,12 +202,21 @@ func (h *hammer) send(sending *sync.WaitGroup, each, n int, text string) {
 	}
 }
 
+// sendUntilAccepted sends a message until the answer says that it is stored. To a second
+// attempt that may be a 409 with the message: the server forgets the idempotency key of the
+// first when its clock is set on by more than a day, and then knows the client_seq.
 func (h *hammer) sendUntilAccepted(p *device, thread string, out outgoing) (message, error) {
-	for deadline := time.Now().Add(2 * patience); ; {
-		m, _, err := p.post(context.Background(), thread, out)
-		breach := contractError{}
-		if err == nil || errors.As(err, &breach) || errors.Is(err, errRefused) || time.Now().After(deadline) {
-			return m, err
+	deadline := time.Now().Add(2 * patience)
+	for again := false; ; again = true {
+		a, err := p.try(context.Background(), thread, out)
+		switch breach := (contractError{}); {
+		case err == nil && (a.status == http.StatusAccepted || again && a.status == http.StatusConflict):
+			var m message
+			return m, json.Unmarshal(a.body, &m)
+		case err == nil:
+			return message{}, fmt.Errorf("%w: %d %s", errRefused, a.status, a.body)
+		case errors.As(err, &breach) || time.Now().After(deadline):
+			return message{}, err
 		}
 		h.awaitServer()
 	}
