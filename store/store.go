@@ -22,7 +22,14 @@ type Options struct {
 	Log               *slog.Logger     // silent if nil
 	OpenTables        int              // how many files the embedded store keeps open; 1,000 if 0
 	Node              chat.NodeID      // this process among those that share the store; the embedded one is not shared
+	MongoDB           MongoDBOptions   // of a MongoDB alone
 }
+
+// MongoDBOptions say how the servers of a MongoDB are reached.
+type MongoDBOptions = mongo.ClientOptions
+
+// DefaultMongoDBOptions are what holds where neither the options nor the URL say otherwise.
+var DefaultMongoDBOptions = mongo.DefaultClientOptions
 
 // Open opens the store of a URL:
 //
@@ -84,7 +91,7 @@ func Restored(ctx context.Context, url string, opts Options, progress func(line 
 }
 
 func (o Options) mongo() mongo.Options {
-	return mongo.Options{IdempotencyWindow: o.IdempotencyWindow, Now: o.Now, Log: o.Log, Node: o.Node}
+	return mongo.Options{IdempotencyWindow: o.IdempotencyWindow, Now: o.Now, Log: o.Log, Node: o.Node, Client: o.MongoDB}
 }
 
 // onMongoDB refuses the URL of any other store.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/parleyhq/parley/internal/clientaddr"
 	"github.com/parleyhq/parley/internal/origin"
 	"github.com/parleyhq/parley/rest"
+	"github.com/parleyhq/parley/store"
 )
 
 // settings are the settings of `parley serve` (docs/contract.md#running-a-server).
@@ -37,6 +39,7 @@ type settings struct {
 	trustedProxies list
 	proxies        clientaddr.Proxies // those of trustedProxies
 	store          string
+	mongodb        store.MongoDBOptions
 	bus            string
 	nats           natsSettings
 	drainDelay     time.Duration
@@ -70,6 +73,17 @@ func (n *natsSettings) register(fs *flag.FlagSet) {
 	fs.StringVar(&n.credentials, "nats-creds", "", "`file` of the JWT and seed of a NATS user")
 	fs.StringVar(&n.nkey, "nats-nkey", "", "`file` of the seed of an NKey for NATS")
 	fs.StringVar(&n.ca, "nats-ca", "", "PEM `file` of the authorities that NATS's certificates may be of (default: the system's)")
+}
+
+// registerMongoDB makes the flags of a MongoDB store. What is 0 is as the URL says or, if it
+// does not, as the defaults do.
+func registerMongoDB(fs *flag.FlagSet, m *store.MongoDBOptions) {
+	d := store.DefaultMongoDBOptions
+	fs.DurationVar(&m.Timeout, "mongodb-timeout", 0, fmt.Sprintf("how long MongoDB may take for a command that has no closer deadline (default: timeoutMS of --store, else %v)", d.Timeout))
+	fs.DurationVar(&m.SelectionTimeout, "mongodb-selection-timeout", 0, fmt.Sprintf("how long a command waits for a server that takes it, as during an election (default: serverSelectionTimeoutMS of --store, else %v)", d.SelectionTimeout))
+	fs.DurationVar(&m.ConnectTimeout, "mongodb-connect-timeout", 0, fmt.Sprintf("how long a connection to MongoDB may take (default: connectTimeoutMS of --store, else %v)", d.ConnectTimeout))
+	fs.IntVar(&m.MaxPool, "mongodb-max-pool", 0, fmt.Sprintf("connections to each server of MongoDB, at most (default: maxPoolSize of --store, else %d)", d.MaxPool))
+	fs.IntVar(&m.MinPool, "mongodb-min-pool", 0, "connections to each server of MongoDB that are kept open (default: minPoolSize of --store, else 0)")
 }
 
 // The defaults of `serve --dev`: everything on loopback.
@@ -108,6 +122,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.StringVar(&s.store, "store", "", "`URL` of the store: pebble:DIR or mongodb://HOST/DATABASE")
 	fs.StringVar(&s.bus, "bus", "local", "`URL` of the bus: local or, for several nodes on one MongoDB, nats://HOST:PORT")
 	s.nats.register(fs)
+	registerMongoDB(fs, &s.mongodb)
 	fs.DurationVar(&s.drainDelay, "drain-delay", time.Second, "how long /readyz answers 503 before a stopping server closes its listeners")
 	fs.DurationVar(&s.clockSkew, "clock-skew", chat.DefaultSkewTolerance, "how far the clock may be from MongoDB's before /readyz says degraded")
 	s.keys.register(fs)
@@ -185,6 +200,9 @@ func (s *settings) check() error {
 	if err := s.checkBus(); err != nil {
 		return err
 	}
+	if err := s.checkMongoDB(); err != nil {
+		return err
+	}
 	var err error
 	if s.proxies, err = clientaddr.Parse(s.trustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
@@ -208,6 +226,22 @@ func (s *settings) checkBus() error {
 		return errors.New("--bus over NATS is for nodes that share a store, and an embedded one (pebble:) is of one node alone: set --store mongodb://…, or --bus local")
 	case s.nats != (natsSettings{}) && !bus.Spans(s.bus):
 		return errors.New("--nats-… settings are for --bus nats://…")
+	}
+	return nil
+}
+
+// checkMongoDB refuses settings of a MongoDB that cannot work, or are for another store.
+func (s *settings) checkMongoDB() error {
+	m := s.mongodb
+	switch {
+	case m != (store.MongoDBOptions{}) && strings.HasPrefix(s.store, "pebble:"):
+		return errors.New("--mongodb-… settings are for --store mongodb://…")
+	case m.Timeout < 0 || m.SelectionTimeout < 0 || m.ConnectTimeout < 0:
+		return errors.New("--mongodb-timeout, --mongodb-selection-timeout and --mongodb-connect-timeout must not be negative")
+	case m.MaxPool < 0 || m.MinPool < 0:
+		return errors.New("--mongodb-max-pool and --mongodb-min-pool must not be negative")
+	case m.MinPool > cmp.Or(m.MaxPool, store.DefaultMongoDBOptions.MaxPool):
+		return fmt.Errorf("--mongodb-min-pool is %d: it must be at most --mongodb-max-pool", m.MinPool)
 	}
 	return nil
 }

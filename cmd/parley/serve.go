@@ -133,7 +133,7 @@ func (n *node) open(ctx context.Context) error {
 	if err := n.listen(); err != nil {
 		return err
 	}
-	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Now: n.now, Log: n.log, OpenTables: files.tables, Node: n.id}
+	opts := store.Options{IdempotencyWindow: n.set.limits.IdempotencyWindow, Now: n.now, Log: n.log, OpenTables: files.tables, Node: n.id, MongoDB: n.set.mongodb}
 	if n.store, err = openStore(ctx, n.set.store, opts); err != nil {
 		return fmt.Errorf("open --store: %w", err)
 	}

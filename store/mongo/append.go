@@ -126,7 +126,7 @@ func (s *Store) insert(ctx context.Context, docs []eventDoc) (n int, err error) 
 }
 
 // insertRun inserts documents up to the first one that is a duplicate.
-func insertRun(ctx context.Context, log *mongo.Collection, docs []eventDoc) (n int, duplicate bool, err error) {
+func insertRun(ctx context.Context, log *collection, docs []eventDoc) (n int, duplicate bool, err error) {
 	if len(docs) == 1 {
 		_, err = log.InsertOne(ctx, &docs[0])
 		if err == nil {

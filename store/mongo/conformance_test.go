@@ -57,16 +57,18 @@ var subject = storetest.Subject{
 }
 
 // TestConformance is the whole contract of a store. Besides, each query that it makes names
-// the shard that has the answer, or is listed.
+// the shard that has the answer, or is listed; and each command says how long it may take.
 func TestConformance(t *testing.T) {
 	sent := &sentQueries{seen: make(map[string]bool)}
+	bounds := new(bounds)
 	watched := subject
 	watched.Open = func(tb storetest.TB, now func() time.Time) chat.Store {
 		server := mongod.Shared(tb)
-		return open(tb, server, server.URI(), Options{Now: now, monitor: sent.monitor()})
+		return open(tb, server, server.URI(), Options{Now: now, monitor: both(sent.monitor(), bounds.monitor())})
 	}
 	storetest.Run(t, watched)
 	sent.checkShards(t)
+	bounds.check(t, "aggregate", "delete", "find", "findAndModify", "insert", "update")
 }
 
 func TestModel(t *testing.T) {

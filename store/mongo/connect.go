@@ -18,9 +18,39 @@ import (
 // defaultDatabase is used when the connection string names none.
 const defaultDatabase = "parley"
 
-// selectionTimeout is how long a call waits for a server that it can be sent to, unless
-// the connection string or the call's context says otherwise.
-const selectionTimeout = 8 * time.Second
+// ClientOptions say how a store reaches its servers. What is zero is as the connection
+// string says or, if it does not, as DefaultClientOptions do.
+type ClientOptions struct {
+	Timeout          time.Duration // of a command whose context has no deadline, at the server too
+	SelectionTimeout time.Duration // how long a call waits for a server that it can be sent to
+	ConnectTimeout   time.Duration // of one connection
+	MaxPool, MinPool int           // connections to each server
+}
+
+// DefaultClientOptions are what holds if neither the options nor the connection string say
+// otherwise.
+var DefaultClientOptions = ClientOptions{
+	Timeout: 10 * time.Second, SelectionTimeout: 8 * time.Second, ConnectTimeout: 5 * time.Second, MaxPool: 100,
+}
+
+// apply sets what is not zero.
+func (c ClientOptions) apply(o *options.ClientOptions) {
+	if c.Timeout > 0 {
+		o.SetTimeout(c.Timeout)
+	}
+	if c.SelectionTimeout > 0 {
+		o.SetServerSelectionTimeout(c.SelectionTimeout)
+	}
+	if c.ConnectTimeout > 0 {
+		o.SetConnectTimeout(c.ConnectTimeout)
+	}
+	if c.MaxPool > 0 {
+		o.SetMaxPoolSize(uint64(c.MaxPool))
+	}
+	if c.MinPool > 0 {
+		o.SetMinPoolSize(uint64(c.MinPool))
+	}
+}
 
 // target holds the parts of a connection string that error texts show, and the secrets
 // that they must not show.
@@ -78,18 +108,25 @@ func (e *openError) Error() string {
 	return fmt.Sprintf("open the store in database %s of MongoDB at %s: %s", e.target.database, e.target.hosts, text)
 }
 
-// connect makes a client. The settings that durability depends on are fixed; the
-// connection string decides the others.
-func connect(ctx context.Context, uri string, opts Options) (*mongo.Client, error) {
+// connect makes a client, and says after what time it gives a command up whose context has
+// no deadline. The settings that durability depends on are fixed; the options and the
+// connection string decide the others.
+func connect(ctx context.Context, uri string, opts Options) (*mongo.Client, time.Duration, error) {
 	type result struct {
-		client *mongo.Client
-		err    error
+		client  *mongo.Client
+		timeout time.Duration
+		err     error
 	}
 	done := make(chan result)
 	go func() { // a mongodb+srv:// is looked up in the DNS, which no context bounds
-		client, err := mongo.Connect(clientOptions(uri, opts))
+		o := clientOptions(uri, opts)
+		client, err := mongo.Connect(o)
+		var timeout time.Duration
+		if o.Timeout != nil {
+			timeout = *o.Timeout
+		}
 		select {
-		case done <- result{client, err}:
+		case done <- result{client, timeout, err}:
 		case <-ctx.Done():
 			if err == nil {
 				_ = client.Disconnect(context.WithoutCancel(ctx)) // it has no connection yet
@@ -98,15 +135,21 @@ func connect(ctx context.Context, uri string, opts Options) (*mongo.Client, erro
 	}()
 	select {
 	case r := <-done:
-		return r.client, r.err
+		return r.client, r.timeout, r.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, 0, context.Cause(ctx)
 	}
 }
 
 func clientOptions(uri string, opts Options) *options.ClientOptions {
 	journaled := true
-	o := options.Client().SetServerSelectionTimeout(selectionTimeout).SetAppName("parley").ApplyURI(uri)
+	o := options.Client().SetAppName("parley")
+	DefaultClientOptions.apply(o)
+	o.ApplyURI(uri)
+	opts.Client.apply(o)
+	if opts.unbounded {
+		o.Timeout = nil
+	}
 	o.SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journaled})
 	o.SetReadConcern(readconcern.Majority()).SetReadPreference(readpref.Primary()).SetRegistry(newRegistry())
 	if opts.dialer != nil {

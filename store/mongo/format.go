@@ -133,11 +133,12 @@ func with(ctx context.Context, uri string, opts Options, do func(*Store) error) 
 	if err != nil {
 		return err
 	}
-	client, err := connect(ctx, uri, opts)
+	opts.unbounded = true
+	client, timeout, err := connect(ctx, uri, opts)
 	if err != nil {
 		return target.failed(err)
 	}
-	s := newStore(client, target.database, opts)
+	s := newStore(client, target.database, timeout, opts)
 	err = s.Ping(ctx)
 	if err == nil {
 		err = do(s)

@@ -77,9 +77,11 @@ type Options struct {
 	Now               func() time.Time // time.Now if nil
 	Log               *slog.Logger     // silent if nil
 	Node              chat.NodeID      // this process among those that share the database
+	Client            ClientOptions
 
-	dialer  options.ContextDialer // for tests that cut connections; the network's if nil
-	monitor *event.CommandMonitor // for tests that count commands
+	unbounded bool                  // calls have the deadlines of their contexts alone
+	dialer    options.ContextDialer // for tests that cut connections; the network's if nil
+	monitor   *event.CommandMonitor // for tests that count commands
 }
 
 // Store implements [chat.Store].
@@ -87,21 +89,21 @@ type Store struct {
 	client *mongo.Client
 	db     *mongo.Database
 
-	log, threads, stints, pairs, reactions  *mongo.Collection
-	quickThreads                            *mongo.Collection // threads; writes wait for no majority
-	marks, oldMarks                         *mongo.Collection
-	positions, quickPositions               *mongo.Collection // the same collection; writes to the second wait for no majority
-	lastSeen                                *mongo.Collection
-	subscriptions                           *mongo.Collection
-	prekeyUsers, prekeys, oneTime           *mongo.Collection
-	blocks, reports, reported, deniedHashes *mongo.Collection
-	spans                                   *mongo.Collection
-	removed                                 *mongo.Collection
+	log, threads, stints, pairs, reactions  *collection
+	quickThreads                            *collection // threads; writes wait for no majority
+	marks, oldMarks                         *collection
+	positions, quickPositions               *collection // the same collection; writes to the second wait for no majority
+	lastSeen                                *collection
+	subscriptions                           *collection
+	prekeyUsers, prekeys, oneTime           *collection
+	blocks, reports, reported, deniedHashes *collection
+	spans                                   *collection
+	removed                                 *collection
 	removals                                *removals
-	meta                                    *mongo.Collection
+	meta                                    *collection
 	newSpans, newCreations                  atomic.Int64
-	creations                               *mongo.Collection
-	nodes                                   *mongo.Collection // writes wait for no majority
+	creations                               *collection
+	nodes                                   *collection // writes wait for no majority
 	cache                                   *threadCache
 	id                                      chat.StoreID
 	// prekeyWriters are the devices, each as user/device, whose prekeys a call of this
@@ -133,35 +135,38 @@ func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := connect(ctx, uri, opts)
+	client, timeout, err := connect(ctx, uri, opts)
 	if err != nil {
 		return nil, target.failed(err)
 	}
-	s := newStore(client, target.database, opts)
+	s := newStore(client, target.database, timeout, opts)
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(target.failed(err), s.Close())
 	}
 	return s, nil
 }
 
-func newStore(client *mongo.Client, database string, opts Options) *Store {
+func newStore(client *mongo.Client, database string, timeout time.Duration, opts Options) *Store {
 	db := client.Database(database)
+	named := func(name string, opts ...options.Lister[options.CollectionOptions]) *collection {
+		return &collection{db.Collection(name, opts...), timeout}
+	}
 	quick := options.Collection().SetWriteConcern(&writeconcern.WriteConcern{W: 1}).SetReadConcern(readconcern.Local())
 	return &Store{
 		client: client, db: db,
-		log: db.Collection("log"), threads: db.Collection("threads"),
-		quickThreads: db.Collection("threads", quick), stints: db.Collection("stints"), pairs: db.Collection("pairs"),
-		reactions: db.Collection("reactions"),
-		marks:     db.Collection("marks"), oldMarks: db.Collection("old_marks"),
-		positions: db.Collection("positions"), quickPositions: db.Collection("positions", quick), lastSeen: db.Collection("last_seen", quick),
-		subscriptions: db.Collection("subscriptions"),
-		prekeyUsers:   db.Collection("prekey_users"), prekeys: db.Collection("prekeys"), oneTime: db.Collection("one_time_prekeys"),
-		blocks: db.Collection("blocks"), reports: db.Collection("reports"), reported: db.Collection("reported"), deniedHashes: db.Collection("denied_attachments"),
-		spans:   db.Collection("spans"),
-		removed: db.Collection("removed_devices"), removals: newRemovals(),
-		creations: db.Collection("creations"),
-		meta:      db.Collection("meta"),
-		nodes:     db.Collection("nodes", quick),
+		log: named("log"), threads: named("threads"),
+		quickThreads: named("threads", quick), stints: named("stints"), pairs: named("pairs"),
+		reactions: named("reactions"),
+		marks:     named("marks"), oldMarks: named("old_marks"),
+		positions: named("positions"), quickPositions: named("positions", quick), lastSeen: named("last_seen", quick),
+		subscriptions: named("subscriptions"),
+		prekeyUsers:   named("prekey_users"), prekeys: named("prekeys"), oneTime: named("one_time_prekeys"),
+		blocks: named("blocks"), reports: named("reports"), reported: named("reported"), deniedHashes: named("denied_attachments"),
+		spans:   named("spans"),
+		removed: named("removed_devices"), removals: newRemovals(),
+		creations: named("creations"),
+		meta:      named("meta"),
+		nodes:     named("nodes", quick),
 		cache:     newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log, node: opts.Node,
 	}
 }
@@ -230,7 +235,7 @@ func (s *Store) causally(ctx context.Context) (causal context.Context, end func(
 }
 
 // findAll decodes everything a query finds.
-func findAll[T any](ctx context.Context, c *mongo.Collection, filter bson.D, opts ...options.Lister[options.FindOptions]) ([]T, error) {
+func findAll[T any](ctx context.Context, c *collection, filter bson.D, opts ...options.Lister[options.FindOptions]) ([]T, error) {
 	cursor, err := c.Find(ctx, filter, opts...)
 	if err != nil {
 		return nil, err
@@ -243,7 +248,7 @@ func findAll[T any](ctx context.Context, c *mongo.Collection, filter bson.D, opt
 }
 
 // findOne decodes the one document a query finds; found is false if there is none.
-func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D, opts ...options.Lister[options.FindOneOptions]) (doc T, found bool, err error) {
+func findOne[T any](ctx context.Context, c *collection, filter bson.D, opts ...options.Lister[options.FindOneOptions]) (doc T, found bool, err error) {
 	err = c.FindOne(ctx, filter, opts...).Decode(&doc)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return doc, false, nil

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/parleyhq/parley/chat"
@@ -89,7 +88,7 @@ func (r *restoring) headOf(ctx context.Context, thread chat.ThreadID) (headState
 }
 
 // each calls do with every document of a collection.
-func each[T any](ctx context.Context, c *mongo.Collection, filter bson.D, do func(*T) error, opts ...options.Lister[options.FindOptions]) error {
+func each[T any](ctx context.Context, c *collection, filter bson.D, do func(*T) error, opts ...options.Lister[options.FindOptions]) error {
 	cursor, err := c.Find(ctx, filter, opts...)
 	if err != nil {
 		return err
