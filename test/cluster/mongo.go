@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,9 +20,67 @@ type Mongo struct {
 
 	server   string
 	commands atomic.Int64
+	stage    atomic.Int32 // of an election
 
 	mu   sync.Mutex
 	hold *holding
+}
+
+// The stages of an election, as a node sees them.
+const (
+	elected  int32 = iota // the server is the primary
+	stepping              // it is the primary no more, and says so
+	gone                  // it takes no connections
+)
+
+// StepDown has the server answer every command but those of the driver's own that it is not
+// the primary, until Elect. Nothing reaches the server meanwhile.
+func (m *Mongo) StepDown() { m.stage.Store(stepping) }
+
+// Refuse closes all connections, and each new one, until Elect.
+func (m *Mongo) Refuse() {
+	m.stage.Store(gone)
+	m.dropAll()
+}
+
+// Elect ends StepDown and Refuse.
+func (m *Mongo) Elect() { m.stage.Store(elected) }
+
+// greetings are the commands that a driver learns with what a server is. A primary that steps
+// down answers them.
+var greetings = []string{"", "hello", "ismaster", "isMaster", "endSessions"}
+
+// opMessage is the kind of all messages but legacy greetings.
+const opMessage = 2013
+
+// commandName is the name of a message's first field: it stands after the header, the flags,
+// the kind of a section, a document's length and a type. That of a legacy greeting is "".
+func commandName(message []byte) string {
+	const start = 16 + 4 + 1 + 4 + 1
+	if len(message) <= start || binary.LittleEndian.Uint32(message[12:]) != opMessage {
+		return ""
+	}
+	name, _, _ := bytes.Cut(message[start:], []byte{0})
+	return string(name)
+}
+
+// notPrimary is the answer of a server that is not the primary: a document {ok: 0.0, code: 10107,
+// codeName: "NotWritablePrimary"}.
+func notPrimary(message []byte) []byte {
+	const name = "NotWritablePrimary\x00"
+	doc := append([]byte{1}, "ok\x00"...)
+	doc = append(doc, make([]byte, 8)...)
+	doc = append(append(doc, 0x10), "code\x00"...)
+	doc = binary.LittleEndian.AppendUint32(doc, 10107)
+	doc = append(append(doc, 2), "codeName\x00"...)
+	doc = binary.LittleEndian.AppendUint32(doc, uint32(len(name)))
+	doc = append(append(doc, name...), 0)
+	answer := make([]byte, 16+4+1+4, 16+4+1+4+len(doc)) // header, flags, the kind of a section, the document's length
+	binary.LittleEndian.PutUint32(answer, uint32(cap(answer)))
+	copy(answer[8:12], message[4:8]) // it answers this message
+	binary.LittleEndian.PutUint32(answer[12:], opMessage)
+	binary.LittleEndian.PutUint32(answer[16+4+1:], uint32(4+len(doc)))
+	return append(answer, doc...)
 }
 
 // holding is an order to hold a message back.
@@ -76,6 +135,9 @@ func insertInto(collection string) []byte {
 }
 
 func (m *Mongo) carry(client net.Conn) {
+	if m.stage.Load() == gone {
+		return
+	}
 	server, err := m.dial(m.server)
 	if err != nil {
 		return
@@ -103,6 +165,12 @@ func (m *Mongo) carry(client net.Conn) {
 			break
 		}
 		m.commands.Add(1)
+		if m.stage.Load() == stepping && !slices.Contains(greetings, commandName(message)) {
+			if _, err := client.Write(notPrimary(message)); err != nil {
+				break
+			}
+			continue
+		}
 		if h := m.take(message); h != nil {
 			close(h.held)
 			<-time.After(h.by)

@@ -38,6 +38,7 @@ type traffic struct {
 	attempts []*attempt
 	accepted int
 	refused  int
+	longest  int // Retry-After of a refused one
 }
 
 func startTraffic(t *testing.T, thread string, people []*device) *traffic {
@@ -92,6 +93,7 @@ func (tr *traffic) attempt(a *attempt) bool {
 	case got.status == http.StatusServiceUnavailable && strings.Contains(string(got.body), `"unavailable"`) && after > 0:
 		tr.mu.Lock()
 		tr.refused++
+		tr.longest = max(tr.longest, after)
 		tr.mu.Unlock()
 		awaitTime(tr.t, time.Now().Add(time.Duration(after)*time.Second)) // as Retry-After says
 		return true
