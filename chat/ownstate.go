@@ -192,10 +192,14 @@ func set[T any](field *T, to *T) {
 }
 
 // hasToAccept reports whether a user who sends or reacts in a thread has not accepted it yet.
-func (s *Service) hasToAccept(ctx context.Context, user UserID, id ThreadID) (bool, error) {
-	has, err := s.cache.hasAccepted(ctx, id, user)
+func (s *Service) hasToAccept(ctx context.Context, user UserID, t Thread) (bool, error) {
+	me, in := t.Participant(user)
+	if !in { // a service, or somebody who has left
+		return false, nil
+	}
+	has, err := s.cache.hasAccepted(ctx, t.ID, user, me.JoinedSeq)
 	switch {
-	case errors.Is(err, ErrNotFound): // a service, or somebody who has left
+	case errors.Is(err, ErrNotFound): // who has left meanwhile
 		return false, nil
 	case err != nil:
 		return false, Unavailable("look up whether the thread is accepted", err)

@@ -18,11 +18,11 @@ func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji strin
 		return Event{}, Invalid("emoji", emojiRule)
 	}
 	accepts := false
-	done, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, _ Thread, m Event) (_ []Event, err error) {
+	done, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, t Thread, m Event) (_ []Event, err error) {
 		if m.Message.IsControl() {
 			return nil, notForControl()
 		}
-		if accepts, err = s.hasToAccept(ctx, c.User, m.Thread); err != nil {
+		if accepts, err = s.hasToAccept(ctx, c.User, t); err != nil {
 			return nil, err
 		}
 		reacted, err := s.reacted(ctx, m, c.User, emoji)

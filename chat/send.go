@@ -115,7 +115,7 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 		if err := p.admission.knownBefore(ctx); err != nil {
 			return SendResult{}, err
 		}
-		if err := p.acceptsThread(ctx); err != nil {
+		if err := p.acceptsThread(ctx, thread); err != nil {
 			return SendResult{}, err
 		}
 		return svc.sentBefore(ctx, p.admission.caller, p.hash, thread, dup)
@@ -126,7 +126,7 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 	}
 	svc.stats.SendToAck.Since(p.begun)
 	svc.tellBlocked(events[0])
-	if err := p.acceptsThread(ctx); err != nil {
+	if err := p.acceptsThread(ctx, thread); err != nil {
 		return SendResult{}, err
 	}
 	return SendResult{Event: events[0], Outcome: Sent}, nil
@@ -134,12 +134,12 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 
 // acceptsThread has the sender of a message accept the thread. A failure is answered as one
 // of the store: the retry finds the message and accepts then.
-func (p *Sending) acceptsThread(ctx context.Context) error {
+func (p *Sending) acceptsThread(ctx context.Context, t Thread) error {
 	svc, user, req := p.admission.svc, p.admission.caller.User, p.admission.req
 	if req.ContentType == Control {
 		return nil
 	}
-	if has, err := svc.hasToAccept(ctx, user, req.Thread); err != nil || !has {
+	if has, err := svc.hasToAccept(ctx, user, t); err != nil || !has {
 		return err
 	}
 	return svc.accept(ctx, user, req.Thread)

@@ -39,12 +39,18 @@ type cachedThread struct {
 	participants []Participant // nil: not loaded
 	kind         ThreadType    // loaded with them
 	marks        map[UserID]cachedMarks
-	accepted     map[UserID]bool // of those that were loaded, who has accepted the thread
+	accepted     map[UserID]cachedAccept
 }
 
 // cachedMarks are the seqs of a user's marks as they were loaded. The delivered mark may be
 // higher by now.
 type cachedMarks struct{ delivered, read Seq }
+
+// cachedAccept says whether a user has accepted the thread, in its stint from joined on.
+type cachedAccept struct {
+	joined Seq
+	has    bool
+}
 
 func (c *cachedThread) people() int { return len(c.participants) + len(c.marks) + len(c.accepted) }
 
@@ -126,14 +132,15 @@ func (c *threadCache) delivered(id ThreadID, user UserID, seq Seq) {
 	})
 }
 
-// hasAccepted reports whether a user who is in the thread has accepted it. The error is the
-// store's; it is ErrNotFound for who is not in it.
-func (c *threadCache) hasAccepted(ctx context.Context, id ThreadID, user UserID) (bool, error) {
+// hasAccepted reports whether a user who is in the thread since the event joined has accepted
+// it. What is kept of an earlier stint is not used, even if the notice of the new one was lost.
+// The error is the store's; it is ErrNotFound for who is not in it.
+func (c *threadCache) hasAccepted(ctx context.Context, id ThreadID, user UserID, joined Seq) (bool, error) {
 	sh := c.shard(id)
-	var has, known bool
-	changes := sh.look(id, c.now(), func(r *cachedThread) { has, known = r.accepted[user] })
-	if known {
-		return has, nil
+	var cached cachedAccept
+	changes := sh.look(id, c.now(), func(r *cachedThread) { cached = r.accepted[user] })
+	if cached.joined == joined {
+		return cached.has, nil
 	}
 	own, err := c.store.OwnState(ctx, user, id)
 	if err != nil {
@@ -141,9 +148,9 @@ func (c *threadCache) hasAccepted(ctx context.Context, id ThreadID, user UserID)
 	}
 	sh.keep(id, c.now(), changes, func(r *cachedThread) {
 		if r.accepted == nil {
-			r.accepted = make(map[UserID]bool)
+			r.accepted = make(map[UserID]cachedAccept)
 		}
-		r.accepted[user] = own.Accepted
+		r.accepted[user] = cachedAccept{own.Joined, own.Accepted}
 	})
 	return own.Accepted, nil
 }
