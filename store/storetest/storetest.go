@@ -54,6 +54,7 @@ func Run(t *testing.T, s Subject) {
 			t.Run(sc.name, func(t *testing.T) { sc.test(t, newFixture(t, s)) })
 		}
 	}
+	t.Run("another node's change holds at once", func(t *testing.T) { testOtherNode(t, s) })
 	t.Run("what was acknowledged survives a crash", func(t *testing.T) {
 		if s.Reopen == nil {
 			t.Skip("this store is not reopened")
