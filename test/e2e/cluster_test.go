@@ -46,6 +46,7 @@ type nodesAtOnce struct {
 	hoppers   []*staying
 	reconnect bool // the stayers may lose their connections
 
+	ending   sync.Once
 	stop     chan struct{} // closed when nobody is to send any more
 	finished chan struct{} // closed when events holds
 	events   map[string]int
@@ -61,10 +62,18 @@ type nodesAtOnce struct {
 
 // staying is a receiver.
 type staying struct {
-	p    protocol
-	d    *device
-	seen *union
-	line chan *client // has its present connection
+	p     protocol
+	d     *device
+	other *device // it again, at the node that it goes to when its own stops; nil: it waits for its own
+	seen  *union
+	line  chan *client // has its present connection
+}
+
+// move has a receiver go to its other node, if it has one.
+func (s *staying) move() {
+	if s.other != nil {
+		s.d, s.other = s.other, s.d
+	}
 }
 
 // startCluster starts a cluster, its receivers and its traffic.
@@ -78,6 +87,12 @@ func startCluster(t *testing.T) *nodesAtOnce {
 	}
 	c.startNodes()
 	c.meet()
+	c.begin()
+	return c
+}
+
+// begin begins to watch and to send.
+func (c *nodesAtOnce) begin() {
 	for i, s := range c.stayers {
 		c.watching.Go(func() { c.stay(s, i) })
 	}
@@ -87,7 +102,6 @@ func startCluster(t *testing.T) *nodesAtOnce {
 	for i, d := range c.people {
 		c.sending.Go(func() { c.send(d, rand.New(rand.NewPCG(c.seed, uint64(i)))) })
 	}
-	return c
 }
 
 func (c *nodesAtOnce) startNodes() {
@@ -225,6 +239,7 @@ func (c *nodesAtOnce) connect(s *staying) *client {
 			c.t.Errorf("%s does not connect: %v", s.seen.name, err)
 			return nil
 		}
+		s.move()
 	}
 }
 
@@ -253,6 +268,7 @@ func (c *nodesAtOnce) stay(s *staying, node int) {
 				c.t.Errorf("%s lost its connection to node %d (%#x)", s.seen.name, node, line.end)
 			}
 			s.seen.take(c.t, line.record)
+			s.move()
 			continue
 		case <-c.finished:
 		}
@@ -370,12 +386,17 @@ func (c *nodesAtOnce) reached(stayers ...*staying) {
 	c.t.Logf("everybody who stayed had it after %v", time.Since(started).Round(100*time.Millisecond))
 }
 
+// end ends the traffic.
+func (c *nodesAtOnce) end() {
+	c.ending.Do(func() { close(c.stop) })
+	c.sending.Wait()
+}
+
 // check ends the traffic, waits until everybody has everything without any more of it, and
 // checks the history.
 func (c *nodesAtOnce) check() {
 	c.t.Helper()
-	close(c.stop)
-	c.sending.Wait()
+	c.end()
 	ended := time.Now()
 	reader := c.people[0]
 	c.events = make(map[string]int)
