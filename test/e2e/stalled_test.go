@@ -26,7 +26,7 @@ func TestStalledReader(t *testing.T) {
 		ann.bulk = true
 		bobLine := jsonProtocol.live(t, bob, options{})
 
-		r := dialSmall(t, s, version)
+		r := rawOn(t, dialSmall(t, s.tcp), version)
 		r.accepted(t, helloOf(stuck))
 		r.subscribe(t, 1, 1, "v1/threads/+/frames")
 		before := s.metric(t, "go_memstats_heap_inuse_bytes")
@@ -57,18 +57,19 @@ func TestStalledReader(t *testing.T) {
 
 // dialSmall is a connection whose receive buffer is much smaller than the backlog. A still
 // smaller one would let the kernel's timers decide how fast the backlog is read later.
-func dialSmall(t testing.TB, s *server, version byte) *raw {
+func dialSmall(t testing.TB, addr string) net.Conn {
 	t.Helper()
 	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {
 			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 64<<10)
 		})
 	}}
-	conn, err := small.DialContext(t.Context(), "tcp", s.tcp)
+	conn, err := small.DialContext(t.Context(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rawOn(t, conn, version)
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 // readOn reads and acknowledges until all n events of the thread have come.
