@@ -51,8 +51,8 @@ test-prepare:
 	@go build -o $(BIN)/parley-plain ./cmd/parley
 
 .PHONY: test-unit
-test-unit: ## the tests of all packages, without the end-to-end suite
-	$(GO_TEST) -race ./...
+test-unit: test-prepare ## the tests of all packages, without the end-to-end suite
+	PARLEY_BINARY=$(BIN)/parley-race $(GO_TEST) -race ./...
 	cd test/kubernetes && $(GO_TEST) ./...
 
 # What the tests of the TypeScript client install stays beside it, and is ignored by git.

@@ -78,7 +78,7 @@ type layer struct {
 //
 // The first line whose folder holds a package is the package's.
 var layers = []layer{
-	{"cmd", []string{"rest", "hooks", "broker", "contracts", "auth", "chat", "store", "bus", "internal"}},
+	{"cmd", []string{"client", "rest", "hooks", "broker", "contracts", "auth", "chat", "store", "bus", "internal"}},
 	{"rest", []string{"contracts", "auth", "chat", "internal"}},
 	{"hooks", []string{"broker/session", "contracts", "auth", "chat", "internal"}}, // the sessions, which know no protocol; not the broker
 	{"broker/feed", []string{"contracts", "chat", "internal"}},                     // knows no session and no connection
@@ -87,10 +87,12 @@ var layers = []layer{
 	{"broker", []string{"contracts", "auth", "chat", "internal"}},
 	{"auth", []string{"contracts", "chat", "internal"}}, // for the problem codes
 	{"contracts", []string{"chat", "internal"}},
+	{"client", []string{"contracts"}},   // a stranger to the server: it knows what crosses the border
+	{"examples", []string{"client"}},    // what a reader would write
 	{"store", []string{"chat", "internal"}},
 	{"bus", []string{"chat", "internal"}},
 	{"chat", []string{"internal"}},
-	{"test", []string{"cmd", "rest", "hooks", "broker", "contracts", "auth", "chat", "store", "bus", "internal"}}, // what proves the house
+	{"test", []string{"client", "cmd", "rest", "hooks", "broker", "contracts", "auth", "chat", "store", "bus", "internal"}}, // what proves the house
 	{"deploy", nil},   // tools of the release and its checks: they know nothing of the house
 	{"internal", nil}, // small things that are no domain: all may import them, they import nothing
 }
@@ -141,6 +143,7 @@ var forbidden = []struct {
 	{"contracts", "github.com/gofiber/", "the wire format outlives the web framework"},
 	{"store", "github.com/gofiber/", "a store answers no requests"},
 	{"hooks", "github.com/gofiber/", "hooks are MQTT's side"},
+	{"client", "github.com/mochi-mqtt/", "a client is no broker"},
 }
 
 func TestTechnologyStaysInItsFolder(t *testing.T) {
@@ -153,6 +156,26 @@ func TestTechnologyStaysInItsFolder(t *testing.T) {
 				if strings.HasPrefix(imported, rule.imports) {
 					t.Errorf("%s imports %s: %s", p.rel(), imported, rule.why)
 				}
+			}
+		}
+	}
+}
+
+// Who builds on the client gets nothing of the server with it, and MQTT only by client/mqtt.
+func TestTheClientBringsNoServer(t *testing.T) {
+	for folder, alien := range map[string][]string{
+		"client":      {"gofiber", "mochi-mqtt", "pebble", "mongo-driver", "nats-io", "prometheus", "paho", "gorilla"},
+		"client/mqtt": {"gofiber", "mochi-mqtt", "pebble", "mongo-driver", "nats-io", "prometheus"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./"+folder)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for imported := range strings.FieldsSeq(string(out)) {
+			if slices.ContainsFunc(alien, func(name string) bool { return strings.Contains(imported, name) }) {
+				t.Errorf("%s brings %s along", folder, imported)
 			}
 		}
 	}

@@ -1,0 +1,19 @@
+// Package client talks to a Parley server as docs/contract.md asks of a client: it sends with
+// an outbox, receives every event of the user's threads in order and without doubles, and says
+// that it has one only after its owner has taken it.
+//
+//	c, err := client.New(client.Options{
+//		URL: "https://chat.example.com", UserID: "alice", DeviceID: "laptop", Token: fetchToken,
+//		OnEvent: func(ctx context.Context, event client.Frame) error { … },
+//	})
+//	go c.Run(ctx) // stays connected until ctx ends
+//	c.Send(ctx, thread, client.Draft{Ciphertext: []byte("hello")})
+//
+// What a client must not lose, it keeps in a Store: messages on their way out, and how far it
+// has got in each thread. [OpenFileStore] keeps that in a file, [NewMemoryStore] forgets it with
+// the process.
+//
+// The realtime connection speaks JSON over a WebSocket, or MQTT 5 with the package client/mqtt;
+// [API] is the HTTP side, and can be used without a Client. Bodies have the types of the package
+// contracts.
+package client

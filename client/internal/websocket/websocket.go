@@ -1,0 +1,189 @@
+// Package websocket is the client's side of a WebSocket: a dial that tells of a refusal as HTTP
+// does, and whole messages.
+package websocket
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+// writeTimeout is how long the other side may take no bytes.
+const writeTimeout = 20 * time.Second
+
+// RefusedError is a handshake that was answered with something else than a WebSocket.
+type RefusedError struct {
+	Status int
+	Text   string // the beginning of the body
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the server answered %d: %s", e.Status, e.Text)
+}
+
+// ClosedError is the goodbye of the other side.
+type ClosedError struct {
+	Code   int
+	Reason string
+}
+
+func (e *ClosedError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("closed with %d %s", e.Code, e.Reason))
+}
+
+// Conn is one connection. One goroutine may read while others write.
+type Conn struct {
+	net    net.Conn
+	reader *wsutil.Reader
+	mu     sync.Mutex // of writing
+}
+
+// Dial connects to the realtime address of an http or https URL.
+func Dial(ctx context.Context, url, protocol, token, device string, config *tls.Config) (*Conn, error) {
+	var refused *RefusedError
+	dialer := ws.Dialer{
+		Timeout: 30 * time.Second, Protocols: []string{protocol}, TLSConfig: config,
+		Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + token}, "X-Device-Id": {device}}),
+		OnStatusError: func(status int, _ []byte, answer io.Reader) {
+			refused = &RefusedError{Status: status, Text: bodyOf(answer)}
+		},
+	}
+	address := "ws" + strings.TrimPrefix(strings.TrimRight(url, "/"), "http") + "/v1/realtime"
+	conn, buffered, _, err := dialer.Dial(ctx, address)
+	if refused != nil {
+		return nil, refused
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", address, err)
+	}
+	c := &Conn{net: conn}
+	var source io.Reader = conn
+	if buffered != nil { // frames that came with the answer
+		source = buffered
+	} else {
+		source = bufio.NewReader(conn)
+	}
+	c.reader = &wsutil.Reader{Source: source, State: ws.StateClientSide, CheckUTF8: true, OnIntermediate: c.control}
+	return c, nil
+}
+
+// bodyOf reads the beginning of the body of an answer.
+func bodyOf(answer io.Reader) string {
+	text := make([]byte, 2<<10)
+	n, _ := io.ReadFull(answer, text) // as much as there is
+	_, body, found := strings.Cut(string(text[:n]), "\r\n\r\n")
+	if !found {
+		return ""
+	}
+	return body
+}
+
+// Read returns the next message. Without one for that long the connection counts as dead. After
+// the other side's goodbye it returns a *ClosedError.
+func (c *Conn) Read(silence time.Duration) ([]byte, error) {
+	for {
+		c.net.SetReadDeadline(time.Now().Add(silence))
+		header, err := c.reader.NextFrame()
+		if err != nil {
+			return nil, err
+		}
+		if header.OpCode.IsControl() {
+			if err := c.control(header, c.reader); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		return io.ReadAll(c.reader)
+	}
+}
+
+func (c *Conn) control(header ws.Header, content io.Reader) error {
+	payload := make([]byte, header.Length)
+	if _, err := io.ReadFull(content, payload); err != nil {
+		return err
+	}
+	switch header.OpCode {
+	case ws.OpPing:
+		return c.write(ws.NewPongFrame(payload))
+	case ws.OpClose:
+		code, reason := ws.ParseCloseFrameData(payload)
+		_ = c.write(ws.NewCloseFrame(payload)) // it goes either way
+		return &ClosedError{Code: int(code), Reason: reason}
+	default:
+		return nil
+	}
+}
+
+func (c *Conn) write(frame ws.Frame) error {
+	frame = ws.MaskFrameInPlace(frame)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.net.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return ws.WriteFrame(c.net, frame)
+}
+
+// WriteText sends one text message, of which it changes the bytes.
+func (c *Conn) WriteText(text []byte) error { return c.write(ws.NewTextFrame(text)) }
+
+// WriteBinary sends one binary message, of which it changes the bytes.
+func (c *Conn) WriteBinary(data []byte) error { return c.write(ws.NewBinaryFrame(data)) }
+
+// Close says goodbye and ends the connection. It waits for no answer.
+func (c *Conn) Close() error {
+	_ = c.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))) // it goes either way
+	return c.net.Close()
+}
+
+// Status is the status of a refused handshake, 0 for any other error.
+func Status(err error) int {
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return refused.Status
+	}
+	return 0
+}
+
+// Stream is the connection as a stream of bytes, for a protocol that minds no borders of
+// messages. Silence is as in Read.
+func (c *Conn) Stream(silence time.Duration) net.Conn {
+	return &stream{Conn: c.net, ws: c, silence: silence}
+}
+
+type stream struct {
+	net.Conn
+	ws      *Conn
+	silence time.Duration
+	rest    []byte
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	for len(s.rest) == 0 {
+		var err error
+		if s.rest, err = s.ws.Read(s.silence); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	if err := s.ws.WriteBinary(append([]byte(nil), p...)); err != nil { // p is the caller's
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (s *stream) Close() error { return s.ws.Close() }
