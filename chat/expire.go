@@ -6,22 +6,20 @@ import (
 	"time"
 )
 
-// How often RunExpiry looks for expired messages, and how many it expires at once.
-const (
-	expiryInterval = time.Second
-	expiryBatch    = 128
-)
+// expiryBatch is how many messages ExpireDue expires at once.
+const expiryBatch = 128
 
-// RunExpiry makes tombstones of expired messages, every second until ctx ends
-// (docs/contract.md#disappearing-messages). What readers see does not depend on
+// RunExpiry makes tombstones of expired messages, every second until ctx ends, while the node
+// has the lease of sweeps (docs/contract.md#disappearing-messages). What readers see does not depend on
 // it: they are shown a tombstone from the millisecond on at which a message
 // expires; see [Event.AsOf]. When a message expires is fixed when it is appended
 // (append.go).
 func (s *Service) RunExpiry(ctx context.Context) {
-	ticker := time.NewTicker(expiryInterval)
+	ticker := time.NewTicker(leaseEvery)
 	defer ticker.Stop()
+	defer s.leaveSweeps(context.WithoutCancel(ctx))
 	for failing := false; ; {
-		err := s.ExpireDue(ctx)
+		err := s.ExpireInTurn(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
 			s.log.Warn("expired messages could not be erased, will retry", "error", err)
 		}
@@ -31,6 +29,31 @@ func (s *Service) RunExpiry(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// ExpireInTurn is ExpireDue if the node has the lease of sweeps, which it renews, or takes
+// before. If it cannot expire anything it leaves the lease to another node.
+func (s *Service) ExpireInTurn(ctx context.Context) error {
+	if err := s.sweep.Keep(ctx); err != nil {
+		return Unavailable("look at the lease of sweeps", err)
+	}
+	if !s.sweep.Held() {
+		return nil
+	}
+	err := s.ExpireDue(ctx)
+	if err != nil {
+		s.leaveSweeps(ctx)
+	}
+	return err
+}
+
+// leaveSweeps leaves the lease of sweeps to another node. If that fails, it runs out.
+func (s *Service) leaveSweeps(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaseEvery)
+	defer cancel()
+	if err := s.sweep.Release(ctx); err != nil {
+		s.log.Debug("the lease of sweeps could not be left", "error", err)
 	}
 }
 

@@ -14,7 +14,8 @@ const (
 	forgetBatch        = 1000 // each looks at all devices anew
 )
 
-// ForgetDevices forgets devices that were not seen for long, until ctx ends.
+// ForgetDevices forgets devices that were not seen for long, until ctx ends, while the node has
+// the lease of sweeps.
 func (s *Service) ForgetDevices(ctx context.Context) {
 	ticker := time.NewTicker(forgetEvery)
 	defer ticker.Stop()
@@ -31,7 +32,7 @@ func (s *Service) ForgetDevices(ctx context.Context) {
 }
 
 func (s *Service) forgetDevices(ctx context.Context) error {
-	for {
+	for s.sweep.Held() {
 		unseen, err := s.store.UnseenDevices(ctx, s.now().Add(-ForgetDevicesAfter), forgetBatch)
 		if err != nil {
 			return err
@@ -50,7 +51,8 @@ func (s *Service) forgetDevices(ctx context.Context) error {
 			}
 		}
 		if n == 0 {
-			return nil
+			break
 		}
 	}
+	return nil
 }

@@ -20,6 +20,8 @@ type Config struct {
 	Newest EventID
 	// Skew is that of the clock, of a store that has one of its own; else nil.
 	Skew *Skew
+	// Sweeps is held by the node that sweeps, of those that share the store; nil: each does.
+	Sweeps *Lease
 	// Online reports whether a device of the user is connected; nobody is if nil.
 	Online func(ctx context.Context, user UserID) (bool, error)
 	// Connected lists the devices of a user that are connected, at any node; none are if nil.
@@ -41,8 +43,9 @@ type Service struct {
 	stats  *Stats
 
 	clock *idClock
-	began EventID      // no id of this process is lower
-	skew  *Skew        // nil: the store has no clock
+	began EventID // no id of this process is lower
+	skew  *Skew   // nil: the store has no clock
+	sweep *Lease
 	steps atomic.Int64 // of the wall clock
 
 	reports reportIDs
@@ -75,7 +78,7 @@ func New(cfg Config) *Service {
 	}
 	l := cfg.Limits.orDefaults()
 	s := &Service{
-		store: cfg.Skew.Guard(cfg.Store), bus: cfg.Bus, skew: cfg.Skew, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
+		store: cfg.Skew.Guard(cfg.Store), bus: cfg.Bus, skew: cfg.Skew, sweep: cfg.Sweeps, log: cfg.Log, limits: l, now: cfg.Now, online: cfg.Online,
 		stats:           newStats(),
 		rates:           newRates(l),
 		prekeyFetches:   newSpanLimits(l.PrekeyFetches, time.Minute),

@@ -214,6 +214,9 @@ func (r *Registry) sweepSubscriptions(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if !r.sweeps.Held() {
+			continue // another node does so
+		}
 		if err := r.store.SweepSubscriptions(ctx, r.now()); err != nil && ctx.Err() == nil {
 			r.log.Warn("old subscriptions not forgotten, the next sweep tries again", "error", err)
 		}

@@ -90,6 +90,8 @@ type Config struct {
 	Verify func(token string, c chat.Caller) (Token, error)
 	// Node is this process among those that serve the store; zero: one is drawn.
 	Node chat.NodeID
+	// Sweeps is held by the node that sweeps, of those that share the store; nil: each does.
+	Sweeps *chat.Lease
 }
 
 // Registry knows every session of this node and wakes those that an event
@@ -103,6 +105,7 @@ type Registry struct {
 	verify func(token string, c chat.Caller) (Token, error)
 	node   chat.NodeID
 	bus    chat.Bus
+	sweeps *chat.Lease
 
 	started  time.Time
 	logs     *feed.Logs
@@ -146,7 +149,7 @@ func NewRegistry(cfg Config) *Registry {
 		cfg.Node = chat.NodeID(rand.Uint64())
 	}
 	r := &Registry{
-		node: cfg.Node, bus: cfg.Bus, verify: cfg.Verify,
+		node: cfg.Node, bus: cfg.Bus, verify: cfg.Verify, sweeps: cfg.Sweeps,
 		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
 		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache(), Newest: cfg.Chat.NewestID}, seed: maphash.MakeSeed(), stats: newStats(),
 	}

@@ -272,13 +272,14 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 		return err
 	}
 	n.compareClocks()
+	sweeps := n.sweeps()
 	n.chat = chat.New(chat.Config{
-		Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Now: n.now, Online: n.online, Connected: n.connected, Newest: newest, Skew: n.skew,
+		Store: n.store, Bus: n.bus, Log: n.log, Limits: n.set.limits, Now: n.now, Online: n.online, Connected: n.connected, Newest: newest, Skew: n.skew, Sweeps: sweeps,
 	})
 	n.serving.Store(n.chat)
 	n.sessions = session.NewRegistry(session.Config{
 		Store: n.skew.Guard(n.store), Bus: n.bus, Chat: n.chat, Log: n.log, Limits: n.set.live, Now: n.now,
-		Node: n.id,
+		Node: n.id, Sweeps: sweeps,
 		Verify: func(token string, c chat.Caller) (session.Token, error) {
 			id, err := verifier.Renew(token, c)
 			c.Scopes = id.Scopes
@@ -320,6 +321,14 @@ func (n *node) assemble(verifier *auth.Verifier) error {
 	n.servers = append(n.servers, rest.New(cfg))
 	if n.scrape != nil {
 		n.servers = append(n.servers, rest.NewOperations(cfg, n.set.debug))
+	}
+	return nil
+}
+
+// sweeps is the lease of what one of several nodes does for all; nil if this one is alone.
+func (n *node) sweeps() *chat.Lease {
+	if leaser, ok := n.store.(chat.Leaser); ok && bus.Spans(n.set.bus) {
+		return chat.NewLease(leaser, "sweeps", n.id, nil)
 	}
 	return nil
 }

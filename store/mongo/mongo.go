@@ -100,7 +100,7 @@ type Store struct {
 	spans                                   *collection
 	removed                                 *collection
 	removals                                *removals
-	meta                                    *collection
+	meta, quickMeta                         *collection // the same; writes to the second wait for no majority
 	newSpans, newCreations                  atomic.Int64
 	creations                               *collection
 	nodes                                   *collection // writes wait for no majority
@@ -165,9 +165,9 @@ func newStore(client *mongo.Client, database string, timeout time.Duration, opts
 		spans:   named("spans"),
 		removed: named("removed_devices"), removals: newRemovals(),
 		creations: named("creations"),
-		meta:      named("meta"),
-		nodes:     named("nodes", quick),
-		cache:     newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log, node: opts.Node,
+		meta:      named("meta"), quickMeta: named("meta", quick),
+		nodes: named("nodes", quick),
+		cache: newThreadCache(), idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, logger: opts.Log, node: opts.Node,
 	}
 }
 

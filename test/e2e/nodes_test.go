@@ -146,3 +146,19 @@ func TestNodeIsKilled(t *testing.T) {
 	bob.untilMessage(t, ann.send(t, group.ID, "of its next run").ID)
 	bob.checkOrder(t)
 }
+
+// One node expires messages for all. When it is killed, whichever it is, the other does.
+func TestExpiryGoesOnWhenANodeIsKilled(t *testing.T) {
+	t.Parallel()
+	one, two, _ := startNodes(t)
+	group := one.device(t, "ann", "a").createGroup(t, "bob")
+	for i, at := range []*server{one, two, one} {
+		bob := jsonProtocol.live(t, at.device(t, "bob", "b"), options{})
+		m := at.device(t, "ann", "a").sendOut(t, group.ID, outgoing{ClientSeq: int64(i + 1), Ciphertext: []byte("soon gone"), TTLSeconds: 1})
+		bob.until(t, "the message expires", func(f frame) bool { return f.T == "del" && f.ID == m.ID && f.Reason == "expired" })
+		bob.close()
+		at.kill(t)
+		at.start(t)
+		at.awaitHealth(t, "ok")
+	}
+}
