@@ -87,8 +87,8 @@ var layers = []layer{
 	{"broker", []string{"contracts", "auth", "chat", "internal"}},
 	{"auth", []string{"contracts", "chat", "internal"}}, // for the problem codes
 	{"contracts", []string{"chat", "internal"}},
-	{"client", []string{"contracts"}},   // a stranger to the server: it knows what crosses the border
-	{"examples", []string{"client"}},    // what a reader would write
+	{"client", []string{"contracts"}}, // a stranger to the server: it knows what crosses the border
+	{"examples", []string{"client"}},  // what a reader would write
 	{"store", []string{"chat", "internal"}},
 	{"bus", []string{"chat", "internal"}},
 	{"chat", []string{"internal"}},

@@ -38,6 +38,9 @@ type Options struct {
 	// OnError is told of what the client mends by itself: connections that ended, failed tries.
 	OnError func(error)
 
+	// SendOnly has Run make no realtime connection: the outbox goes over HTTP, and OnEvent is given
+	// what was sent alone. For jobs, which need no device id of their own then.
+	SendOnly bool
 	// FromStart has OnEvent get what each thread holds from its beginning. Without it a thread of
 	// which nothing was taken before begins with the first event that comes of it.
 	FromStart bool
@@ -166,6 +169,10 @@ func (c *Client) Run(ctx context.Context) error {
 		c.mu.Unlock()
 		c.become(Stopped)
 	}()
+	if c.options.SendOnly {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
 	for failures := 0; ; failures++ {
 		c.become(Connecting)
 		online, err := c.connection(ctx)

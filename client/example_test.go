@@ -35,7 +35,8 @@ func Example() {
 	defer stop()
 	store, err := client.OpenFileStore("alice.jsonl")
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	defer store.Close()
 	c, err := client.New(client.Options{
@@ -48,7 +49,8 @@ func Example() {
 		},
 	})
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	if err := c.Run(ctx); !errors.Is(err, context.Canceled) {
 		log.Print(err)

@@ -1,5 +1,5 @@
 // Command parley is the chat server with its small tools: serve runs the server, token
-// prints a token for it, bench puts load on it, store looks after a MongoDB. This is the only package that wires the
+// prints a token for it, chat is a client in the terminal, bench puts load on it, store looks after a MongoDB. This is the only package that wires the
 // others together; serve.go does it.
 package main
 
@@ -20,6 +20,7 @@ const usage = `parley is the backend of a messenger.
 
 	parley serve        run the server (--dev: everything on loopback, ready to try)
 	parley token        print a token signed with the server's secret
+	parley chat         read and write messages in the terminal, or send what is piped in
 	parley bench        put load on a running server and report latency and cost
 	parley backup       copy an embedded store, whether or not a server runs on it
 	parley restore      make an embedded store of such a copy
@@ -55,6 +56,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return serve(ctx, rest, stdout, stderr)
 	case "token":
 		return printToken(rest, stdout)
+	case "chat":
+		return chatCommand(ctx, rest, os.Stdin, stdout, stderr)
 	case "bench":
 		return runBench(ctx, rest, stdout, stderr)
 	case "store":

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,10 +16,16 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/parleyhq/parley/test/process"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
+		goleak.Cleanup(func(code int) {
+			process.Remove()
+			os.Exit(code)
+		}),
 		// fasthttp's goroutine that removes idle workers notices only every 10 s that its server has stopped.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		// fasthttp starts this clock with its first server and never stops it.

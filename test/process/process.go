@@ -40,6 +40,7 @@ func Binary(t testing.TB) string {
 			return
 		}
 		var dir string
+		//nolint:usetesting // it is for all tests of the package, and Remove removes it
 		if dir, built.err = os.MkdirTemp("", "parley-binary-"); built.err != nil {
 			return
 		}

@@ -68,13 +68,10 @@ func Dial(ctx context.Context, url, protocol, token, device string, config *tls.
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
 	c := &Conn{net: conn}
-	var source io.Reader = conn
-	if buffered != nil { // frames that came with the answer
-		source = buffered
-	} else {
-		source = bufio.NewReader(conn)
+	if buffered == nil { // no frames came with the answer
+		buffered = bufio.NewReader(conn)
 	}
-	c.reader = &wsutil.Reader{Source: source, State: ws.StateClientSide, CheckUTF8: true, OnIntermediate: c.control}
+	c.reader = &wsutil.Reader{Source: buffered, State: ws.StateClientSide, CheckUTF8: true, OnIntermediate: c.control}
 	return c, nil
 }
 
