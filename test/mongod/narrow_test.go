@@ -3,6 +3,7 @@ package mongod
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ var (
 		func(rt *rapid.T) any { return rapid.Int64Range(-2, 101).Draw(rt, "number") },
 		func(rt *rapid.T) any { return time.UnixMilli(rapid.Int64Range(-1, 3).Draw(rt, "time")) },
 		func(rt *rapid.T) any {
-			return bson.Binary{Subtype: bson.TypeBinaryUUID, Data: []byte{15: rapid.Byte().Draw(rt, "binary") % 3}}
+			return bson.Binary{Subtype: bson.TypeBinaryUUID, Data: []byte{0: rapid.SampledFrom([]byte{0, 0x60, 0xfc}).Draw(rt, "binary"), 15: 0}}
 		},
 	}
 	fieldKinds = map[string]int{"word": 0, "number": 1, "time": 2, "binary": 3}
@@ -72,6 +73,12 @@ func drawQuery(rt *rapid.T) (bson.D, *options.FindOptionsBuilder) {
 	order := bson.D{{Key: "_id", Value: rapid.SampledFrom([]int{1, -1}).Draw(rt, "direction")}}
 	if rapid.Bool().Draw(rt, "by a number first") {
 		order = append(bson.D{{Key: "number", Value: rapid.SampledFrom([]int{1, -1}).Draw(rt, "its direction")}}, order...)
+	}
+	// A binary is ordered by among those that the filter names, as the store does.
+	if in := slices.IndexFunc(filter, func(e bson.E) bool { return e.Key == "binary" }); in >= 0 && rapid.Bool().Draw(rt, "by a binary first") {
+		if operators, ok := filter[in].Value.(bson.D); ok && operators[0].Key == "$in" {
+			order = append(bson.D{{Key: "binary", Value: rapid.SampledFrom([]int{1, -1}).Draw(rt, "its direction")}}, order...)
+		}
 	}
 	opts := options.Find().SetSort(order)
 	if n := rapid.Int64Range(0, 4).Draw(rt, "limit"); n > 0 {

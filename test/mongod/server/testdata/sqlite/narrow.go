@@ -25,7 +25,7 @@ func narrow(params *backends.QueryParams) (clause string, args []any) {
 	if len(n.terms) > 0 {
 		clause = " WHERE " + strings.Join(n.terms, " AND ")
 	}
-	if params.First > 0 && all && !slices.ContainsFunc(params.Order.Keys(), func(key string) bool { return !isPlain(key) }) {
+	if params.First > 0 && all && !slices.ContainsFunc(params.Order.Keys(), func(key string) bool { return !isPlain(key) || n.unordered[field(key)] }) {
 		clause += orderBy(params.Order) + " LIMIT ?"
 		n.args = append(n.args, params.First)
 	}
@@ -57,8 +57,9 @@ func orderBy(order *types.Document) string {
 
 // narrowing is what a WHERE clause is made of.
 type narrowing struct {
-	terms []string
-	args  []any
+	terms     []string
+	args      []any
+	unordered map[string]bool // fields of binaries, which are text here, and do not sort as that
 }
 
 // filter adds the terms of a filter; it reports whether they are all of it.
@@ -113,6 +114,12 @@ func (n *narrowing) in(field string, v any) bool {
 		arg, ok := stored(v)
 		if err != nil || !ok {
 			return false
+		}
+		if _, binary := v.(types.Binary); binary {
+			if n.unordered == nil {
+				n.unordered = make(map[string]bool)
+			}
+			n.unordered[field] = true
 		}
 		args = append(args, arg)
 	}
