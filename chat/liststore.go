@@ -8,9 +8,10 @@ import (
 // ListStore answers for many threads of one user at once. What it costs in round trips does
 // not grow with how many threads there are.
 type ListStore interface {
-	// Threads gives the present states of threads, in their order; one that is not there is
-	// the zero Thread.
-	Threads(ctx context.Context, ids []ThreadID) ([]Thread, error)
+	// Threads gives the states of threads, in the order of a user's lines of them: as they are
+	// now, or were at a moment since the line was read. One that is not there is the zero
+	// Thread. Of a line only Thread and Head count; without a Head it is the present state.
+	Threads(ctx context.Context, lines []UserThread) ([]Thread, error)
 	// MarksOf gives one user's present marks in threads, in their order.
 	MarksOf(ctx context.Context, user UserID, threads []ThreadID) ([]Marks, error)
 	// CountUnreadIn is CountUnread for each of several threads, in their order.

@@ -82,8 +82,8 @@ func (s *flakyReads) Marks(ctx context.Context, id chat.ThreadID, users []chat.U
 	return orFail(s, func() ([]chat.Marks, error) { return s.Store.Marks(ctx, id, users) })
 }
 
-func (s *flakyReads) Threads(ctx context.Context, ids []chat.ThreadID) ([]chat.Thread, error) {
-	return orFail(s, func() ([]chat.Thread, error) { return s.Store.Threads(ctx, ids) })
+func (s *flakyReads) Threads(ctx context.Context, lines []chat.UserThread) ([]chat.Thread, error) {
+	return orFail(s, func() ([]chat.Thread, error) { return s.Store.Threads(ctx, lines) })
 }
 
 func (s *flakyReads) MarksOf(ctx context.Context, u chat.UserID, ids []chat.ThreadID) ([]chat.Marks, error) {

@@ -140,11 +140,11 @@ func (s *Service) Threads(ctx context.Context, c Caller, p PageRequest) (ThreadP
 	return page, err
 }
 
-// threadPlace is a thread's place in a list, and what the user who lists it keeps of it.
+// threadPlace is a thread's place in a list, with the line of the user who lists it.
 type threadPlace struct {
 	threadPosition
 
-	own OwnState
+	line UserThread
 }
 
 // threadPlaces orders the threads a user is in by activity, those after from; the zero
@@ -161,7 +161,7 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, filter ThreadFi
 			continue
 		}
 		head := line.Head.For(user)
-		at := threadPlace{threadPosition{activity: line.Thread.createdAt(), thread: line.Thread}, line.State}
+		at := threadPlace{threadPosition{activity: line.Thread.createdAt(), thread: line.Thread}, line}
 		if head.LastMessageSeq > 0 {
 			at.activity = IDTime(head.LastMessage)
 		}
@@ -181,11 +181,11 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, filter ThreadFi
 // listed is what a user is shown of threads in a list, without those that it has left since
 // the list was made. It asks the store as often for many threads as for one.
 func (s *Service) listed(ctx context.Context, c Caller, places []threadPlace) ([]ThreadView, error) {
-	ids := make([]ThreadID, len(places))
+	ids, lines := make([]ThreadID, len(places)), make([]UserThread, len(places))
 	for i, place := range places {
-		ids[i] = place.thread
+		ids[i], lines[i] = place.thread, place.line
 	}
-	threads, err := s.store.Threads(ctx, ids)
+	threads, err := s.store.Threads(ctx, lines)
 	if err != nil {
 		return nil, Unavailable("load the threads", err)
 	}
@@ -205,7 +205,7 @@ func (s *Service) listed(ctx context.Context, c Caller, places []threadPlace) ([
 			continue
 		}
 		unread = append(unread, UnreadRange{Thread: t.ID, After: max(marks[i].Read.Seq, me.JoinedSeq), Through: t.Head.Seq})
-		v, own := t.viewFor(me), places[i].own
+		v, own := t.viewFor(me), places[i].line.State
 		if own.Joined != me.JoinedSeq { // it has joined anew since the list was made
 			own = FreshState(me.JoinedSeq, me.Pending, 0)
 		}

@@ -148,16 +148,17 @@ func (f *Feed) Resync(ctx context.Context, wanted func(chat.ThreadID) bool) erro
 	if !f.looked {
 		f.lookFirst(lines)
 	}
+	var followed []*stream
 	for _, line := range lines {
 		f.noteNewest(line)
 		if !wanted(line.Thread) {
 			continue
 		}
-		if err := f.followLine(ctx, line); err != nil {
-			return err
+		if st := f.followLine(line); st != nil {
+			followed = append(followed, st)
 		}
 	}
-	return nil
+	return f.offerAll(ctx, followed)
 }
 
 // lookFirst opens a stream for each thread that has news, whether or not the reader
@@ -184,8 +185,8 @@ func (f *Feed) heads(ctx context.Context) ([]chat.UserThread, error) {
 	return lines, err
 }
 
-// followLine has the feed read a thread up to what its line shows.
-func (f *Feed) followLine(ctx context.Context, line chat.UserThread) error {
+// followLine has the feed read a thread up to what its line shows; nil: there is nothing to read.
+func (f *Feed) followLine(line chat.UserThread) *stream {
 	if _, followed := f.streams[line.Thread]; !followed && f.origin.in(line) >= lastVisible(line) {
 		return nil // nothing new in it
 	}
@@ -195,7 +196,7 @@ func (f *Feed) followLine(ctx context.Context, line chat.UserThread) error {
 		st.target = st.end()
 		f.open++
 	}
-	return f.offer(ctx, st)
+	return st
 }
 
 // noteNewest looks whether a thread has the newest message that the user sees.

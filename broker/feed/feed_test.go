@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,8 @@ type slowStore struct {
 
 	threads int
 	pause   time.Duration
+	reading *atomic.Int64 // logs, now
+	most    *atomic.Int64 // that were read at once
 }
 
 func (s slowStore) UserThreads(context.Context, chat.UserID) ([]chat.UserThread, error) {
@@ -35,6 +38,10 @@ func (s slowStore) Position(context.Context, chat.UserID, chat.DeviceID) (chat.P
 }
 
 func (s slowStore) Events(ctx context.Context, thread chat.ThreadID, _, _ chat.Seq, _ chat.Limit) ([]chat.Event, error) {
+	now := s.reading.Add(1)
+	defer s.reading.Add(-1)
+	for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
+	}
 	select {
 	case <-time.After(s.pause):
 	case <-ctx.Done():
@@ -46,10 +53,13 @@ func (s slowStore) Events(ctx context.Context, thread chat.ThreadID, _, _ chat.S
 func eventID(seq chat.Seq) chat.EventID { return chat.EventID{15: byte(seq)} }
 
 // readTimeout is for one read. A reader of many threads gets them all in its first
-// Resync, also from a store that needs longer for all of them.
+// Resync, also from a store that needs longer for all of them. It reads several at once, and
+// no more than a bound.
 func TestEachReadHasItsOwnTimeout(t *testing.T) {
+	const threads = 20 * readsAtOnce
 	synctest.Test(t, func(t *testing.T) {
-		f := New(&Logs{Store: slowStore{threads: 20, pause: time.Second}, Tails: NewTailCache()}, Reader{User: "bob", Device: "phone"})
+		store := slowStore{threads: threads, pause: time.Second, reading: new(atomic.Int64), most: new(atomic.Int64)}
+		f := New(&Logs{Store: store, Tails: NewTailCache()}, Reader{User: "bob", Device: "phone"})
 		all := func(chat.ThreadID) bool { return true }
 		f.CatchUp()
 		if err := f.Resync(t.Context(), all); err != nil {
@@ -68,8 +78,11 @@ func TestEachReadHasItsOwnTimeout(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if !f.CaughtUp() || got != 20 {
-			t.Errorf("the feed gave %d events, want 20", got)
+		if !f.CaughtUp() || got != threads {
+			t.Errorf("the feed gave %d events, want %d", got, threads)
+		}
+		if most := store.most.Load(); most != readsAtOnce {
+			t.Errorf("%d logs were read at once, want %d", most, readsAtOnce)
 		}
 	})
 }

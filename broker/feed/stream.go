@@ -3,6 +3,9 @@ package feed
 import (
 	"container/heap"
 	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -73,31 +76,43 @@ const (
 	peekCount      = 1
 )
 
-// load loads the events behind the cursor: from the tail cache, else from the store.
-// It reports whether there are any.
+// load loads the events behind the cursor. It reports whether there are any.
 func (f *Feed) load(ctx context.Context, st *stream) (bool, error) {
-	st.version = f.logs.Tails.version(st.thread).Load() // before anything is read
-	if run := f.logs.Tails.After(st.thread, st.cursor, st.want); len(run) > 0 {
-		// Shared, but a slow reader may hold them longer than the cache does.
-		f.hold(st, run[:min(len(run), loadCount)])
-		return true, nil
+	items, err := f.logs.read(ctx, st, f.loadLimit())
+	if err != nil {
+		return false, err
 	}
+	f.hold(st, items)
+	return len(items) > 0, nil
+}
+
+// loadLimit is how much of one stream is loaded, with what all have loaded already.
+func (f *Feed) loadLimit() chat.Limit {
 	limit := chat.Limit{Count: loadCount, Bytes: loadBytes}
 	if f.loaded > loadBytesInAll {
 		limit.Count = peekCount
 	}
+	return limit
+}
+
+// read reads the events behind a stream's cursor: from the tail cache, else from the store.
+func (l *Logs) read(ctx context.Context, st *stream, limit chat.Limit) ([]*Item, error) {
+	st.version = l.Tails.version(st.thread).Load() // before anything is read
+	if run := l.Tails.After(st.thread, st.cursor, st.want); len(run) > 0 {
+		// Shared, but a slow reader may hold them longer than the cache does.
+		return run[:min(len(run), loadCount)], nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	events, err := f.logs.Store.Events(ctx, st.thread, st.cursor, st.end(), limit)
+	events, err := l.Store.Events(ctx, st.thread, st.cursor, st.end(), limit)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	items := make([]*Item, len(events))
 	for i, e := range events {
 		items[i] = newItem(e)
 	}
-	f.hold(st, items)
-	return len(items) > 0, nil
+	return items, nil
 }
 
 // hold gives a stream its next events.
@@ -132,18 +147,50 @@ func (f *Feed) offer(ctx context.Context, st *stream) error {
 	if st.place >= 0 || st.cursor >= st.end() {
 		return nil
 	}
-	ok, err := f.load(ctx, st)
+	items, err := f.logs.read(ctx, st, f.loadLimit())
 	if err != nil {
 		return err
 	}
-	if !ok { // the wake was ahead of what the store shows: another one follows
+	f.place(st, items)
+	return nil
+}
+
+// place puts a stream into the merge with the events that were read of it.
+func (f *Feed) place(st *stream, items []*Item) {
+	f.hold(st, items)
+	if len(items) == 0 { // the wake was ahead of what the store shows: another one follows
 		st.want = st.cursor
 		f.noteTarget(st)
-		return nil
+		return
 	}
 	heap.Push(&f.merge, st)
 	if f.loaded > loadBytesInAll {
 		f.unload(st)
+	}
+}
+
+// readsAtOnce is how many logs a feed reads at once when it comes to many with news.
+const readsAtOnce = 8
+
+// offerAll is offer for many streams: it reads the logs of several at once.
+func (f *Feed) offerAll(ctx context.Context, streams []*stream) error {
+	streams = slices.DeleteFunc(streams, func(st *stream) bool { return st.place >= 0 || st.cursor >= st.end() })
+	for some := range slices.Chunk(streams, readsAtOnce) {
+		limit := f.loadLimit()
+		items := make([][]*Item, len(some))
+		reads, reading := errgroup.WithContext(ctx)
+		for i, st := range some {
+			reads.Go(func() (err error) {
+				items[i], err = f.logs.read(reading, st, limit)
+				return err
+			})
+		}
+		if err := reads.Wait(); err != nil {
+			return err
+		}
+		for i, st := range some {
+			f.place(st, items[i])
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,10 +14,18 @@ import (
 )
 
 // Threads implements [chat.ListStore]: the documents of the threads first, so that the heads
-// are not behind them.
-func (s *Store) Threads(ctx context.Context, ids []chat.ThreadID) ([]chat.Thread, error) {
-	threads := make([]chat.Thread, len(ids))
-	docs, heads, err := s.threadsWithHeads(ctx, ids)
+// are not behind them. The heads of the lines are good enough, unless a document is ahead.
+func (s *Store) Threads(ctx context.Context, lines []chat.UserThread) ([]chat.Thread, error) {
+	threads := make([]chat.Thread, len(lines))
+	known := make(map[chat.ThreadID]headState, len(lines))
+	ids := make([]chat.ThreadID, len(lines))
+	for i, line := range lines {
+		ids[i] = line.Thread
+		if head, found := s.cache.head(line.Thread, line.Head.Seq); found {
+			known[line.Thread] = head
+		}
+	}
+	docs, heads, err := s.threadsWithHeads(ctx, ids, known)
 	if err != nil {
 		return nil, fmt.Errorf("read threads: %w", err)
 	}
@@ -36,7 +45,9 @@ func (s *Store) Threads(ctx context.Context, ids []chat.ThreadID) ([]chat.Thread
 	return threads, nil
 }
 
-func (s *Store) threadsWithHeads(ctx context.Context, ids []chat.ThreadID) (map[chat.ThreadID]threadDoc, map[chat.ThreadID]headState, error) {
+// threadsWithHeads reads the documents of threads, and the heads of those whose known one is
+// missing or behind its document.
+func (s *Store) threadsWithHeads(ctx context.Context, ids []chat.ThreadID, known map[chat.ThreadID]headState) (map[chat.ThreadID]threadDoc, map[chat.ThreadID]headState, error) {
 	docs, heads := make(map[chat.ThreadID]threadDoc, len(ids)), make(map[chat.ThreadID]headState, len(ids))
 	if len(ids) == 0 {
 		return docs, heads, nil
@@ -46,7 +57,8 @@ func (s *Store) threadsWithHeads(ctx context.Context, ids []chat.ThreadID) (map[
 		Last   []eventDoc `bson:"last_event"`
 	}
 	pipeline := bson.A{d("$match", d("_id", d("$in", ids)))}
-	if s.joins {
+	joins := s.joins && len(known) < len(ids)
+	if joins {
 		pipeline = append(pipeline, lookUpHead("_id"))
 	}
 	cursor, err := s.threads.Aggregate(ctx, pipeline, options.Aggregate().SetBatchSize(manyAtOnce))
@@ -61,23 +73,19 @@ func (s *Store) threadsWithHeads(ctx context.Context, ids []chat.ThreadID) (map[
 		docs[row.Thread.ID] = row.Thread
 		reached[row.Thread.ID] = max(row.Thread.Applied, row.Thread.Reached)
 		s.cache.addSettled(row.Thread.ID, row.Thread.Applied)
+		if head, isKnown := known[row.Thread.ID]; isKnown && head.Seq >= row.Thread.Applied {
+			heads[row.Thread.ID] = head
+		}
 		for _, last := range row.Last {
 			heads[row.Thread.ID] = last.head()
 		}
 	}
-	if s.joins {
-		ids = slices.DeleteFunc(slices.Clone(ids), func(id chat.ThreadID) bool { return heads[id].Seq > 0 })
-	}
-	if len(ids) == 0 {
+	if ids = slices.DeleteFunc(slices.Clone(ids), func(id chat.ThreadID) bool { return heads[id].Seq > 0 }); len(ids) == 0 {
 		return docs, heads, nil
 	}
 	found, err := s.headsFrom(ctx, ids, reached)
-	if s.joins {
-		for id, head := range heads {
-			found[id] = head
-		}
-	}
-	return docs, found, err
+	maps.Copy(heads, found)
+	return docs, heads, err
 }
 
 // MarksOf implements [chat.ListStore].

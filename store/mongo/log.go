@@ -330,25 +330,55 @@ func (s *Store) UnreadCounts(ctx context.Context, user chat.UserID, lines []chat
 	return counts, reads.Wait()
 }
 
-// LastClientSeqs implements [chat.MessageStore]. It asks for several threads at once.
+// clientSeqsAtOnce is how many client_seqs LastClientSeqs reads at most before it looks into
+// each thread.
+const clientSeqsAtOnce = 1000
+
+// LastClientSeqs implements [chat.MessageStore]. It reads what the device has sent backwards
+// through the index, of all the threads at once: the first one of each is the largest. In
+// threads of which none comes among clientSeqsAtOnce it looks one by one, several at the same
+// time.
 func (s *Store) LastClientSeqs(ctx context.Context, user chat.UserID, device chat.DeviceID, threads []chat.ThreadID) ([]*int64, error) {
 	lasts := make([]*int64, len(threads))
-	reads, ctx := errgroup.WithContext(ctx)
-	reads.SetLimit(readsAtOnce)
-	for i, thread := range threads {
-		reads.Go(func() (err error) {
-			lasts[i], err = s.lastClientSeq(ctx, thread, user, device)
-			return err
-		})
+	if len(threads) == 0 {
+		return lasts, nil
 	}
-	return lasts, reads.Wait()
+	backwards := options.Find().SetSort(d("thread", -1, "by", -1, "device", -1, "client_seq", -1)).
+		SetProjection(d("_id", 0, "thread", 1, "client_seq", 1)).SetLimit(clientSeqsAtOnce).SetBatchSize(clientSeqsAtOnce).SetHint(byClientSeq)
+	docs, err := findAll[eventDoc](ctx, s.log, sentBy(d("$in", threads), user, device), backwards)
+	if err != nil {
+		return nil, fmt.Errorf("find the last client_seqs of %s/%s: %w", user, device, err)
+	}
+	largest := make(map[chat.ThreadID]*int64)
+	var last string // the thread that was read last: all above it were read, and its first one
+	for _, doc := range docs {
+		last = doc.Thread.String()
+		if n, isNumber := doc.ClientSeq.(int64); isNumber && largest[doc.Thread] == nil {
+			largest[doc.Thread] = &n
+		}
+	}
+	var further []int
+	for i, thread := range threads {
+		if lasts[i] = largest[thread]; len(docs) == clientSeqsAtOnce && thread.String() < last {
+			further = append(further, i)
+		}
+	}
+	err = atOnce(ctx, further, func(ctx context.Context, i int) (err error) {
+		lasts[i], err = s.lastClientSeq(ctx, threads[i], user, device)
+		return err
+	})
+	return lasts, err
 }
 
-// lastClientSeq skips events that are no messages: they have a text there, which is no number.
+// sentBy finds the messages of a device. Events that are no messages have a text as their
+// client_seq, which is no number.
+func sentBy(thread any, user chat.UserID, device chat.DeviceID) bson.D {
+	return d("thread", thread, "by", user, "device", device, "client_seq", d("$gte", int64(0), "$lte", int64(math.MaxInt64)))
+}
+
 func (s *Store) lastClientSeq(ctx context.Context, thread chat.ThreadID, user chat.UserID, device chat.DeviceID) (*int64, error) {
 	last := options.FindOne().SetSort(d("client_seq", -1)).SetProjection(d("client_seq", 1)).SetHint(byClientSeq)
-	of := d("thread", thread, "by", user, "device", device, "client_seq", d("$gte", int64(0), "$lte", int64(math.MaxInt64)))
-	doc, found, err := findOne[eventDoc](ctx, s.log, of, last)
+	doc, found, err := findOne[eventDoc](ctx, s.log, sentBy(thread, user, device), last)
 	if err != nil || !found {
 		return nil, wrap("find the last client_seq in thread "+thread.String(), err)
 	}

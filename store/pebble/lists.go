@@ -12,9 +12,9 @@ import (
 // between them.
 
 // Threads implements [chat.ListStore].
-func (s *Store) Threads(ctx context.Context, ids []chat.ThreadID) ([]chat.Thread, error) {
-	return eachOf(ctx, ids, func(id chat.ThreadID) (chat.Thread, error) {
-		t, err := s.Thread(ctx, id)
+func (s *Store) Threads(ctx context.Context, lines []chat.UserThread) ([]chat.Thread, error) {
+	return eachOf(ctx, lines, func(line chat.UserThread) (chat.Thread, error) {
+		t, err := s.Thread(ctx, line.Thread)
 		if errors.Is(err, chat.ErrNotFound) {
 			return chat.Thread{}, nil
 		}

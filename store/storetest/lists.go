@@ -10,6 +10,7 @@ import (
 )
 
 var listScenarios = []scenario{
+	{"threads that are listed are whole, as they are since their lines were read", testListedSince},
 	{"what is asked of many threads at once is what each of them says", testLists},
 	{"unread messages of many threads are counted up to a bound", testUnreadInMany},
 }
@@ -27,6 +28,41 @@ func (f *fixture) crowd() []chat.ThreadID {
 	return slices.Insert(ids, 2, newThreadID())
 }
 
+func withoutHeads(ids []chat.ThreadID) (lines []chat.UserThread) {
+	for _, id := range ids {
+		lines = append(lines, chat.UserThread{Thread: id})
+	}
+	return lines
+}
+
+// What has happened since the lines were read is seen or not, but of each thread whole.
+func testListedSince(t *testing.T, f *fixture) {
+	ids := []chat.ThreadID{f.group("ann", "bob"), f.group("ann", "bob"), f.group("ann", "bob"), f.group("ann", "bob")}
+	var lines []chat.UserThread
+	for _, id := range ids {
+		f.append(id, draft("bob", "before"))
+		lines = append(lines, f.userThread("ann", id))
+	}
+	f.append(ids[1], draft("bob", "a message since"))
+	f.append(ids[2], addition("cid"))
+	f.append(ids[3], draft("bob", "two"), addition("cid"), draft("cid", "three"))
+	threads, err := f.store.Threads(t.Context(), lines)
+	if err != nil || len(threads) != len(ids) {
+		t.Fatalf("%d threads, %v; want %d", len(threads), err, len(ids))
+	}
+	for i, got := range threads {
+		want := chat.Thread{ID: ids[i]}
+		for _, e := range f.log(ids[i]) {
+			if e.Seq <= got.Head.Seq {
+				want = want.Apply(e)
+			}
+		}
+		if got.Head.Seq < lines[i].Head.Seq || !reflect.DeepEqual(got.Participants, want.Participants) || got.Head != want.Head {
+			t.Errorf("thread %d, of which a line ended at %d, is\n%+v, its log says\n%+v", i, lines[i].Head.Seq, got, want)
+		}
+	}
+}
+
 func testLists(t *testing.T, f *fixture) {
 	ids := f.crowd()
 	for i, id := range ids {
@@ -35,7 +71,7 @@ func testLists(t *testing.T, f *fixture) {
 		}
 	}
 	for round := range 2 { // the second time some of it may be remembered
-		threads, err := f.store.Threads(t.Context(), ids)
+		threads, err := f.store.Threads(t.Context(), withoutHeads(ids))
 		if err != nil || len(threads) != len(ids) {
 			t.Fatalf("%d threads, %v; want %d", len(threads), err, len(ids))
 		}

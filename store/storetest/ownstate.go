@@ -146,4 +146,10 @@ func testLastClientSeq(t *testing.T, f *fixture) {
 	want("ann", 7, true)
 	want("bob", 0, true)
 	want("cid", 0, false)
+	other, third := f.group("bob", "ann"), f.group("ann", "bob")
+	f.append(other, number(12, draft("ann", "5")), number(1<<40, draft("bob", "6")))
+	got, err := f.store.LastClientSeqs(t.Context(), "ann", "phone", []chat.ThreadID{other, third, thread})
+	if err != nil || len(got) != 3 || got[0] == nil || *got[0] != 12 || got[1] != nil || got[2] == nil || *got[2] != 7 {
+		t.Errorf("LastClientSeqs of three threads = %v, %v; want 12, none and 7", got, err)
+	}
 }
