@@ -20,6 +20,17 @@ type ListStore interface {
 	SeqsAt(ctx context.Context, threads []ThreadID, id EventID) ([]Seq, error)
 }
 
+// UnreadAfter is after which event unread messages are counted in a thread whose newest event
+// is last: the newest 5,000 are looked at, or one who gives a reaction and takes it back for
+// days could make the count of others dear. So fewer than there are may be counted where
+// fewer than 100 of those events are messages (docs/contract.md#threads).
+func UnreadAfter(after, last Seq) Seq {
+	if last > after+maxLook {
+		return last - maxLook
+	}
+	return after
+}
+
 // UnreadRange is where to count in a thread: after < seq ≤ through.
 type UnreadRange struct {
 	Thread         ThreadID

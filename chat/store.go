@@ -158,7 +158,7 @@ type MessageStore interface {
 	// that are neither deleted nor expired at now.
 	CountUnread(ctx context.Context, thread ThreadID, user UserID, after Seq, now time.Time, max int) (int, error)
 	// UnreadCounts counts, for each of the user's lines of threads, as CountUnread, what is
-	// above the user's read mark and its joining.
+	// above the user's read mark and its joining, and above [UnreadAfter].
 	UnreadCounts(ctx context.Context, user UserID, lines []UserThread, now time.Time, max int) ([]int, error)
 	// LastClientSeqs gives, for each of the threads, the largest client_seq that a device has
 	// used in it; nil where it has used none.

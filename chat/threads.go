@@ -91,7 +91,7 @@ func (s *Service) ownState(ctx context.Context, id ThreadID, me Participant) (Ow
 func (s *Service) view(ctx context.Context, c Caller, t Thread, me Participant, own OwnState, read Seq) (ThreadView, error) {
 	v := t.viewFor(me)
 	var err error
-	v.Unread, err = s.store.CountUnread(ctx, t.ID, me.User, max(read, me.JoinedSeq), s.now(), MaxUnreadCount)
+	v.Unread, err = s.store.CountUnread(ctx, t.ID, me.User, UnreadAfter(max(read, me.JoinedSeq), t.Head.Seq), s.now(), MaxUnreadCount)
 	if err != nil {
 		return v, Unavailable("count unread messages", err)
 	}
@@ -204,7 +204,7 @@ func (s *Service) listed(ctx context.Context, c Caller, places []threadPlace) ([
 		if !in {
 			continue
 		}
-		unread = append(unread, UnreadRange{Thread: t.ID, After: max(marks[i].Read.Seq, me.JoinedSeq), Through: t.Head.Seq})
+		unread = append(unread, UnreadRange{Thread: t.ID, After: UnreadAfter(max(marks[i].Read.Seq, me.JoinedSeq), t.Head.Seq), Through: t.Head.Seq})
 		v, own := t.viewFor(me), places[i].line.State
 		if own.Joined != me.JoinedSeq { // it has joined anew since the list was made
 			own = FreshState(me.JoinedSeq, me.Pending, 0)

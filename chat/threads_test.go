@@ -35,6 +35,31 @@ func TestUnreadCounts(t *testing.T) {
 	same(t, "for the sender", w.view("alice", id).Unread, 1)
 }
 
+// Changes without end do not make the unread messages of others dear to count: those among
+// the newest 5,000 events count.
+func TestUnreadCountLooksAtTheNewestEvents(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	w.send("bob", id, "accepts the thread")
+	w.send("alice", id, "first")
+	unread := func(want int) {
+		t.Helper()
+		same(t, "unread of the thread", w.view("bob", id).Unread, want)
+		page, err := w.Threads(t.Context(), as("bob"), chat.PageRequest{})
+		must(t, err)
+		same(t, "unread in the list", page.Threads[0].Unread, want)
+		all, err := w.Unread(t.Context(), as("bob"))
+		must(t, err)
+		same(t, "unread in all", all.Messages, want)
+	}
+	w.changeTitle("alice", id, 4999)
+	unread(1)
+	w.changeTitle("alice", id, 1)
+	unread(0)
+	w.send("alice", id, "second")
+	unread(1)
+}
+
 // names are the titles of a list of threads.
 func (w *world) names(page chat.ThreadPage) []string {
 	titles := make([]string, len(page.Threads))

@@ -318,7 +318,7 @@ func (s *Store) UnreadCounts(ctx context.Context, user chat.UserID, lines []chat
 	reads, ctx := errgroup.WithContext(ctx)
 	reads.SetLimit(readsAtOnce)
 	for i, line := range lines {
-		after := max(read[ids[i]], line.JoinedSeq)
+		after := chat.UnreadAfter(max(read[ids[i]], line.JoinedSeq), line.Head.Seq)
 		if line.Head.LastVisibleTo(user, line.JoinedSeq).Seq <= after {
 			continue
 		}

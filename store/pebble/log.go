@@ -281,7 +281,7 @@ func (s *Store) UnreadCounts(ctx context.Context, user chat.UserID, lines []chat
 		if err = errors.Join(err, marks.it.Close()); err != nil {
 			return nil, err
 		}
-		after := max(read.Seq, line.JoinedSeq)
+		after := chat.UnreadAfter(max(read.Seq, line.JoinedSeq), line.Head.Seq)
 		if line.Head.LastVisibleTo(user, line.JoinedSeq).Seq <= after {
 			continue
 		}
