@@ -24,6 +24,9 @@ const (
 // nodes are replaced one by one, those of two adjoining versions share the store.
 const buildsFrom = 4
 
+// packsFrom is the first format whose builds read packed runs of marks.
+const packsFrom = 5
+
 // formatDoc says of what format a store is.
 type formatDoc struct {
 	Version int64 `bson:"version"`
@@ -68,7 +71,7 @@ func (s *Store) noteUses(ctx context.Context, _ Progress) error {
 type Progress func(line string)
 
 // Prepare makes the indexes that a store needs, and those of an empty database. It drops
-// those that only builds of the format before used. The context alone bounds how long it takes.
+// those that only builds of the format before used, which cannot run on the store any more. The context alone bounds how long it takes.
 func Prepare(ctx context.Context, uri string, opts Options, progress Progress) error {
 	return with(ctx, uri, opts, func(s *Store) error {
 		format, found, err := s.format(ctx)
@@ -85,6 +88,9 @@ func Prepare(ctx context.Context, uri string, opts Options, progress Progress) e
 			return err
 		}
 		if err := s.dropOldIndexes(ctx, progress); err != nil {
+			return err
+		}
+		if err := s.keepOldBuildsOut(ctx); err != nil {
 			return err
 		}
 		progress("every index is there")
@@ -162,6 +168,7 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	if err := format.check(); err != nil {
 		return err
 	}
+	s.packs = format.BuildsFrom >= packsFrom
 	return s.checkIndexes(ctx)
 }
 
@@ -198,11 +205,18 @@ func (s *Store) build(ctx context.Context, progress Progress) error {
 	if err := s.ensureIndexes(ctx, progress); err != nil {
 		return err
 	}
-	_, err = s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion), "builds_from", int64(buildsFrom)))
+	s.packs = true
+	_, err = s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion), "builds_from", int64(formatVersion)))
 	if mongo.IsDuplicateKeyError(err) {
 		return nil
 	}
 	return wrap("mark the database with the format", err)
+}
+
+// keepOldBuildsOut has no build of an earlier format run on the store any more.
+func (s *Store) keepOldBuildsOut(ctx context.Context) error {
+	_, err := s.meta.UpdateOne(ctx, d("_id", "format", "version", int64(formatVersion)), d("$max", d("builds_from", int64(formatVersion))))
+	return wrap("mark the database as prepared", err)
 }
 
 // checkIndexes refuses a store without its indexes: to make them may take hours.

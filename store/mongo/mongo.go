@@ -112,6 +112,7 @@ type Store struct {
 	// its bound: uploads of one device on two nodes at the same time may exceed it together.
 	prekeyWriters     keylock.Locks
 	joins             bool // the server can look up heads together with a user's threads
+	packs             bool // no build of format 4 can run on the store, which does not read packed runs of marks
 	idempotencyWindow time.Duration
 	now               func() time.Time
 	logger            *slog.Logger

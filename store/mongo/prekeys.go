@@ -18,7 +18,7 @@ import (
 
 // A device's prekeys are one document, except its one-time prekeys, which are one
 // document each. The document of a one-time prekey that was taken stays, without the key,
-// so that its id is not used again.
+// so that its id is not used again, until it is joined with others (takenprekeys.go).
 //
 // One-time prekeys belong to an installation of the device, which their owner names. An upload
 // of another installation stores them under a new owner, where nobody looks for them, and then
@@ -198,6 +198,16 @@ func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, device chat.De
 			return stored, false, err
 		}
 	}
+	if stored.Change == "" && (next.Installation != 0 || s.packs) {
+		for _, kind := range chat.PrekeyKinds {
+			if len(u.OneTimeOf(kind)) == 0 {
+				continue
+			}
+			if err := s.joinTaken(ctx, owners[kind]); err != nil { // the next upload tries again
+				s.logger.Warn("ids of prekeys that were taken could not be joined", "device", deviceKey(user, device), "error", err)
+			}
+		}
+	}
 	left, err := s.CountPrekeys(ctx, []chat.PrekeyDevice{next})
 	if err != nil {
 		return stored, false, err
@@ -292,16 +302,32 @@ func (s *Store) oneTimeStates(ctx context.Context, owner string, keys []chat.Sig
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	ids := make([]string, len(keys))
+	ids := make([]string, len(keys), len(keys)+1)
 	for i, k := range keys {
 		ids[i] = oneTimeID(owner, k.ID)
 	}
-	docs, err := findAll[oneTimeDoc](ctx, s.oneTime, d("owner", owner, "_id", d("$in", ids)))
+	ids = append(ids, takenID(owner))
+	var docs []struct {
+		Key  oneTimeDoc `bson:",inline"`
+		Runs []runDoc   `bson:"runs"`
+	}
+	cursor, err := s.oneTime.Find(ctx, d("owner", owner, "_id", d("$in", ids)), options.Find().SetSort(d("_id", 1)))
+	if err == nil {
+		err = cursor.All(ctx, &docs)
+	}
 	states := make(map[uint32]chat.PrekeyState, len(docs))
 	for _, doc := range docs {
-		states[uint32(doc.Key)] = chat.PrekeyStored
-		if doc.Taken {
-			states[uint32(doc.Key)] = chat.PrekeyTaken
+		if doc.Key.ID == takenID(owner) {
+			for _, k := range keys {
+				if taken := (takenDoc{Runs: doc.Runs}); taken.has(int64(k.ID)) {
+					states[k.ID] = chat.PrekeyTaken
+				}
+			}
+			continue
+		}
+		states[uint32(doc.Key.Key)] = chat.PrekeyStored
+		if doc.Key.Taken {
+			states[uint32(doc.Key.Key)] = chat.PrekeyTaken
 		}
 	}
 	return states, err

@@ -60,9 +60,22 @@ type oldMarksDoc struct {
 	Thread chat.ThreadID `bson:"thread"`
 	Owner  string        `bson:"owner"` // the _id of the present marks
 	To     chat.Seq      `bson:"to"`
-	Run    []markDoc     `bson:"run"`
+	Run    []markDoc     `bson:"run,omitempty"`
+	Packed []byte        `bson:"packed,omitempty"` // the run, in place of Run (packedmarks.go)
 	// OldMessage is the newest message of the marks before the run.
 	OldMessage chat.MessageID `bson:"old_message"`
+}
+
+// firstAt is the first mark of the run at or above seq, zero if there is none.
+func (doc *oldMarksDoc) firstAt(seq chat.Seq, m chat.Mark) (chat.Mark, error) {
+	run := doc.Run
+	if len(doc.Packed) > 0 {
+		var err error
+		if run, err = unpackMarks(doc.Packed); err != nil {
+			return chat.Mark{}, fmt.Errorf("%s: %w", doc.ID, err)
+		}
+	}
+	return firstAt(run, doc.OldMessage, seq, m), nil
 }
 
 func marksID(thread chat.ThreadID, kind chat.MarkKind, user chat.UserID) string {
@@ -128,9 +141,13 @@ func (s *Store) endRun(ctx context.Context, thread chat.ThreadID, doc marksDoc) 
 	if doc.N < runLength {
 		return nil // the run has room: another mark was added between the write and the read
 	}
-	_, err := s.oldMarks.InsertOne(ctx, oldMarksDoc{
-		ID: oldMarksID(doc.ID, doc.Seq), Thread: thread, Owner: doc.ID, To: doc.Seq, Run: doc.Run, OldMessage: doc.OldMessage,
-	})
+	old := oldMarksDoc{ID: oldMarksID(doc.ID, doc.Seq), Thread: thread, Owner: doc.ID, To: doc.Seq, OldMessage: doc.OldMessage}
+	if s.packs {
+		old.Packed = packMarks(doc.Run)
+	} else {
+		old.Run = doc.Run
+	}
+	_, err := s.oldMarks.InsertOne(ctx, old)
 	if err := unlessDuplicate(err); err != nil {
 		return err
 	}
@@ -260,7 +277,9 @@ func (s *Store) oldMarksAt(ctx context.Context, thread chat.ThreadID, seq chat.S
 	var far []markOf
 	for _, w := range wanted {
 		if run, found := first[w.id]; found {
-			*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)
+			if *w.to, err = run.firstAt(seq, w.mark); err != nil {
+				return err
+			}
 		} else {
 			far = append(far, w)
 		}
@@ -276,8 +295,8 @@ func (s *Store) seekOldMarks(ctx context.Context, thread chat.ThreadID, seq chat
 		reads.Go(func() error {
 			from := d("thread", thread, "_id", d("$gte", oldMarksID(w.id, seq), "$lt", w.id+"0")) // 0 comes after /
 			run, found, err := findOne[oldMarksDoc](ctx, s.oldMarks, from, options.FindOne().SetSort(d("_id", 1)))
-			if found {
-				*w.to = firstAt(run.Run, run.OldMessage, seq, w.mark)
+			if err == nil && found {
+				*w.to, err = run.firstAt(seq, w.mark)
 			}
 			return err
 		})
