@@ -57,7 +57,7 @@ func (s *Store) reachedBy(ctx context.Context, threads []chat.ThreadID) (map[cha
 // one it is looked for from the log's first event on. A thread without a log has no head.
 func (s *Store) headsFrom(ctx context.Context, threads []chat.ThreadID, reached map[chat.ThreadID]chat.Seq) (map[chat.ThreadID]headState, error) {
 	heads := make(map[chat.ThreadID]headState, len(threads))
-	opts := options.Find().SetProjection(headFields).SetHint(byThreadSeq).SetBatchSize(manyAtOnce)
+	opts := options.Find().SetProjection(headFields).SetHint(byThreadSeq).SetBatchSize(manyAtOnce * (headWindow + 1))
 	for some := range slices.Chunk(threads, manyAtOnce) {
 		near := make(bson.A, len(some))
 		for i, id := range some {
