@@ -157,6 +157,10 @@ func (s *Service) changeOwnState(ctx context.Context, user UserID, id ThreadID, 
 		if me.sameAs(before) {
 			return me, false, nil
 		}
+		var meets []UserID
+		if me.Accepted && !before.Accepted {
+			meets = s.notShownYet(ctx, user, id)
+		}
 		next.Revision++
 		stored, err := s.store.PutOwnState(ctx, user, id, next)
 		if err != nil {
@@ -164,6 +168,9 @@ func (s *Service) changeOwnState(ctx context.Context, user UserID, id ThreadID, 
 		}
 		if stored {
 			s.bus.Publish(Notice{Audience: []UserID{user}, State: &ThreadState{Thread: id, Me: me}})
+			if len(meets) > 0 {
+				s.bus.Publish(Notice{Audience: meets, Presence: &Presence{User: user, Online: true, Again: true}})
+			}
 			return me, true, nil
 		}
 	}

@@ -11,11 +11,14 @@ type Presence struct {
 	User     UserID
 	Online   bool
 	LastSeen time.Time // zero: online, never yet, or not told
+	// Again says, of a notice, that nothing has changed: it goes to people who may know of it
+	// since just now.
+	Again bool
 }
 
 // Presence tells the caller whether a user is connected, or when it last was. The two
-// must share a thread. A caller whom the user blocks is told that the user is offline
-// and has never been connected.
+// must share a thread. A caller whom the user blocks, or who is in none of the threads that
+// the user has accepted, is told that the user is offline and has never been connected.
 func (s *Service) Presence(ctx context.Context, c Caller, user UserID) (Presence, error) {
 	if err := c.need(ScopeRead); err != nil {
 		return Presence{}, err
@@ -28,21 +31,11 @@ func (s *Service) Presence(ctx context.Context, c Caller, user UserID) (Presence
 
 // PresenceFor is Presence for a caller who has subscribed it: it costs no read.
 func (s *Service) PresenceFor(ctx context.Context, c Caller, user UserID) (Presence, error) {
-	shared, err := s.ShareThread(ctx, c.User, user)
-	if err != nil {
-		return Presence{}, err
-	}
-	if !shared {
-		return Presence{}, Refuse(CodeNoSharedThread, "you share no thread with this user")
-	}
 	p := Presence{User: user}
-	blocked, err := s.store.HasBlocked(ctx, user, c.User)
-	if err != nil {
-		return Presence{}, Unavailable("look up the block", err)
+	if shown, err := s.showsPresence(ctx, user, c.User); err != nil || !shown {
+		return p, err
 	}
-	if blocked {
-		return p, nil
-	}
+	var err error
 	if p.Online, err = s.online(ctx, user); err != nil {
 		return Presence{}, Unavailable("ask who is connected", err)
 	}
@@ -55,26 +48,57 @@ func (s *Service) PresenceFor(ctx context.Context, c Caller, user UserID) (Prese
 	return p, nil
 }
 
+// showsPresence reports whether a viewer is told of a user's presence. It refuses one who shares
+// no thread with the user.
+func (s *Service) showsPresence(ctx context.Context, user, viewer UserID) (bool, error) {
+	if user == viewer {
+		return true, nil
+	}
+	accepted, err := s.store.PeersWhoAccepted(ctx, viewer, []UserID{user}, SharedThreads{})
+	if err != nil {
+		return false, Unavailable("look up what the user has accepted", err)
+	}
+	if len(accepted) == 0 {
+		switch shared, err := s.ShareThread(ctx, viewer, user); {
+		case err != nil:
+			return false, err
+		case !shared:
+			return false, Refuse(CodeNoSharedThread, "you share no thread with this user")
+		}
+		return false, nil
+	}
+	blocked, err := s.store.HasBlocked(ctx, user, viewer)
+	if err != nil {
+		return false, Unavailable("look up the block", err)
+	}
+	return !blocked, nil
+}
+
 // MaxGreetedGroup is the size of the largest group whose participants' presence a device
 // is told when it connects, or when they come together in it (docs/contract.md#presence-and-typing).
 const MaxGreetedGroup = 32
 
 // OnlinePeers lists the users who a device is told are online when it connects: those
-// in the user's 1:1s and smaller groups, without those who block the user.
+// in the user's 1:1s and smaller groups that they have accepted, without those who block the
+// user.
 func (s *Service) OnlinePeers(ctx context.Context, user UserID) ([]UserID, error) {
-	peers, err := s.store.Peers(ctx, user, SharedThreads{Most: MaxGreetedGroup})
+	greeted := SharedThreads{Most: MaxGreetedGroup}
+	peers, err := s.store.Peers(ctx, user, greeted)
 	if err != nil {
 		return nil, Unavailable("list who shares a thread", err)
 	}
-	if peers, err = s.whoOnline(ctx, peers); err != nil {
+	if peers, err = s.whoOnline(ctx, peers); err != nil || len(peers) == 0 {
 		return nil, err
+	}
+	if peers, err = s.store.PeersWhoAccepted(ctx, user, peers, greeted); err != nil {
+		return nil, Unavailable("look up who has accepted a thread", err)
 	}
 	return s.withoutThoseWhoBlock(ctx, user, peers)
 }
 
 // NewPeers lists the users who a device is told are online when its user comes to share a
-// thread with them: by the given event, which created the thread or added somebody to it,
-// and in no thread before that. Of a thread that is too large for a greeting it lists
+// thread with them that they have accepted: by the given event, which created the thread or
+// added somebody to it, and in no thread before that. Of a thread that is too large for a greeting it lists
 // nobody (docs/contract.md#presence-and-typing).
 //
 // If two threads bring two people together at once, it is the one with the lower event id
@@ -91,7 +115,10 @@ func (s *Service) NewPeers(ctx context.Context, user UserID, thread ThreadID, by
 	if met, err = s.whoOnline(ctx, met); err != nil || len(met) == 0 {
 		return nil, err
 	}
-	known, err := s.store.Peers(ctx, user, SharedThreads{Before: by})
+	if met, err = s.whoAccepted(ctx, thread, met); err != nil || len(met) == 0 {
+		return nil, err
+	}
+	known, err := s.store.PeersWhoAccepted(ctx, user, met, SharedThreads{Before: by})
 	if err != nil {
 		return nil, Unavailable("list who shared a thread before", err)
 	}
@@ -148,8 +175,8 @@ func (s *Service) withoutThoseWhoBlock(ctx context.Context, user UserID, others 
 	return slices.DeleteFunc(others, func(u UserID) bool { return block[u] }), nil
 }
 
-// AnnouncePresence tells everybody who shares a thread with a user that it came or
-// went, except those whom it blocks (docs/contract.md#presence-and-typing).
+// AnnouncePresence tells everybody who shares a thread with a user, that the user has accepted,
+// that it came or went, except those whom it blocks (docs/contract.md#presence-and-typing).
 func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
 	peers, err := s.presenceAudience(ctx, p.User)
 	if err != nil {
@@ -163,9 +190,37 @@ func (s *Service) AnnouncePresence(ctx context.Context, p Presence) error {
 
 // presenceAudience lists to whom a user's presence is told.
 func (s *Service) presenceAudience(ctx context.Context, user UserID) ([]UserID, error) {
-	peers, err := s.store.Peers(ctx, user, SharedThreads{})
+	peers, err := s.store.Peers(ctx, user, SharedThreads{Accepted: true})
 	if err != nil {
 		return nil, Unavailable("list who shares a thread", err)
 	}
 	return s.withoutBlocked(ctx, user, peers)
+}
+
+// notShownYet lists who is told of a user's presence once the user accepts a thread, and was not
+// before. Of one who is not connected, or of a thread that is too large for a greeting, nobody
+// is. Whatever fails, only that is not told.
+func (s *Service) notShownYet(ctx context.Context, user UserID, thread ThreadID) []UserID {
+	if online, err := s.online(ctx, user); err != nil || !online {
+		return nil
+	}
+	participants, err := s.cache.participants(ctx, thread)
+	if err != nil || len(participants) > MaxGreetedGroup {
+		return nil
+	}
+	shown, err := s.presenceAudience(ctx, user)
+	if err != nil {
+		s.log.Warn("those whose thread a user has accepted are not told that it is online", "user", user, "error", err)
+		return nil
+	}
+	var others []UserID
+	for _, p := range participants {
+		if p.User != user && !slices.Contains(shown, p.User) {
+			others = append(others, p.User)
+		}
+	}
+	if others, err = s.withoutBlocked(ctx, user, others); err != nil {
+		return nil
+	}
+	return others
 }

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,8 +18,10 @@ func TestPresence(t *testing.T) {
 		Online: func(_ context.Context, u chat.UserID) (bool, error) { return online[u], fails },
 	})
 	defer s.Close(t.Context())
-	w.newPair("alice", "bob")
+	pair := w.newPair("alice", "bob")
 	group := w.newGroup("alice", "carol")
+	must(t, w.accept("bob", pair))
+	must(t, w.accept("carol", group))
 	seen := w.clock.Now().Add(-time.Hour)
 	must(t, w.store.PutLastSeen(t.Context(), "bob", seen))
 	must(t, w.store.PutLastSeen(t.Context(), "carol", seen))
@@ -74,10 +77,13 @@ func TestNewPeersAreOfTheFirstThreadTheyShare(t *testing.T) {
 	})
 	defer s.Close(t.Context())
 	pair := w.newPair("alice", "bob")
+	must(t, w.accept("bob", pair))
 	w.clock.advance(time.Second)
 	group := w.newGroup("bob", "alice", "carol", "away")
+	must(t, w.accept("carol", group))
 	w.clock.advance(time.Second)
 	w.add("bob", group, "dan")
+	must(t, w.accept("dan", group))
 	w.block("carol", "dan")
 	created, added := w.log(group)[0], w.log(group)[1]
 	for _, c := range []struct {
@@ -103,4 +109,98 @@ func TestNewPeersAreOfTheFirstThreadTheyShare(t *testing.T) {
 	got, err := s.NewPeers(t.Context(), "dan", group, added.ID)
 	must(t, err)
 	sameList(t, "met by one who has left", got)
+}
+
+// Presence and devices of a person show only in threads that this person has accepted, and its
+// typing too; signals reach only those who have accepted.
+func TestWhatIsNotAcceptedHides(t *testing.T) {
+	w := newWorld(t)
+	online := map[chat.UserID]bool{"ann": true, "bob": true, "cid": true}
+	s := chat.New(chat.Config{
+		Store: w.store, Bus: w.bus, Now: w.clock.Now,
+		Online: func(_ context.Context, u chat.UserID) (bool, error) { return online[u], nil },
+	})
+	defer s.Close(t.Context())
+	pair, group := w.newPair("ann", "bob"), w.newGroup("ann", "bob", "cid")
+	announced := func(by chat.UserID) (told []chat.UserID) {
+		t.Helper()
+		w.heard.drain()
+		must(t, s.AnnouncePresence(t.Context(), chat.Presence{User: by, Online: true}))
+		for _, n := range w.heard.drain() {
+			told = append(told, n.Audience...)
+		}
+		slices.Sort(told)
+		return told
+	}
+	typed := func(by chat.UserID, in chat.ThreadID) (told []chat.UserID) {
+		t.Helper()
+		w.heard.drain()
+		w.clock.advance(time.Minute)
+		must(t, s.Typing(t.Context(), as(by), in))
+		for _, n := range w.heard.drain() {
+			told = append(told, n.Audience...)
+		}
+		slices.Sort(told)
+		return told
+	}
+	signalled := func(by chat.UserID, in chat.ThreadID) (told []chat.UserID) {
+		t.Helper()
+		w.heard.drain()
+		must(t, s.Signal(t.Context(), as(by), ring(in)))
+		for _, n := range w.heard.drain() {
+			told = append(told, n.Audience...)
+		}
+		slices.Sort(told)
+		return told
+	}
+	sees := func(by, user chat.UserID) bool {
+		t.Helper()
+		p, err := s.Presence(t.Context(), as(by), user)
+		must(t, err)
+		peers, err := s.OnlinePeers(t.Context(), by)
+		must(t, err)
+		same(t, "what "+string(by)+" is greeted with of "+string(user), slices.Contains(peers, user), p.Online)
+		return p.Online
+	}
+	sameList(t, "of ann, who has accepted, hear", announced("ann"), "bob", "cid")
+	sameList(t, "of bob, who has not", announced("bob"))
+	same(t, "bob sees ann", sees("bob", "ann"), true)
+	same(t, "ann sees bob", sees("ann", "bob"), false)
+	same(t, "cid sees bob", sees("cid", "bob"), false)
+	sameList(t, "ann types in the group", typed("ann", group), "bob", "cid")
+	sameList(t, "bob types in the group", typed("bob", group))
+	sameList(t, "ann signals in the group", signalled("ann", group), "ann")
+	sameList(t, "bob signals in the group", signalled("bob", group), "ann")
+	met, err := s.NewPeers(t.Context(), "ann", pair, w.log(pair)[0].ID)
+	must(t, err)
+	sameList(t, "ann meets", met)
+
+	w.heard.drain()
+	_, err = s.SetOwnState(t.Context(), as("bob"), pair, chat.StateChange{Accepted: new(true)})
+	must(t, err)
+	n := w.heard.one(t) // that he is there, since she may know it now
+	sameList(t, "who is told", n.Audience, "ann")
+	same(t, "what", *n.Presence, chat.Presence{User: "bob", Online: true, Again: true})
+	sameList(t, "of bob hear", announced("bob"), "ann")
+	same(t, "ann sees bob", sees("ann", "bob"), true)
+	same(t, "cid sees bob", sees("cid", "bob"), false)
+	sameList(t, "bob types in the group", typed("bob", group))
+	sameList(t, "bob types in the 1:1", typed("bob", pair), "ann")
+	sameList(t, "ann signals in the 1:1", signalled("ann", pair), "ann", "bob")
+	sameList(t, "ann signals in the group", signalled("ann", group), "ann")
+
+	w.heard.drain()
+	_, err = s.SetOwnState(t.Context(), as("bob"), group, chat.StateChange{Accepted: new(true)})
+	must(t, err)
+	sameList(t, "who is told", w.heard.one(t).Audience, "cid") // ann knew
+	same(t, "cid sees bob", sees("cid", "bob"), true)
+	sameList(t, "ann signals in the group", signalled("ann", group), "ann", "bob")
+	_, err = s.SetOwnState(t.Context(), as("bob"), pair, chat.StateChange{Accepted: new(false)})
+	must(t, err)
+	_, err = s.SetOwnState(t.Context(), as("bob"), group, chat.StateChange{Accepted: new(false)})
+	must(t, err)
+	same(t, "ann sees bob", sees("ann", "bob"), false)
+	sameList(t, "bob types in the 1:1", typed("bob", pair))
+	sameList(t, "ann signals in the 1:1", signalled("ann", pair), "ann")
+	sameList(t, "of bob hear", announced("bob"))
 }

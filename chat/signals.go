@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -99,17 +100,15 @@ func (s *Service) signalled(ctx context.Context, c Caller, t Thread) ([]UserID, 
 	if err != nil {
 		return nil, err
 	}
-	audience := accepted[:0]
-	for _, user := range accepted {
-		if blocker == "" || user != blocker {
-			audience = append(audience, user)
-		}
-	}
-	return audience, nil
+	return slices.DeleteFunc(accepted, func(user UserID) bool { return blocker != "" && user == blocker }), nil
 }
 
-// whoAccepted lists those of a thread's participants who have accepted it. The slice is the
-// one that was handed in.
-func (s *Service) whoAccepted(_ context.Context, _ ThreadID, users []UserID) ([]UserID, error) {
-	return users, nil
+// whoAccepted lists those of the users who are in a thread and have accepted it. It asks the
+// store, so that who has just refused a thread is told nothing more of it, at whatever node.
+func (s *Service) whoAccepted(ctx context.Context, thread ThreadID, users []UserID) ([]UserID, error) {
+	accepted, err := s.store.AcceptedBy(ctx, thread, users)
+	if err != nil {
+		return nil, Unavailable("look up who has accepted the thread", err)
+	}
+	return accepted, nil
 }

@@ -15,6 +15,11 @@ func ring(thread chat.ThreadID) chat.Signal { return chat.Signal{Thread: thread,
 func TestWhoGetsSignals(t *testing.T) {
 	w := newWorld(t)
 	group, pair := w.newGroup("alice", "bob", "carol"), w.newPair("alice", "bob")
+	for _, user := range []chat.UserID{"bob", "carol"} {
+		must(t, w.accept(user, group))
+	}
+	must(t, w.accept("bob", pair))
+	w.heard.drain()
 	signal := func(by chat.UserID, thread chat.ThreadID) []chat.UserID {
 		t.Helper()
 		w.heard.drain()

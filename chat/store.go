@@ -33,6 +33,7 @@ type Store interface {
 	SubscriptionStore
 	PrekeyStore
 	BlockStore
+	AcceptanceStore
 	ModerationStore
 
 	// ID names the store: drawn when it was made, and anew when a backup of it is restored.
@@ -95,6 +96,8 @@ type SharedThreads struct {
 	// Before counts a thread only for two who both joined it by events with lower ids;
 	// zero is no bound.
 	Before EventID
+	// Accepted says that [ThreadStore.Peers] counts only those that the user has accepted.
+	Accepted bool
 }
 
 // Counts reports whether a thread of so many participants counts.

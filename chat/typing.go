@@ -10,16 +10,17 @@ import (
 const TypingInterval = 3 * time.Second
 
 // Typing tells the other participants that the caller is writing something, except those
-// whom it blocks. Nothing of it is stored. The sessions of each node pass the notice on to
+// whom it blocks. While the caller has not accepted the thread, nobody is told. Nothing of it is stored. The sessions of each node pass the notice on to
 // their clients (broker/session/ephemera.go).
 func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err
 	}
-	if _, err := s.standing(ctx, c.User, id); err != nil {
+	line, err := s.standing(ctx, c.User, id)
+	if err != nil {
 		return err
 	}
-	if !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
+	if !line.State.Accepted || !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
 		return nil
 	}
 	participants, err := s.cache.participants(ctx, id)

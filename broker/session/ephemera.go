@@ -77,7 +77,7 @@ func (r *Registry) handleTyping(audience []chat.UserID, t chat.Typing) {
 
 // handlePresence leaves a presence frame with the sessions of the audience.
 func (r *Registry) handlePresence(audience []chat.UserID, p chat.Presence) {
-	if !r.presence.Heard(p) {
+	if p.Again && !r.presence.Online(p.User) || !p.Again && !r.presence.Heard(p) {
 		return
 	}
 	var e ephemeral

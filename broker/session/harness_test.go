@@ -63,7 +63,7 @@ func newNodeAmong(t testing.TB, url string, bus chat.Bus, limits Limits, ahead t
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := over(opened)
+	st := over(welcome(opened))
 	newest, err := st.NewestID(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +85,43 @@ func newNodeAmong(t testing.TB, url string, bus chat.Bus, limits Limits, ahead t
 	})
 	t.Cleanup(n.stop)
 	return n
+}
+
+// welcoming is a store in which everybody has accepted the threads that others put them into.
+type welcoming struct{ chat.Store }
+
+func welcome(s chat.Store) chat.Store {
+	if shared, ok := s.(chat.SpanLimiter); ok {
+		return struct {
+			welcoming
+			chat.SpanLimiter
+		}{welcoming{s}, shared}
+	}
+	return welcoming{s}
+}
+
+func (s welcoming) CreateThread(ctx context.Context, created chat.Event) error {
+	return s.Store.CreateThread(ctx, accepted(created))
+}
+
+func (s welcoming) Append(ctx context.Context, head chat.Head, events []chat.Event) (int, error) {
+	events = slices.Clone(events)
+	for i, e := range events {
+		events[i] = accepted(e)
+	}
+	return s.Store.Append(ctx, head, events)
+}
+
+func accepted(e chat.Event) chat.Event {
+	if e.Change != nil {
+		change := *e.Change
+		change.Pending, change.Members = false, slices.Clone(change.Members)
+		for i := range change.Members {
+			change.Members[i].Pending = false
+		}
+		e.Change = &change
+	}
+	return e
 }
 
 // eventually waits for what nobody is told of.

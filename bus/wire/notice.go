@@ -338,12 +338,14 @@ const (
 	presenceUser uint64 = 1 + iota
 	presenceOnline
 	presenceLastSeen
+	presenceAgain
 )
 
 func (w *writer) presence(p *chat.Presence) {
 	str(w, presenceUser, p.User)
 	w.bool(presenceOnline, p.Online)
 	w.time(presenceLastSeen, p.LastSeen)
+	w.bool(presenceAgain, p.Again)
 }
 
 func (r *reader) presence() *chat.Presence {
@@ -356,6 +358,8 @@ func (r *reader) presence() *chat.Presence {
 			p.Online = r.bool(content)
 		case presenceLastSeen:
 			p.LastSeen = r.time(content)
+		case presenceAgain:
+			p.Again = r.bool(content)
 		}
 	}
 	return p

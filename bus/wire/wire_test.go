@@ -70,6 +70,7 @@ func notices() map[string]chat.Notice {
 		"prekeys_low_pq": {Audience: both[:1], PrekeysLow: &chat.PrekeysLow{Device: "phone", Left: 40, PQLeft: new(0)}},
 		"typing":         {Audience: both, Typing: &chat.Typing{Thread: thread, User: "ann"}},
 		"online":         {Audience: both, Presence: &chat.Presence{User: "ann", Online: true}},
+		"online_again":   {Audience: both, Presence: &chat.Presence{User: "ann", Online: true, Again: true}},
 		"offline":        {Audience: both, Presence: &chat.Presence{User: "ann", LastSeen: at}},
 		"wake":           {Audience: both, Wake: &chat.Wake{Thread: thread, Seq: 300, ID: id(9)}},
 		"admitted":       {Node: &chat.NodeNotice{From: 1 << 60, Admitted: &chat.Connection{User: "ann", Device: "phone", Conn: 1_780_000_000_123}}},

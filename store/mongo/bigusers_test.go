@@ -88,8 +88,8 @@ var bigUses = []struct {
 	do   func(ctx context.Context, n freshNode) error
 }{
 	{"the first connect of a device", 20, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
-	{"connect with nothing new", 9, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
-	{warm + "connect with nothing new, on a node that knows the threads", 8, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
+	{"connect with nothing new", 12, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
+	{warm + "connect with nothing new, on a node that knows the threads", 11, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
 	{"connect with a `last_seen_id`", 12, func(ctx context.Context, n freshNode) error {
 		seen := chat.EventIDAt(testTime.Add(time.Second))
 		return n.connect(ctx, "phone", &seen)

@@ -66,11 +66,18 @@ func (s *Store) stintsOf(ctx context.Context, user chat.UserID) ([]stintsDoc, er
 	return findAll[stintsDoc](ctx, s.stints, prefixed(string(user)), options.Find().SetBatchSize(manyAtOnce))
 }
 
-// Peers implements [chat.ThreadStore]: one query, as ShareThread, and no heads.
+// Peers implements [chat.ThreadStore]: one query, as ShareThread, and no heads; and another if
+// it matters what the user has accepted.
 func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedThreads) (peers []chat.UserID, err error) {
 	with := d("members.user", user)
 	if shared.Most > 0 {
 		with = append(with, bson.E{Key: "members." + strconv.Itoa(shared.Most), Value: d("$exists", false)})
+	}
+	var accepted map[chat.ThreadID]bool
+	if shared.Accepted {
+		if accepted, err = s.acceptedOf(ctx, user); err != nil {
+			return nil, fmt.Errorf("read what %s has accepted: %w", user, err)
+		}
 	}
 	fields := d("members.user", 1, "members.id", 1, "members.at", 1)
 	cursor, err := s.threads.Find(ctx, with, options.Find().SetProjection(fields).SetBatchSize(manyAtOnce))
@@ -83,6 +90,9 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedT
 		var doc threadDoc
 		if err := cursor.Decode(&doc); err != nil {
 			return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
+		}
+		if shared.Accepted && !accepted[doc.ID] {
+			continue
 		}
 		members := doc.thread().Participants
 		me := slices.IndexFunc(members, func(p chat.Participant) bool { return p.User == user })

@@ -153,7 +153,7 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, in chat.SharedThrea
 	listed := map[chat.UserID]bool{user: true}
 	err = v.scan(ctx, within(userThreadsPrefix(user)), false, func(key, value []byte) (bool, error) {
 		m, err := decodeMembership(value)
-		if err != nil || m.left != 0 {
+		if err != nil || m.left != 0 || in.Accepted && !m.own.Accepted {
 			return true, err
 		}
 		t, err := v.threadRecord(threadAtEnd(key))
@@ -174,10 +174,8 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, in chat.SharedThrea
 	return peers, err
 }
 
-// ShareThread implements [chat.ThreadStore]. It looks for the 1:1 of the two. Then it goes
-// through the threads of both, which are in the same order: it seeks in those of the one
-// the thread at which it stands in those of the other, and so passes over all between. That
-// takes at most two seeks for each thread of the one that has fewer.
+// ShareThread implements [chat.ThreadStore]. It looks for the 1:1 of the two, then through
+// the threads of both.
 func (s *Store) ShareThread(ctx context.Context, a, b chat.UserID) (bool, error) {
 	v, err := s.state.view()
 	if err != nil {
@@ -187,52 +185,64 @@ func (s *Store) ShareThread(ctx context.Context, a, b chat.UserID) (bool, error)
 	if pair, err := v.has(pairKey(a, b)); err != nil || pair {
 		return pair, err
 	}
-	of, ofOther := userThreadsPrefix(a), userThreadsPrefix(b)
-	at, err := v.iterator(ctx, within(of))
-	if err != nil {
-		return false, fmt.Errorf("look for a thread of %s and %s: %w", a, b, err)
-	}
-	other, err := v.iterator(ctx, within(ofOther))
-	if err != nil {
-		return false, errors.Join(fmt.Errorf("look for a thread of %s and %s: %w", a, b, err), at.Close())
-	}
-	met, err := v.meet(at, other, of, ofOther)
-	return met, errors.Join(err, at.Close(), other.Close())
+	met := false
+	err = v.threadsOfBoth(ctx, a, b, func(chat.ThreadID, membership, membership) (bool, error) {
+		met = true
+		return false, nil
+	})
+	return met, err
 }
 
-// meet reports whether some thread is among those of both iterators, and both users are in
-// it now. Each iterator is given with the prefix of its keys.
-func (v *view) meet(at, other *pebble.Iterator, atPrefix, otherPrefix []byte) (bool, error) {
-	for ok := at.First(); ok; {
+// threadsOfBoth calls see with each thread that two users are in now, and with their
+// memberships, until it reports false. It goes through the threads of both, which are in the
+// same order: it seeks in those of the one the thread at which it stands in those of the
+// other, and so passes over all between. That takes at most two seeks for each thread of the
+// one that has fewer.
+func (v *view) threadsOfBoth(ctx context.Context, a, b chat.UserID, see func(t chat.ThreadID, ofA, ofB membership) (more bool, err error)) error {
+	doing := fmt.Sprintf("look for a thread of %s and %s", a, b)
+	prefix, otherPrefix := userThreadsPrefix(a), userThreadsPrefix(b)
+	itA, err := v.iterator(ctx, within(prefix))
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	itB, err := v.iterator(ctx, within(otherPrefix))
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", doing, err), itA.Close())
+	}
+	at, other := itA, itB
+	for ok, more := at.First(), true; ok && more; {
 		v.of.costs.step()
 		thread := threadAtEnd(at.Key())
 		if !other.SeekGE(append(otherPrefix[:len(otherPrefix):len(otherPrefix)], thread[:]...)) {
-			return false, errors.Join(at.Error(), other.Error())
+			break
 		}
 		if threadAtEnd(other.Key()) == thread {
-			if in, err := bothIn(at, other); err != nil || in {
-				return in, err
+			if more, err = seeBoth(itA, itB, thread, see); err != nil {
+				break
 			}
 			ok = other.Next()
 		}
-		at, other, atPrefix, otherPrefix = other, at, otherPrefix, atPrefix
+		at, other, prefix, otherPrefix = other, at, otherPrefix, prefix
 	}
-	return false, errors.Join(at.Error(), other.Error())
+	return errors.Join(err, itA.Error(), itB.Error(), itA.Close(), itB.Close())
 }
 
-// bothIn reports whether two memberships are both of users who are in the thread now.
-func bothIn(its ...*pebble.Iterator) (bool, error) {
-	for _, it := range its {
+// seeBoth calls see if both users are in the thread at which the iterators stand.
+func seeBoth(a, b *pebble.Iterator, thread chat.ThreadID, see func(t chat.ThreadID, ofA, ofB membership) (bool, error)) (more bool, err error) {
+	var of [2]membership
+	for i, it := range []*pebble.Iterator{a, b} {
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return false, err
 		}
-		m, err := decodeMembership(value)
-		if err != nil || m.left != 0 {
+		if of[i], err = decodeMembership(value); err != nil {
 			return false, err
 		}
 	}
-	return true, nil
+	if of[0].left != 0 || of[1].left != 0 {
+		return true, nil
+	}
+	return see(thread, of[0], of[1])
 }
 
 // UserThread implements [chat.ThreadStore].

@@ -14,6 +14,7 @@ var ownStateScenarios = []scenario{
 	{"who is put in may have to accept the thread first", testPending},
 	{"unread messages are counted for many threads at once", testUnreadCounts},
 	{"the largest client_seq of a device is found", testLastClientSeq},
+	{"who has accepted a thread, or one that it shares with somebody, is found", testAcceptance},
 }
 
 // freshState is what the user of a line keeps of a thread that it has accepted from the start.
@@ -152,4 +153,76 @@ func testLastClientSeq(t *testing.T, f *fixture) {
 	if err != nil || len(got) != 3 || got[0] == nil || *got[0] != 12 || got[1] != nil || got[2] == nil || *got[2] != 7 {
 		t.Errorf("LastClientSeqs of three threads = %v, %v; want 12, none and 7", got, err)
 	}
+}
+
+func testAcceptance(t *testing.T, f *fixture) {
+	create := func(kind chat.ThreadType, users ...chat.UserID) chat.Event { // the first has accepted it
+		t.Helper()
+		f.clock.Advance(time.Second)
+		e := f.creation(kind, users...)
+		for i := range e.Change.Members[1:] {
+			e.Change.Members[i+1].Pending = true
+		}
+		if err := f.store.CreateThread(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	accept := func(user chat.UserID, e chat.Event, accepted bool) {
+		t.Helper()
+		st := f.userThread(user, e.Thread).State
+		st.Accepted, st.Revision = accepted, st.Revision+1
+		f.putOwn(user, e.Thread, st, true)
+	}
+	everybody := []chat.UserID{"ann", "bob", "cid", "dan", "eve"}
+	want := func(what string, got []chat.UserID, err error, want ...chat.UserID) {
+		t.Helper()
+		if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s = %v, %v; want %v", what, got, err, want)
+		}
+	}
+	acceptedBy := func(e chat.Event, users ...chat.UserID) {
+		t.Helper()
+		got, err := f.store.AcceptedBy(t.Context(), e.Thread, everybody)
+		want("AcceptedBy", got, err, users...)
+	}
+	peers := func(user chat.UserID, in chat.SharedThreads, users ...chat.UserID) {
+		t.Helper()
+		others := slices.DeleteFunc(slices.Clone(everybody), func(u chat.UserID) bool { return u == user })
+		got, err := f.store.PeersWhoAccepted(t.Context(), user, others, in)
+		want("PeersWhoAccepted", got, err, users...)
+	}
+	accepting := func(user chat.UserID, users ...chat.UserID) {
+		t.Helper()
+		got, err := f.store.Peers(t.Context(), user, chat.SharedThreads{Accepted: true})
+		want("Peers of what is accepted", got, err, users...)
+	}
+	pair, small := create(chat.OneToOne, "ann", "bob"), create(chat.Group, "cid", "ann", "bob")
+	large := create(chat.Group, "ann", "bob", "cid", "dan")
+	acceptedBy(pair, "ann")
+	acceptedBy(large, "ann")
+	peers("ann", chat.SharedThreads{}, "cid")
+	peers("bob", chat.SharedThreads{}, "ann", "cid")
+	accepting("ann", "bob", "cid", "dan")
+	accepting("bob")
+	accept("bob", large, true)
+	acceptedBy(large, "ann", "bob")
+	peers("ann", chat.SharedThreads{}, "bob", "cid")
+	peers("ann", chat.SharedThreads{Most: 3}, "cid")
+	peers("ann", chat.SharedThreads{Before: large.ID}, "cid")
+	accepting("bob", "ann", "cid", "dan")
+	accept("bob", pair, true)
+	acceptedBy(pair, "ann", "bob")
+	peers("ann", chat.SharedThreads{Most: 2}, "bob")
+	peers("ann", chat.SharedThreads{Before: small.ID}, "bob")
+	peers("ann", chat.SharedThreads{Before: pair.ID})
+	accept("bob", large, false)
+	acceptedBy(large, "ann")
+	accepting("bob", "ann")
+	accept("bob", pair, false)
+	peers("ann", chat.SharedThreads{}, "cid")
+	f.append(small.Thread, removal("cid", "cid"))
+	peers("ann", chat.SharedThreads{})
+	accepting("cid")
+	acceptedBy(small)
 }

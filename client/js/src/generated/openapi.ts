@@ -502,7 +502,8 @@ export interface paths {
         };
         /**
          * Whether a user is connected
-         * @description The caller must share a thread with the user. A caller whom the user blocks is told `offline` and null.
+         * @description The caller must share a thread with the user. A caller whom the user blocks, or who is in none of the threads that the user
+         *     has accepted, is told `offline` and null.
          */
         get: operations["getPresence"];
         put?: never;
