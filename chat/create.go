@@ -54,13 +54,8 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 		}
 		cost = 0 // it is a retry, and is about to be answered as one
 	}
-	if refusal := s.meetMembers(ctx, c.User, change); refusal != nil { // unless it is a retry
-		switch known, err := isDuplicate(s.store.SentBefore(ctx, e)); {
-		case err != nil:
-			return ThreadView{}, 0, err
-		case !known:
-			return ThreadView{}, 0, refusal
-		}
+	if err := s.meet(ctx, e); err != nil {
+		return ThreadView{}, 0, err
 	}
 	v, outcome, err = s.createThread(ctx, c, e)
 	if err == nil && outcome != Created {

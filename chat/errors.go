@@ -36,6 +36,7 @@ const (
 	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
 	CodeCiphertextTooLarge   Code = "ciphertext_too_large"
 	CodeCannotAdd            Code = "cannot_add"
+	CodeTooManyStrangers     Code = "too_many_strangers"
 	CodeEpochConflict        Code = "epoch_conflict"
 	CodeBlocked              Code = "blocked"
 	CodeRateLimited          Code = "rate_limited"

@@ -6,8 +6,8 @@ import (
 )
 
 // Limits bound what callers may do (docs/contract.md#limits). A field that is
-// zero takes the default, except for the rates and for PrekeyFetches and
-// PrekeyFetchesOf: there zero means no limit.
+// zero takes the default, except for the rates and for PrekeyFetches,
+// PrekeyFetchesOf and Strangers: there zero means no limit.
 type Limits struct {
 	Participants      int           // people in a group, the creator included
 	CiphertextBytes   int           // decoded
@@ -23,6 +23,7 @@ type Limits struct {
 	SignalRate        float64       // signals per second and user, weighted
 	PrekeyFetches     int           // per caller and minute
 	PrekeyFetchesOf   int           // per caller and target in ten minutes
+	Strangers         int           // per caller in a StrangersSpan
 	CommitTimeout     time.Duration // from minting an id to its commit; shorter than OverlapWindow
 }
 
@@ -42,6 +43,7 @@ var DefaultLimits = Limits{
 	SignalRate:        20,
 	PrekeyFetches:     60,
 	PrekeyFetchesOf:   6,
+	Strangers:         1000,
 	CommitTimeout:     5 * time.Second,
 }
 
@@ -76,4 +78,5 @@ const (
 	MaxUnreadCount           = 100              // exact to 99, 100 means more
 	OverlapWindow            = 15 * time.Second // docs/contract.md#resuming
 	ReservedUser      UserID = "me"
+	MaxStrangers             = 100_000 // of [Limits.Strangers]
 )

@@ -46,11 +46,10 @@ func (s *Service) mayReturn(ctx context.Context, t Thread, by, user UserID) erro
 }
 
 // strangersAmong lists those of the people who have no 1:1 with the user that they have
-// accepted.
-func (s *Service) strangersAmong(ctx context.Context, user UserID, people []UserID) (strangers []UserID, err error) {
-	pairs, err := s.store.Pairs(ctx, user, people)
-	if err != nil {
-		return nil, Unavailable("look up the 1:1s", err)
+// accepted, and all 1:1s that the user has with any of them.
+func (s *Service) strangersAmong(ctx context.Context, user UserID, people []UserID) (strangers []UserID, pairs []Pair, err error) {
+	if pairs, err = s.store.Pairs(ctx, user, people); err != nil {
+		return nil, nil, Unavailable("look up the 1:1s", err)
 	}
 	for _, u := range people {
 		known := slices.ContainsFunc(pairs, func(p Pair) bool { return p.Other == u && p.Accepted })
@@ -58,12 +57,12 @@ func (s *Service) strangersAmong(ctx context.Context, user UserID, people []User
 			strangers = append(strangers, u)
 		}
 	}
-	return strangers, nil
+	return strangers, pairs, nil
 }
 
 // meetMembers settles who of a new thread's members has to accept it, and refuses those who
-// cannot be put into it.
-func (s *Service) meetMembers(ctx context.Context, by UserID, change *ThreadChange) error {
+// cannot be put into it. It lists the strangers among them, unless it is a 1:1 that is there.
+func (s *Service) meetMembers(ctx context.Context, by UserID, change *ThreadChange) (strangers []UserID, err error) {
 	others := make([]UserID, 0, len(change.Members))
 	for _, m := range change.Members {
 		if m.User != by {
@@ -71,19 +70,41 @@ func (s *Service) meetMembers(ctx context.Context, by UserID, change *ThreadChan
 		}
 	}
 	if len(others) == 0 {
-		return nil
+		return nil, nil
 	}
 	if change.Type == Group {
 		if err := s.unlessTheyBlock(ctx, by, "participants", others); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	strangers, err := s.strangersAmong(ctx, by, others)
+	strangers, pairs, err := s.strangersAmong(ctx, by, others)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, m := range change.Members {
 		change.Members[i].Pending = slices.Contains(strangers, m.User)
 	}
-	return nil
+	if change.Type == OneToOne && len(pairs) > 0 {
+		return nil, nil
+	}
+	return strangers, nil
+}
+
+// meet has people meet in a thread that is about to be created: it settles who has to accept it,
+// counts the strangers, and refuses what may not be. A retry it lets through, and counts nobody:
+// it is about to be answered as one.
+func (s *Service) meet(ctx context.Context, created Event) error {
+	strangers, refusal := s.meetMembers(ctx, created.By, created.Change)
+	if refusal == nil && len(strangers) == 0 {
+		return nil
+	}
+	if created.Change.IdempotencyKey != "" {
+		if known, err := isDuplicate(s.store.SentBefore(ctx, created)); err != nil || known {
+			return err
+		}
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return s.countStrangers(ctx, created.By, strangers)
 }

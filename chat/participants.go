@@ -31,8 +31,11 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 		if len(t.Participants) >= s.limits.Participants {
 			return nil, Refuse(CodeThreadFull, "the group is full")
 		}
-		strangers, err := s.strangersAmong(ctx, c.User, []UserID{user})
+		strangers, _, err := s.strangersAmong(ctx, c.User, []UserID{user})
 		if err != nil {
+			return nil, err
+		}
+		if err := s.countStrangers(ctx, c.User, strangers); err != nil {
 			return nil, err
 		}
 		return []Event{c.change(ThreadChange{Event: ParticipantAdded, User: user, Role: Member, Pending: len(strangers) > 0})}, nil

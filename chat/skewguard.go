@@ -170,6 +170,14 @@ func (g guarded) DeleteBlock(ctx context.Context, user, blocked UserID) error {
 	return g.Store.DeleteBlock(ctx, user, blocked)
 }
 
+// PutStrangers implements [StrangerStore].
+func (g guarded) PutStrangers(ctx context.Context, user UserID, strangers []UserID, most int, at time.Time) (wait time.Duration, err error) {
+	if err := g.wrong(); err != nil {
+		return 0, err
+	}
+	return g.Store.PutStrangers(ctx, user, strangers, most, at)
+}
+
 // PutReport implements [ModerationStore].
 func (g guarded) PutReport(ctx context.Context, r Report) (stored Report, added bool, err error) {
 	if err := g.wrong(); err != nil {

@@ -34,6 +34,7 @@ type Store interface {
 	PrekeyStore
 	BlockStore
 	AcceptanceStore
+	StrangerStore
 	ModerationStore
 
 	// ID names the store: drawn when it was made, and anew when a backup of it is restored.

@@ -228,7 +228,7 @@ func TestLimits(t *testing.T) {
 	want.Participants, want.PageSize = 3, 2
 	want.SendRate, want.SendBurst, want.SystemRate = 0, 0, 0 // zero is a setting: no limit
 	want.ReadRate, want.ReadBurst = 0, 0
-	want.PrekeyFetches, want.PrekeyFetchesOf, want.SignalRate = 0, 0, 0
+	want.PrekeyFetches, want.PrekeyFetchesOf, want.SignalRate, want.Strangers = 0, 0, 0, 0
 	same(t, "zero fields take the default", w.Limits(), want)
 
 	id := w.newGroup("alice", "bob", "carol")

@@ -90,6 +90,7 @@ var problemKinds = map[chat.Code]problemKind{
 	chat.CodeTooManyPins:          {http.StatusConflict, "The thread has too many pins"},
 	chat.CodeTooManyDevices:       {http.StatusConflict, "The user has prekeys of too many devices"},
 	chat.CodeCannotAdd:            {http.StatusForbidden, "These people cannot be added"},
+	chat.CodeTooManyStrangers:     {http.StatusTooManyRequests, "Too many people whom the caller does not know"},
 	chat.CodeEpochConflict:        {http.StatusConflict, "The epoch is not the next one"},
 	chat.CodeBlocked:              {http.StatusForbidden, "The other participant blocks the caller"},
 	chat.CodeCiphertextTooLarge:   {http.StatusRequestEntityTooLarge, "The ciphertext is too large"},

@@ -138,6 +138,7 @@ func parseServe(args []string, output io.Writer) (settings, error) {
 	fs.Float64Var(&s.limits.SignalRate, "rate-signals", d.SignalRate, "signals of a user per second, 0 for no limit")
 	fs.IntVar(&s.limits.PrekeyFetches, "rate-prekeys", d.PrekeyFetches, "prekey fetches of a caller per minute, 0 for no limit")
 	fs.IntVar(&s.limits.PrekeyFetchesOf, "rate-prekeys-of", d.PrekeyFetchesOf, "prekey fetches of a caller for one and the same user per ten minutes, 0 for no limit")
+	fs.IntVar(&s.limits.Strangers, "rate-strangers", d.Strangers, "people whom a user may put into threads in 24 hours who have accepted no 1:1 with it, 0 for no limit")
 	fs.DurationVar(&s.limits.EditWindow, "edit-window", d.EditWindow, "how long a message may be edited or deleted")
 	fs.IntVar(&s.limits.Pins, "max-pins", d.Pins, "pinned messages of a thread")
 	fs.IntVar(&s.limits.PageSize, "max-page-size", d.PageSize, "items of the largest page")
@@ -253,10 +254,13 @@ func (s *settings) checkRanges() error {
 			return fmt.Errorf("--%s is %v: it must be 0 (no limit) or more", name, rate)
 		}
 	}
-	for name, n := range map[string]int{"rate-prekeys": s.limits.PrekeyFetches, "rate-prekeys-of": s.limits.PrekeyFetchesOf} {
+	for name, n := range map[string]int{"rate-prekeys": s.limits.PrekeyFetches, "rate-prekeys-of": s.limits.PrekeyFetchesOf, "rate-strangers": s.limits.Strangers} {
 		if n < 0 {
 			return fmt.Errorf("--%s is %d: it must be 0 (no limit) or more", name, n)
 		}
+	}
+	if n := s.limits.Strangers; n > chat.MaxStrangers {
+		return fmt.Errorf("--rate-strangers is %d: it must be at most %d", n, chat.MaxStrangers)
 	}
 	for name, n := range map[string]int{
 		"max-participants": s.limits.Participants, "max-ciphertext": s.limits.CiphertextBytes,

@@ -53,6 +53,8 @@ import (
 //	denied_attachments  whether an attachment is denied                  _id (SHA-256)
 //	spans               when somebody did what is limited                _id (what/who)
 //	                    what limits nothing any more                     until
+//	strangers           whom a user put into threads without knowing     _id (user)
+//	                    what counts no more                              until
 //	meta                format and id of the database                    _id
 //	nodes               all nodes, which are few                         _id (node)
 //
@@ -95,6 +97,7 @@ var wantedIndexes = map[string][]index{
 	"threads":          {{name: "members_user", keys: []string{"members.user"}}},
 	"subscriptions":    {{name: "until", keys: []string{"until"}}},
 	"spans":            {{name: "until", keys: []string{"until"}}},
+	"strangers":        {{name: "until", keys: []string{"until"}}},
 	"removed_devices":  {{name: "at", keys: []string{"at"}}},
 	"creations":        {{name: "until", keys: []string{"until"}}},
 	"positions":        {{name: byUsed, keys: []string{"used"}}},

@@ -35,6 +35,7 @@
 //	a connection    $inc in positions             the one with the highest number stays
 //	subscriptions   replace in subscriptions      if no later connection has written
 //	a limited call  update of spans               if its version is the one that was read
+//	strangers       update of strangers           likewise
 //
 // The log is the truth: all else about a thread follows from its log and can be made
 // anew from it. No reader is given an event, or a head, before the changes up to there
@@ -97,11 +98,11 @@ type Store struct {
 	subscriptions                           *collection
 	prekeyUsers, prekeys, oneTime           *collection
 	blocks, reports, reported, deniedHashes *collection
-	spans                                   *collection
+	spans, strangers                        *collection
 	removed                                 *collection
 	removals                                *removals
 	meta, quickMeta                         *collection // the same; writes to the second wait for no majority
-	newSpans, newCreations                  atomic.Int64
+	newSpans, newCreations, newStrangers    atomic.Int64
 	creations                               *collection
 	nodes                                   *collection // writes wait for no majority
 	cache                                   *threadCache
@@ -163,7 +164,7 @@ func newStore(client *mongo.Client, database string, timeout time.Duration, opts
 		subscriptions: named("subscriptions"),
 		prekeyUsers:   named("prekey_users"), prekeys: named("prekeys"), oneTime: named("one_time_prekeys"),
 		blocks: named("blocks"), reports: named("reports"), reported: named("reported"), deniedHashes: named("denied_attachments"),
-		spans:   named("spans"),
+		spans: named("spans"), strangers: named("strangers"),
 		removed: named("removed_devices"), removals: newRemovals(),
 		creations: named("creations"),
 		meta:      named("meta"), quickMeta: named("meta", quick),

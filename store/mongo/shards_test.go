@@ -35,6 +35,7 @@ var scattered = map[string]string{
 	"subscriptions delete until": "what is kept no longer, for the sweep",
 	"removed_devices find at":    "which devices were removed lately, for every node",
 	"spans delete until":         "what limits nothing any more, for the sweep",
+	"strangers delete until":     "who counts no more, for the sweep",
 	"creations delete until":     "keys that may be used again, for the sweep",
 }
 

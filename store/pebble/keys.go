@@ -47,12 +47,13 @@ import (
 //	O <user>0 <device>0 <id4>                PQ one-time prekey: key, signature
 //	G <user>0 <device>0 <id4>                id of a PQ one-time prekey that was taken
 //	b <user>0 <blocked>                      block: time
+//	q <day4> <user>0 <stranger>              when the user put a stranger into a thread
 //	R <ulid>                                 report
 //	f <message> <user>                       id of the report of that message by that user
 //	a <sha256>                               denied attachment
 //
 // The day of an idempotency key is the UTC day on which its request was made: the old keys
-// of many days are dropped by one range deletion. A time of expiry is unsigned: one before the
+// of many days are dropped by one range deletion, and so are old strangers. A time of expiry is unsigned: one before the
 // epoch is stored as the epoch.
 const (
 	prefixFormat      = 'v'
@@ -85,6 +86,7 @@ const (
 	prefixPQOneTime   = 'O'
 	prefixPQTaken     = 'G'
 	prefixBlock       = 'b'
+	prefixStranger    = 'q'
 	prefixReport      = 'R'
 	prefixReported    = 'f'
 	prefixDenied      = 'a'

@@ -3,12 +3,14 @@ package pebble
 import (
 	"context"
 	"time"
+
+	"github.com/parleyhq/parley/chat"
 )
 
 // sweepInterval is how often old idempotency keys are dropped.
 const sweepInterval = time.Hour
 
-// sweepEvery drops old idempotency keys at once and then at every interval, until ctx
+// sweepEvery drops what is too old to matter at once and then at every interval, until ctx
 // ends.
 func (s *Store) sweepEvery(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
@@ -25,31 +27,39 @@ func (s *Store) sweepEvery(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// sweep drops the idempotency keys of the days that lie wholly before the idempotency window.
+// sweep drops the idempotency keys of the days that lie wholly before the idempotency window,
+// and the strangers of the days on which nobody was noted who still counts.
 func (s *Store) sweep(ctx context.Context) error {
+	since := dayOf(s.recalledSince())
+	if swept, err := s.sweepRange(ctx, idempotencyDaysBefore(since)); err != nil {
+		return err
+	} else if swept {
+		s.keyDays.dropBefore(since)
+	}
+	_, err := s.sweepRange(ctx, strangersBefore(dayOf(s.now().Add(-chat.StrangersSpan))))
+	return err
+}
+
+// sweepRange deletes a range of keys. A range deletion leaves a tombstone: none is written if
+// there is nothing to delete.
+func (s *Store) sweepRange(ctx context.Context, old keyRange) (swept bool, err error) {
 	v, err := s.state.view()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer v.release()
-	since := dayOf(s.recalledSince())
-	old := idempotencyDaysBefore(since)
-	// A range deletion leaves a tombstone: none is written if there is nothing to delete.
 	empty := true
 	err = v.scan(ctx, old, false, func(_, _ []byte) (bool, error) {
 		empty = false
 		return false, nil
 	})
 	if err != nil || empty {
-		return err
+		return false, err
 	}
 	b := s.db.NewBatch()
 	if err := b.DeleteRange(old.lower, old.upper, nil); err != nil {
-		return err
+		return false, err
 	}
-	if err := s.state.commit(ctx, b); err != nil {
-		return err
-	}
-	s.keyDays.dropBefore(since)
-	return nil
+	err = s.state.commit(ctx, b)
+	return err == nil, err
 }

@@ -48,7 +48,7 @@ var window = chat.DefaultLimits.IdempotencyWindow
 func Run(t *testing.T, s Subject) {
 	for _, group := range [][]scenario{
 		threadScenarios, pinScenarios, logScenarios, messageChangeScenarios, hiddenScenarios, expiryScenarios, duplicateScenarios, controlScenarios, ownStateScenarios,
-		receiptScenarios, deviceScenarios, removalScenarios, subscriptionScenarios, prekeyScenarios, blockScenarios, listScenarios, moderationScenarios, raceScenarios,
+		receiptScenarios, deviceScenarios, removalScenarios, subscriptionScenarios, prekeyScenarios, blockScenarios, strangerScenarios, listScenarios, moderationScenarios, raceScenarios,
 	} {
 		for _, sc := range group {
 			t.Run(sc.name, func(t *testing.T) { sc.test(t, newFixture(t, s)) })

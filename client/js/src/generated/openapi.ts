@@ -1415,7 +1415,7 @@ export interface components {
             message: string;
         };
         /** @enum {string} */
-        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "cannot_add" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "device_not_found" | "device_removed" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
+        Code: "invalid_request" | "unauthenticated" | "missing_scope" | "device_mismatch" | "not_a_participant" | "not_an_admin" | "not_the_sender" | "edit_window_closed" | "cannot_add" | "too_many_strangers" | "blocked" | "epoch_conflict" | "no_shared_thread" | "origin_not_allowed" | "not_found" | "thread_not_found" | "message_not_found" | "participant_not_found" | "pin_not_found" | "device_not_found" | "device_removed" | "no_prekeys" | "method_not_allowed" | "request_timeout" | "not_a_group" | "thread_full" | "last_admin" | "message_deleted" | "too_many_reactions" | "too_many_pins" | "too_many_devices" | "ciphertext_too_large" | "body_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "attachment_blocked" | "upgrade_required" | "rate_limited" | "headers_too_large" | "internal" | "unavailable" | "prekeys_exhausted";
     };
     responses: {
         /** @description `invalid_request` */
@@ -1761,6 +1761,22 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /**
+         * @description `too_many_strangers`: in 24 hours the caller has put as many people into threads, each counted once, as it may (1,000 by default)
+         *     who have accepted no 1:1 with it; `Retry-After` says when so many more are allowed. A refused call counts nobody. `rate_limited`
+         */
+        TooManyStrangers: {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                "Retry-After": components["headers"]["Retry-After"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description `headers_too_large` (request line and headers over 16 KiB) */
         HeadersTooLarge: {
             headers: {
@@ -1988,7 +2004,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["KeyReused"];
-            429: components["responses"]["RateLimited"];
+            429: components["responses"]["TooManyStrangers"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -2223,7 +2239,7 @@ export interface operations {
             409: components["responses"]["NoRoom"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            429: components["responses"]["RateLimited"];
+            429: components["responses"]["TooManyStrangers"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
