@@ -33,7 +33,7 @@ It uses only the public contract, and signs its tokens itself: it needs the
 server's secret, in the same flags as parley token. A latency counts from the time
 at which the message was due. A server under test must not limit the senders:
 
-	parley serve --dev --rate-send 0 --rate-read 0
+	parley serve --dev --rate-send 0 --rate-read 0 --rate-strangers 0
 	parley bench fanout --receivers 250 --rate 50
 	parley bench fanout --receivers 250 --senders 16 --rate 0 --protocol mqtt-tcp
 	parley bench pairs --pairs 1000 --rate 1000 --via mqtt

@@ -37,6 +37,8 @@ func TestBadValuesAreExplained(t *testing.T) {
 		{"rate-send", "NaN", []string{"--rate-send is NaN", "0 (no limit) or more"}},
 		{"rate-send", "-2", []string{"--rate-send is -2", "0 (no limit) or more"}},
 		{"rate-send-burst", "0", []string{"--rate-send-burst is 0", "at least 1"}},
+		{"rate-strangers", "-1", []string{"--rate-strangers is -1", "0 (no limit) or more"}},
+		{"rate-strangers", "100001", []string{"--rate-strangers is 100001", "at most 100000"}},
 		{"dev", "perhaps", []string{`--dev: "perhaps" is neither true nor false`}},
 		{"log-level", "loud", []string{`--log-level: "loud" is none of debug, info, warn, error`}},
 		{"access-log", "some", []string{`--access-log: "some" is none of off, errors, all`}},

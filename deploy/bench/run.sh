@@ -61,7 +61,7 @@ await() { # PORT
 start_parley() {
   rm -rf "$work/store"
   "$work/parley" serve --listen "127.0.0.1:$http" --mqtt-listen "127.0.0.1:$mqtt" --store "pebble:$work/store" \
-    --rate-send 0 --rate-read 0 --drain-delay 0s >"$work/log" 2>&1 &
+    --rate-send 0 --rate-read 0 --rate-strangers 0 --drain-delay 0s >"$work/log" 2>&1 &
   server=$!
   await "$http"
 }

@@ -52,6 +52,7 @@ func checkRemovedDevices(t *testing.T, here, there *server) {
 	refusals := map[string]int{jsonProtocol.name: 401, mqtt5TCP.name: 0x86, mqtt311TCP.name: 5}
 	ann, bob := here.device(t, "ann", "a"), here.device(t, "bob", "main")
 	th := ann.createGroup(t, "bob")
+	bob.accept(t, th.ID)
 	watcher := jsonProtocol.live(t, ann, options{})
 	own := mqtt5TCP.live(t, bob, options{})
 	for i, p := range oneOfEach {

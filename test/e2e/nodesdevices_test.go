@@ -41,7 +41,7 @@ func TestTakeoverAtAnotherNode(t *testing.T) {
 func TestPresenceOfUsersAtAnotherNode(t *testing.T) {
 	one, two := twoNodes(t)
 	ann := one.device(t, "ann", "a")
-	ann.createGroup(t, "bob", "cyd")
+	acceptAll(t, one, ann.createGroup(t, "bob", "cyd").ID, "bob", "cyd")
 	watcher := jsonProtocol.live(t, ann, options{})
 	told := func(user, status string) {
 		t.Helper()

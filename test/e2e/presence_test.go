@@ -34,7 +34,7 @@ func TestPresenceByREST(t *testing.T) {
 			t.Parallel()
 			ann, bob := s.device(t, "ann-"+p.name, "a"), s.device(t, "bob-"+p.name, "b")
 			tablet := s.device(t, bob.user, "tablet")
-			ann.createGroup(t, bob.user)
+			bob.accept(t, ann.createGroup(t, bob.user).ID)
 			if got := ann.presenceOf(t, bob.user); got.Status != "offline" || got.LastSeenAt != nil {
 				t.Errorf("who was never there is %+v", got)
 			}

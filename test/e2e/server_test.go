@@ -147,7 +147,7 @@ func (s *server) args() []string {
 		"serve", "--listen", s.http, "--mqtt-listen", s.tcp,
 		"--store", s.store, "--jwt-secret-file", s.secretFile(),
 	}
-	for _, rate := range []string{"rate-send", "rate-system", "rate-read"} {
+	for _, rate := range []string{"rate-send", "rate-system", "rate-read", "rate-strangers"} {
 		if hasFlag(rate) && !slices.Contains(s.extra, "--"+rate) {
 			args = append(args, "--"+rate, "0")
 		}

@@ -31,6 +31,8 @@ func TestSignals(t *testing.T) {
 	ann, tablet := s.device(t, "ann", "a"), s.device(t, "ann", "tablet")
 	bob, cid, eve := s.device(t, "bob", "b"), s.device(t, "cid", "c"), s.device(t, "eve", "e")
 	group, pair := ann.createGroup(t, bob.user, cid.user), ann.createOneToOne(t, eve.user)
+	acceptAll(t, s, group.ID, bob.user, cid.user)
+	eve.accept(t, pair.ID)
 	eve.block(t, ann.user)
 	lines := []*client{
 		jsonProtocol.live(t, tablet, options{}), mqtt5TCP.live(t, bob, withSignals(bob)), mqtt311WS.live(t, cid, withSignals(cid)),
@@ -149,6 +151,7 @@ func TestNodesForwardSignals(t *testing.T) {
 	one, two, _ := startNodes(t)
 	ann, bob := one.device(t, "ann", "a"), two.device(t, "bob", "b")
 	group := ann.createGroup(t, bob.user)
+	bob.accept(t, group.ID)
 	line := mqtt5TCP.live(t, bob, withSignals(bob))
 	conn := ann.dialJSON(t)
 	defer conn.CloseNow()

@@ -22,6 +22,7 @@ func TestBrowsersCallEachOtherBySignals(t *testing.T) {
 	s := startServer(t, "--allowed-origins", caller.URL+","+callee.URL)
 	ann, bob := s.device(t, "ann", "browser"), s.device(t, "bob", "browser")
 	group := ann.createOneToOne(t, bob.user)
+	bob.accept(t, group.ID)
 	heard := make(chan map[string]sight, 2)
 	visit := func(p *page, me string, d *device) {
 		config, err := json.Marshal(map[string]string{

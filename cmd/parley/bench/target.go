@@ -172,7 +172,7 @@ func refused(what string, resp *fasthttp.Response) error {
 }
 
 // errLimited says what to do about a server that limits its senders.
-var errLimited = errors.New("the server limits how fast users send; for a load test run it with --rate-send 0 --rate-read 0")
+var errLimited = errors.New("the server limits how fast users send; for a load test run it with --rate-send 0 --rate-read 0 --rate-strangers 0")
 
 // group makes a group thread. The token is that of its creator.
 func (t *target) group(people []string, token string) (thread string, err error) {
