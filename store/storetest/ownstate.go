@@ -168,11 +168,11 @@ func testAcceptance(t *testing.T, f *fixture) {
 		}
 		return e
 	}
-	accept := func(user chat.UserID, e chat.Event, accepted bool) {
+	bobAccepts := func(e chat.Event, accepted bool) {
 		t.Helper()
-		st := f.userThread(user, e.Thread).State
+		st := f.userThread("bob", e.Thread).State
 		st.Accepted, st.Revision = accepted, st.Revision+1
-		f.putOwn(user, e.Thread, st, true)
+		f.putOwn("bob", e.Thread, st, true)
 	}
 	everybody := []chat.UserID{"ann", "bob", "cid", "dan", "eve"}
 	want := func(what string, got []chat.UserID, err error, want ...chat.UserID) {
@@ -205,21 +205,21 @@ func testAcceptance(t *testing.T, f *fixture) {
 	peers("bob", chat.SharedThreads{}, "ann", "cid")
 	accepting("ann", "bob", "cid", "dan")
 	accepting("bob")
-	accept("bob", large, true)
+	bobAccepts(large, true)
 	acceptedBy(large, "ann", "bob")
 	peers("ann", chat.SharedThreads{}, "bob", "cid")
 	peers("ann", chat.SharedThreads{Most: 3}, "cid")
 	peers("ann", chat.SharedThreads{Before: large.ID}, "cid")
 	accepting("bob", "ann", "cid", "dan")
-	accept("bob", pair, true)
+	bobAccepts(pair, true)
 	acceptedBy(pair, "ann", "bob")
 	peers("ann", chat.SharedThreads{Most: 2}, "bob")
 	peers("ann", chat.SharedThreads{Before: small.ID}, "bob")
 	peers("ann", chat.SharedThreads{Before: pair.ID})
-	accept("bob", large, false)
+	bobAccepts(large, false)
 	acceptedBy(large, "ann")
 	accepting("bob", "ann")
-	accept("bob", pair, false)
+	bobAccepts(pair, false)
 	peers("ann", chat.SharedThreads{}, "cid")
 	f.append(small.Thread, removal("cid", "cid"))
 	peers("ann", chat.SharedThreads{})
