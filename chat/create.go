@@ -72,6 +72,9 @@ func (s *Service) createThread(ctx context.Context, c Caller, e Event) (v Thread
 	var dup *DuplicateError
 	switch err := s.store.CreateThread(ctx, e); {
 	case errors.As(err, &pair):
+		if begun := pair.Begun; begun != nil {
+			s.bus.Publish(Notice{Audience: Thread{}.Apply(*begun).Users(), Event: begun})
+		}
 		v, err := s.viewWithParticipants(ctx, c, pair.Thread)
 		return v, AlreadyExists, err
 	case errors.As(err, &dup):

@@ -386,8 +386,12 @@ var (
 	ErrTooManyPQPrekeys = errors.New("the device has too many post-quantum one-time keys")
 )
 
-// PairExistsError says that two people have a 1:1 already, and which.
-type PairExistsError struct{ Thread ThreadID }
+// PairExistsError says that two people have a 1:1 already, and which. Begun is the creation of
+// that thread if it was only now completed: whoever began it may be gone, and has told nobody.
+type PairExistsError struct {
+	Thread ThreadID
+	Begun  *Event
+}
 
 func (e *PairExistsError) Error() string {
 	return "a 1:1 thread of this pair exists: " + e.Thread.String()

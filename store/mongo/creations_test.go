@@ -1,7 +1,10 @@
 package mongo
 
 import (
+	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -60,5 +63,53 @@ func TestKeysOfCreationsByNodesOfTheVersionBefore(t *testing.T) {
 	for _, e := range created {
 		wantDuplicateOf(t, "after the upgrade", s.CreateThread(t.Context(), again(e)), e)
 		wantDuplicateOf(t, "asked for", s.SentBefore(t.Context(), again(e)), e)
+	}
+}
+
+// recording is a bus that keeps what is published.
+type recording struct {
+	silent
+
+	mu      sync.Mutex
+	notices []chat.Notice
+}
+
+func (r *recording) Publish(n chat.Notice) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notices = append(r.notices, n)
+}
+
+// A node that dies between the two writes of a 1:1 has told nobody of it. Who completes it, by
+// asking for the same 1:1, tells both; who asks later tells nobody again.
+func TestACompletedOneToOneIsTold(t *testing.T) {
+	server := mongod.Shared(t)
+	uri := server.URI()
+	net := &network{}
+	dying := open(t, server, mongod.With(uri, cutOptions...), Options{Now: testNow, dialer: net})
+	created := creationOf(chat.OneToOne, "ann", "bob")
+	created.Change.IdempotencyKey = ""
+	before := len(net.sent())
+	probe := creationOf(chat.OneToOne, "cid", "dan")
+	probe.Change.IdempotencyKey = ""
+	if err := dying.CreateThread(t.Context(), probe); err != nil {
+		t.Fatal(err)
+	}
+	claim := slices.Index(net.sent()[before:], "insert") // into pairs
+	net.cutAfter(claim+1, true)
+	if err := dying.CreateThread(t.Context(), created); err == nil {
+		t.Fatal("nothing was cut")
+	}
+	bus := &recording{}
+	svc := chat.New(chat.Config{Store: open(t, server, uri, Options{Now: testNow}), Bus: bus, Now: testNow})
+	t.Cleanup(func() { svc.Close(context.Background()) })
+	for range 2 {
+		v, outcome, err := svc.CreateThread(t.Context(), user("bob"), chat.CreateThread{Type: chat.OneToOne, Participants: []chat.UserID{"ann"}})
+		if err != nil || outcome != chat.AlreadyExists || v.ID != created.Thread {
+			t.Fatalf("%v, %v, %v; want the thread that was begun", v.ID, outcome, err)
+		}
+	}
+	if len(bus.notices) != 1 || bus.notices[0].Event == nil || bus.notices[0].Event.ID != created.ID || !slices.Contains(bus.notices[0].Audience, "ann") || !slices.Contains(bus.notices[0].Audience, "bob") {
+		t.Errorf("told was %+v; want once the creation, to both", bus.notices)
 	}
 }

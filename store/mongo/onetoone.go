@@ -35,7 +35,7 @@ func (s *Store) beginPair(ctx context.Context, doc eventDoc) error {
 		if err != nil {
 			return err
 		}
-		stored, err := s.beginFor(ctx, holder)
+		stored, now, err := s.beginFor(ctx, holder)
 		switch {
 		case err != nil:
 			return err
@@ -45,7 +45,7 @@ func (s *Store) beginPair(ctx context.Context, doc eventDoc) error {
 			if _, err := s.settle(ctx, holder.Thread, holder.Created.Seq); err != nil {
 				return err
 			}
-			return &chat.PairExistsError{Thread: holder.Thread}
+			return pairExists(holder, now)
 		}
 		old, used, err := s.heldBefore(ctx, doc)
 		if err != nil {
@@ -55,6 +55,20 @@ func (s *Store) beginPair(ctx context.Context, doc eventDoc) error {
 			doc.Gen = old.Gen + 1
 		}
 	}
+}
+
+// pairExists is what a creation is told whose pair has a thread; now says that this one's call
+// has completed that.
+func pairExists(holder pairDoc, now bool) error {
+	exists := &chat.PairExistsError{Thread: holder.Thread}
+	if now {
+		begun, err := holder.Created.event()
+		if err != nil {
+			return err
+		}
+		exists.Begun = &begun
+	}
+	return exists
 }
 
 // pairID is the two users in order.
@@ -96,18 +110,18 @@ func (s *Store) claimPair(ctx context.Context, wanted pairDoc) (pairDoc, error) 
 }
 
 // beginFor inserts the first event of the thread that has claimed a pair, unless it is
-// there. If the insert is refused, it deletes the claim.
-func (s *Store) beginFor(ctx context.Context, p pairDoc) (stored bool, err error) {
+// there; now says that it was not. If the insert is refused, it deletes the claim.
+func (s *Store) beginFor(ctx context.Context, p pairDoc) (stored, now bool, err error) {
 	if same, _, err := s.begun(ctx, p.Created); err != nil || same {
-		return same, err
+		return same, false, err
 	}
 	_, duplicate, err := insertRun(ctx, s.log, []eventDoc{p.Created})
 	if err != nil || !duplicate {
-		return err == nil, err
+		return err == nil, err == nil, err
 	}
 	if same, _, err := s.begun(ctx, p.Created); err != nil || same {
-		return same, err
+		return same, false, err
 	}
 	_, err = s.pairs.DeleteOne(ctx, d("_id", p.ID, "thread", p.Thread))
-	return false, err
+	return false, false, err
 }
