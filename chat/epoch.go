@@ -8,6 +8,13 @@ import (
 // epochRule says what an epoch may be: numbers that every JSON reader keeps exactly.
 const epochRule = "must be an integer from 1 to 9007199254740991"
 
+// EpochGate is a store that processes of an earlier version may use too, which know nothing of
+// epochs.
+type EpochGate interface {
+	// TakesEpochs is an error while there may be such a process. Then no epoch is begun.
+	TakesEpochs(ctx context.Context) error
+}
+
 // mayBegin refuses a control message with an epoch that is not the one after the thread's,
 // and every one of a sender whom the other of a 1:1 blocks: the two would disagree on the
 // thread's epoch (docs/contract.md#control-messages). A message without an epoch is not

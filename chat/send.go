@@ -182,6 +182,11 @@ type references struct {
 }
 
 func (s *Service) loadReferences(ctx context.Context, req SendRequest) (refs references, err error) {
+	if req.Epoch > 0 && s.epochs != nil {
+		if err := s.epochs.TakesEpochs(ctx); err != nil {
+			return refs, Unavailable("begin an epoch", err)
+		}
+	}
 	if !req.ReplyTo.IsZero() {
 		refs.replied, err = s.store.MessageIn(ctx, req.Thread, req.ReplyTo)
 		if err != nil && !errors.Is(err, ErrNotFound) {

@@ -49,6 +49,7 @@ type Service struct {
 	steps atomic.Int64 // of the wall clock
 
 	reports reportIDs
+	epochs  EpochGate // nil: epochs are taken
 
 	unsubscribe []func() // from the bus
 
@@ -97,6 +98,7 @@ func New(cfg Config) *Service {
 		s.deviceLists.shared, s.deviceLists.name = shared, "devices_of"
 		s.deviceNews.shared, s.deviceNews.name = shared, "device_news"
 	}
+	s.epochs, _ = cfg.Store.(EpochGate)
 	s.cache = newThreadCache(s.store, s.now)
 	s.clock = newIDClock(s.now, cfg.Newest, s.noteStep)
 	s.began = EventIDAt(s.clock.Now())

@@ -24,9 +24,6 @@ const (
 // nodes are replaced one by one, those of two adjoining versions share the store.
 const buildsFrom = 4
 
-// packsFrom is the first format whose builds read packed runs of marks.
-const packsFrom = 5
-
 // formatDoc says of what format a store is.
 type formatDoc struct {
 	Version int64 `bson:"version"`
@@ -168,7 +165,7 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	if err := format.check(); err != nil {
 		return err
 	}
-	s.packs = format.BuildsFrom >= packsFrom
+	s.onlyNew.Store(format.BuildsFrom >= formatVersion)
 	return s.checkIndexes(ctx)
 }
 
@@ -205,12 +202,30 @@ func (s *Store) build(ctx context.Context, progress Progress) error {
 	if err := s.ensureIndexes(ctx, progress); err != nil {
 		return err
 	}
-	s.packs = true
+	s.onlyNew.Store(true)
 	_, err = s.meta.InsertOne(ctx, d("_id", "format", "version", int64(formatVersion), "builds_from", int64(formatVersion)))
 	if mongo.IsDuplicateKeyError(err) {
 		return nil
 	}
 	return wrap("mark the database with the format", err)
+}
+
+// TakesEpochs implements [chat.EpochGate]: a build of format 4 that appends to a log leaves the
+// epoch out of its head, and the same could be begun twice. A node that was started before the
+// store was prepared finds that out here.
+func (s *Store) TakesEpochs(ctx context.Context) error {
+	if s.onlyNew.Load() {
+		return nil
+	}
+	format, _, err := s.format(ctx)
+	if err != nil {
+		return err
+	}
+	if format.BuildsFrom < formatVersion {
+		return errors.New("nodes of an earlier version may run on the database: run parley store prepare once none is left")
+	}
+	s.onlyNew.Store(true)
+	return nil
 }
 
 // keepOldBuildsOut has no build of an earlier format run on the store any more.

@@ -191,3 +191,36 @@ func TestHowFarAnIndexIs(t *testing.T) {
 		t.Errorf("of no index: %q", far)
 	}
 }
+
+// While builds that know no epochs may run, none is begun, and other messages are sent. Nodes
+// that run learn that the store was prepared.
+func TestEpochsWaitForPrepare(t *testing.T) {
+	server := mongod.Shared(t)
+	uri := server.URI()
+	open(t, server, uri, Options{}).setFormat(t, formatVersion, buildsFrom)
+	s := open(t, server, uri, Options{})
+	svc := chat.New(chat.Config{Store: s, Bus: silent{}})
+	t.Cleanup(func() { svc.Close(context.Background()) })
+	group, _, err := svc.CreateThread(t.Context(), user("ann"), chat.CreateThread{Type: chat.Group, Participants: []chat.UserID{"bob"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(n int64, epoch chat.Epoch) error {
+		_, err := svc.Send(t.Context(), user("ann"), chat.SendRequest{
+			Thread: group.ID, IdempotencyKey: string(rune('a' + n)), ClientSeq: n, Ciphertext: []byte("x"), ContentType: chat.Control, Epoch: epoch,
+		})
+		return err
+	}
+	if err := send(1, 1); chat.CodeOf(err) != chat.CodeUnavailable || !strings.Contains(err.Error(), "run parley store prepare") {
+		t.Errorf("before: %v", err)
+	}
+	if err := send(2, 0); err != nil {
+		t.Errorf("a message without an epoch: %v", err)
+	}
+	if err := Prepare(t.Context(), uri, Options{}, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := send(1, 1); err != nil {
+		t.Errorf("after: %v", err)
+	}
+}

@@ -112,8 +112,8 @@ type Store struct {
 	// the database. On this lock rest only the number of them that is said to be left, and
 	// its bound: uploads of one device on two nodes at the same time may exceed it together.
 	prekeyWriters     keylock.Locks
-	joins             bool // the server can look up heads together with a user's threads
-	packs             bool // no build of format 4 can run on the store, which does not read packed runs of marks
+	joins             bool        // the server can look up heads together with a user's threads
+	onlyNew           atomic.Bool // no build of an earlier format can run on the store
 	idempotencyWindow time.Duration
 	now               func() time.Time
 	logger            *slog.Logger
@@ -124,6 +124,7 @@ var (
 	_ chat.Store      = (*Store)(nil)
 	_ chat.Timekeeper = (*Store)(nil)
 	_ chat.Register   = (*Store)(nil)
+	_ chat.EpochGate  = (*Store)(nil)
 )
 
 // Open opens the store of a MongoDB connection string, in the database that its

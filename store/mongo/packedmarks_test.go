@@ -99,7 +99,7 @@ func TestMarksArePackedOnceTheStoreIsPrepared(t *testing.T) {
 	prepared := open(t, server, uri, Options{}).Store
 	fill(prepared)
 	packed(false, true)
-	if !open(t, server, server.URI(), Options{}).packs {
+	if !open(t, server, server.URI(), Options{}).onlyNew.Load() {
 		t.Error("a new store does not pack")
 	}
 	for at := chat.Seq(1); at <= 2*runLength; at++ {

@@ -198,7 +198,7 @@ func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, device chat.De
 			return stored, false, err
 		}
 	}
-	if stored.Change == "" && (next.Installation != 0 || s.packs) {
+	if stored.Change == "" && (next.Installation != 0 || s.onlyNew.Load()) {
 		for _, kind := range chat.PrekeyKinds {
 			if len(u.OneTimeOf(kind)) == 0 {
 				continue

@@ -142,7 +142,7 @@ func (s *Store) endRun(ctx context.Context, thread chat.ThreadID, doc marksDoc) 
 		return nil // the run has room: another mark was added between the write and the read
 	}
 	old := oldMarksDoc{ID: oldMarksID(doc.ID, doc.Seq), Thread: thread, Owner: doc.ID, To: doc.Seq, OldMessage: doc.OldMessage}
-	if s.packs {
+	if s.onlyNew.Load() {
 		old.Packed = packMarks(doc.Run)
 	} else {
 		old.Run = doc.Run
