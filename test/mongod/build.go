@@ -9,10 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
+
+	"github.com/parleyhq/parley/test/program"
 )
 
 // Build builds the server and gives the path of its binary. The binary goes to a place
@@ -22,21 +22,15 @@ import (
 // FerretDB is built with changes: as it is, every query reads its whole collection,
 // and nothing of some length can be tested.
 func Build() (binary string, err error) {
-	_, file, _, found := runtime.Caller(0)
-	if !found || !filepath.IsAbs(file) {
-		return "", errors.New("where the source of the test server is cannot be told in a trimmed build")
-	}
-	cache, err := os.UserCacheDir()
+	source, err := program.Beside("server")
 	if err != nil {
-		cache = os.TempDir()
+		return "", err
 	}
-	cache = filepath.Join(cache, "parley-mongod")
-	unlock, err := lockDir(cache)
+	cache, unlock, err := program.Cache("parley-mongod")
 	if err != nil {
-		return "", fmt.Errorf("wait for other builds of the test server: %w", err)
+		return "", err
 	}
 	defer unlock()
-	source := filepath.Join(filepath.Dir(file), "server")
 	changed, err := changeFerretDB(source, cache)
 	if err != nil {
 		return "", fmt.Errorf("change FerretDB: %w", err)
@@ -48,28 +42,6 @@ func Build() (binary string, err error) {
 
 // build is [Build], once for each test process.
 var build = sync.OnceValues(Build)
-
-// lockDir makes a directory and waits until no other process holds its lock. The lock
-// is given back by unlock, or when this process ends.
-func lockDir(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return func() { _ = lock.Close() }, nil
-}
 
 const ferretDB = "github.com/FerretDB/FerretDB"
 

@@ -18,10 +18,6 @@ import (
 // External is the environment variable that names a server to test on.
 const External = "PARLEY_TEST_MONGO_URI"
 
-// patience bounds every wait for a server. It is generous because a loaded
-// machine is no reason to fail.
-const patience = 5 * time.Minute
-
 // TB is what this package needs of *testing.T, *testing.B and *rapid.T.
 type TB interface {
 	Helper()
@@ -87,7 +83,7 @@ func open() (*Server, error) {
 	}
 	// FerretDB knows no retryable writes, and a monitor that polls holds no
 	// connection open.
-	uri := With("mongodb://"+proc.addr, "directConnection=true", "retryWrites=false", "serverMonitoringMode=poll")
+	uri := With("mongodb://"+proc.Addr, "directConnection=true", "retryWrites=false", "serverMonitoringMode=poll")
 	return &Server{uri: uri, proc: proc}, nil
 }
 
@@ -148,7 +144,7 @@ func Database(uri string) string {
 // there after [Server.Restart].
 func (s *Server) Kill(tb TB) {
 	tb.Helper()
-	if err := s.own(tb).kill(); err != nil {
+	if err := s.own(tb).Kill(); err != nil {
 		tb.Fatalf("kill the server: %v", err)
 	}
 }
@@ -156,7 +152,7 @@ func (s *Server) Kill(tb TB) {
 // Restart starts a killed server again, at the same address.
 func (s *Server) Restart(tb TB) {
 	tb.Helper()
-	if err := s.own(tb).start(); err != nil {
+	if err := s.own(tb).Restart(); err != nil {
 		tb.Fatalf("restart the server: %v", err)
 	}
 }
@@ -165,7 +161,7 @@ func (s *Server) Restart(tb TB) {
 // ones are accepted by the system, and nothing comes back.
 func (s *Server) Pause(tb TB) {
 	tb.Helper()
-	if err := s.own(tb).pause(); err != nil {
+	if err := s.own(tb).Pause(); err != nil {
 		tb.Fatalf("pause the server: %v", err)
 	}
 }
@@ -173,7 +169,7 @@ func (s *Server) Pause(tb TB) {
 // Resume ends Pause.
 func (s *Server) Resume(tb TB) {
 	tb.Helper()
-	if err := s.own(tb).resume(); err != nil {
+	if err := s.own(tb).Resume(); err != nil {
 		tb.Fatalf("resume the server: %v", err)
 	}
 }

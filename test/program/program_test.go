@@ -1,4 +1,4 @@
-package mongod
+package program
 
 import (
 	"sync"
@@ -7,12 +7,13 @@ import (
 )
 
 func TestBuildsTakeTurns(t *testing.T) {
-	dir := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir()) // which some systems go by
 	var building atomic.Int32
 	var done sync.WaitGroup
 	for range 8 {
 		done.Go(func() {
-			unlock, err := lockDir(dir)
+			_, unlock, err := Cache("builds")
 			if err != nil {
 				t.Error(err)
 				return
