@@ -69,6 +69,28 @@ type staying struct {
 	line  chan *client // has its present connection
 }
 
+// present says which connection the receiver has now.
+func (s *staying) present(line *client) {
+	select {
+	case <-s.line:
+	default:
+	}
+	select {
+	case s.line <- line:
+	default: // there is a later one
+	}
+}
+
+// now is the receiver's present connection.
+func (s *staying) now() *client {
+	line := <-s.line
+	select {
+	case s.line <- line:
+	default: // there is a later one
+	}
+	return line
+}
+
 // move has a receiver go to its other node, if it has one.
 func (s *staying) move() {
 	if s.other != nil {
@@ -255,10 +277,7 @@ func (c *nodesAtOnce) stay(s *staying, node int) {
 			defer close(lost)
 			line.watch(time.Hour, func([]frame) bool { return false })
 		}()
-		select {
-		case s.line <- line:
-		default:
-		}
+		s.present(line)
 		select {
 		case <-lost:
 			c.mu.Lock()
@@ -370,7 +389,7 @@ func (c *nodesAtOnce) reached(stayers ...*staying) {
 	}
 	started := time.Now()
 	for _, s := range stayers {
-		line := <-s.line
+		line := s.now()
 		if !line.watch(patience, func(f []frame) bool {
 			for i := len(f) - 1; i >= 0; i-- {
 				if f[i].T == "msg" && f[i].ID == last.ID {
@@ -381,7 +400,6 @@ func (c *nodesAtOnce) reached(stayers ...*staying) {
 		}) {
 			c.t.Errorf("%s did not get %s (seq %d) within %v", s.seen.name, last.ID, last.Seq, patience)
 		}
-		s.line <- line
 	}
 	c.t.Logf("everybody who stayed had it after %v", time.Since(started).Round(100*time.Millisecond))
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"syscall"
@@ -27,10 +28,17 @@ func TestClusterWithoutFaults(t *testing.T) {
 	c.check()
 }
 
-// Every node is killed and started again, while the others serve.
+// Every node is killed and started again, while the others serve. Right after that every node
+// says of everybody who is there that it is, those who are there have been told so of each
+// other, and when all have gone every node says that.
 func TestClusterWhoseNodesAreKilled(t *testing.T) {
 	c := startCluster(t)
 	c.mayReconnect()
+	for _, s := range c.stayers {
+		for _, group := range c.groups {
+			s.d.accept(t, group)
+		}
+	}
 	for _, s := range c.nodes {
 		c.more(30)
 		s.kill(t)
@@ -38,7 +46,29 @@ func TestClusterWhoseNodesAreKilled(t *testing.T) {
 		s.start(t)
 	}
 	c.more(30)
+	c.awaitPresence("online")
+	watcher := c.stayers[0]
+	for _, s := range c.stayers[1:] {
+		eventually(t, watcher.seen.name+" was told last that "+s.seen.name+" is online", func() bool {
+			told := watcher.now().presences(s.d.user)
+			return len(told) > 0 && told[len(told)-1] == "online"
+		})
+	}
 	c.check()
+	c.awaitPresence("offline")
+}
+
+// awaitPresence waits until every node says that of everybody who stays.
+func (c *nodesAtOnce) awaitPresence(status string) {
+	c.t.Helper()
+	for i, node := range c.nodes {
+		asking := node.device(c.t, c.people[0].user, "asking")
+		for _, s := range c.stayers {
+			eventually(c.t, fmt.Sprintf("node %d says that %s is %s", i, s.seen.name, status), func() bool {
+				return asking.presenceOf(c.t, s.d.user).Status == status
+			})
+		}
+	}
 }
 
 // NATS is gone, is cut from one node, hears one node and does not tell it, or the other way

@@ -74,14 +74,13 @@ func (c *nodesAtOnce) lastOf(user string) (last message) {
 // awaitReceipts waits until a receiver has been told that a message was delivered to others.
 func (s *staying) awaitReceipts(t *testing.T, m message, to []*staying) {
 	t.Helper()
-	line := <-s.line
+	line := s.now()
 	for _, r := range to {
 		told := func(f frame) bool {
 			return f.T == "delivered" && text(f.By) == r.seen.user && cmp.Or(f.UpTo, f.ID) == m.ID
 		}
 		eventually(t, "the sender is told that its last message was delivered to "+r.seen.user, func() bool { return line.has(told) })
 	}
-	s.line <- line
 }
 
 // checkReceiptsOnce checks that a receiver was told of no receipt twice.
