@@ -41,7 +41,7 @@ type mqttConn struct {
 	version   byte
 	v5        bool
 	maxPacket int  // the client's maximum packet size; 0 is no limit
-	reasons   bool // the client wants reason strings
+	reasons   bool // the client can read reason strings, and wants them
 	sess      atomic.Pointer[session.Session]
 
 	// Owned by the writing goroutine: the topic of the last frame, and its name.
@@ -219,7 +219,7 @@ func (c *mqttConn) Offer() (token, device string, lastSeen *string) {
 
 // SetProtocol implements hooks.Conn.
 func (c *mqttConn) SetProtocol(version byte, maxPacket uint32, reasonStrings bool) {
-	c.version, c.v5, c.maxPacket, c.reasons = version, version >= 5, int(maxPacket), reasonStrings
+	c.version, c.v5, c.maxPacket, c.reasons = version, version >= 5, int(maxPacket), version >= 5 && reasonStrings
 }
 
 // Answer implements hooks.Conn.

@@ -38,6 +38,9 @@ func (r *raw) answered(t testing.TB) published {
 			}
 			return a
 		case *v4.PubackPacket:
+			if p.RemainingLength != 2 { // what is more, the codec passes over
+				t.Errorf("a PUBACK of MQTT 3.1.1 has %d bytes, want the packet id alone", p.RemainingLength)
+			}
 			return published{id: p.MessageID}
 		case *v5.Disconnect:
 			return published{closed: true, code: p.ReasonCode}
