@@ -346,8 +346,8 @@ func (s *Session) Refuse(err error) {
 	case !refused:
 	case refusal.Code == contracts.CodeInvalidFrame:
 		s.Fail(refusal.Code, refusal.Detail)
-	default:
-		s.Warn(refusal.Code, refusal.Detail)
+	default: // a refusal that names fields has its detail in them
+		s.Warn(refusal.Code, contracts.ProblemOf(err).Detail)
 	}
 }
 

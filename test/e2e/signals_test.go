@@ -141,6 +141,13 @@ func TestSignalsRefused(t *testing.T) {
 	if got := ann.publishOne(t, "v1/threads/"+mine.ID+"/signals/x", strings.Repeat("d", 4<<10+1)); got.code != 0x99 || got.reason != "invalid_request" {
 		t.Errorf("a signal that is too long: %+v", got)
 	}
+	r := dialRaw(t, s, mqtt5)
+	r.accepted(t, helloOf(ann))
+	r.subscribe(t, 1, 0, "v1/devices/"+ann.id+"/frames")
+	r.publish(t, 0, 0, "v1/threads/"+mine.ID+"/signals/x", strings.Repeat("d", 4<<10+1))
+	if f := r.told(t); f.Code != "invalid_request" || !strings.Contains(f.Detail, "4 KiB") {
+		t.Errorf("a signal with QoS 0 that is too long: %+v", f)
+	}
 	if got := ann.publishOne(t, "v1/threads/"+mine.ID+"/signals/+", ""); !got.closed {
 		t.Errorf("a name that is a wildcard: %+v", got)
 	}
