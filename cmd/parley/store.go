@@ -19,11 +19,24 @@ var storeCommands = map[string]func(ctx context.Context, url string, opts store.
 	"upgrade":  store.Upgrade,
 }
 
+const storeUsage = `parley store looks after a MongoDB store, without a deadline and with progress.
+
+	parley store prepare   make its collections and indexes
+	parley store upgrade   bring it to the format of this version
+	parley store restored  give it a new store id, after a backup was restored
+
+Each lists its flags with --help.
+`
+
 // storeCommand is `parley store …`.
 func storeCommand(ctx context.Context, args []string, stdout io.Writer) error {
 	const known = "prepare, upgrade and restored"
 	if len(args) == 0 {
 		return fmt.Errorf("parley store: no command given, there are %s", known)
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		fmt.Fprint(stdout, storeUsage)
+		return nil
 	}
 	do := storeCommands[args[0]]
 	if do == nil {

@@ -87,3 +87,17 @@ func TestWrongStoreCommands(t *testing.T) {
 		}
 	}
 }
+
+func TestStoreListsItsCommands(t *testing.T) {
+	for _, ask := range []string{"help", "-h", "--help"} {
+		var out bytes.Buffer
+		if err := run(t.Context(), []string{"store", ask}, &out, io.Discard); err != nil {
+			t.Errorf("store %s: %v", ask, err)
+		}
+		for command := range storeCommands {
+			if !strings.Contains(out.String(), "parley store "+command) {
+				t.Errorf("store %s does not list %s", ask, command)
+			}
+		}
+	}
+}
