@@ -33,13 +33,14 @@ type BusHandler interface {
 	HandleLoss()
 }
 
-// Skipper is a BusHandler that has no use for some messages. A bus over a network asks
-// before it reads a whole message that another node sent; if every handler skips it, none
-// is given it.
+// Skipper is a BusHandler that has no use for some notices. A bus over a network asks before
+// it reads the whole of a message that another node sent, or of what is for connected people
+// only: a delivered receipt, a failure, typing or a signal. If every handler skips it, none is
+// given it.
 type Skipper interface {
 	BusHandler
-	// Skip reports whether the handler skips the message of that id, which goes to that
-	// audience. It must not block.
+	// Skip reports whether the handler skips the message of that id, or something else if
+	// that is zero, which goes to that audience. It must not block.
 	Skip(audience []UserID, message MessageID) bool
 }
 

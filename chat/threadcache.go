@@ -205,7 +205,7 @@ func (c *threadCache) HandleNotice(n Notice) {
 	}
 }
 
-// Skip implements [Skipper]: no message changes what is kept.
+// Skip implements [Skipper]: nothing that may be skipped changes what is kept.
 func (c *threadCache) Skip([]UserID, MessageID) bool { return true }
 
 // HandleLoss implements [BusHandler].

@@ -17,8 +17,8 @@ const (
 	lossSpread = 30 * time.Second
 )
 
-// Skip implements [chat.Skipper]: a message is of use where somebody of its audience is
-// connected. Who connects later reads it from the store.
+// Skip implements [chat.Skipper]: a message, or what is for connected people only, is of use
+// where somebody of its audience is connected. Who connects later reads messages from the store.
 func (r *Registry) Skip(audience []chat.UserID, _ chat.MessageID) bool {
 	for _, user := range audience {
 		if len(r.of(user)) > 0 {

@@ -362,7 +362,7 @@ func (b *Bus) handOn(packed []byte) error {
 	if err != nil {
 		return err
 	}
-	if p.Message != (chat.MessageID{}) && b.local.Skip(p.Audience, p.Message) {
+	if (p.Live || p.Message != (chat.MessageID{})) && b.local.Skip(p.Audience, p.Message) {
 		b.stats.skipped.Add(1)
 		return nil
 	}

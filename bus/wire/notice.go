@@ -10,6 +10,7 @@ import (
 const (
 	headAudience uint64 = 1 + iota // one for each user
 	headMessage                    // the id of a message that the notice brings
+	headLive                       // it is of no use but to those of the audience who are connected
 )
 
 // The fields of a notice's body: one of them.
@@ -38,6 +39,9 @@ func AppendNotice(b []byte, n *chat.Notice) []byte {
 		}
 		if n.Event != nil && n.Event.Kind == chat.KindMessage {
 			w.id(headMessage, n.Event.ID)
+		}
+		if isLive(n) {
+			w.uint(headLive, 1)
 		}
 	})
 	switch {
@@ -69,6 +73,12 @@ func AppendNotice(b []byte, n *chat.Notice) []byte {
 	return w.b
 }
 
+// isLive reports whether a node changes nothing by a notice but what it tells to the
+// audience's connections.
+func isLive(n *chat.Notice) bool {
+	return n.Receipt != nil && n.Receipt.Kind == chat.Delivered || n.Failure != nil || n.Typing != nil || n.Signal != nil
+}
+
 // Wake is a notice that tells of an event without bringing it.
 func Wake(n *chat.Notice) *chat.Notice {
 	return &chat.Notice{Audience: n.Audience, Wake: &chat.Wake{Thread: n.Event.Thread, Seq: n.Event.Seq, ID: n.Event.ID}}
@@ -78,6 +88,7 @@ func Wake(n *chat.Notice) *chat.Notice {
 type Packed struct {
 	Audience []chat.UserID
 	Message  chat.MessageID // of the message that the notice brings; zero if it brings none
+	Live     bool           // it is of no use but to those of the audience who are connected
 
 	body string
 }
@@ -99,6 +110,8 @@ func Open(b []byte) (Packed, error) {
 				p.Audience = add(in, field, p.Audience, text[chat.UserID](in, content))
 			case headMessage:
 				p.Message = in.id(content)
+			case headLive:
+				p.Live = in.uint(content) == 1
 			}
 		}
 	})

@@ -12,12 +12,14 @@ import (
 	"github.com/parleyhq/parley/test/natsd"
 )
 
-// The load of TestCostOfSeveralNodes.
-const (
-	costPairs    = 30
-	costMessages = 20 // of each pair
-	costPause    = 400 * time.Millisecond
-)
+// costPairs are the pairs of people in TestCostOfSeveralNodes.
+const costPairs = 30
+
+// costLoads are the loads of TestCostOfSeveralNodes.
+var costLoads = []struct {
+	messages int // of each pair
+	pause    time.Duration
+}{{20, 400 * time.Millisecond}, {80, 100 * time.Millisecond}}
 
 // TestCostOfSeveralNodes measures what a message from one person to another costs the nodes,
 // over three nodes and over one, at the same load. The two of a pair are at different
@@ -30,10 +32,12 @@ func TestCostOfSeveralNodes(t *testing.T) {
 		t.Fatalf("building the server: %v", err)
 	}
 	one, three := measureNodes(t, binary, 1), measureNodes(t, binary, clusterNodes)
-	for _, m := range []nodesCost{one, three} {
-		t.Logf("%d nodes: %.2f ms of CPU and %.1f MongoDB commands a message", m.nodes, m.cpu*1000, m.commands)
+	for i, load := range costLoads {
+		for _, m := range []nodesCost{one[i], three[i]} {
+			t.Logf("%d pairs, each a message every %v, %d nodes: %.2f ms of CPU and %.1f MongoDB commands a message", costPairs, load.pause, m.nodes, m.cpu*1000, m.commands)
+		}
+		t.Logf("three nodes take %.2f times the CPU of one", three[i].cpu/one[i].cpu)
 	}
-	t.Logf("three nodes take %.2f times the CPU of one", three.cpu/one.cpu)
 }
 
 // nodesCost is what one delivered message costs all nodes together.
@@ -42,7 +46,7 @@ type nodesCost struct {
 	cpu, commands float64
 }
 
-func measureNodes(t *testing.T, binary string, n int) nodesCost {
+func measureNodes(t *testing.T, binary string, n int) (costs []nodesCost) {
 	t.Helper()
 	uri, bus := mongod.Start(t).URI(), natsd.Start(t)
 	host, _, _ := strings.Cut(strings.TrimPrefix(uri, "mongodb://"), "/")
@@ -68,17 +72,20 @@ func measureNodes(t *testing.T, binary string, n int) nodesCost {
 		}
 		return seconds
 	}
-	before, asked := cpu(), mongo.Commands()
-	var pairs sync.WaitGroup
-	for i, d := range senders {
-		pairs.Go(func() {
-			for range costMessages {
-				<-time.After(costPause)
-				lines[i].untilMessage(t, d.send(t, threads[i], "hello").ID)
-			}
-		})
+	for _, load := range costLoads {
+		before, asked := cpu(), mongo.Commands()
+		var pairs sync.WaitGroup
+		for i, d := range senders {
+			pairs.Go(func() {
+				for range load.messages {
+					<-time.After(load.pause)
+					lines[i].untilMessage(t, d.send(t, threads[i], "hello").ID)
+				}
+			})
+		}
+		pairs.Wait()
+		messages := float64(costPairs * load.messages)
+		costs = append(costs, nodesCost{n, (cpu() - before) / messages, float64(mongo.Commands()-asked) / messages})
 	}
-	pairs.Wait()
-	const messages = costPairs * costMessages
-	return nodesCost{n, (cpu() - before) / messages, float64(mongo.Commands()-asked) / messages}
+	return costs
 }
