@@ -197,7 +197,11 @@ func (c *threadCache) HandleNotice(n Notice) {
 	case n.Event != nil && n.Event.Kind == KindThread:
 		c.forget(n.Event.Thread, func(r *cachedThread) { r.participants, r.accepted = nil, nil })
 	case n.State != nil:
-		c.forget(n.State.Thread, func(r *cachedThread) { delete(r.accepted, n.Audience[0]) })
+		c.forget(n.State.Thread, func(r *cachedThread) {
+			for _, user := range n.Audience { // one, unless the notice is broken
+				delete(r.accepted, user)
+			}
+		})
 	case n.Receipt != nil && n.Receipt.Kind == Read:
 		c.forget(n.Receipt.Thread, func(r *cachedThread) { delete(r.marks, n.Receipt.User) })
 	case n.Wake != nil:

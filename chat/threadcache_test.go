@@ -71,6 +71,15 @@ func TestAcknowledgeAsksTheStoreOnce(t *testing.T) {
 	same(t, "reads after five", asked.reads, 6)
 }
 
+// Notices come from other processes too: what they lack must not end this one.
+func TestANoticeOfAStateWithoutItsUserEndsNothing(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("ann", "bob")
+	w.send("bob", id, "hello") // from here on the cache has that bob has accepted
+	w.bus.Publish(chat.Notice{State: &chat.ThreadState{Thread: id}})
+	w.send("bob", id, "again")
+}
+
 // asked is a store that counts how often it is asked for a thread or for marks.
 type asked struct {
 	chat.Store
