@@ -88,7 +88,7 @@ e2e: test-prepare ## the end-to-end suite against the real binary, with the embe
 
 .PHONY: e2e-mongo
 e2e-mongo: export PARLEY_E2E_STORE = mongodb
-e2e-mongo: test-prepare ## the same on a MongoDB-compatible test server, or on that of PARLEY_TEST_MONGO_URI
+e2e-mongo: test-prepare $(if $(NEW_NODE),$(CLIENT_MODULES)) ## the same on a MongoDB-compatible test server, or on that of PARLEY_TEST_MONGO_URI
 	$(E2E_TEST)
 
 # How long test-long may take. It runs one history at least.

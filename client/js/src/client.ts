@@ -75,6 +75,13 @@ export interface SendOptions {
   attachmentSha256?: string
 }
 
+export interface ControlMessage {
+  key: string
+  clientSeq: number
+  ciphertext: string
+  epoch?: number
+}
+
 class StoreChanged extends Error {}
 
 const TYPING_EVERY_MS = 3000
@@ -227,6 +234,21 @@ export class Client {
 
   sendText(threadId: string, text: string, options?: SendOptions): Promise<Outgoing> {
     return this.send(threadId, encodeText(text), options)
+  }
+
+  /** A client_seq that no other message of this device has. */
+  nextClientSeq = (): number => this.#outbox.nextSeq()
+
+  /**
+   * Stores a control message at once, for the clients' own protocol. With an epoch it is stored only if
+   * that is the thread's next, else the ProblemError says epoch_conflict. It may be repeated as it is.
+   */
+  async sendControl(threadId: string, control: ControlMessage): Promise<Message> {
+    const { key, clientSeq, ciphertext, epoch } = control
+    const body = { client_seq: clientSeq, ciphertext, content_type: 'control', ...(epoch ? { epoch } : {}) }
+    const answer = await this.rest.request<Message>('POST', `/v1/threads/${threadId}/messages`, { body, idempotencyKey: key })
+    await this.#threads.get(threadId)?.open()
+    return answer.body
   }
 
   retry = (n: number): Promise<void> => this.#outbox.retry(n)

@@ -55,7 +55,7 @@ export class Outbox {
 
   async add(threadId: string, body: Omit<SendMessage, 'client_seq'>): Promise<Outgoing> {
     const item: Outgoing = {
-      n: ++this.#n, threadId, key: crypto.randomUUID(), body: { client_seq: this.#nextSeq(), ...body },
+      n: ++this.#n, threadId, key: crypto.randomUUID(), body: { client_seq: this.nextSeq(), ...body },
       createdAt: new Date().toISOString(), attempts: 0,
     }
     this.#items.push(item)
@@ -66,7 +66,7 @@ export class Outbox {
   }
 
   // It only has to be new on this device, and to rise: the clock does that, over a loss of storage too.
-  #nextSeq(): number {
+  nextSeq(): number {
     return (this.#lastSeq = Math.max(this.#lastSeq + 1, Date.now()))
   }
 
@@ -117,7 +117,7 @@ export class Outbox {
         const { message, differs } = await this.#post.send(item)
         if (differs) {
           // Something else had this client_seq before: this message is not stored yet, and gets new ones.
-          await this.#replace({ ...item, key: crypto.randomUUID(), body: { ...item.body, client_seq: this.#nextSeq() } })
+          await this.#replace({ ...item, key: crypto.randomUUID(), body: { ...item.body, client_seq: this.nextSeq() } })
           continue
         }
         this.#items = this.#items.filter((i) => i.n !== item!.n)

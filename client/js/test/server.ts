@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-export const secret = 'the secret of the tests of the TypeScript client'
+export const secret = process.env.PARLEY_SECRET ?? 'the secret of the tests of the TypeScript client'
 const binary = process.env.PARLEY_BINARY ?? join(import.meta.dirname, '../../../.bin/parley')
 
 export class Server {

@@ -1,0 +1,350 @@
+import {
+  createApplicationMessage, createCommit, createGroup, decodeGroupState, decodeMlsMessage, emptyPskIndex, encodeGroupState, encodeMlsMessage,
+  joinGroup, processPrivateMessage, zeroOutUint8Array,
+  type CiphersuiteImpl, type ClientConfig, type ClientState, type LeafNode, type Proposal, type Welcome,
+} from 'ts-mls'
+import { fromBase64, toBase64 } from '../bytes.js'
+import type { Client } from '../client.js'
+import { ProblemError } from '../rest.js'
+import type { EventPage, Message, ThreadEvent } from '../types.js'
+import { decodeEnvelope, encodeEnvelope } from './envelope.js'
+import { decodeKeyPackage, deviceOf, nameOf, type Device, type OwnKeyPackage } from './identity.js'
+import type { Checked, Membership } from './membership.js'
+import type { SecretStore } from './secrets.js'
+import type { Texts } from './texts.js'
+
+/** A commit on its way out: it may be stored already, or another one may have taken its epoch. */
+interface Pending {
+  key: string
+  clientSeq: number
+  ciphertext: string
+  epoch: number
+  /** The group's state if it is taken. */
+  state: Uint8Array
+}
+
+/** What is kept of a thread's group. */
+interface GroupRecord {
+  /** Every event of the thread up to this one was looked at. */
+  seq: number
+  /** The group's state behind that event; none while the device is in no group. */
+  state?: Uint8Array
+  pending?: Pending
+  /** When this device came into the group, by the server's clock. */
+  since?: string
+  checked?: Checked
+}
+
+/** What a group needs of its device. */
+export interface GroupHome {
+  client: Client
+  secrets: SecretStore
+  texts: Texts
+  cs: CiphersuiteImpl
+  config: ClientConfig
+  device: Device
+  membership: Membership
+  /** The key package that a welcome is for, if it is one of this device's. */
+  packageFor(welcome: Welcome): Promise<OwnKeyPackage | undefined>
+  /** A key package to be in a group from its beginning. */
+  firstPackage(): Promise<OwnKeyPackage>
+  /** It was used: the changes forget it, unless it is the one of last resort. */
+  used(keyPackage: OwnKeyPackage, changes: Map<string, unknown>): Promise<void>
+}
+
+/** The device is in no group of that thread, and another one has begun it: a member has to let it in. */
+export class NotInGroup extends Error {
+  override name = 'NotInGroup'
+  constructor(threadId: string) {
+    super(`this device is not in the group of thread ${threadId} yet`)
+  }
+}
+
+/** So often a commit is made anew when another one is faster. */
+const REBASES = 20
+
+/**
+ * The MLS group of one thread. Its state moves along the thread's log, event by event, so every device
+ * has the same at the same event. A commit is a control message with an epoch, of which the server
+ * takes one: who loses reads the winner's and begins again.
+ */
+export class Group {
+  #record: GroupRecord | undefined
+  #state: ClientState | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+  #stale = true
+
+  constructor(private home: GroupHome, readonly threadId: string) {}
+
+  /** Who is in it may have changed: the next message looks before it is sent. */
+  changed(): void {
+    this.#stale = true
+  }
+
+  /** Takes in what the thread's log has. */
+  advance(frame?: ThreadEvent): Promise<void> {
+    return this.#inTurn(() => this.#advance(frame))
+  }
+
+  /** The leaves of the group: each device with its signature key. Empty while this device is in no group. */
+  members(): Promise<{ device: Device; publicKey: Uint8Array }[]> {
+    return this.#inTurn(async () => {
+      await this.#load()
+      return this.#state ? leavesOf(this.#state).map(({ device, leaf }) => ({ device, publicKey: leaf.signaturePublicKey })) : []
+    })
+  }
+
+  /** Makes a message for those who are in the thread now, and lets in or out whom that takes first. */
+  encrypt(text: string): Promise<string> {
+    return this.#inTurn(async () => {
+      await this.#advance()
+      await this.#reconcile()
+      if (!this.#state) throw new NotInGroup(this.threadId)
+      const { newState, privateMessage, consumed } = await createApplicationMessage(this.#state, new TextEncoder().encode(text), this.home.cs)
+      const ciphertext = toBase64(encodeMlsMessage({ version: 'mls10', wireformat: 'mls_private_message', privateMessage }))
+      // The key is used up before the message can leave: none is ever used twice.
+      const changes = new Map<string, unknown>()
+      await this.home.texts.keep(changes, ciphertext, { text })
+      await this.#write({ ...this.#record!, state: encodeGroupState(newState) }, newState, changes)
+      consumed.forEach(zeroOutUint8Array)
+      return ciphertext
+    })
+  }
+
+  /** Has the group be those who are in the thread, each with all devices that have keys. */
+  reconcile(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#advance()
+      await this.#reconcile()
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+
+  async #load(): Promise<void> {
+    if (this.#record) return
+    this.#record = (await this.home.secrets.get<GroupRecord>(this.#key)) ?? { seq: 0 }
+    this.#state = this.#decode(this.#record.state)
+  }
+
+  get #key(): string {
+    return `group/${this.threadId}`
+  }
+
+  #decode(bytes: Uint8Array | undefined): ClientState | undefined {
+    const [state] = (bytes && decodeGroupState(bytes, 0)) ?? []
+    return state && { ...state, clientConfig: this.home.config }
+  }
+
+  async #write(record: GroupRecord, state: ClientState | undefined, changes = new Map<string, unknown>()): Promise<void> {
+    await this.home.secrets.write(changes.set(this.#key, record))
+    this.#record = record
+    this.#state = state
+  }
+
+  async #advance(frame?: ThreadEvent): Promise<void> {
+    await this.#load()
+    if (frame && frame.seq <= this.#record!.seq) return
+    if (frame && frame.seq === this.#record!.seq + 1 && !('omitted' in frame)) return this.#take([frame])
+    for (let since: number | null = this.#record!.seq; since !== null; ) {
+      const page: EventPage = await this.home.client.rest.get<EventPage>(`/v1/threads/${this.threadId}/events`, { since_seq: since, page_size: 100 })
+      await this.#take(page.events)
+      since = page.next_since_seq
+    }
+  }
+
+  /** Takes in some events that follow, and keeps what they make of the group in one write. */
+  async #take(events: readonly ThreadEvent[]): Promise<void> {
+    const changes = new Map<string, unknown>()
+    let record = this.#record!
+    let state = this.#state
+    for (const event of events) {
+      if (event.seq <= record.seq) continue
+      const next = await this.#step(event, record, state, changes)
+      record = { ...next.record, seq: event.seq }
+      state = next.state
+    }
+    if (record === this.#record) return
+    await this.#write({ ...record, state: state && encodeGroupState(state) }, state, changes)
+  }
+
+  async #step(event: ThreadEvent, record: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
+    switch (event.t) {
+      case 'msg':
+        if (event.content_type === 'control') return this.#control(event, record, state, changes)
+        return { record, state: await this.#open(event, state, changes) }
+      case 'edit':
+        return { record, state: await this.#open(event, state, changes) }
+      case 'del':
+        await this.home.texts.forget(changes, event.id)
+        break
+      case 'thread':
+        if (event.event === 'participant_added' || event.event === 'participant_removed') this.#stale = true
+    }
+    return { record, state }
+  }
+
+  /** Decrypts a message, which can be done once: its text is kept. */
+  async #open(event: { id: string; ciphertext: string }, state: ClientState | undefined, changes: Map<string, unknown>) {
+    const { texts, cs } = this.home
+    if (event.ciphertext === '') return state // deleted meanwhile
+    if (await texts.known(changes, event.ciphertext)) {
+      await texts.name(changes, event.id, event.ciphertext)
+      return state
+    }
+    const [message] = decode(event.ciphertext) ?? []
+    if (message?.wireformat !== 'mls_private_message') {
+      await texts.keep(changes, event.ciphertext, { why: 'not_encrypted' }, event.id)
+      return state
+    }
+    const { epoch } = message.privateMessage
+    if (state && epoch > state.groupContext.epoch) return state // the content of a later edit, which comes in its place
+    try {
+      if (!state) throw new Error('in no group')
+      const result = await processPrivateMessage(state, message.privateMessage, emptyPskIndex, cs)
+      if (result.kind !== 'applicationMessage') throw new Error('a handshake in place of a message')
+      await texts.keep(changes, event.ciphertext, { text: new TextDecoder().decode(result.message) }, event.id)
+      return result.newState
+    } catch {
+      const why = !state ? 'before_joining' : 'no_key'
+      await texts.keep(changes, event.ciphertext, { why }, event.id)
+      return state
+    }
+  }
+
+  async #control(event: ThreadEvent & { t: 'msg' }, record: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
+    const { pending } = record
+    const own = pending && event.sender_id === this.home.device.userId && event.device_id === this.home.device.deviceId && event.epoch === pending.epoch
+    if (own) return { record: { ...record, pending: undefined, since: record.since ?? event.created_at }, state: this.#decode(pending.state) }
+    const ciphertext = event.omitted ? (await this.home.client.rest.get<Message>(`/v1/messages/${event.id}`)).ciphertext : event.ciphertext
+    const envelope = decodeEnvelope(fromBase64(ciphertext))
+    if (!envelope) return { record, state } // another protocol's, or of a later form
+    // Whoever began a group while another one was faster drops its own: that never was anybody's.
+    if (state && event.epoch === 1 && state.groupContext.epoch === 0n) state = undefined
+    const joined = envelope.welcome && !state ? await this.#join(envelope.welcome, changes) : undefined
+    if (joined) {
+      this.#stale = true
+      return { record: { seq: record.seq, since: event.created_at }, state: joined }
+    }
+    if (!state || event.epoch !== Number(state.groupContext.epoch) + 1) return { record, state }
+    return { record: { ...record, pending: undefined }, state: await this.#follow(envelope.commit, state) }
+  }
+
+  async #join(welcome: Uint8Array, changes: Map<string, unknown>): Promise<ClientState | undefined> {
+    const [message] = decodeMlsMessage(welcome, 0) ?? []
+    if (message?.wireformat !== 'mls_welcome') return undefined
+    const own = await this.home.packageFor(message.welcome)
+    if (!own) return undefined
+    const keyPackage = decodeKeyPackage(own.public)!
+    const state = await joinGroup(
+      message.welcome, keyPackage, own.private, emptyPskIndex, this.home.cs, undefined, undefined, this.home.config,
+    )
+    if (new TextDecoder().decode(state.groupContext.groupId) !== this.threadId) return undefined // of another thread
+    await this.home.used(own, changes)
+    return state
+  }
+
+  /** Applies another's commit. Undefined once this device is let out by it. */
+  async #follow(commit: Uint8Array, state: ClientState): Promise<ClientState | undefined> {
+    const [message] = decodeMlsMessage(commit, 0) ?? []
+    if (message?.wireformat !== 'mls_private_message') return state
+    try {
+      const result = await processPrivateMessage(state, message.privateMessage, emptyPskIndex, this.home.cs)
+      return result.newState.groupActiveState.kind === 'active' ? result.newState : undefined
+    } catch {
+      // A commit that no member can follow. This device is out of step until a member lets it in anew.
+      return undefined
+    }
+  }
+
+  /** Commits until nobody has to be let in or out. */
+  async #reconcile(): Promise<void> {
+    if (!this.#stale && this.#state) return
+    for (let n = 0; n < REBASES; n++) {
+      await this.#resume()
+      if (!this.#state && !(await this.#begin())) return
+      const begins = this.#state!.groupContext.epoch === 0n // nobody has heard of it
+      const { since, checked: before } = this.#record!
+      const { proposals, checked } = await this.home.membership.proposals(this.threadId, leavesOf(this.#state!), since ?? '', before ?? {})
+      if ((proposals.length > 0 || begins) && !(await this.#commit(proposals))) continue
+      await this.#write({ ...this.#record!, checked }, this.#state)
+      this.#stale = false
+      return
+    }
+  }
+
+  /** Begins the group of a thread that has none. It counts once its first commit is stored. */
+  async #begin(): Promise<boolean> {
+    const { client, cs, config } = this.home
+    const thread = await client.rest.get<{ epoch: number }>(`/v1/threads/${this.threadId}`)
+    if (thread.epoch !== 0) return false
+    const own = await this.home.firstPackage()
+    this.#state = await createGroup(new TextEncoder().encode(this.threadId), decodeKeyPackage(own.public)!, own.private, [], cs, config)
+    return true
+  }
+
+  /** Sends a commit. It reports false if another one was faster, which is taken in then. */
+  async #commit(proposals: Proposal[]): Promise<boolean> {
+    const result = await createCommit({ state: this.#state!, cipherSuite: this.home.cs }, { extraProposals: proposals, ratchetTreeExtension: true })
+    const envelope = encodeEnvelope({
+      commit: encodeMlsMessage(result.commit),
+      ...(result.welcome ? { welcome: encodeMlsMessage({ version: 'mls10', wireformat: 'mls_welcome', welcome: result.welcome }) } : {}),
+    })
+    const pending: Pending = {
+      key: crypto.randomUUID(), clientSeq: this.home.client.nextClientSeq(), ciphertext: toBase64(envelope),
+      epoch: Number(result.newState.groupContext.epoch), state: encodeGroupState(result.newState),
+    }
+    await this.#write({ ...this.#record!, pending }, this.#state)
+    await this.#resume()
+    return Number(this.#state?.groupContext.epoch ?? -1) >= pending.epoch && this.#taken === pending.key
+  }
+
+  #taken = ''
+
+  /** Brings a commit to its end that is on its way, also one of before a restart. */
+  async #resume(): Promise<void> {
+    const pending = this.#record!.pending
+    if (!pending) return
+    try {
+      await this.home.client.sendControl(this.threadId, pending)
+      this.#taken = pending.key
+    } catch (error) {
+      if (!(error instanceof ProblemError) || error.code !== 'epoch_conflict') throw error
+      // A group that nobody has seen is dropped; another state follows the winner's commit.
+      const begun = this.#state?.groupContext.epoch === 0n
+      await this.#write({ ...this.#record!, pending: undefined, ...(begun ? { state: undefined } : {}) }, begun ? undefined : this.#state)
+    }
+    await this.#advance()
+  }
+}
+
+function decode(ciphertext: string) {
+  try {
+    return decodeMlsMessage(fromBase64(ciphertext), 0)
+  } catch {
+    return undefined
+  }
+}
+
+export interface Leaf {
+  index: number
+  device: Device
+  leaf: LeafNode
+}
+
+/** The devices in a group, by their places in its tree. */
+export function leavesOf(state: ClientState): Leaf[] {
+  const leaves: Leaf[] = []
+  state.ratchetTree.forEach((node, at) => {
+    if (node?.nodeType !== 'leaf') return
+    const device = deviceOf(node.leaf.credential)
+    if (device) leaves.push({ index: at / 2, device, leaf: node.leaf })
+  })
+  return leaves
+}
+
+export const isIn = (leaves: Leaf[], device: Device): boolean => leaves.some((leaf) => nameOf(leaf.device) === nameOf(device))

@@ -1,0 +1,5 @@
+export { Encryption, type EncryptionEvents, type EncryptionOptions } from './encryption.js'
+export { Group, NotInGroup } from './group.js'
+export { IndexedDBSecrets, MemorySecrets, type SecretChanges, type SecretStore } from './secrets.js'
+export type { Device } from './identity.js'
+export type { Revealed, Unreadable } from './texts.js'

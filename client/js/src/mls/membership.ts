@@ -1,0 +1,95 @@
+import type { CiphersuiteImpl, Proposal } from 'ts-mls'
+import { fromBase64 } from '../bytes.js'
+import type { Client } from '../client.js'
+import { ProblemError } from '../rest.js'
+import type { components } from '../generated/openapi.js'
+import type { Leaf } from './group.js'
+import { decodeKeyPackage, deviceOf, nameOf, sameBytes, type Device } from './identity.js'
+
+type Schemas = components['schemas']
+
+/** When the devices of a user were looked at: the time of their last change then, or "" if there was none. */
+export type Checked = Readonly<Record<string, string>>
+
+/** The clocks of two servers that tell times differ by less. */
+const SKEW_MS = 60_000
+
+/** Whom a group has to let in and out to be those who are in its thread, each with all devices that have keys. */
+export class Membership {
+  constructor(private client: Client, private cs: CiphersuiteImpl, private self: Device) {}
+
+  /**
+   * What a commit has to propose. Only people whose devices have changed are looked at: since they were
+   * last, or since this device is in the group, for those who let it in had looked then.
+   */
+  async proposals(threadId: string, leaves: Leaf[], since: string, checked: Checked): Promise<{ proposals: Proposal[]; checked: Checked }> {
+    const { participants } = await this.client.rest.get<Schemas['ThreadWithParticipants']>(`/v1/threads/${threadId}`)
+    const inThread = new Set(participants.map((p) => p.user_id))
+    const out = leaves.filter(({ device }) => !inThread.has(device.userId))
+    const stays = new Set(leaves.map(({ device }) => nameOf(device)))
+    const seen: Record<string, string> = {}
+    const missing: string[] = []
+    for (const { user_id, devices_at } of participants) {
+      const own = leaves.filter(({ device }) => device.userId === user_id)
+      const last = devices_at ?? ''
+      seen[user_id] = last
+      if (user_id in checked ? checked[user_id] === last : own.length > 0 && isBefore(last, since)) continue
+      const devices = own.length > 0 ? await this.#devicesOf(user_id) : undefined
+      for (const leaf of devices ? own : []) {
+        const identity = devices!.get(leaf.device.deviceId)
+        if (nameOf(leaf.device) === nameOf(this.self) || (identity && sameBytes(identity, leaf.leaf.signaturePublicKey))) continue
+        out.push(leaf)
+        stays.delete(nameOf(leaf.device))
+      }
+      if (!devices || [...devices.keys()].some((deviceId) => !stays.has(nameOf({ userId: user_id, deviceId })))) missing.push(user_id)
+    }
+    const removals = out.map(({ index }): Proposal => ({ proposalType: 'remove', remove: { removed: index } }))
+    return { proposals: [...removals, ...(await this.#additions(threadId, missing, stays))], checked: seen }
+  }
+
+  /** The devices of a user that have keys. */
+  async #devicesOf(userId: string): Promise<Map<string, Uint8Array>> {
+    const own = userId === this.self.userId
+    try {
+      const path = own ? '/v1/users/me/devices' : `/v1/users/${encodeURIComponent(userId)}/devices`
+      const { devices } = await this.client.rest.get<{ devices: { device_id: string; identity_key?: string }[] }>(path)
+      return new Map(devices.filter((d) => d.identity_key).map((d) => [d.device_id, fromBase64(d.identity_key!)]))
+    } catch (error) {
+      if (error instanceof ProblemError && error.code === 'no_prekeys') return new Map()
+      throw error
+    }
+  }
+
+  /** Takes a key package of each device that is to be let in. One without a good key stays out until it has one. */
+  async #additions(threadId: string, userIds: string[], there: Set<string>): Promise<Proposal[]> {
+    const proposals: Proposal[] = []
+    for (let asked = userIds; asked.length > 0; ) {
+      const { body } = await this.client.rest.request<Schemas['GroupPrekeys']>('POST', `/v1/threads/${threadId}/prekeys`, { body: { user_ids: asked } })
+      for (const { user_id, devices } of body.bundles) {
+        for (const bundle of devices) {
+          const device = { userId: user_id, deviceId: bundle.device_id }
+          if (there.has(nameOf(device)) || nameOf(device) === nameOf(this.self)) continue
+          const keyPackage = this.#keyPackageOf(device, bundle)
+          if (keyPackage) proposals.push({ proposalType: 'add', add: { keyPackage } })
+        }
+      }
+      asked = body.remaining
+    }
+    return proposals
+  }
+
+  /** The key package of a bundle, if it is one of the device that it is said to be of. */
+  #keyPackageOf(device: Device, bundle: Schemas['DeviceBundle']) {
+    try {
+      const keyPackage = decodeKeyPackage(fromBase64(bundle.one_time_prekey.public_key))
+      const named = keyPackage && deviceOf(keyPackage.leafNode.credential)
+      const genuine = named && nameOf(named) === nameOf(device) && keyPackage.cipherSuite === this.cs.name &&
+        sameBytes(keyPackage.leafNode.signaturePublicKey, fromBase64(bundle.identity_key))
+      return genuine ? keyPackage : undefined
+    } catch {
+      return undefined
+    }
+  }
+}
+
+const isBefore = (change: string, since: string): boolean => change === '' || Date.parse(change) < Date.parse(since) - SKEW_MS

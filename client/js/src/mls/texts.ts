@@ -1,0 +1,67 @@
+import { fromBase64 } from '../bytes.js'
+import { hex } from './identity.js'
+import type { SecretStore } from './secrets.js'
+
+/** Why a message cannot be read on this device. */
+export type Unreadable =
+  | 'before_joining' // it was sent while this device was in no group: only other devices can read it
+  | 'no_key' // its key is gone, or was never there
+  | 'not_encrypted' // it is no MLS message: who sent it did not encrypt it
+
+/** What a message says, or why that is not known. */
+export type Revealed = { text: string } | { why: Unreadable }
+
+/**
+ * The texts of messages. They are kept by the hash of the ciphertext, which a message has on its way
+ * out already; the id of a message leads to it, so that a deleted one is forgotten.
+ */
+export class Texts {
+  #shown = new Map<string, Revealed>()
+
+  constructor(private secrets: SecretStore, private told: () => void) {}
+
+  /** What a message says, as far as it was loaded or decrypted since the start. */
+  shown(ciphertext: string): Revealed | undefined {
+    return this.#shown.get(ciphertext)
+  }
+
+  async load(ciphertext: string): Promise<Revealed | undefined> {
+    const found = this.#shown.get(ciphertext) ?? (await this.secrets.get<Revealed>(await textKey(ciphertext)))
+    if (found) this.#shown.set(ciphertext, found)
+    return found
+  }
+
+  /** Whether the text is there, in the changes or from before. */
+  async known(changes: ReadonlyMap<string, unknown>, ciphertext: string): Promise<boolean> {
+    const revealed = (changes.get(await textKey(ciphertext)) as Revealed | undefined) ?? (await this.load(ciphertext))
+    return revealed !== undefined && 'text' in revealed
+  }
+
+  async keep(changes: Map<string, unknown>, ciphertext: string, revealed: Revealed, id?: string): Promise<void> {
+    changes.set(await textKey(ciphertext), revealed)
+    if (id) await this.name(changes, id, ciphertext)
+    this.#shown.set(ciphertext, revealed)
+    this.told()
+  }
+
+  /** Notes which message it is. The text that the message had before an edit goes. */
+  async name(changes: Map<string, unknown>, id: string, ciphertext: string): Promise<void> {
+    const key = await textKey(ciphertext)
+    const before = (changes.get(idKey(id)) ?? (await this.secrets.get<string>(idKey(id)))) as string | undefined
+    if (before && before !== key) changes.set(before, undefined)
+    changes.set(idKey(id), key)
+  }
+
+  async forget(changes: Map<string, unknown>, id: string): Promise<void> {
+    const key = (changes.get(idKey(id)) ?? (await this.secrets.get<string>(idKey(id)))) as string | undefined
+    if (key) changes.set(key, undefined)
+    changes.set(idKey(id), undefined)
+    this.told()
+  }
+}
+
+const idKey = (id: string): string => `message/${id}`
+
+async function textKey(ciphertext: string): Promise<string> {
+  return `text/${hex(new Uint8Array(await crypto.subtle.digest('SHA-256', fromBase64(ciphertext) as BufferSource)))}`
+}

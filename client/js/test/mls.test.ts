@@ -1,0 +1,179 @@
+import WebSocket from 'ws'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Client, jsonTransport, type ClientOptions, type Transport } from '../src/index.js'
+import { Encryption, MemorySecrets } from '../src/mls/index.js'
+import { mqttTransport } from '../src/mqtt.js'
+import { Server, token, until } from './server.js'
+
+const server = new Server()
+const ends: (() => void)[] = []
+beforeAll(() => server.start())
+afterAll(async () => {
+  for (const end of ends) end()
+  await server.remove()
+})
+
+const json = () => jsonTransport({ WebSocket: WebSocket as never })
+let people = 0
+const person = () => `mls${++people}`
+
+/** A connected device that encrypts. */
+class Person {
+  readonly errors: unknown[] = []
+  private constructor(readonly client: Client, readonly mls: Encryption, readonly secrets: MemorySecrets) {}
+
+  static async come(userId = person(), deviceId = 'd', options: Partial<ClientOptions> = {}, secrets = new MemorySecrets()): Promise<Person> {
+    const client = new Client({ url: server.url, userId, deviceId, token: () => token(userId), transport: json(), ...options })
+    await client.connect()
+    await until(`${userId} online`, () => client.getSnapshot().state === 'online')
+    const mls = await Encryption.open(client, { secrets, packages: 20 })
+    const made = new Person(client, mls, secrets)
+    mls.events.on('error', (error) => made.errors.push(error))
+    ends.push(() => client.close())
+    return made
+  }
+
+  get id(): string {
+    return this.client.userId
+  }
+
+  /** What the messages of a thread say on this device, in their order. */
+  async texts(thread: string): Promise<string[]> {
+    await this.mls.sync(thread)
+    const all: string[] = []
+    for (const message of this.client.thread(thread).view.getSnapshot().messages) {
+      if (message.content_type === 'control') continue
+      const revealed = message.deleted ? { text: '†' } : await this.mls.load(message)
+      all.push(!revealed ? '…' : 'text' in revealed ? revealed.text : `(${revealed.why})`)
+    }
+    return all
+  }
+
+  async reads(thread: string, ...want: string[]): Promise<void> {
+    let got: string[] = []
+    const holds = async () => (got = await this.texts(thread)).join() === want.join()
+    await until('it', holds).catch(() => {
+      throw new Error(`${this.id}/${this.client.deviceId} reads ${got}, not ${want}; errors: ${this.errors}`)
+    })
+  }
+}
+
+describe.each([['JSON', json], ['MQTT', () => mqttTransport()]] as const)('over %s', (_, transport) => {
+  test('two people read each other, and the server reads neither', async () => {
+    const with_ = { transport: transport() as Transport }
+    const [ann, bob] = [await Person.come(person(), 'd', with_), await Person.come(person(), 'd', { transport: transport() })]
+    const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+    await ann.mls.sendText(thread, 'hello bob')
+    await bob.reads(thread, 'hello bob')
+    await bob.mls.sendText(thread, 'hello ann')
+    await ann.reads(thread, 'hello bob', 'hello ann')
+    const stored = await ann.client.rest.get<{ messages: { ciphertext: string }[] }>(`/v1/threads/${thread}/messages`)
+    for (const { ciphertext } of stored.messages) {
+      const seen = Buffer.from(ciphertext, 'base64').toString('latin1')
+      expect(seen).not.toMatch(/hello|ann|bob/)
+    }
+    expect(await ann.mls.safetyNumber(thread, bob.id)).toBe(await bob.mls.safetyNumber(thread, ann.id))
+    expect(await ann.mls.safetyNumber(thread, bob.id)).toMatch(/^(\d{5} ){11}\d{5}$/)
+  })
+})
+
+test('edited and deleted messages', async () => {
+  const [ann, bob] = [await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+  await ann.mls.sendText(thread, 'first')
+  await ann.mls.sendText(thread, 'second')
+  await bob.reads(thread, 'first', 'second')
+  await ann.reads(thread, 'first', 'second')
+  const [first, second] = ann.client.thread(thread).view.getSnapshot().messages.filter((m) => m.content_type !== 'control')
+  await ann.mls.edit(thread, first!.id, 'better')
+  await ann.client.delete(thread, second!.id)
+  for (const p of [ann, bob]) await p.reads(thread, 'better', '†')
+})
+
+test('who is let in reads what follows, who is let out nothing more', async () => {
+  const [ann, bob, cat] = [await Person.come(), await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('GROUP', [bob.id])
+  await ann.mls.sendText(thread, 'two of us')
+  await bob.reads(thread, 'two of us')
+  await ann.mls.addParticipant(thread, cat.id)
+  await bob.mls.sendText(thread, 'three of us')
+  await cat.reads(thread, 'three of us') // what came before is not shown to it
+  await cat.mls.sendText(thread, 'so it is')
+  for (const p of [ann, bob]) await p.reads(thread, 'two of us', 'three of us', 'so it is')
+  await ann.mls.removeParticipant(thread, bob.id)
+  await cat.mls.sendText(thread, 'without bob')
+  await ann.reads(thread, 'two of us', 'three of us', 'so it is', 'without bob')
+  expect((await cat.mls.group(thread).members()).map(({ device }) => device.userId).sort()).toEqual([ann.id, cat.id].sort())
+  expect(await bob.mls.group(thread).members().catch(() => [])).not.toContainEqual(expect.objectContaining({ device: { userId: cat.id, deviceId: 'x' } }))
+})
+
+test('a second device of a person is let in by the next message', async () => {
+  const [ann, bob] = [await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+  await ann.mls.sendText(thread, 'to your phone')
+  await bob.reads(thread, 'to your phone')
+  const laptop = await Person.come(bob.id, 'laptop')
+  ann.mls.group(thread).changed() // as the frame devices does, which is told at best
+  await ann.mls.sendText(thread, 'to both')
+  await bob.reads(thread, 'to your phone', 'to both')
+  await laptop.client.thread(thread).open()
+  await laptop.reads(thread, '(before_joining)', 'to both')
+  await laptop.mls.sendText(thread, 'from the laptop')
+  for (const p of [ann, bob]) await p.reads(thread, 'to your phone', 'to both', 'from the laptop')
+})
+
+test('a device that is installed anew', async () => {
+  const [ann, bob] = [await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+  await ann.mls.sendText(thread, 'before')
+  await bob.reads(thread, 'before')
+  const changed: unknown[] = []
+  ann.mls.events.on('identity_changed', (device) => changed.push(device))
+  const number = await ann.mls.safetyNumber(thread, bob.id)
+  bob.client.close()
+  const again = await Person.come(bob.id)
+  ann.mls.group(thread).changed()
+  await ann.mls.sendText(thread, 'after')
+  await again.client.thread(thread).open()
+  await again.reads(thread, '(before_joining)', 'after')
+  expect(changed).toEqual([{ userId: bob.id, deviceId: 'd' }])
+  expect(await ann.mls.safetyNumber(thread, bob.id)).not.toBe(number)
+  expect(await ann.mls.safetyNumber(thread, bob.id)).toBe(await again.mls.safetyNumber(thread, ann.id))
+})
+
+test('a device that was away, over changes of the group and a reload', async () => {
+  const [ann, bob] = [await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('GROUP', [bob.id])
+  await ann.mls.sendText(thread, 'there')
+  await bob.reads(thread, 'there')
+  bob.mls.close()
+  bob.client.close()
+  const others = [await Person.come(), await Person.come()]
+  for (const other of others) await ann.mls.addParticipant(thread, other.id)
+  await others[1]!.mls.sendText(thread, 'away')
+  await ann.mls.removeParticipant(thread, others[0]!.id)
+  await ann.mls.sendText(thread, 'still away')
+  await ann.reads(thread, 'there', 'away', 'still away')
+  const back = await Person.come(bob.id, 'd', {}, bob.secrets)
+  await back.client.thread(thread).open()
+  await back.reads(thread, 'there', 'away', 'still away')
+  await back.mls.sendText(thread, 'back')
+  await ann.reads(thread, 'there', 'away', 'still away', 'back')
+})
+
+test('two who begin the same group end in one', async () => {
+  const [ann, bob] = [await Person.come(), await Person.come()]
+  const thread = await ann.client.createThread('1_TO_1', [bob.id])
+  await Promise.all([ann.mls.sendText(thread, 'a'), bob.mls.sendText(thread, 'b').catch(async () => {
+    await bob.mls.sync(thread) // its group is not the one: it is let in by ann's
+    return bob.mls.sendText(thread, 'b')
+  })])
+  for (const p of [ann, bob]) await until('both texts', async () => (await p.texts(thread)).slice().sort().join() === 'a,b')
+})
+
+test('who does not encrypt is shown as that', async () => {
+  const [ann, bob] = [await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+  await ann.client.sendText(thread, 'plain')
+  await bob.reads(thread, '(not_encrypted)')
+})
