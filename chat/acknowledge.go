@@ -23,36 +23,36 @@ type AckedSender struct {
 
 // Acknowledge records one delivered mark, and tells the senders of the messages that
 // it newly covers (docs/contract.md#frames, frame `delivered`). It costs one
-// write and one notice, however many messages and senders.
+// write and one notice, however many messages and senders. Nothing that can fail comes
+// between the two: a retry finds the mark in its place, and tells nobody.
 func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID, a Ack) error {
 	known, err := s.cache.marks(ctx, a.Thread, user)
 	if err != nil {
 		return Unavailable("load the receipts", err)
+	}
+	senders, err := s.newlyCovered(ctx, user, a, max(known.read, known.delivered))
+	if err != nil {
+		return err
 	}
 	mark := Mark{Thread: a.Thread, User: user, Kind: Delivered, Seq: a.Seq, Message: a.Message, At: s.markTime(), Beside: known.read}
 	prev, moved, err := s.store.PutMark(ctx, mark)
 	if err != nil {
 		return Unavailable("store the receipt", err)
 	}
-	if moved {
-		s.cache.delivered(a.Thread, user, a.Seq)
-	}
-	received := max(known.read, prev.Seq)
-	if !moved || a.Seq <= received { // reading them has told the senders already
+	if !moved {
 		return nil
 	}
-	senders, err := s.newlyCovered(ctx, user, a, received)
-	if err != nil {
-		return err
-	}
-	if len(senders) == 0 {
-		return nil
-	}
-	n := Notice{Receipt: &Receipt{Mark: mark, Device: device, Senders: senders}}
+	s.cache.delivered(a.Thread, user, a.Seq)
+	n := Notice{Receipt: &Receipt{Mark: mark, Device: device}}
 	for _, sm := range senders {
-		n.Audience = append(n.Audience, sm.User)
+		if sm.Seq > max(known.read, prev.Seq) { // else another device, or reading them, has told the sender
+			n.Receipt.Senders = append(n.Receipt.Senders, SenderMark{sm.User, sm.Message})
+			n.Audience = append(n.Audience, sm.User)
+		}
 	}
-	s.bus.Publish(n)
+	if len(n.Audience) > 0 {
+		s.bus.Publish(n)
+	}
 	return nil
 }
 
@@ -61,28 +61,30 @@ func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID,
 const maxGap = 256
 
 // newlyCovered lists the senders who are in the thread now and whose newest message
-// lies above received, the user's mark before this ack.
-func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]SenderMark, error) {
-	var covered []SenderMark
+// lies above received, as far as the user's marks are known to reach before this ack.
+func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]AckedSender, error) {
+	if a.Seq <= received {
+		return nil, nil
+	}
+	var covered []AckedSender
 	participants, err := s.cache.participants(ctx, a.Thread)
 	if err != nil {
 		return nil, Unavailable("look up the senders", err)
 	}
-	add := func(sender UserID, id MessageID) {
-		known := slices.ContainsFunc(covered, func(m SenderMark) bool { return m.User == sender })
-		if sender == user || known {
+	add := func(sm AckedSender) {
+		known := slices.ContainsFunc(covered, func(m AckedSender) bool { return m.User == sm.User })
+		if sm.User == user || known {
 			return
 		}
 		// A service, and a sender who has left, are not told.
-		if slices.ContainsFunc(participants, func(p Participant) bool { return p.User == sender }) {
-			covered = append(covered, SenderMark{sender, id})
+		if slices.ContainsFunc(participants, func(p Participant) bool { return p.User == sm.User }) {
+			covered = append(covered, sm)
 		}
 	}
-	for _, sender := range a.Senders {
-		if sender.Seq <= received {
-			continue
+	for _, sm := range a.Senders {
+		if sm.Seq > received {
+			add(sm)
 		}
-		add(sender.User, sender.Message)
 	}
 	if a.From <= received+1 {
 		return covered, nil
@@ -103,7 +105,7 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 		return nil, Unavailable("read the history", err)
 	}
 	for _, e := range held {
-		add(e.By, e.ID)
+		add(AckedSender{User: e.By, Message: e.ID, Seq: e.Seq})
 	}
 	return covered, nil
 }

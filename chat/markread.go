@@ -20,26 +20,23 @@ func (s *Service) MarkRead(ctx context.Context, c Caller, id ThreadID, upTo Mess
 	if !message.VisibleTo(c.User, line.JoinedSeq) {
 		return Refuse(CodeMessageNotFound, "no such message in this thread")
 	}
+	participants, err := s.cache.participants(ctx, id)
+	if err != nil {
+		return Unavailable("look up who is told of the receipt", err)
+	}
 	mark := Mark{Thread: id, User: c.User, Kind: Read, Seq: message.Seq, Message: upTo, At: s.markTime()}
 	moved, err := s.putRead(ctx, &mark, message)
 	if err != nil {
 		return Unavailable("store the receipt", err)
+	}
+	if moved { // told before anything else can fail: the retry finds that nothing moves
+		s.bus.Publish(Notice{Audience: whoSee(message, participants), Receipt: &Receipt{Mark: mark, Device: c.Device}})
 	}
 	if line.State.MarkedUnread {
 		if _, _, err := s.changeOwnState(ctx, c.User, id, StateChange{MarkedUnread: new(false)}); err != nil {
 			return err
 		}
 	}
-	if !moved {
-		return nil
-	}
-	participants, err := s.cache.participants(ctx, id)
-	if err != nil {
-		// The receipt is stored; those who miss the frame find the mark in the thread.
-		s.log.Warn("read receipt stored but not announced", "thread", id.String(), "error", err)
-		return nil
-	}
-	s.bus.Publish(Notice{Audience: whoSee(message, participants), Receipt: &Receipt{Mark: mark, Device: c.Device}})
 	return nil
 }
 

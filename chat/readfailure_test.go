@@ -70,6 +70,10 @@ func (s *flakyReads) MessageIn(ctx context.Context, thread chat.ThreadID, id cha
 	return orFail(s, func() (chat.Event, error) { return s.Store.MessageIn(ctx, thread, id) })
 }
 
+func (s *flakyReads) PutOwnState(ctx context.Context, u chat.UserID, id chat.ThreadID, st chat.OwnState) (bool, error) {
+	return orFail(s, func() (bool, error) { return s.Store.PutOwnState(ctx, u, id, st) })
+}
+
 func (s *flakyReads) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID) (chat.Seq, error) {
 	return orFail(s, func() (chat.Seq, error) { return s.Store.SeqAt(ctx, thread, id) })
 }
