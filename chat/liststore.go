@@ -14,25 +14,28 @@ type ListStore interface {
 	Threads(ctx context.Context, lines []UserThread) ([]Thread, error)
 	// MarksOf gives one user's present marks in threads, in their order.
 	MarksOf(ctx context.Context, user UserID, threads []ThreadID) ([]Marks, error)
-	// CountUnreadIn is CountUnread for each of several threads, in their order.
+	// CountUnreadIn counts, for each range and up to max, the messages that others than user
+	// sent, that are not hidden from user, that are no control messages, and that are
+	// neither deleted nor expired at now.
 	CountUnreadIn(ctx context.Context, user UserID, in []UnreadRange, now time.Time, max int) ([]int, error)
 	// SeqsAt is SeqAt for each of several threads, in their order.
 	SeqsAt(ctx context.Context, threads []ThreadID, id EventID) ([]Seq, error)
-}
-
-// UnreadAfter is after which event unread messages are counted in a thread whose newest event
-// is last: the newest 5,000 are looked at, or one who gives a reaction and takes it back for
-// days could make the count of others dear. So fewer than there are may be counted where
-// fewer than 100 of those events are messages (docs/contract.md#threads).
-func UnreadAfter(after, last Seq) Seq {
-	if last > after+maxLook {
-		return last - maxLook
-	}
-	return after
 }
 
 // UnreadRange is where to count in a thread: after < seq ≤ through.
 type UnreadRange struct {
 	Thread         ThreadID
 	After, Through Seq
+}
+
+// unreadIn is where the unread messages of a user are: above its read mark, up to the last
+// message that it sees, and among the 5,000 events up to that. Without that bound, who
+// renames a group or toggles a reaction all day would make every list of threads dear
+// (docs/contract.md#threads).
+func unreadIn(id ThreadID, head Head, user UserID, joined, read Seq) UnreadRange {
+	r := UnreadRange{Thread: id, After: max(read, joined), Through: head.LastVisibleTo(user, joined).Seq}
+	if r.Through > r.After+maxLook {
+		r.After = r.Through - maxLook
+	}
+	return r
 }

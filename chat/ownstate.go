@@ -276,9 +276,9 @@ func (s *Service) Unread(ctx context.Context, c Caller) (n UnreadCounts, err err
 		if n.Threads == MaxUnreadCount && n.Messages == MaxUnreadCount {
 			break
 		}
-		counts, err := s.store.UnreadCounts(ctx, c.User, part, now, MaxUnreadCount)
+		counts, err := s.unreadOf(ctx, c.User, part, now)
 		if err != nil {
-			return UnreadCounts{}, Unavailable("count unread messages", err)
+			return UnreadCounts{}, err
 		}
 		for i, unread := range counts {
 			n.Messages = min(n.Messages+unread, MaxUnreadCount)
@@ -288,6 +288,27 @@ func (s *Service) Unread(ctx context.Context, c Caller) (n UnreadCounts, err err
 		}
 	}
 	return n, nil
+}
+
+// unreadOf counts the unread messages of each of a user's threads.
+func (s *Service) unreadOf(ctx context.Context, user UserID, lines []UserThread, now time.Time) ([]int, error) {
+	ids := make([]ThreadID, len(lines))
+	for i, line := range lines {
+		ids[i] = line.Thread
+	}
+	marks, err := s.store.MarksOf(ctx, user, ids)
+	if err != nil {
+		return nil, Unavailable("load what the user has read", err)
+	}
+	ranges := make([]UnreadRange, len(lines))
+	for i, line := range lines {
+		ranges[i] = unreadIn(line.Thread, line.Head, user, line.JoinedSeq, marks[i].Read.Seq)
+	}
+	counts, err := s.store.CountUnreadIn(ctx, user, ranges, now, MaxUnreadCount)
+	if err != nil {
+		return nil, Unavailable("count unread messages", err)
+	}
+	return counts, nil
 }
 
 // unreadAtOnce is for how many threads the unread messages are counted before the count is

@@ -78,10 +78,6 @@ func (s *flakyReads) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.Ev
 	return orFail(s, func() (chat.Seq, error) { return s.Store.SeqAt(ctx, thread, id) })
 }
 
-func (s *flakyReads) CountUnread(ctx context.Context, id chat.ThreadID, u chat.UserID, after chat.Seq, now time.Time, most int) (int, error) {
-	return orFail(s, func() (int, error) { return s.Store.CountUnread(ctx, id, u, after, now, most) })
-}
-
 func (s *flakyReads) Marks(ctx context.Context, id chat.ThreadID, users []chat.UserID) ([]chat.Marks, error) {
 	return orFail(s, func() ([]chat.Marks, error) { return s.Store.Marks(ctx, id, users) })
 }

@@ -157,13 +157,6 @@ type MessageStore interface {
 	// ReactionsOf gives, for each of the messages, the reactions that the user has given
 	// it, each with that user alone in By, in no particular order.
 	ReactionsOf(ctx context.Context, user UserID, messages []Event) ([][]Reaction, error)
-	// CountUnread counts, up to max, the messages after the given seq that others
-	// than user sent, that are not hidden from user, that are no control messages, and
-	// that are neither deleted nor expired at now.
-	CountUnread(ctx context.Context, thread ThreadID, user UserID, after Seq, now time.Time, max int) (int, error)
-	// UnreadCounts counts, for each of the user's lines of threads, as CountUnread, what is
-	// above the user's read mark and its joining, and above [UnreadAfter].
-	UnreadCounts(ctx context.Context, user UserID, lines []UserThread, now time.Time, max int) ([]int, error)
 	// LastClientSeqs gives, for each of the threads, the largest client_seq that a device has
 	// used in it; nil where it has used none.
 	LastClientSeqs(ctx context.Context, user UserID, device DeviceID, threads []ThreadID) ([]*int64, error)

@@ -90,11 +90,11 @@ func (s *Service) ownState(ctx context.Context, id ThreadID, me Participant) (Ow
 // view is a thread's present state as one participant sees it.
 func (s *Service) view(ctx context.Context, c Caller, t Thread, me Participant, own OwnState, read Seq) (ThreadView, error) {
 	v := t.viewFor(me)
-	var err error
-	v.Unread, err = s.store.CountUnread(ctx, t.ID, me.User, UnreadAfter(max(read, me.JoinedSeq), t.Head.Seq), s.now(), MaxUnreadCount)
+	unread, err := s.store.CountUnreadIn(ctx, me.User, []UnreadRange{unreadIn(t.ID, t.Head, me.User, me.JoinedSeq, read)}, s.now(), MaxUnreadCount)
 	if err != nil {
 		return v, Unavailable("count unread messages", err)
 	}
+	v.Unread = unread[0]
 	v.Me, err = s.meOf(ctx, c, t.ID, own, t.Head)
 	return v, err
 }
@@ -204,7 +204,7 @@ func (s *Service) listed(ctx context.Context, c Caller, places []threadPlace) ([
 		if !in {
 			continue
 		}
-		unread = append(unread, UnreadRange{Thread: t.ID, After: UnreadAfter(max(marks[i].Read.Seq, me.JoinedSeq), t.Head.Seq), Through: t.Head.Seq})
+		unread = append(unread, unreadIn(t.ID, t.Head, me.User, me.JoinedSeq, marks[i].Read.Seq))
 		v, own := t.viewFor(me), places[i].line.State
 		if own.Joined != me.JoinedSeq { // it has joined anew since the list was made
 			own = FreshState(me.JoinedSeq, me.Pending, 0)

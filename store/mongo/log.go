@@ -8,7 +8,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -282,52 +281,6 @@ func (s *Store) NewestID(ctx context.Context) (chat.EventID, error) {
 		return event.ID, wrap("find the newest report", err)
 	}
 	return report.ID, wrap("find the newest report", err)
-}
-
-// CountUnread implements [chat.MessageStore]. It looks at every event after the given
-// one until it has counted to max.
-func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, max int) (int, error) {
-	if max <= 0 {
-		return 0, nil
-	}
-	unread := append(d("thread", thread, "seq", d("$gt", bound(after))), unreadBy(user, now)...)
-	n, err := s.log.CountDocuments(ctx, unread, options.Count().SetLimit(int64(max)).SetHint(byThreadSeq))
-	return int(n), wrap("count the unread messages of thread "+thread.String(), err)
-}
-
-// UnreadCounts implements [chat.MessageStore]. It reads all marks at once, and counts only in
-// threads with messages behind the mark, in several at once.
-func (s *Store) UnreadCounts(ctx context.Context, user chat.UserID, lines []chat.UserThread, now time.Time, most int) ([]int, error) {
-	if len(lines) == 0 {
-		return nil, nil
-	}
-	ids := make([]string, len(lines))
-	for i, line := range lines {
-		ids[i] = marksID(line.Thread, chat.Read, user)
-	}
-	fields := options.Find().SetProjection(d("seq", 1))
-	marks, err := findAll[marksDoc](ctx, s.marks, d("_id", d("$in", ids)), fields)
-	if err != nil {
-		return nil, fmt.Errorf("read the read marks of %s: %w", user, err)
-	}
-	read := make(map[string]chat.Seq, len(marks))
-	for _, m := range marks {
-		read[m.ID] = m.Seq
-	}
-	counts := make([]int, len(lines))
-	reads, ctx := errgroup.WithContext(ctx)
-	reads.SetLimit(readsAtOnce)
-	for i, line := range lines {
-		after := chat.UnreadAfter(max(read[ids[i]], line.JoinedSeq), line.Head.Seq)
-		if line.Head.LastVisibleTo(user, line.JoinedSeq).Seq <= after {
-			continue
-		}
-		reads.Go(func() (err error) {
-			counts[i], err = s.CountUnread(ctx, line.Thread, user, after, now, most)
-			return err
-		})
-	}
-	return counts, reads.Wait()
 }
 
 // clientSeqsAtOnce is how many client_seqs LastClientSeqs reads at most before it looks into

@@ -140,7 +140,7 @@ var operations = []struct {
 		c.must(err)
 	}, same(cost{Gets: 2})},
 	{"count 100 unread", func(ctx context.Context, c *costed) {
-		n, err := c.CountUnread(ctx, chat.ThreadID{15: 1}, "user001", 1, testTime, 100)
+		n, err := c.countUnread(ctx, "user001", chat.UnreadRange{Thread: chat.ThreadID{15: 1}, After: 1, Through: lastSeq}, testTime, 100)
 		c.want(n, 100, err)
 	}, same(cost{Ranges: 1, Steps: 100})},
 	{"receipts of a message", func(ctx context.Context, c *costed) {

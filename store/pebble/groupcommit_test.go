@@ -115,7 +115,7 @@ func observed(t *testing.T, s *Store) (all struct {
 	all.Found = check(err)
 	all.SeqAt, err = s.SeqAt(ctx, thread, ulid.ULID{0: 0xff})
 	check(err)
-	all.Unread, err = s.CountUnread(ctx, thread, "bob", 0, testTime, 100)
+	all.Unread, err = s.countUnread(ctx, "bob", chat.UnreadRange{Thread: thread, Through: lastSeq}, testTime, 100)
 	check(err)
 	lines, err := s.UserThreads(ctx, "ann")
 	check(err)

@@ -3,7 +3,6 @@ package pebble
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
@@ -231,12 +230,6 @@ func (s *Store) SeqAt(ctx context.Context, thread chat.ThreadID, id chat.EventID
 	return head.Seq + 1, err
 }
 
-// CountUnread implements [chat.MessageStore]. It looks at every event after the
-// given one until it has counted to max, without decoding them.
-func (s *Store) CountUnread(ctx context.Context, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, max int) (int, error) {
-	return s.countUnread(ctx, user, chat.UnreadRange{Thread: thread, After: after, Through: lastSeq}, now, max)
-}
-
 func (s *Store) countUnread(ctx context.Context, user chat.UserID, in chat.UnreadRange, now time.Time, max int) (int, error) {
 	v, err := s.state.view()
 	if err != nil {
@@ -262,34 +255,6 @@ func (v *view) countUnread(ctx context.Context, user chat.UserID, in chat.Unread
 		return n < max, err
 	})
 	return n, err
-}
-
-// UnreadCounts implements [chat.MessageStore].
-func (s *Store) UnreadCounts(ctx context.Context, user chat.UserID, lines []chat.UserThread, now time.Time, most int) ([]int, error) {
-	v, err := s.state.view()
-	if err != nil {
-		return nil, err
-	}
-	defer v.release()
-	counts := make([]int, len(lines))
-	for i, line := range lines {
-		marks, err := v.marks(ctx, line.Thread, chat.Read)
-		if err != nil {
-			return nil, err
-		}
-		read, err := marks.last(user)
-		if err = errors.Join(err, marks.it.Close()); err != nil {
-			return nil, err
-		}
-		after := chat.UnreadAfter(max(read.Seq, line.JoinedSeq), line.Head.Seq)
-		if line.Head.LastVisibleTo(user, line.JoinedSeq).Seq <= after {
-			continue
-		}
-		if counts[i], err = v.countUnread(ctx, user, chat.UnreadRange{Thread: line.Thread, After: after, Through: lastSeq}, now, most); err != nil {
-			return nil, err
-		}
-	}
-	return counts, nil
 }
 
 // LastClientSeqs implements [chat.MessageStore].

@@ -205,7 +205,7 @@ var longOperations = []longOperation{
 	{"count 100 unread", func(b *testing.B, s *longStore, threads []*longThread) {
 		for b.Loop() {
 			t, at := middle(s, threads)
-			n, err := s.CountUnread(b.Context(), t.id, bob, at, time.Now(), 100)
+			n, err := s.countUnread(b.Context(), bob, chat.UnreadRange{Thread: t.id, After: at, Through: lastSeq}, time.Now(), 100)
 			if err != nil || n != 100 {
 				b.Fatalf("CountUnread = %d, %v", n, err)
 			}

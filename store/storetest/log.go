@@ -240,7 +240,7 @@ func testCountUnread(t *testing.T, f *fixture) {
 		{"eve", 0, 100, 5},
 	}
 	for _, tt := range tests {
-		if got, err := f.store.CountUnread(t.Context(), thread, tt.user, tt.after, f.clock.Now(), tt.max); err != nil || got != tt.want {
+		if got, err := countUnread(t.Context(), f.store, thread, tt.user, tt.after, f.clock.Now(), tt.max); err != nil || got != tt.want {
 			t.Errorf("%s after %d up to %d: %d, %v; want %d", tt.user, tt.after, tt.max, got, err, tt.want)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 var ownStateScenarios = []scenario{
 	{"what a user keeps of a thread is stored once for each revision, and is of one stint", testOwnState},
 	{"who is put in may have to accept the thread first", testPending},
-	{"unread messages are counted for many threads at once", testUnreadCounts},
 	{"the largest client_seq of a device is found", testLastClientSeq},
 	{"who has accepted a thread, or one that it shares with somebody, is found", testAcceptance},
 }
@@ -110,23 +109,6 @@ func testPending(t *testing.T, f *fixture) {
 	f.append(e.Thread, removal("ann", "dan"))
 	back := f.append(e.Thread, addition("dan"))[0]
 	f.wantOwn("dan", e.Thread, chat.FreshState(back.Seq, false, 0))
-}
-
-func testUnreadCounts(t *testing.T, f *fixture) {
-	one, two, three := f.group("ann", "bob"), f.group("bob", "ann"), f.group("ann", "bob")
-	log := f.append(one, drafts("ann", 3)...)
-	f.append(two, draft("ann", "2"), control(1, draft("ann", "3")), draft("bob", "4"))
-	f.putMark(chat.Mark{Thread: one, User: "bob", Kind: chat.Read, Seq: log[0].Seq, Message: log[0].ID, At: f.clock.Now()})
-	var lines []chat.UserThread
-	for _, id := range []chat.ThreadID{one, two, three} {
-		lines = append(lines, f.userThread("bob", id))
-	}
-	for most, want := range map[int][]int{100: {2, 1, 0}, 1: {1, 1, 0}} {
-		got, err := f.store.UnreadCounts(t.Context(), "bob", lines, f.clock.Now(), most)
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("UnreadCounts up to %d = %v, %v; want %v", most, got, err, want)
-		}
-	}
 }
 
 func testLastClientSeq(t *testing.T, f *fixture) {

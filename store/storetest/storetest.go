@@ -220,11 +220,20 @@ func (f *fixture) message(id chat.MessageID) chat.Event {
 // unread counts the unread messages of a user at the clock's time, up to 1000.
 func (f *fixture) unread(thread chat.ThreadID, user chat.UserID) int {
 	f.tb.Helper()
-	n, err := f.store.CountUnread(f.tb.Context(), thread, user, 0, f.clock.Now(), 1000)
+	n, err := countUnread(f.tb.Context(), f.store, thread, user, 0, f.clock.Now(), 1000)
 	if err != nil {
 		f.tb.Fatalf("CountUnread of %s: %v", user, err)
 	}
 	return n
+}
+
+// countUnread counts the unread messages of one thread, up to its end.
+func countUnread(ctx context.Context, s chat.Store, thread chat.ThreadID, user chat.UserID, after chat.Seq, now time.Time, most int) (int, error) {
+	counts, err := s.CountUnreadIn(ctx, user, []chat.UnreadRange{{Thread: thread, After: after, Through: 1 << 20}}, now, most)
+	if err != nil {
+		return 0, err
+	}
+	return counts[0], nil
 }
 
 // putMark puts a mark with the clock's time and returns it as it should be stored.

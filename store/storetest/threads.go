@@ -116,7 +116,7 @@ func testAbsence(t *testing.T, f *fixture) {
 	if seq, err := f.store.SeqAt(ctx, nowhere, chat.EventID{}); err != nil || seq != 1 {
 		t.Errorf("SeqAt = %d, %v; want 1", seq, err)
 	}
-	if n, err := f.store.CountUnread(ctx, nowhere, "ann", 0, f.clock.Now(), 100); err != nil || n != 0 {
+	if n, err := countUnread(ctx, f.store, nowhere, "ann", 0, f.clock.Now(), 100); err != nil || n != 0 {
 		t.Errorf("CountUnread = %d, %v; want 0", n, err)
 	}
 	events := f.stamp(nowhere, chat.Head{}, drafts("ann", 1))
