@@ -180,8 +180,8 @@ func TestClocksAreComparedAgainAndAgain(t *testing.T) {
 // AdmitDevice counts as a read: without it nobody could read what was stored before.
 func TestEveryWriteIsRefusedWhileTheClockIsWrong(t *testing.T) {
 	reads := strings.Fields(`
-		ID Thread UserThreads UserThread Peers ShareThread OwnState Pairs AcceptedBy PeersWhoAccepted ParticipantsAt UnreadCounts LastClientSeqs
-		SentBefore Events SeqAt NewestID Messages Message MessageIn Threads MarksOf CountUnreadIn SeqsAt ReactionsOf Reactors CountUnread Expired Marks MarksAt
+		ID Thread UserThreads UserThread Peers ShareThread OwnState Pairs AcceptedBy PeersWhoAccepted ParticipantsAt LastClientSeqs
+		SentBefore Events SeqAt NewestID Messages Message MessageIn Threads MarksOf CountUnreadIn SeqsAt ReactionsOf Reactors Expired Marks MarksAt
 		AdmitDevice Devices UnseenDevices RemovedAt RemovedSince KeysChangedAt Position LastSeen Subscriptions PrekeyDevices CountPrekeys Blocks HasBlocked BlockedAmong WhoBlocks Reports AttachmentDenied
 		Ping Close`)
 	k := &keeper{node: &clock{now: time.Now()}, behind: time.Hour}
