@@ -88,9 +88,6 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 		return chat.StoredPrekeys{}, err
 	}
 	id := deviceKey(user, device)
-	if err := s.see(ctx, user, device, u.At); err != nil {
-		return chat.StoredPrekeys{}, err
-	}
 	unlock, err := s.prekeyWriters.Lock(ctx, id)
 	if err != nil {
 		return chat.StoredPrekeys{}, err
@@ -175,6 +172,16 @@ func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, device chat.De
 	var changed time.Time // noted before: a change that is told of and did not happen does no harm
 	if before == nil || u.Resets(before) {
 		changed = u.At
+	}
+	// A refused upload makes no device. One that is admitted is known as a device before it
+	// is listed: what is not known, nothing would take off the list.
+	if before == nil {
+		if err := s.mayAdmitDevice(ctx, user, device); err != nil {
+			return stored, false, err
+		}
+	}
+	if err := s.see(ctx, user, device, u.At); err != nil {
+		return stored, false, err
 	}
 	if err := s.admitDevice(ctx, user, device, changed); err != nil {
 		return stored, false, err
@@ -274,6 +281,19 @@ func (s *Store) deleteOneTime(ctx context.Context, owners [len(chat.PrekeyKinds)
 	return err
 }
 
+// lastPrekeyDevice is the field of the last device that a user may have keys of.
+var lastPrekeyDevice = fmt.Sprintf("devices.%d", chat.MaxPrekeyDevices-1)
+
+// mayAdmitDevice is ErrTooManyDevices if admitDevice would be that now.
+func (s *Store) mayAdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) error {
+	refuses := d("_id", user, "devices", d("$ne", device), lastPrekeyDevice, d("$exists", true))
+	_, full, err := findOne[prekeyUserDoc](ctx, s.prekeyUsers, refuses)
+	if err == nil && full {
+		err = chat.ErrTooManyDevices
+	}
+	return err
+}
+
 // admitDevice adds a device to the user's list, or is ErrTooManyDevices. It notes when the
 // device changed, if that is not zero.
 func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID, changed time.Time) error {
@@ -281,8 +301,7 @@ func (s *Store) admitDevice(ctx context.Context, user chat.UserID, device chat.D
 	if err == nil || !isDuplicate(err) {
 		return err
 	}
-	full := fmt.Sprintf("devices.%d", chat.MaxPrekeyDevices-1)
-	admits := d("_id", user, "$or", bson.A{d("devices", device), d(full, d("$exists", false))})
+	admits := d("_id", user, "$or", bson.A{d("devices", device), d(lastPrekeyDevice, d("$exists", false))})
 	change := d("$addToSet", d("devices", device))
 	if !changed.IsZero() {
 		change = append(change, bson.E{Key: "$max", Value: d("changed", changed)})

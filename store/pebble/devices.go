@@ -24,6 +24,17 @@ func (s *Store) see(ctx context.Context, user chat.UserID, device chat.DeviceID,
 		return false, err
 	}
 	defer unlock()
+	b := s.db.NewBatch()
+	defer b.Close()
+	isNew, err = s.putSeen(b, key, at)
+	if err != nil {
+		return false, err
+	}
+	return isNew, s.applyUnsynced(b)
+}
+
+// putSeen puts into a batch that the device of a key is there. The caller has locked the key.
+func (s *Store) putSeen(b *pebble.Batch, key []byte, at time.Time) (isNew bool, err error) {
 	seen, known, err := lookupUnsynced(s, key, decodeSeen)
 	if err != nil {
 		return false, err
@@ -34,12 +45,7 @@ func (s *Store) see(ctx context.Context, user chat.UserID, device chat.DeviceID,
 	if at.After(seen.LastSeen) {
 		seen.LastSeen = at
 	}
-	b := s.db.NewBatch()
-	defer b.Close()
-	if err := b.Set(key, encodeSeen(seen), nil); err != nil {
-		return false, err
-	}
-	return !known, s.applyUnsynced(b)
+	return !known, b.Set(key, encodeSeen(seen), nil)
 }
 
 // Devices implements [chat.DeviceStore].

@@ -24,11 +24,9 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 	if err := errors.Join(checkName(user), checkName(device)); err != nil {
 		return chat.StoredPrekeys{}, err
 	}
-	if _, err := s.see(ctx, user, device, u.At); err != nil {
-		return chat.StoredPrekeys{}, err
-	}
 	// The user's lock decides how many devices it has, the device's how many keys.
-	v, done, err := s.locked(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)))
+	seen := deviceKey(prefixSeen, user, device)
+	v, done, err := s.locked(ctx, string(devicesPrefix(prefixPrekeys, user)), string(deviceKey(prefixPrekeys, user, device)), string(seen))
 	if err != nil {
 		return chat.StoredPrekeys{}, err
 	}
@@ -36,6 +34,9 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 
 	b := s.db.NewBatch()
 	stored, err := v.putPrekeys(ctx, b, user, device, u)
+	if err == nil { // a refused upload makes no device
+		_, err = s.putSeen(b, seen, u.At)
+	}
 	if err != nil {
 		return chat.StoredPrekeys{}, errors.Join(fmt.Errorf("put the prekeys of %s/%s: %w", user, device, err), b.Close())
 	}

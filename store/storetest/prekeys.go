@@ -247,6 +247,10 @@ func testTooManyDevices(t *testing.T, f *fixture) {
 	}
 	f.wantTake("ann", "one-more")
 	f.wantPrekeys("ann", want...)
+	seen, err := f.store.Devices(t.Context(), "ann")
+	if err != nil || len(seen) != chat.MaxPrekeyDevices || seen[len(seen)-1].Device != want[len(want)-1].Device {
+		t.Errorf("the devices are %+v, %v; want only those that have keys", seen, err)
+	}
 	f.clock.Advance(time.Second)
 	u := f.upload("again", oneTime("again", 3, 3)...)
 	f.putPrekeys("ann", "device-07", u, 3) // one of those that are there
