@@ -214,3 +214,46 @@ func TestWhoCannotBeAdded(t *testing.T) {
 	named(err, "cid")
 	w.add("ann", group, "cid") // an admin may
 }
+
+// Sending accepts a thread, and so does the retry, whose first try may have failed at that. What
+// is refused accepts nothing.
+func TestWhatARefusedSendAccepts(t *testing.T) {
+	w := newWorld(t)
+	id := w.newPair("ann", "bob")
+	req := w.request(id, "hello")
+	w.resend("bob", req, chat.Sent)
+	fleeting := w.request(id, "gone soon")
+	fleeting.TTL = time.Second
+	w.resend("bob", fleeting, chat.Sent)
+	w.clock.advance(time.Minute)
+	w.expireDue()
+
+	reused, taken, expired := req, req, fleeting
+	reused.Ciphertext = []byte("another")
+	taken.IdempotencyKey, taken.Ciphertext = "other", []byte("another")
+	expired.IdempotencyKey = "another"
+	again := req
+	again.IdempotencyKey = "third"
+	for _, c := range []struct {
+		name    string
+		req     chat.SendRequest
+		want    chat.SendOutcome
+		accepts bool
+	}{
+		{"another message under the key", reused, -1, false},
+		{"another message under the client_seq", taken, chat.ClientSeqTaken, false},
+		{"a message that expired before it was delivered", expired, chat.Gone, false},
+		{"the same", req, chat.Replayed, true},
+		{"the same under another key", again, chat.ClientSeqTaken, true},
+	} {
+		w.change("bob", id, chat.StateChange{Accepted: new(false)})
+		res, err := w.Send(t.Context(), as("bob"), c.req)
+		if c.want < 0 {
+			refused(t, err, chat.CodeIdempotencyKeyReused)
+		} else {
+			must(t, err)
+			same(t, c.name, res.Outcome, c.want)
+		}
+		same(t, "accepted after "+c.name, w.me("bob", id).Accepted, c.accepts)
+	}
+}

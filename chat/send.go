@@ -115,10 +115,14 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 		if err := p.admission.knownBefore(ctx); err != nil {
 			return SendResult{}, err
 		}
+		res, err := svc.sentBefore(ctx, p.admission.caller, p.hash, thread, dup)
+		if err != nil || res.Differs || res.Outcome == Gone {
+			return res, err
+		}
 		if err := p.acceptsThread(ctx, thread); err != nil {
 			return SendResult{}, err
 		}
-		return svc.sentBefore(ctx, p.admission.caller, p.hash, thread, dup)
+		return res, nil
 	case CodeOf(err) == CodeEpochConflict:
 		return SendResult{}, svc.withHolder(ctx, p.admission.caller.User, thread, err)
 	case err != nil:
@@ -133,7 +137,8 @@ func (p *Sending) Result(ctx context.Context) (SendResult, error) {
 }
 
 // acceptsThread has the sender of a message accept the thread. A failure is answered as one
-// of the store: the retry finds the message and accepts then.
+// of the store: the retry finds the message and accepts then. So a retry accepts too, even if
+// the sender has taken that back since; a refused one does not.
 func (p *Sending) acceptsThread(ctx context.Context, t Thread) error {
 	svc, user, req := p.admission.svc, p.admission.caller.User, p.admission.req
 	if req.ContentType == Control {
