@@ -73,8 +73,8 @@ $(CLIENT_MODULES): $(addprefix $(CLIENT)/, package.json package-lock.json .npmrc
 	@touch $@
 
 .PHONY: generate
-generate: $(CLIENT_MODULES) ## the types that the TypeScript client has of contracts/*.yaml
-	cd $(CLIENT) && npm run --silent generate
+generate: $(CLIENT_MODULES) ## what is made of contracts/*.yaml: the types of the TypeScript client, and the pages of /docs
+	cd $(CLIENT) && npm run --silent generate && npm run --silent docs
 
 # Never cached: go test does not see that the server changed. Its tests that run in
 # parallel mostly wait. The server has the race detector. Its clients have none, which would

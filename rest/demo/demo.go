@@ -1,5 +1,6 @@
-// Package demo serves the demo page: a messenger in the browser, built from client/js/demo. The
-// built files are embedded, so that a fresh clone shows the page with Go alone.
+// Package demo serves the demo page, a messenger in the browser built from client/js/demo, and at
+// /docs the reference of the API, made by client/js/scripts/docs.mjs. The built files are embedded,
+// so that a fresh clone shows the pages with Go alone.
 //
 // The page gets everything from its own server, and its Content-Security-Policy allows nothing
 // else. With a secret, as in `serve --dev`, it also gets tokens of a few demo users from
@@ -27,19 +28,28 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-//go:embed all:dist
-var dist embed.FS
+//go:embed all:dist docs
+var built embed.FS
 
 // Paths of the page. Assets have the hash of their content in their names.
 const (
 	TokenPath  = "/demo/token"
 	assetsPath = "/assets/"
+	docsPath   = "/docs"
 )
+
+// documents are the files of the reference, by path.
+var documents = map[string]string{
+	docsPath:                "docs/index.html",
+	docsPath + "/realtime":  "docs/realtime.html",
+	docsPath + "/guide":     "docs/guide.html",
+	docsPath + "/style.css": "docs/style.css",
+}
 
 // Users are the people who may use the page without a token of their own.
 var Users = []chat.UserID{"alice", "bob", "carol"}
 
-// Page is the demo page. It never changes.
+// Page is the demo page, and the reference of the API. They never change.
 type Page struct {
 	files  map[string]file // by path
 	secret []byte
@@ -58,27 +68,40 @@ type file struct {
 // asks for tokens.
 func New(secret []byte, now func() time.Time) (*Page, error) {
 	p := &Page{files: make(map[string]file), secret: secret, now: now}
-	err := fs.WalkDir(dist, "dist", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(built, "dist", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := dist.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		f, err := newFile(name, content)
-		if err != nil {
-			return fmt.Errorf("prepare %s: %w", name, err)
-		}
-		p.files[strings.TrimPrefix(name, "dist")] = f
-		return nil
+		return p.add(strings.TrimPrefix(name, "dist"), name)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the demo page: %w", err)
 	}
 	p.files["/"] = p.files["/index.html"]
 	delete(p.files, "/index.html")
+	for at, name := range documents {
+		if err := p.add(at, name); err != nil {
+			return nil, err
+		}
+	}
+	for name, content := range map[string][]byte{"/openapi.yaml": contracts.OpenAPI, "/asyncapi.yaml": contracts.AsyncAPI} {
+		if p.files[docsPath+name], err = newFile(name, content); err != nil {
+			return nil, fmt.Errorf("prepare %s: %w", name, err)
+		}
+	}
 	return p, nil
+}
+
+// add serves an embedded file at a path.
+func (p *Page) add(at, name string) error {
+	content, err := built.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if p.files[at], err = newFile(name, content); err != nil {
+		return fmt.Errorf("prepare %s: %w", name, err)
+	}
+	return nil
 }
 
 func newFile(name string, content []byte) (file, error) {
@@ -107,12 +130,17 @@ var contentTypes = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".yaml": "text/plain; charset=utf-8", // which a browser shows
 }
 
 // Routes calls add for each route of the page.
 func (p *Page) Routes(add func(method, path string, handle fiber.Handler)) {
-	add(fiber.MethodGet, "/", p.serve)
-	add(fiber.MethodGet, assetsPath+"*", p.serve)
+	for _, method := range []string{fiber.MethodGet, fiber.MethodHead} {
+		add(method, "/", p.serve)
+		add(method, assetsPath+"*", p.serve)
+		add(method, docsPath, p.serve)
+		add(method, docsPath+"/*", p.serve)
+	}
 	if p.secret != nil {
 		add(fiber.MethodPost, TokenPath, p.token)
 	}
@@ -122,12 +150,18 @@ func (p *Page) Routes(add func(method, path string, handle fiber.Handler)) {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+// docsPolicy is that of the reference, which has no script.
+const docsPolicy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 func (p *Page) serve(c *fiber.Ctx) error {
 	f, found := p.files[c.Path()]
 	if !found {
 		return chat.Refuse(contracts.CodeNotFound, "there is no such file")
 	}
 	c.Set(fiber.HeaderContentSecurityPolicy, policy)
+	if strings.HasPrefix(c.Path(), docsPath) {
+		c.Set(fiber.HeaderContentSecurityPolicy, docsPolicy)
+	}
 	c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
 	c.Set("Cross-Origin-Opener-Policy", "same-origin")
 	c.Set(fiber.HeaderETag, f.tag)

@@ -96,6 +96,9 @@ func TestAssetsAreThere(t *testing.T) {
 			}
 			continue
 		}
+		if strings.HasPrefix(path, docsPath) {
+			continue // has no hash in its name, and is asked for anew
+		}
 		resp := ask(t, http.MethodGet, "http://"+addr+path, map[string]string{"Accept-Encoding": "gzip"})
 		if resp.StatusCode != http.StatusOK || !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") || resp.Header.Get("Content-Type") == "" {
 			t.Errorf("%s: %d %v", path, resp.StatusCode, resp.Header)
@@ -158,5 +161,33 @@ func TestOnlyThePageItselfGetsTokens(t *testing.T) {
 	}
 	if resp := ask(t, http.MethodGet, "http://"+addr+TokenPath+"?user=alice", self); resp.StatusCode == http.StatusOK {
 		t.Error("a GET gives a token")
+	}
+}
+
+// HEAD says what GET would, without the body (docs/contract.md#requests).
+func TestPagesAnswerHead(t *testing.T) {
+	addr := serve(t, nil)
+	for _, path := range []string{"/", "/docs", "/docs/realtime", "/docs/guide", "/docs/style.css", "/docs/openapi.yaml", "/docs/asyncapi.yaml"} {
+		plain := map[string]string{"Accept-Encoding": "identity"}
+		got, head := ask(t, http.MethodGet, "http://"+addr+path, plain), ask(t, http.MethodHead, "http://"+addr+path, plain)
+		body, err := io.ReadAll(got.Body)
+		if err != nil || got.StatusCode != http.StatusOK || len(body) == 0 {
+			t.Fatalf("GET %s: %d with %d bytes, %v", path, got.StatusCode, len(body), err)
+		}
+		none, err := io.ReadAll(head.Body)
+		if err != nil || head.StatusCode != http.StatusOK || len(none) > 0 || head.ContentLength != int64(len(body)) {
+			t.Errorf("HEAD %s: %d with %d bytes, Content-Length %d, want %d", path, head.StatusCode, len(none), head.ContentLength, len(body))
+		}
+		for _, name := range []string{"ETag", "Content-Type", "Content-Security-Policy", "Cache-Control"} {
+			if got.Header.Get(name) != head.Header.Get(name) || head.Header.Get(name) == "" {
+				t.Errorf("%s %s: GET has %q, HEAD %q", path, name, got.Header.Get(name), head.Header.Get(name))
+			}
+		}
+		if policy := head.Header.Get("Content-Security-Policy"); path != "/" && (strings.Contains(policy, "script-src") || strings.Contains(policy, "unsafe")) {
+			t.Errorf("%s: the policy is %q", path, policy)
+		}
+	}
+	if missing := ask(t, http.MethodGet, "http://"+addr+"/docs/none", nil); missing.StatusCode == http.StatusOK {
+		t.Error("a page of the reference that is not there is served")
 	}
 }
