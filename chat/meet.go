@@ -36,11 +36,13 @@ func (s *Service) mayReturn(ctx context.Context, t Thread, by, user UserID) erro
 	if me, _ := t.Participant(by); me.Role == Admin {
 		return nil
 	}
-	switch _, err := s.store.UserThread(ctx, user, t.ID); {
+	switch line, err := s.store.UserThread(ctx, user, t.ID); {
 	case errors.Is(err, ErrNotFound):
 		return nil
 	case err != nil:
 		return Unavailable("look up whether the user has left", err)
+	case line.LeftSeq == 0: // another node has added it since the thread was loaded, as the append will tell
+		return nil
 	}
 	return cannotAdd("user_id", []UserID{user})
 }

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -237,4 +238,33 @@ func TestSuccessionFollowsTheCreatingRequest(t *testing.T) {
 		p, _ := w.view("alice", id).Participant(c.heir)
 		same(t, string(c.heir), p.Role, chat.Admin)
 	}
+}
+
+// lookingUp is a store that does something before it looks up a user's line of a thread.
+type lookingUp struct {
+	chat.Store
+
+	before func()
+}
+
+func (s *lookingUp) UserThread(ctx context.Context, u chat.UserID, id chat.ThreadID) (chat.UserThread, error) {
+	if s.before != nil {
+		before := s.before
+		s.before = nil
+		before()
+	}
+	return s.Store.UserThread(ctx, u, id)
+}
+
+func TestWhoIsAddedByTwoNodesAtOnceIsIn(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("alice", "bob")
+	store := &lookingUp{Store: w.store, before: func() { w.add("alice", id, "carol") }}
+	other := chat.New(chat.Config{Store: store, Bus: w.bus, Now: w.clock.Now})
+	t.Cleanup(func() { other.Close(context.Background()) })
+	p, added, err := other.AddParticipant(t.Context(), as("bob"), id, "carol")
+	must(t, err)
+	same(t, "added by the second", added, false)
+	same(t, "who is in", p.User, chat.UserID("carol"))
+	same(t, "the first was in between", store.before == nil, true)
 }
