@@ -33,14 +33,17 @@ func (s *Session) Expired() bool {
 	return !expires.IsZero() && !s.reg.now().Before(expires)
 }
 
-// Authenticate gives the connection a new token. If it is refused, with an *chat.Error, the
-// old one stays in force; last says that this was one refused token too many: once the client
+// Authenticate gives the connection a new token. If that fails, with an *chat.Error, the old
+// one stays in force. A token that cannot be checked now does not count as refused; last says that this was one refused token too many: once the client
 // was told, the connection is to be closed with TokensRefused.
 //
 // Nothing else of the session changes: neither presence, nor position, nor subscriptions.
 func (s *Session) Authenticate(token string) (last bool, err error) {
 	fresh, err := s.reg.verify(token, s.Caller())
 	if err != nil {
+		if chat.CodeOf(err) == chat.CodeUnavailable {
+			return false, err
+		}
 		s.mu.Lock()
 		s.refusedTokens++
 		last = s.refusedTokens >= maxRefusedTokens

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -100,6 +101,33 @@ func TestRefusedTokens(t *testing.T) {
 	m := n.connect(as("bob", "tablet"), mqtt)
 	if err := m.sess.Handle(bad); chat.CodeOf(err) != contracts.CodeInvalidFrame {
 		t.Errorf("over MQTT a frame of JSON is answered with %v", err)
+	}
+}
+
+// A token that cannot be checked while the store is down is no refused one, however often it
+// comes.
+func TestTokensThatCannotBeCheckedEndNoConnection(t *testing.T) {
+	n := renewing(t)
+	down := true
+	renewed := n.sessions.verify
+	n.sessions.verify = func(token string, c chat.Caller) (Token, error) {
+		if down {
+			return Token{}, chat.Unavailable("look up the device", errors.New("the store is down"))
+		}
+		return renewed(token, c)
+	}
+	d := n.connect(as("bob", "phone"))
+	d.awaitCaughtUp()
+	for range 2 * maxRefusedTokens {
+		if last, err := d.sess.Authenticate("good"); last || chat.CodeOf(err) != chat.CodeUnavailable {
+			t.Fatalf("the last one: %t, %v", last, err)
+		}
+	}
+	down = false
+	for i := range maxRefusedTokens {
+		if last, _ := d.sess.Authenticate("bad"); last != (i == maxRefusedTokens-1) {
+			t.Fatalf("after %d refused tokens the last one: %t", i+1, last)
+		}
 	}
 }
 
