@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"time"
 )
 
 // Bus carries notices from the services that change threads to the sessions of every
@@ -60,11 +61,14 @@ func NewNodeID() NodeID {
 	return NodeID(binary.BigEndian.Uint64(b[:])>>1 | 1) // databases have signed numbers
 }
 
+// LiveFor is how long a node counts as living after it has told the [Register] how it stands.
+const LiveFor = 7 * time.Second
+
 // Register lists the nodes that live, and finds what one of them has appended. A store that
 // nodes share has it.
 type Register interface {
-	// Live says how a node stands, and lists all that have done so within the last few
-	// seconds by the store's clock, with what they said last.
+	// Live says how a node stands, and lists all that have done so within [LiveFor] by the
+	// store's clock, with what they said last.
 	Live(ctx context.Context, own Standing) ([]Standing, error)
 	// Leave takes a node off the list.
 	Leave(ctx context.Context, n NodeID) error

@@ -87,6 +87,7 @@ type Bus struct {
 	lost      chan struct{}         // has an item while the handlers are to be told of a loss
 	missing   chan struct{}         // has an item while something may be missing that a look finds
 	live      atomic.Pointer[[]chat.Standing]
+	listed    time.Time // when the register was last asked who lives, and answered; of enlist
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -463,8 +464,9 @@ func (b *Bus) beat(leaving bool) {
 func (b *Bus) enlist() {
 	ticker := time.NewTicker(enlistEvery)
 	defer ticker.Stop()
+	b.listed = time.Now()
 	for failing := false; ; {
-		own := b.standing()
+		own, asked := b.standing(), time.Now()
 		own.Node = b.node
 		ctx, cancel := context.WithTimeout(b.ctx, enlistEvery)
 		live, err := b.register.Live(ctx, own)
@@ -475,7 +477,7 @@ func (b *Bus) enlist() {
 		failing = err != nil
 		b.enlisted.Store(!failing)
 		if !failing {
-			b.noteLive(live, time.Now())
+			b.noteLive(live, asked, time.Now())
 		}
 		select {
 		case <-ticker.C:
@@ -486,8 +488,15 @@ func (b *Bus) enlist() {
 }
 
 // noteLive takes note of the nodes that live, and has those looked for that are not heard.
-func (b *Bus) noteLive(live []chat.Standing, now time.Time) {
+// Between two lists that are further apart than one reaches back, a node may have come,
+// stored something and ended: if it was not heard either, nobody here knows that it was there.
+func (b *Bus) noteLive(live []chat.Standing, asked, now time.Time) {
 	b.live.Store(&live)
+	if now.Sub(b.listed) > chat.LiveFor {
+		b.peers.blind(now)
+		b.lose()
+	}
+	b.listed = asked
 	others := slices.DeleteFunc(slices.Clone(live), func(st chat.Standing) bool { return st.Node == b.node })
 	lost := b.peers.listed(others, now)
 	if b.peers.watch(now) || lost {

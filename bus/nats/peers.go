@@ -59,6 +59,7 @@ type peer struct {
 	missing bool // and what, a look is to find
 	looking bool // one is under way
 	hole    bool // a number is missing, and the next heartbeat says up to where
+	sought  bool // a look has begun since it was last heard or listed
 	// seen is what the last look found: one that finds it again tells nobody again.
 	seen map[chat.ThreadID]chat.Seq
 }
@@ -79,7 +80,7 @@ func (p *peers) hint(from chat.NodeID, subject int, n uint64, now time.Time) (lo
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	peer, forgot := p.of(from, now)
-	peer.at, peer.heardAt, peer.dead = now, now, false
+	peer.hears(now)
 	peer.hole = peer.hole || n > peer.heard[subject]+1
 	peer.heard[subject] = max(peer.heard[subject], n)
 	return forgot
@@ -91,7 +92,7 @@ func (p *peers) beat(b wire.Beat, now time.Time) (lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	peer, forgot := p.of(b.From, now)
-	peer.at, peer.heardAt, peer.dead = now, now, false
+	peer.hears(now)
 	hole := peer.hole
 	for subject, n := range b.Numbers[:min(len(b.Numbers), subjects)] {
 		if n > peer.heard[subject] {
@@ -100,6 +101,10 @@ func (p *peers) beat(b wire.Beat, now time.Time) (lost bool) {
 	}
 	peer.hole, peer.left = false, b.Leaving
 	return peer.reaches(b.Began, b.Closed, hole) || forgot
+}
+
+func (p *peer) hears(now time.Time) {
+	p.at, p.heardAt, p.dead, p.sought = now, now, false, false
 }
 
 // reaches takes note of a closed id, with or without a hole in what was heard before it. It
@@ -157,18 +162,21 @@ func (p *peers) of(from chat.NodeID, now time.Time) (found *peer, forgot bool) {
 }
 
 // watch has those that are silent looked for: that live, or did until a short time ago.
-// It reports whether anything may be missing that no look finds.
+// It reports whether anything may be missing that no look finds, or has found until its node
+// is forgotten.
 func (p *peers) watch(now time.Time) (lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for node, peer := range p.all {
 		unheard := now.Sub(peer.at)
 		switch {
+		case unheard > goneAfter && peer.looking:
 		case unheard > goneAfter:
+			lost = lost || peer.missing || !peer.sought && !peer.left
 			delete(p.all, node)
 		case unheard <= silentAfter || peer.left:
 		case peer.whole == (chat.EventID{}):
-			lost = true
+			lost, peer.sought = true, true
 		default:
 			peer.missing = true
 		}
@@ -183,7 +191,7 @@ func (p *peers) looks() (looks []look) {
 	for node, peer := range p.all {
 		if peer.missing && !peer.looking {
 			looks = append(looks, look{node, peer.whole, peer.next, peer.seen})
-			peer.missing, peer.looking, peer.next = false, true, chat.EventID{}
+			peer.missing, peer.looking, peer.sought, peer.next = false, true, true, chat.EventID{}
 		}
 	}
 	return looks
@@ -228,8 +236,8 @@ func (p *peers) listed(live []chat.Standing, now time.Time) (lost bool) {
 		if peer.left { // it is about to leave the list, too
 			continue
 		}
-		peer.listedAt = now
-		peer.at = maxTime(peer.at, now.Add(-silentAfter-time.Millisecond)) // silent still, and not gone
+		peer.listedAt, peer.sought = now, false
+		peer.at = maxTime(peer.at, justSilent(now)) // silent still, and not gone
 		silent, unknown := now.Sub(peer.heardAt) > silentAfter, peer.whole == (chat.EventID{})
 		if silent || unknown {
 			// Of one that is known from here alone, nothing was heard: what it has told so far is missing.
@@ -239,6 +247,19 @@ func (p *peers) listed(live []chat.Standing, now time.Time) (lost bool) {
 	}
 	return lost
 }
+
+// blind takes note that this node could not tell until now who lives: those that are silent
+// may have stored something until a moment ago, and are looked for as if they had.
+func (p *peers) blind(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, peer := range p.all {
+		peer.at = maxTime(peer.at, justSilent(now))
+	}
+}
+
+// justSilent is when a node was heard that is silent since a moment ago.
+func justSilent(now time.Time) time.Time { return now.Add(-silentAfter - time.Millisecond) }
 
 func maxTime(a, b time.Time) time.Time {
 	if a.After(b) {

@@ -196,6 +196,92 @@ func TestSilentPeers(t *testing.T) {
 	}
 }
 
+// A node is forgotten once a look for what it stored before its end has succeeded. Without one
+// that has, anything may be missing.
+func TestPeersAreForgottenWhenTheyWereLookedFor(t *testing.T) {
+	gone := func(s *scene, want bool, what string) {
+		t.Helper()
+		s.at += goneAfter + 1
+		if lost := s.p.watch(s.now()); lost != want || len(s.p.all) > 0 {
+			t.Errorf("%s: lost is %v, want %v, and %d peers are remembered", what, lost, want, len(s.p.all))
+		}
+	}
+	silent := func() *scene {
+		s := newScene(t)
+		s.beat(1001)
+		s.at = silentAfter + 1
+		s.p.watch(s.now())
+		return s
+	}
+	s := newScene(t)
+	s.beat(1001)
+	gone(s, true, "nobody has looked")
+	s = silent()
+	s.p.looked(s.begin(1001, 0), nil)
+	gone(s, true, "the look has failed")
+	s = silent()
+	s.look(1001, 0, none)
+	gone(s, false, "the look has succeeded")
+	s = silent()
+	s.look(1001, 0, none)
+	s.p.listed([]chat.Standing{{Node: 1, Began: id(1000)}}, s.now())
+	gone(s, true, "nobody has looked since it was listed")
+
+	s = silent()
+	l := s.begin(1001, 0)
+	s.at += goneAfter
+	if s.p.watch(s.now()) || len(s.p.all) == 0 {
+		t.Error("the node is forgotten, or something is lost, while a look is under way")
+	}
+	s.p.looked(l, none)
+	gone(s, false, "the look has succeeded late")
+
+	s = newScene(t)
+	s.beat(1001)
+	leave := func(numbers ...uint64) {
+		if s.p.beat(wire.Beat{From: 1, Closed: id(1002), Numbers: numbers, Leaving: true}, s.now()) {
+			t.Error("a goodbye tells of a loss")
+		}
+	}
+	leave()
+	gone(s, false, "it has left, and nothing is missing")
+	s.beat(1001)
+	leave(1)
+	s.p.looked(s.begin(1001, 1002), nil)
+	gone(s, true, "it has left, and the look for what is missing has failed")
+}
+
+// Who could not tell for long who lives looks for those that are silent as if they had ended
+// just now, and has the handlers look: there may have been nodes that it never heard of.
+func TestNodesThatCameAndWentUnseen(t *testing.T) {
+	s := newScene(t)
+	b := &Bus{peers: s.p, lost: make(chan struct{}, 1), missing: make(chan struct{}, 1), listed: s.now()}
+	list := func(after time.Duration, want bool) {
+		t.Helper()
+		s.at += after
+		b.noteLive(nil, s.now(), s.now())
+		select {
+		case <-b.lost:
+			if !want {
+				t.Error("a loss is told")
+			}
+		default:
+			if want {
+				t.Error("no loss is told")
+			}
+		}
+	}
+	s.beat(1001)
+	list(chat.LiveFor, false)
+	s.look(1001, 0, none)
+	list(chat.LiveFor+1, true)
+	s.look(1001, 0, none)
+	list(goneAfter+1, true)
+	s.look(1001, 0, none)
+	list(chat.LiveFor, false)
+	s.look(1001, 0, none)
+}
+
 // A node is dead once it is neither heard nor listed for long. It may come back, and die again.
 func TestDeadPeersAreToldOnce(t *testing.T) {
 	at := func(d time.Duration) time.Time { return time.Unix(1, 0).Add(d) }

@@ -19,11 +19,8 @@ type nodeDoc struct {
 	Skew   int64        `bson:"skew"` // in ms
 }
 
-// How old what a node said may be: until then it lives; after that it is forgotten.
-const (
-	liveFor       = 7 * time.Second
-	rememberNodes = time.Hour
-)
+// rememberNodes is how old what a node said may be before it is forgotten.
+const rememberNodes = time.Hour
 
 // Live implements [chat.Register]. No clock but the database's decides who lives: the others
 // are compared with the node's own document, which was written a moment ago.
@@ -52,7 +49,7 @@ func (s *Store) Live(ctx context.Context, own chat.Standing) ([]chat.Standing, e
 	var live []chat.Standing
 	for _, node := range all {
 		switch age := at.Sub(node.At); {
-		case age <= liveFor:
+		case age <= chat.LiveFor:
 			live = append(live, chat.Standing{
 				Node: chat.NodeID(node.ID), Began: node.Began, Closed: node.Closed, Skew: time.Duration(node.Skew) * time.Millisecond,
 			})

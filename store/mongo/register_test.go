@@ -51,7 +51,7 @@ func TestRegister(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	age(1<<62, 2*liveFor)
+	age(1<<62, 2*chat.LiveFor)
 	live(5, 5)
 	live(1<<62, 5, 1<<62) // it was only slow
 	age(1<<62, 2*rememberNodes)
