@@ -198,10 +198,7 @@ func (s *settings) check() error {
 	case s.connections < 0 || s.perAddress < 0:
 		return errors.New("--max-connections and --max-connections-per-address must not be negative")
 	}
-	if err := s.checkBus(); err != nil {
-		return err
-	}
-	if err := s.checkMongoDB(); err != nil {
+	if err := cmp.Or(s.checkBus(), s.checkMongoDB()); err != nil {
 		return err
 	}
 	var err error

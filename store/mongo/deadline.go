@@ -36,7 +36,8 @@ func (c *collection) Find(ctx context.Context, filter any, opts ...options.Liste
 // Aggregate is [mongo.Collection.Aggregate], bounded as Find is.
 func (c *collection) Aggregate(ctx context.Context, pipeline any, opts ...options.Lister[options.AggregateOptions]) (*mongo.Cursor, error) {
 	if most := c.left(ctx); most > 0 {
-		opts = append(opts[:len(opts):len(opts)], options.Aggregate().SetCustom(bson.M{maxTime: most}))
+		bounded := options.Aggregate().SetCustom(bson.M{maxTime: most}) //nolint:staticcheck // of an aggregate the driver has no other way in
+		opts = append(opts[:len(opts):len(opts)], bounded)
 	}
 	return c.Collection.Aggregate(ctx, pipeline, opts...)
 }

@@ -98,6 +98,9 @@ func (s *Store) PutPrekeys(ctx context.Context, user chat.UserID, device chat.De
 		if errors.Is(err, chat.ErrTooManyDevices) || errors.Is(err, chat.ErrTooManyPrekeys) || errors.Is(err, chat.ErrTooManyPQPrekeys) {
 			return chat.StoredPrekeys{}, err
 		}
+		if ok {
+			s.joinTakenBefore(ctx, stored, u)
+		}
 		if ok || err != nil {
 			return stored, wrap("store the prekeys of "+id, err)
 		}
@@ -203,16 +206,6 @@ func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, device chat.De
 		stored.Change = chat.IdentityChanged
 		if err := s.deleteOneTime(ctx, oneTimeOwners(*before)); err != nil {
 			return stored, false, err
-		}
-	}
-	if stored.Change == "" && (next.Installation != 0 || s.onlyNew.Load()) {
-		for _, kind := range chat.PrekeyKinds {
-			if len(u.OneTimeOf(kind)) == 0 {
-				continue
-			}
-			if err := s.joinTaken(ctx, owners[kind]); err != nil { // the next upload tries again
-				s.logger.Warn("ids of prekeys that were taken could not be joined", "device", deviceKey(user, device), "error", err)
-			}
 		}
 	}
 	left, err := s.CountPrekeys(ctx, []chat.PrekeyDevice{next})

@@ -7,6 +7,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/parleyhq/parley/chat"
 )
 
 // An id of a one-time prekey that was taken is known for ever, and a device that lives for
@@ -52,6 +54,23 @@ func (doc *takenDoc) has(key int64) bool {
 		return 0
 	})
 	return found
+}
+
+// joinTakenBefore joins the ids that were taken of the kinds of which an upload has keys. What
+// fails, the next upload tries again.
+func (s *Store) joinTakenBefore(ctx context.Context, stored chat.StoredPrekeys, u chat.PrekeyUpload) {
+	if stored.Change != "" || stored.Installation == 0 && !s.onlyNew.Load() {
+		return
+	}
+	owners := oneTimeOwners(stored.PrekeyDevice)
+	for _, kind := range chat.PrekeyKinds {
+		if len(u.OneTimeOf(kind)) == 0 {
+			continue
+		}
+		if err := s.joinTaken(ctx, owners[kind]); err != nil {
+			s.logger.Warn("ids of prekeys that were taken could not be joined", "owner", owners[kind], "error", err)
+		}
+	}
 }
 
 // joinTaken joins the ids of an owner that were taken, if they are many. If another node does
