@@ -50,7 +50,7 @@ func (s *Service) withHolder(ctx context.Context, user UserID, t Thread, err err
 	if !ok || refusal.Epoch == nil || refusal.Epoch.holder.IsZero() {
 		return err
 	}
-	m, err := s.anyMessage(ctx, refusal.Epoch.holder)
+	m, err := s.messageIn(ctx, t.ID, refusal.Epoch.holder)
 	if err != nil {
 		return err
 	}

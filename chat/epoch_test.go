@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -247,4 +248,22 @@ func TestLargeControlIsShownAloneOnly(t *testing.T) {
 	m, err := w.Message(t.Context(), as("bob"), page.Messages[0].ID)
 	must(t, err)
 	same(t, "bytes of it alone", len(m.Message.Ciphertext), chat.MaxControlBytes)
+}
+
+// unsearched is a store of which no message is looked for in all threads.
+type unsearched struct{ chat.Store }
+
+func (unsearched) Message(context.Context, chat.MessageID) (chat.Event, error) {
+	return chat.Event{}, errDisk
+}
+
+func TestTheHolderOfAnEpochIsLookedUpInItsThread(t *testing.T) {
+	w := newWorld(t)
+	thread := w.newGroup("ann", "bob")
+	first, err := w.Send(t.Context(), as("ann"), w.control(thread, 1))
+	must(t, err)
+	s := chat.New(chat.Config{Store: unsearched{w.store}, Bus: w.bus, Now: w.clock.Now})
+	t.Cleanup(func() { s.Close(context.Background()) })
+	_, err = s.Send(t.Context(), as("bob"), w.control(thread, 1))
+	same(t, "the holder", conflict(t, err).Message.ID, first.Event.ID)
 }
