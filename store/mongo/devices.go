@@ -44,11 +44,19 @@ func (doc *positionDoc) seen() (chat.SeenDevice, error) {
 
 // see notes that a device is there, at that time.
 func (s *Store) see(ctx context.Context, user chat.UserID, device chat.DeviceID, at time.Time) error {
+	id := deviceKey(user, device)
 	err := onceMore(func() error {
-		_, err := s.positions.UpdateOne(ctx, d("_id", deviceKey(user, device)), bson.D{
-			{Key: "$max", Value: d("used", at)},
-			{Key: "$setOnInsert", Value: d("first", at, "conn", at.UnixMilli())}, // as AdmitDevice
-		}, options.UpdateOne().SetUpsert(true))
+		used := d("$max", d("used", at))
+		known, err := s.positions.UpdateOne(ctx, d("_id", id), used)
+		if err != nil || known.MatchedCount > 0 {
+			return err
+		}
+		first, err := s.firstConn(ctx, id, at)
+		if err != nil {
+			return err
+		}
+		used = append(used, bson.E{Key: "$setOnInsert", Value: d("first", at, "conn", first)}) // as AdmitDevice
+		_, err = s.positions.UpdateOne(ctx, d("_id", id), used, options.UpdateOne().SetUpsert(true))
 		return err
 	})
 	return wrap(fmt.Sprintf("note that %s/%s was seen", user, device), err)

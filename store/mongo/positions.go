@@ -93,7 +93,7 @@ func (doc *positionDoc) begun() bool { return doc.Through != nil || !doc.Time.Is
 
 // AdmitDevice implements [chat.PositionStore]. A device that is not known, or was forgotten,
 // begins with the time in place of 1: so its number is above that of a connection which was
-// open all the while.
+// open all the while. It is above that of a removal too, if the clock was set back since.
 func (s *Store) AdmitDevice(ctx context.Context, user chat.UserID, device chat.DeviceID) (chat.Admitted, error) {
 	if err := checkName(string(user), string(device)); err != nil {
 		return chat.Admitted{}, err
@@ -101,7 +101,10 @@ func (s *Store) AdmitDevice(ctx context.Context, user chat.UserID, device chat.D
 	id, now := deviceKey(user, device), s.now()
 	doc, err := s.raiseConn(ctx, id, now)
 	if errors.Is(err, mongo.ErrNoDocuments) {
-		first := chat.Conn(now.UnixMilli())
+		first, firstErr := s.firstConn(ctx, id, now)
+		if firstErr != nil {
+			return chat.Admitted{}, fmt.Errorf("admit %s/%s: %w", user, device, firstErr)
+		}
 		_, err = s.positions.InsertOne(ctx, d("_id", id, "conn", first, "used", now, "first", now))
 		if err == nil {
 			return chat.Admitted{Conn: first, Stored: &chat.StoredPosition{}, New: true}, nil
@@ -118,6 +121,12 @@ func (s *Store) AdmitDevice(ctx context.Context, user chat.UserID, device chat.D
 	}
 	p, err := doc.position()
 	return chat.Admitted{Conn: doc.Conn, Stored: &chat.StoredPosition{Position: p, Found: doc.begun()}}, err
+}
+
+// firstConn is where the numbers of a device that is not known begin.
+func (s *Store) firstConn(ctx context.Context, id string, now time.Time) (chat.Conn, error) {
+	removed, _, err := findOne[removedDoc](ctx, s.removed, d("_id", id))
+	return max(chat.Conn(now.UnixMilli()), removed.Conn+1), err
 }
 
 func (s *Store) raiseConn(ctx context.Context, id string, now time.Time) (doc positionDoc, err error) {

@@ -18,6 +18,7 @@ var removalScenarios = []scenario{
 	{"removing devices makes room for others with keys", testRemovedMakeRoom},
 	{"of a user's removals the newest are remembered", testManyRemovals},
 	{"when devices with keys changed is kept by user", testKeysChanged},
+	{"a device that comes back is above its removal, whatever the clock says", testBackAfterRemoval},
 }
 
 // devicesOf describes a user's devices: id, minutes of the clock since start at which it was
@@ -253,4 +254,22 @@ func testKeysChanged(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	want(2, 3)
+}
+
+func testBackAfterRemoval(t *testing.T, f *fixture) {
+	for _, device := range []chat.DeviceID{"phone", "tablet"} {
+		f.admit(device, nil)
+		r, _, err := f.store.RemoveDevice(t.Context(), "ann", device, f.clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.clock.Advance(-time.Hour)
+		if device == "tablet" { // it uploads keys before it connects
+			f.mustPut("ann", device, f.upload("x"))
+		}
+		a, err := f.store.AdmitDevice(t.Context(), "ann", device)
+		if err != nil || a.Conn < r.Conn {
+			t.Errorf("the %s is back with connection %d, %v; the removal ends those below %d", device, a.Conn, err, r.Conn)
+		}
+	}
 }
