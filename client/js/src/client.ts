@@ -229,6 +229,7 @@ export class Client {
     if (options.ttlSeconds) body.ttl_seconds = options.ttlSeconds
     if (options.attachmentId) body.attachment_id = options.attachmentId
     if (options.attachmentSha256) body.attachment_sha256 = options.attachmentSha256
+    this.#typed.delete(threadId) // who goes on writing is told of at once
     return this.#outbox.add(threadId, body)
   }
 

@@ -99,10 +99,10 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
 
     await bob.getByRole('radio', { name: 'MQTT' }).click()
     await bob.getByText('Connected').waitFor()
+    await say(bob, 'Hello over MQTT') // which accepts the thread: before, nobody sees him type
+    await bubble(alice, 'Hello over MQTT').waitFor()
     await bob.getByLabel('Message', { exact: true }).pressSequentially('Hi', { delay: 5 })
     await alice.getByText('typing…').first().waitFor()
-    await say(bob, 'Hello over MQTT')
-    await bubble(alice, 'Hello over MQTT').waitFor()
     await does(bubble(bob, 'Hello Bob'), 'Reply')
     await say(bob, 'An answer')
     await bubble(alice, 'An answer').locator('.quote', { hasText: 'Hello Bob' }).waitFor()
