@@ -21,7 +21,8 @@ import (
 //	reached ────────┘  └───────┘ what the query finds, up to reached + headWindow
 //
 // The seqs of a log have no gap, so a thread of which fewer come has ended. One of which all
-// come may go on: its head is read on its own. Who finds a log well past the hint raises it,
+// come may go on, and one of which none comes may have lost its end, in a restored database or
+// to a new primary: its head is read on its own. Who finds a log well past the hint raises it,
 // so the next reader finds it near. A lost hint costs reads and nothing else.
 //
 // A server that is no router of a sharded cluster looks up heads by itself (Store.joins).
@@ -75,6 +76,11 @@ func (s *Store) headsFrom(ctx context.Context, threads []chat.ThreadID, reached 
 		}
 	}
 	var further []chat.ThreadID
+	for _, id := range threads {
+		if _, found := heads[id]; !found && reached[id] > 0 { // the hint is ahead of the log
+			further = append(further, id)
+		}
+	}
 	for id, head := range heads {
 		if head.Seq >= max(reached[id], 1)+headWindow {
 			further = append(further, id)

@@ -39,7 +39,7 @@ func Restored(ctx context.Context, uri string, opts Options, progress Progress) 
 			return err
 		}
 		r := &restoring{s, make(map[chat.ThreadID]headState), progress}
-		for _, step := range []func(context.Context) error{r.stints, r.threads, r.logs, r.marks, r.positions} {
+		for _, step := range []func(context.Context) error{r.stints, r.hints, r.threads, r.logs, r.marks, r.positions} {
 			if err := step(ctx); err != nil {
 				return err
 			}
@@ -133,6 +133,12 @@ func (r *restoring) stints(ctx context.Context) error {
 	})
 	r.progress(fmt.Sprintf("%d stints were ahead of their logs", changed))
 	return wrap("take back stints", err)
+}
+
+// hints forgets which seqs the logs had reached.
+func (r *restoring) hints(ctx context.Context) error {
+	_, err := r.Store.threads.UpdateMany(ctx, d("reached", d("$exists", true)), d("$unset", d("reached", "")))
+	return wrap("forget how far logs had got", err)
 }
 
 // threads makes those anew that have more applied than their logs hold.

@@ -88,6 +88,35 @@ func TestRestoredTakesBackWhatIsAheadOfTheLogs(t *testing.T) {
 	}
 }
 
+// A hint that is ahead of its log hides no thread, and Restored forgets it.
+func TestHintsAheadOfTheLogs(t *testing.T) {
+	server := mongod.Shared(t)
+	uri := server.URI()
+	s := open(t, server, uri, Options{})
+	thread := mustCreate(t, s, creationOf(chat.Group, "ann", "bob"))
+	mustAppend(t, s, thread, messageFrom("ann", "1"))
+	head := headOf(t, s, thread)
+	if _, err := s.threads.UpdateByID(t.Context(), thread, d("$set", d("reached", bound(head.Seq+headWindow)))); err != nil {
+		t.Fatal(err)
+	}
+	listed := func(s *Store) {
+		t.Helper()
+		s.joins = false
+		lines, err := s.UserThreads(t.Context(), "bob")
+		if err != nil || len(lines) != 1 || lines[0].Head.Seq != head.Seq {
+			t.Errorf("the threads are %+v, %v; want one that ends with %d", lines, err, head.Seq)
+		}
+	}
+	listed(open(t, server, uri, Options{}).Store)
+	if err := Restored(t.Context(), uri, Options{}, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	listed(open(t, server, uri, Options{}).Store)
+	if doc, _, err := findOne[threadDoc](t.Context(), s.threads, d("_id", thread)); err != nil || doc.Reached != 0 {
+		t.Errorf("the hint is %d, %v after the log was restored", doc.Reached, err)
+	}
+}
+
 // A store that a node serves is not taken back under it.
 func TestRestoredRefusesAServedStore(t *testing.T) {
 	server := mongod.Shared(t)
