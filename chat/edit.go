@@ -19,7 +19,7 @@ func (s *Service) Edit(ctx context.Context, c Caller, id MessageID, req EditRequ
 	if err := req.validate(c, s.limits); err != nil {
 		return Event{}, err
 	}
-	done, err := s.changeMessageFor(ctx, c, id, func(_ context.Context, _ Thread, m Event) ([]Event, error) {
+	done, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, t Thread, m Event) (_ []Event, err error) {
 		if m.Message.IsControl() {
 			return nil, notForControl()
 		}
@@ -41,6 +41,10 @@ func (s *Service) Edit(ctx context.Context, c Caller, id MessageID, req EditRequ
 			return nil, Invalid("content_type", "needs an attachment, which the message was sent without")
 		}
 		e := c.about(KindEdit, m)
+		if e.HiddenFrom, err = s.hiddenFrom(ctx, c, t, m); err != nil {
+			return nil, err
+		}
+		edited.Veils = m.Message.veilsAfterEdit(e)
 		e.Message = &edited
 		return []Event{e}, nil
 	})

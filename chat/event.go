@@ -36,7 +36,7 @@ type Event struct {
 	// redeliveries, and for a thread's pinning and unpinning.
 	Target Target
 	// HiddenFrom is the user who is not told of it, since the message it is about is
-	// hidden from that user; "" is nobody. For a KindMessage it is empty: its Message
+	// hidden from that user, or since that user blocks who did it in their 1:1; "" is nobody. For a KindMessage it is empty: its Message
 	// says that, as a redelivery changes it.
 	HiddenFrom UserID
 

@@ -111,7 +111,7 @@ func (s *Service) Events(ctx context.Context, c Caller, id ThreadID, since Seq, 
 	now := s.now()
 	for _, e := range found {
 		if e.VisibleTo(c.User, line.JoinedSeq) {
-			page.Events = append(page.Events, e.AsOf(now).Brief())
+			page.Events = append(page.Events, e.AsOf(now).SeenBy(c.User).Brief())
 		}
 	}
 	return page, nil

@@ -53,6 +53,8 @@ type Message struct {
 	// never sees it, unless it is redelivered (docs/contract.md#blocks). "" is
 	// nobody.
 	HiddenFrom UserID
+	// Veils are what users see otherwise than this says.
+	Veils []Veil
 	// RedeliveredSeq is the event that delivered it to the recipient who had blocked
 	// the sender. That recipient's receipts count from there. Zero is none.
 	RedeliveredSeq Seq
@@ -141,12 +143,16 @@ func (m Message) Apply(e Event) Message {
 	switch e.Kind {
 	case KindEdit:
 		if m.Deleted == "" {
+			m.Veils = m.veilsAfterEdit(e)
 			m.Ciphertext, m.ContentType, m.EditedAt = e.Message.Ciphertext, e.Message.ContentType, e.At
 		}
 	case KindDelete:
 		m = m.erased(e.Reason)
 	case KindReaction:
 		if m.Deleted == "" {
+			if given, is := m.given(e.By, e.Reaction.Emoji); is == e.Reaction.Removed {
+				m.Veils = m.VeilsAfterReaction(e, given)
+			}
 			m.Reactions = withReaction(m.Reactions, e)
 		}
 	case KindRedelivery:
@@ -162,7 +168,7 @@ func (m Message) erased(why DeleteReason) Message {
 	if m.Deleted == "" {
 		m.Deleted = why
 	}
-	m.Ciphertext, m.AttachmentID, m.AttachmentSHA256, m.Reactions, m.Omitted = nil, "", "", nil, false
+	m.Ciphertext, m.AttachmentID, m.AttachmentSHA256, m.Reactions, m.Veils, m.Omitted = nil, "", "", nil, nil, false
 	return m
 }
 
@@ -192,6 +198,16 @@ func (m Message) ExpiredAt(now time.Time) bool {
 
 func (r Reaction) index(user UserID) int {
 	return slices.IndexFunc(r.By, func(b ReactionBy) bool { return b.User == user })
+}
+
+// given finds a user's reaction among those that the message names.
+func (m Message) given(user UserID, emoji string) (ReactionBy, bool) {
+	for _, r := range m.Reactions {
+		if i := r.index(user); r.Emoji == emoji && i >= 0 {
+			return r.By[i], true
+		}
+	}
+	return ReactionBy{}, false
 }
 
 func withReaction(reactions []Reaction, e Event) []Reaction {

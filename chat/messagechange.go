@@ -77,6 +77,15 @@ func (s *Service) changeAnyMessage(ctx context.Context, thread ThreadID, id Mess
 	return done, nil
 }
 
+// hiddenFrom is the user who is not told of what the caller does to a message that it sees: the
+// one from whom the message is hidden, or who blocks the caller in their 1:1 now; "" is nobody.
+func (s *Service) hiddenFrom(ctx context.Context, c Caller, t Thread, m Event) (UserID, error) {
+	if m.Message.HiddenFrom != "" {
+		return m.Message.HiddenFrom, nil
+	}
+	return s.blockedBy(ctx, c, t)
+}
+
 // about drafts an event for what the caller does to a message.
 func (c Caller) about(kind EventKind, m Event) Event {
 	return Event{Kind: kind, By: c.User, Device: c.Device, Target: Target{m.ID, m.Seq}, HiddenFrom: m.Message.HiddenFrom}

@@ -209,7 +209,7 @@ func TestReadThatFailsInAnOperationHarmsNoOther(t *testing.T) {
 		w.store.onMessage.Store(&fault)
 		asked := 0
 		second := func() error { // of the batch; the first of all was decided before it was held
-			if asked++; asked == 2 {
+			if asked++; asked == 4 { // behind those of the edit and of the send
 				return errDisk
 			}
 			return nil

@@ -28,7 +28,7 @@ func (s *Service) pinsSeen(ctx context.Context, t Thread, by Participant) ([]Pin
 		if err != nil {
 			return nil, err
 		}
-		if by.Sees(m) && !m.Message.ExpiredAt(now) {
+		if by.Sees(m) && p.HiddenFrom != by.User && !m.Message.ExpiredAt(now) {
 			seen = append(seen, p)
 		}
 	}
@@ -55,6 +55,10 @@ func (s *Service) roomForPin(ctx context.Context, c Caller, t Thread) ([]Event, 
 			continue
 		case !me.Sees(m):
 			unpinned = append(unpinned, c.pinning(Unpinned, m))
+		case p.HiddenFrom == me.User:
+			e := c.pinning(Unpinned, m)
+			e.HiddenFrom = me.User
+			unpinned = append(unpinned, e)
 		}
 		pinned++
 	}
@@ -75,14 +79,16 @@ func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message Messag
 		if m.Message.Deleted != "" { // maybe only by expiry, of which the log has no event yet
 			return nil, messageDeleted()
 		}
-		if _, pinned := t.pin(message); pinned {
+		if _, pinned := t.pinnedFor(c.User, message); pinned {
 			return nil, nil
 		}
 		events, err := s.roomForPin(ctx, c, t)
 		if err != nil {
 			return nil, err
 		}
-		return append(events, c.pinning(Pinned, m)), nil
+		pinned := c.pinning(Pinned, m)
+		pinned.HiddenFrom, err = s.hiddenFrom(ctx, c, t, m)
+		return append(events, pinned), err
 	})
 	p, _ = done.thread.pin(message)
 	return p, len(done.events) > 0, err
@@ -90,11 +96,16 @@ func (s *Service) Pin(ctx context.Context, c Caller, id ThreadID, message Messag
 
 // Unpin removes a pin. Any participant who sees it may do that.
 func (s *Service) Unpin(ctx context.Context, c Caller, id ThreadID, message MessageID) error {
-	_, err := s.changePin(ctx, c, id, message, func(_ context.Context, t Thread, m Event) ([]Event, error) {
-		if _, pinned := t.pin(message); !pinned || m.Message.Deleted != "" {
+	_, err := s.changePin(ctx, c, id, message, func(ctx context.Context, t Thread, m Event) (_ []Event, err error) {
+		p, pinned := t.pinnedFor(c.User, message)
+		if !pinned || m.Message.Deleted != "" {
 			return nil, noSuchMessage()
 		}
-		return []Event{c.pinning(Unpinned, m)}, nil
+		e := c.pinning(Unpinned, m)
+		if e.HiddenFrom = p.HiddenFrom; e.HiddenFrom == "" {
+			e.HiddenFrom, err = s.hiddenFrom(ctx, c, t, m)
+		}
+		return []Event{e}, err
 	})
 	if err != nil && CodeOf(err) == CodeMessageNotFound {
 		return Refuse(CodePinNotFound, "no such pin")

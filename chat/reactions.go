@@ -36,7 +36,8 @@ func (s *Service) React(ctx context.Context, c Caller, id MessageID, emoji strin
 		}
 		e := c.about(KindReaction, m)
 		e.Reaction = &ReactionChange{Emoji: emoji}
-		return []Event{e}, nil
+		e.HiddenFrom, err = s.hiddenFrom(ctx, c, t, m)
+		return []Event{e}, err
 	})
 	if err == nil && accepts {
 		err = s.accept(ctx, c.User, done.message.Thread)
@@ -52,13 +53,17 @@ func (s *Service) Unreact(ctx context.Context, c Caller, id MessageID, emoji str
 	if !validEmoji(emoji) {
 		return Invalid("emoji", emojiRule)
 	}
-	_, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, _ Thread, m Event) ([]Event, error) {
-		if reacted, err := s.reacted(ctx, m, c.User, emoji); err != nil || !reacted {
+	_, err := s.changeMessageFor(ctx, c, id, func(ctx context.Context, t Thread, m Event) ([]Event, error) {
+		reacted, err := s.reacted(ctx, m, c.User, emoji)
+		if err != nil || !reacted {
 			return nil, err
 		}
 		e := c.about(KindReaction, m)
 		e.Reaction = &ReactionChange{Emoji: emoji, Removed: true}
-		return []Event{e}, nil
+		if e.HiddenFrom = m.Message.reactionHiddenFrom(c.User, emoji); e.HiddenFrom == "" {
+			e.HiddenFrom, err = s.hiddenFrom(ctx, c, t, m)
+		}
+		return []Event{e}, err
 	})
 	return err
 }
@@ -91,8 +96,14 @@ func (s *Service) Reactions(ctx context.Context, c Caller, id MessageID, emoji s
 		return ReactionPage{}, err
 	}
 	m, err := s.messageFor(ctx, c.User, id)
-	if err != nil || !m.Message.hasReaction(emoji) {
+	if err != nil {
 		return ReactionPage{}, err
+	}
+	if v := m.Message.veil(c.User); !v.isEmpty() { // in a 1:1 the message names all
+		return ReactionPage{By: m.Message.SeenBy(c.User).reactorsAfter(emoji, after)}, nil
+	}
+	if !m.Message.hasReaction(emoji) {
+		return ReactionPage{}, nil
 	}
 	by, err := s.store.Reactors(ctx, m, emoji, after, size+1)
 	if err != nil {
@@ -131,7 +142,7 @@ func (s *Service) showTo(ctx context.Context, viewer UserID, messages []Event) e
 	var cut []Event
 	var at []int
 	for i, m := range messages {
-		messages[i] = m.AsOf(now)
+		messages[i] = m.AsOf(now).SeenBy(viewer)
 		if mayHideOwn(messages[i], viewer) {
 			cut, at = append(cut, messages[i]), append(at, i)
 		}
@@ -186,6 +197,18 @@ const emojiRule = "must be 1 to 64 bytes without control characters or /, and no
 func validEmoji(emoji string) bool {
 	return emoji != "" && len(emoji) <= MaxEmojiBytes && utf8.ValidString(emoji) && emoji != "." && emoji != ".." &&
 		!strings.ContainsFunc(emoji, func(r rune) bool { return r == '/' || unicode.IsControl(r) })
+}
+
+// reactorsAfter lists those of the users whom the message names who gave an emoji, behind an event.
+func (m Message) reactorsAfter(emoji string, after Seq) (by []ReactionBy) {
+	for _, r := range m.Reactions {
+		for _, b := range r.By {
+			if r.Emoji == emoji && b.Seq > after {
+				by = append(by, b)
+			}
+		}
+	}
+	return by
 }
 
 func (m Message) hasReaction(emoji string) bool {

@@ -171,9 +171,10 @@ func TestRedeliveryOfWhatIsDeletedOrBlockedAgain(t *testing.T) {
 	w.heard.event(t)
 	w.block("bob", "alice") // which changes nothing for what was delivered
 	sameList(t, "bob's history", w.history("bob", id), "hidden", "before the block")
-	w.edit("alice", m, "seen")
+	w.edit("alice", m, "not seen")
 	events := w.events("bob", id)
-	same(t, "bob's newest event", brief(events[len(events)-1]), "7 edit of 4")
+	same(t, "bob's newest event", brief(events[len(events)-1]), "6 redelivery of 4")
+	sameList(t, "bob's history", w.history("bob", id), "hidden", "before the block")
 	w.heard.drain()
 	w.resend("alice", req, chat.Replayed)
 	e, _ := w.heard.event(t)

@@ -31,7 +31,7 @@ func (s *Service) sentBefore(ctx context.Context, c Caller, hash [32]byte, t Thr
 	case failed && s.now().Sub(found.At) <= s.limits.IdempotencyWindow:
 		return s.redeliver(ctx, c, result)
 	default:
-		told := found.Brief()
+		told := dup.Existing.AsOf(s.now()).Brief() // not as its sender alone sees it
 		s.bus.Publish(Notice{Audience: t.Users(), Event: &told})
 	}
 	return result, nil

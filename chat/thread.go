@@ -45,6 +45,9 @@ type Pin struct {
 	Seq     Seq // of the message
 	By      UserID
 	At      time.Time
+	// HiddenFrom is the user who does not see the pin: it blocked who pinned the message, or
+	// has unpinned it while the other one blocked it. "" is nobody.
+	HiddenFrom UserID
 }
 
 // Participant is a user who is in a thread now.
@@ -190,9 +193,9 @@ func (t Thread) applyChange(e Event) Thread {
 	case TitleChanged:
 		t.Title = c.Title
 	case Pinned:
-		t.Pins = append(slices.Clip(t.Pins), Pin{Message: e.Target.ID, Seq: e.Target.Seq, By: e.By, At: e.At})
+		t.Pins = t.pinsWith(e)
 	case Unpinned:
-		t.Pins = t.pinsWithout(e.Target.ID)
+		t.Pins = t.pinsAfterUnpin(e)
 	}
 	return t
 }
@@ -205,6 +208,39 @@ func (t Thread) pin(id MessageID) (Pin, bool) {
 		}
 	}
 	return Pin{}, false
+}
+
+// pinsWith are the pins once an event has pinned a message. Who pins what only the other one has
+// pinned, hidden from it, takes the pin over; who pins again what it has unpinned unseen by the
+// other one sees the pin again.
+func (t Thread) pinsWith(e Event) []Pin {
+	pinned := Pin{Message: e.Target.ID, Seq: e.Target.Seq, By: e.By, At: e.At, HiddenFrom: e.HiddenFrom}
+	if old, is := t.pin(e.Target.ID); is && e.HiddenFrom != "" && old.HiddenFrom == e.By {
+		pinned.By, pinned.At, pinned.HiddenFrom = old.By, old.At, ""
+	}
+	return append(slices.Clip(t.pinsWithout(e.Target.ID)), pinned)
+}
+
+// pinsAfterUnpin are the pins once an event has unpinned a message. Of a pin that is seen by the
+// one who is not told of that, the other one sees no more.
+func (t Thread) pinsAfterUnpin(e Event) []Pin {
+	old, is := t.pin(e.Target.ID)
+	if !is || e.HiddenFrom == "" || e.HiddenFrom == old.HiddenFrom || e.HiddenFrom == e.By { // the last makes room for another
+		return t.pinsWithout(e.Target.ID)
+	}
+	pins := slices.Clone(t.Pins)
+	for i, p := range pins {
+		if p.Message == e.Target.ID {
+			pins[i].HiddenFrom = e.By
+		}
+	}
+	return pins
+}
+
+// pinnedFor finds a pinned message whose pin is not hidden from a user.
+func (t Thread) pinnedFor(user UserID, id MessageID) (Pin, bool) {
+	p, is := t.pin(id)
+	return p, is && p.HiddenFrom != user
 }
 
 // pinsWithout never writes into the slice it leaves a message out of.

@@ -10,7 +10,7 @@ import (
 const TypingInterval = 3 * time.Second
 
 // Typing tells the other participants that the caller is writing something, except those
-// whom it blocks. While the caller has not accepted the thread, nobody is told. Nothing of it is stored. The sessions of each node pass the notice on to
+// whom it blocks and, in a 1:1, one who blocks it. While the caller has not accepted the thread, nobody is told. Nothing of it is stored. The sessions of each node pass the notice on to
 // their clients (broker/session/ephemera.go).
 func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if err := c.need(ScopeWrite); err != nil {
@@ -23,13 +23,17 @@ func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if !line.State.Accepted || !s.typings.allows(string(c.User)+"/"+string(id[:]), s.now()) {
 		return nil
 	}
-	participants, err := s.cache.participants(ctx, id)
+	t, err := s.cache.thread(ctx, id)
 	if err != nil {
 		return Unavailable("load the thread", err)
 	}
-	others := make([]UserID, 0, len(participants))
-	for _, p := range participants {
-		if p.User != c.User {
+	blocker, err := s.blockedBy(ctx, c, t)
+	if err != nil {
+		return err
+	}
+	others := make([]UserID, 0, len(t.Participants))
+	for _, p := range t.Participants {
+		if p.User != c.User && (blocker == "" || p.User != blocker) {
 			others = append(others, p.User)
 		}
 	}

@@ -28,6 +28,13 @@ type Item struct {
 	// (docs/contract.md#disappearing-messages); a zero expires is never.
 	expires time.Time
 	expired contracts.Frame
+	veiled  []veiled
+}
+
+// veiled is what one user is sent in the place of frame ([chat.Veil]).
+type veiled struct {
+	user  chat.UserID
+	frame contracts.Frame
 }
 
 func newItem(e chat.Event) *Item {
@@ -54,21 +61,39 @@ func newItem(e chat.Event) *Item {
 		it.expires = m.ExpiresAt
 		it.expired = contracts.EventFrame(e.AsOf(m.ExpiresAt))
 	}
+	if m := e.Message; !it.Shows.IsZero() {
+		for _, v := range m.Veils {
+			if v.Content != nil {
+				it.veiled = append(it.veiled, veiled{v.User, contracts.EventFrame(e.SeenBy(v.User))})
+			}
+		}
+	}
 	return it
 }
 
 // itemOverhead is about what an item costs besides its frames.
 const itemOverhead = 256
 
-func (it *Item) size() int { return len(it.frame) + len(it.expired) + itemOverhead }
-
-// Frame is the frame to send at this moment. Only an item that may expire asks for
-// the time.
-func (it *Item) Frame(now func() time.Time) contracts.Frame {
-	if it.expires.IsZero() || it.expires.After(now()) {
-		return it.frame
+func (it *Item) size() int {
+	n := len(it.frame) + len(it.expired) + itemOverhead
+	for _, v := range it.veiled {
+		n += len(v.frame)
 	}
-	return it.expired
+	return n
+}
+
+// Frame is the frame to send to a user at this moment. Only an item that may expire asks for
+// the time.
+func (it *Item) Frame(user chat.UserID, now func() time.Time) contracts.Frame {
+	if !it.expires.IsZero() && !it.expires.After(now()) {
+		return it.expired
+	}
+	for _, v := range it.veiled {
+		if v.user == user {
+			return v.frame
+		}
+	}
+	return it.frame
 }
 
 // rewrites reports whether an event changes what frames of earlier events show,

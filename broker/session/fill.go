@@ -189,7 +189,7 @@ func (s *Session) deliver(b Batch, next *feed.Next, g grant) bool {
 	if next.Counts {
 		entry.message = next.Shows
 	}
-	if !s.put(b, next.Frame(s.reg.now), next.Thread, g.qos, entry) {
+	if !s.put(b, next.Frame(s.user, s.reg.now), next.Thread, g.qos, entry) {
 		return false
 	}
 	if s.feed.CatchingUp() {

@@ -126,6 +126,7 @@ const (
 	messageBodyHash
 	messageEpoch
 	messageOmitted
+	messageVeil // one for each user
 )
 
 func (w *writer) message(m *chat.Message) {
@@ -148,6 +149,9 @@ func (w *writer) message(m *chat.Message) {
 	w.hash(messageBodyHash, m.BodyHash)
 	w.uint(messageEpoch, uint64(m.Epoch))
 	w.bool(messageOmitted, m.Omitted)
+	for _, v := range m.Veils {
+		w.nest(messageVeil, func() { w.veil(v) })
+	}
 }
 
 //nolint:cyclop // one case for each field
@@ -189,6 +193,8 @@ func (r *reader) message() *chat.Message {
 			m.Epoch = chat.Epoch(r.uint(content))
 		case messageOmitted:
 			m.Omitted = r.bool(content)
+		case messageVeil:
+			r.within(content, func(in *reader) { m.Veils = add(r, field, m.Veils, in.veil()) })
 		}
 	}
 	return m
@@ -210,13 +216,15 @@ const (
 func (w *writer) reaction(given chat.Reaction) {
 	str(w, reactionEmoji, given.Emoji)
 	for _, by := range given.By {
-		w.nest(reactionBy, func() {
-			str(w, reactedUser, by.User)
-			w.time(reactedAt, by.At)
-			w.uint(reactedSeq, uint64(by.Seq))
-		})
+		w.nest(reactionBy, func() { w.reactedBy(by) })
 	}
 	w.int(reactionMore, int64(given.More))
+}
+
+func (w *writer) reactedBy(by chat.ReactionBy) {
+	str(w, reactedUser, by.User)
+	w.time(reactedAt, by.At)
+	w.uint(reactedSeq, uint64(by.Seq))
 }
 
 func (r *reader) reaction() (given chat.Reaction) {

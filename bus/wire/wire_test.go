@@ -55,6 +55,13 @@ func notices() map[string]chat.Notice {
 				Members: []chat.InitialMember{{User: "ann", Role: chat.Admin}, {User: "bob", Role: chat.Member}},
 			}
 		}),
+		"veiled": event(chat.KindRedelivery, func(e *chat.Event) {
+			e.Target = chat.Target{ID: id(9), Seq: 2}
+			e.Message = &chat.Message{CreatedAt: at, Ciphertext: []byte("new"), ContentType: chat.Text, Veils: []chat.Veil{
+				{User: "bob", Content: &chat.Content{Ciphertext: []byte("old"), ContentType: chat.Text, EditedAt: at}, Hidden: []string{"a", "b"}},
+				{User: "ann", Kept: []chat.VeiledReaction{{Emoji: "c", By: chat.ReactionBy{User: "bob", At: at, Seq: 300}}}},
+			}}
+		}),
 		"role": event(chat.KindThread, func(e *chat.Event) {
 			e.Change = &chat.ThreadChange{Event: chat.RoleChanged, User: "bob", Role: chat.Admin}
 		}),

@@ -64,7 +64,39 @@ func newMessageDoc(m chat.Message) messageDoc {
 	if m.Deleted == "" {
 		doc.Due = m.ExpiresAt
 	}
+	doc.Veils = newVeilDocs(m.Veils)
 	return doc
+}
+
+func newVeilDocs(veils []chat.Veil) (docs []veilDoc) {
+	for _, v := range veils {
+		doc := veilDoc{User: v.User, Hidden: v.Hidden}
+		if c := v.Content; c != nil {
+			doc.Content = &contentDoc{c.Ciphertext, c.ContentType, c.EditedAt}
+		}
+		for _, k := range v.Kept {
+			doc.Kept = append(doc.Kept, veiledReactionDoc{k.Emoji, k.By.User, k.By.At, k.By.Seq})
+		}
+		docs = append(docs, doc)
+	}
+	return docs
+}
+
+func veilsOf(docs []veilDoc) (veils []chat.Veil) {
+	for _, doc := range docs {
+		v := chat.Veil{User: doc.User, Hidden: doc.Hidden}
+		if c := doc.Content; c != nil {
+			v.Content = &chat.Content{Ciphertext: c.Body, ContentType: c.Type}
+			if !c.Edited.IsZero() {
+				v.Content.EditedAt = c.Edited.UTC()
+			}
+		}
+		for _, k := range doc.Kept {
+			v.Kept = append(v.Kept, chat.VeiledReaction{Emoji: k.Emoji, By: chat.ReactionBy{User: k.User, At: k.At.UTC(), Seq: k.Seq}})
+		}
+		veils = append(veils, v)
+	}
+	return veils
 }
 
 func newChangeDoc(c *chat.ThreadChange) *changeDoc {
@@ -165,7 +197,7 @@ func (doc *messageDoc) message() chat.Message {
 	m := chat.Message{
 		Ciphertext: doc.Body, ContentType: doc.Type, AttachmentID: doc.Attachment, AttachmentSHA256: doc.SHA256,
 		ReplyTo: doc.ReplyTo, ExpiresAt: doc.Expires, EditedAt: doc.Edited, Deleted: doc.Deleted, RedeliveredSeq: doc.Redelivered,
-		Omitted: doc.Omitted,
+		Omitted: doc.Omitted, Veils: veilsOf(doc.Veils),
 	}
 	return m
 }
@@ -223,7 +255,7 @@ func newThreadDoc(t chat.Thread, applied chat.Seq) threadDoc {
 		doc.Members[i] = memberDoc{User: p.User, Role: p.Role, Seq: p.JoinedSeq, ID: p.JoinedID, At: p.JoinedAt, Pending: p.Pending}
 	}
 	for i, p := range t.Pins {
-		doc.Pins[i] = pinDoc{ID: p.Message, Seq: p.Seq, By: p.By, At: p.At}
+		doc.Pins[i] = pinDoc{ID: p.Message, Seq: p.Seq, By: p.By, At: p.At, Hidden: p.HiddenFrom}
 	}
 	return doc
 }
@@ -241,7 +273,7 @@ func (doc *threadDoc) thread() chat.Thread {
 		t.Participants[i] = chat.Participant{User: m.User, Role: m.Role, JoinedSeq: m.Seq, JoinedID: m.ID, JoinedAt: m.At.UTC(), Pending: m.Pending}
 	}
 	for _, p := range doc.Pins {
-		t.Pins = append(t.Pins, chat.Pin{Message: p.ID, Seq: p.Seq, By: p.By, At: p.At.UTC()})
+		t.Pins = append(t.Pins, chat.Pin{Message: p.ID, Seq: p.Seq, By: p.By, At: p.At.UTC(), HiddenFrom: p.Hidden})
 	}
 	return t
 }

@@ -94,8 +94,31 @@ type messageDoc struct {
 	Given map[string]givenDoc `bson:"given,omitempty"`
 	// Reactions are all the reactions in a document of format 3.
 	Reactions []reactionDoc `bson:"reactions,omitempty"`
+	// Veils are what users see otherwise; missing in nearly all messages.
+	Veils []veilDoc `bson:"veils,omitempty"`
 	// Overlay is the seq of the newest event that is folded into the message.
 	Overlay chat.Seq `bson:"overlay,omitempty"`
+}
+
+// veilDoc is a [chat.Veil].
+type veilDoc struct {
+	User    chat.UserID         `bson:"user"`
+	Content *contentDoc         `bson:"content,omitempty"`
+	Hidden  []string            `bson:"hidden,omitempty"`
+	Kept    []veiledReactionDoc `bson:"kept,omitempty"`
+}
+
+type contentDoc struct {
+	Body   []byte           `bson:"body"`
+	Type   chat.ContentType `bson:"type"`
+	Edited time.Time        `bson:"edited,omitempty"`
+}
+
+type veiledReactionDoc struct {
+	Emoji string      `bson:"emoji"`
+	User  chat.UserID `bson:"user"`
+	At    time.Time   `bson:"at"`
+	Seq   chat.Seq    `bson:"seq"`
 }
 
 // givenDoc says of one emoji of a message by which event it first came and how many have
@@ -184,6 +207,8 @@ type pinDoc struct {
 	Seq chat.Seq       `bson:"seq"`
 	By  chat.UserID    `bson:"by"`
 	At  time.Time      `bson:"at"`
+	// Hidden is the user who does not see the pin.
+	Hidden chat.UserID `bson:"hidden,omitempty"`
 }
 
 // stintsDoc holds the stints of one user in one thread: the last one in Joined and Left,

@@ -32,7 +32,7 @@ func reactedPrefix(message chat.MessageID, user chat.UserID) string {
 func emojiField(emoji string) string { return hex.EncodeToString([]byte(emoji)) }
 
 // countFields are the fields of a message's document that its reactions are counted in.
-var countFields = d("thread", 1, "seq", 1, "kind", 1, "deleted", 1, "given", 1, "reactions", 1, "overlay", 1)
+var countFields = d("thread", 1, "seq", 1, "kind", 1, "deleted", 1, "given", 1, "reactions", 1, "overlay", 1, "hidden", 1, "veils", 1)
 
 // foldReaction stores what a reaction event changes: first the document of the reaction,
 // then the message's counter. Every step may be repeated, as others are (settle.go): the
@@ -58,8 +58,33 @@ func (s *Store) foldReaction(ctx context.Context, e chat.Event) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.log.UpdateOne(ctx, foldedBefore(e), countChange(given, moved, e, counter))
+	update := countChange(given, moved, e, counter)
+	if delta != 0 && (e.HiddenFrom != "" || len(doc.Message.Veils) > 0) {
+		update = withVeils(update, doc.veilsAfter(e, row))
+	}
+	_, err = s.log.UpdateOne(ctx, foldedBefore(e), update)
 	return err
+}
+
+// veilsAfter are a message's veils after an event that has changed one of its reactions.
+func (doc *eventDoc) veilsAfter(e chat.Event, row reactedDoc) []veilDoc {
+	m := chat.Message{HiddenFrom: doc.Hidden, Veils: veilsOf(doc.Message.Veils)}
+	return newVeilDocs(m.VeilsAfterReaction(e, row.by()))
+}
+
+// withVeils is the update of a message's counters that also leaves it with these veils.
+func withVeils(update bson.D, veils []veilDoc) bson.D {
+	op, field := "$set", bson.E{Key: "veils", Value: veils}
+	if len(veils) == 0 {
+		op, field.Value = "$unset", ""
+	}
+	for i := range update {
+		if update[i].Key == op {
+			update[i].Value = append(update[i].Value.(bson.D), field)
+			return update
+		}
+	}
+	return append(update, bson.E{Key: op, Value: bson.D{field}})
 }
 
 // countChange is the update of a message's counters by an event that leaves one of them as

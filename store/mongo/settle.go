@@ -200,6 +200,7 @@ func (doc messageDoc) folded(seq chat.Seq, hidden chat.UserID) (set, unset bson.
 	}
 	put("redelivered", bound(doc.Redelivered), doc.Redelivered == 0)
 	put("hidden", hidden, hidden == "")
+	put("veils", doc.Veils, len(doc.Veils) == 0)
 	return set, unset
 }
 

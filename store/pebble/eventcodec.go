@@ -152,9 +152,9 @@ func appendBody(b []byte, e chat.Event, flags byte) []byte {
 	case chat.KindMessage:
 		b = appendMessage(b, e.Message, flags)
 		if e.Message.IsControl() {
-			b = binary.AppendUvarint(b, uint64(e.Message.Epoch))
+			return binary.AppendUvarint(b, uint64(e.Message.Epoch))
 		}
-		return b
+		return appendVeils(b, e.Message.Veils)
 	case chat.KindThread:
 		return appendChange(b, e.Change)
 	case chat.KindReaction:
@@ -221,6 +221,7 @@ func (d *decoder) body(e *chat.Event, start eventPeek) {
 	switch start.kind {
 	case diskMessage:
 		e.Kind, e.Message = chat.KindMessage, d.message(start.flags)
+		e.Message.Veils = d.veils()
 	case diskControl:
 		e.Kind, e.Message = chat.KindMessage, d.message(start.flags)
 		if e.Message.Epoch = chat.Epoch(d.uvarint()); d.err == nil && !e.Message.IsControl() {

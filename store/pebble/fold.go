@@ -25,7 +25,8 @@ func (w *logWriter) addFold(e chat.Event) error {
 	w.changed[after.Seq] = after
 	if e.Kind == chat.KindReaction {
 		w.reactions = append(w.reactions, e)
-		if after.reacted == before.reacted { // the record stays as it is
+		veiled := e.HiddenFrom != "" || len(before.Message.Veils) > 0
+		if after.reacted == before.reacted && !veiled { // the record stays as it is
 			return nil
 		}
 	}
@@ -63,11 +64,14 @@ func (w *logWriter) foldedInto(before record, e chat.Event) (record, error) {
 	if e.Kind != chat.KindReaction {
 		message = message.Apply(e)
 	} else if message.Deleted == "" {
-		added, err := w.addReaction(e)
+		given, changed, err := w.addReaction(e)
 		if err != nil {
 			return record{}, err
 		}
-		after.reacted = after.reacted || added
+		after.reacted = after.reacted || changed
+		if changed {
+			message.Veils = message.VeilsAfterReaction(e, given)
+		}
 	}
 	after.Message = &message
 	return after, nil

@@ -66,6 +66,52 @@ func (d *decoder) message(flags byte) *chat.Message {
 	return m
 }
 
+// appendVeils packs what users see otherwise than the message says. Nearly no message has any,
+// and nothing is stored then.
+func appendVeils(b []byte, veils []chat.Veil) []byte {
+	for _, v := range veils {
+		b = appendBool(appendStr(b, v.User), v.Content != nil)
+		if c := v.Content; c != nil {
+			b = appendBool(appendStr(appendStr(b, c.Ciphertext), c.ContentType), !c.EditedAt.IsZero())
+			if !c.EditedAt.IsZero() {
+				b = appendTime(b, c.EditedAt)
+			}
+		}
+		b = binary.AppendUvarint(b, uint64(len(v.Hidden)))
+		for _, emoji := range v.Hidden {
+			b = appendStr(b, emoji)
+		}
+		b = binary.AppendUvarint(b, uint64(len(v.Kept)))
+		for _, k := range v.Kept {
+			b = appendTime(appendStr(appendStr(b, k.Emoji), k.By.User), k.By.At)
+			b = binary.AppendUvarint(b, uint64(k.By.Seq))
+		}
+	}
+	return b
+}
+
+func (d *decoder) veils() (veils []chat.Veil) {
+	for d.err == nil && d.rest != "" {
+		v := chat.Veil{User: chat.UserID(d.str())}
+		if d.bool() {
+			v.Content = &chat.Content{Ciphertext: d.bytes(), ContentType: chat.ContentType(d.str())}
+			if d.bool() {
+				v.Content.EditedAt = d.time()
+			}
+		}
+		for range d.count() {
+			v.Hidden = append(v.Hidden, d.str())
+		}
+		for range d.count() {
+			k := chat.VeiledReaction{Emoji: d.str(), By: chat.ReactionBy{User: chat.UserID(d.str()), At: d.time()}}
+			k.By.Seq = d.seq()
+			v.Kept = append(v.Kept, k)
+		}
+		veils = append(veils, v)
+	}
+	return veils
+}
+
 // appendHistory packs what later events have changed in a message. Few messages have a
 // history.
 func appendHistory(b []byte, m *chat.Message) []byte {

@@ -168,25 +168,26 @@ func decodeGift(value []byte) (chat.ReactionBy, error) {
 }
 
 // addReaction adds to the batch what an event does to the reactions of a message that is
-// not deleted; changed tells whether it did anything.
-func (w *logWriter) addReaction(e chat.Event) (changed bool, err error) {
+// not deleted; changed tells whether it did anything, and given is what it took back.
+func (w *logWriter) addReaction(e chat.Event) (given chat.ReactionBy, changed bool, err error) {
 	at, emoji := place{e.Thread, e.Target.Seq}, e.Reaction.Emoji
 	own := append(reactorPrefix(at, e.By), emoji...)
 	given, found, err := lookupRow(w, own, decodeGift)
 	if err != nil || found != e.Reaction.Removed {
-		return false, err
+		return given, false, err
 	}
+	given.User = e.By
 	counter := append(emojisPrefix(at), emoji...)
 	counted, _, err := lookupRow(w, counter, decodeEmoji)
 	if err != nil {
-		return false, err
+		return given, false, err
 	}
 	if e.Reaction.Removed {
 		w.setRow(own, nil)
 		w.unset(appendSeq(giversPrefix(at, emoji), given.Seq))
 		if counted.count--; counted.count == 0 {
 			w.setRow(counter, nil)
-			return true, nil
+			return given, true, nil
 		}
 	} else {
 		by := chat.ReactionBy{User: e.By, At: e.At, Seq: e.Seq}
@@ -197,7 +198,7 @@ func (w *logWriter) addReaction(e chat.Event) (changed bool, err error) {
 		}
 	}
 	w.setRow(counter, encodeEmoji(counted))
-	return true, nil
+	return given, true, nil
 }
 
 // moveReactions gives the reactions in a record of format 4 keys of their own.

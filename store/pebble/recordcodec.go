@@ -190,7 +190,8 @@ func decodeMark(m chat.Mark, value []byte) (chat.Mark, error) {
 }
 
 const (
-	threadVersion       = 4
+	threadVersion       = 5
+	hiddenPinsVersion   = 5 // the first that says from whom pins are hidden
 	pendingVersion      = 4 // the first that says who has to accept the thread
 	oldestThreadVersion = 2 // without the ids of the events that people joined with
 )
@@ -210,7 +211,7 @@ func encodeThread(t chat.Thread) []byte {
 	b = binary.AppendUvarint(b, uint64(len(t.Pins)))
 	for _, p := range t.Pins {
 		b = appendTarget(b, chat.Target{ID: p.Message, Seq: p.Seq})
-		b = appendTime(appendStr(b, p.By), p.At)
+		b = appendStr(appendTime(appendStr(b, p.By), p.At), p.HiddenFrom)
 	}
 	return b
 }
@@ -239,7 +240,11 @@ func decodeThread(id chat.ThreadID, value []byte) (chat.Thread, error) {
 		t.Participants = append(t.Participants, p)
 	}
 	for range d.count() {
-		t.Pins = append(t.Pins, chat.Pin{Message: d.id(), Seq: d.seq(), By: chat.UserID(d.str()), At: d.time()})
+		p := chat.Pin{Message: d.id(), Seq: d.seq(), By: chat.UserID(d.str()), At: d.time()}
+		if version >= hiddenPinsVersion {
+			p.HiddenFrom = chat.UserID(d.str())
+		}
+		t.Pins = append(t.Pins, p)
 	}
 	return t, d.end()
 }

@@ -20,7 +20,7 @@ func (f *fixture) wantPins(what string, thread chat.ThreadID, messages, by []cha
 	f.tb.Helper()
 	var want []chat.Pin
 	for i, m := range messages {
-		want = append(want, chat.Pin{Message: m.ID, Seq: m.Seq, By: "bob", At: by[i].At})
+		want = append(want, chat.Pin{Message: m.ID, Seq: m.Seq, By: "bob", At: by[i].At, HiddenFrom: by[i].HiddenFrom})
 	}
 	got := canonicalThread(f.thread(thread)).Pins
 	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {

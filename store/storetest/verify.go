@@ -132,6 +132,7 @@ func (f *fixture) verifyChanges(message chat.Event, log []chat.Event) {
 			}
 		}
 	}
+	folded.Veils = message.Message.Veils // which the log does not tell: it has the present content alone
 	want := message
 	want.Message = &folded
 	want = want.ShownTo("")

@@ -60,10 +60,11 @@ func (r *runner) presence(op operation) {
 	})
 	code := refuseIf(!shared, chat.CodeNoSharedThread)
 	_, blocked := r.blocks[block{user, c.User}]
+	hides := blocked || c.User != user && !r.shows(user, c.User)
 	r.tracef("%s asks for the presence of %s: %q", c.User, user, code)
 	got, err := r.node(op).Presence(r.ctx(), c, user)
 	if r.checkError(err, code) {
-		equal(r, "the answer", "presence", got, chat.Presence{User: user, Online: slices.Contains(online, user) && !blocked})
+		equal(r, "the answer", "presence", got, chat.Presence{User: user, Online: slices.Contains(online, user) && !hides})
 	}
 }
 

@@ -101,7 +101,7 @@ func (r *runner) addThread(c chat.Caller, req chat.CreateThread, users []chat.Us
 			role = chat.Admin
 		}
 		e.members = append(e.members, chat.InitialMember{User: u, Role: role})
-		t.members = append(t.members, member{u, role, 1, r.now()})
+		t.members = append(t.members, member{u, role, 1, r.now(), u == c.User || r.knows(c.User, u)})
 		t.stints = append(t.stints, stint{user: u, joined: 1})
 	}
 	r.threads = append(r.threads, t)

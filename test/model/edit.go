@@ -44,10 +44,12 @@ func (r *runner) edit(op operation) {
 	if !r.checkError(err, code) {
 		return
 	}
+	hidden := r.hiddenFrom(m, c.User)
+	m.veilEdit(hidden)
 	m.text, m.kind, m.edited = string(req.Ciphertext), kind, r.now()
-	r.appendAbout(c, m, event{kind: chat.KindEdit})
+	r.appendAbout(c, m, event{kind: chat.KindEdit, hidden: hidden})
 	r.compareNotices()
-	r.compareMessage("the message edited", got, m)
+	r.compareMessage("the message edited", got, m, c.User)
 	r.lookAt(m)
 }
 
@@ -70,13 +72,13 @@ func (r *runner) deleteMessage(op operation) {
 		return
 	}
 	r.makeTombstone(m, chat.DeletedBySender)
-	r.appendAbout(c, m, event{kind: chat.KindDelete, reason: chat.DeletedBySender})
+	r.appendAbout(c, m, event{kind: chat.KindDelete, reason: chat.DeletedBySender, hidden: m.hiddenFrom})
 	r.compareNotices()
 	r.lookAt(m)
 }
 
 // makeTombstone deletes a message of the model.
 func (r *runner) makeTombstone(m *message, why chat.DeleteReason) {
-	m.deleted, m.reactions = why, nil
+	m.deleted, m.reactions, m.veils = why, nil, nil
 	m.thread.pins = slices.DeleteFunc(m.thread.pins, func(pin pin) bool { return pin.message == m })
 }

@@ -69,7 +69,7 @@ func (r *runner) expire(op operation) {
 		}
 		delete(due, m)
 		r.makeTombstone(m, chat.DeletedByExpiry)
-		r.appendAbout(chat.Caller{}, m, event{kind: chat.KindDelete, reason: chat.DeletedByExpiry})
+		r.appendAbout(chat.Caller{}, m, event{kind: chat.KindDelete, reason: chat.DeletedByExpiry, hidden: m.hiddenFrom})
 		equal(r, "the bus", "the deletion", r.describeNotice(n), r.expected[0])
 		r.expected = r.expected[:0]
 		if users := r.unreached(m); len(users) > 0 {

@@ -11,7 +11,7 @@ func (r *runner) append(t *thread, by chat.Caller, e event) *event {
 
 // appendAbout appends an event about a message and expects its notice.
 func (r *runner) appendAbout(c chat.Caller, m *message, e event) {
-	e.about, e.hidden = m, m.hiddenFrom
+	e.about = m
 	r.expectEvent(m.thread, r.append(m.thread, c, e))
 }
 

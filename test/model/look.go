@@ -74,7 +74,7 @@ func (r *runner) lookAt(m *message) {
 		code := refuseMessage(m, u)
 		got, err := r.nodes[i].Message(r.ctx(), reader(u), m.sent.id)
 		if r.checkError(err, code) {
-			r.compareMessage(fmt.Sprintf("%s as %s sees it", m, u), got, m)
+			r.compareMessage(fmt.Sprintf("%s as %s sees it", m, u), got, m, u)
 		}
 		if i == 0 {
 			continue
@@ -111,6 +111,7 @@ func (r *runner) compareThreadView(what string, v chat.ThreadView, u chat.UserID
 	equal(r, what, "created by", v.CreatedBy, t.by)
 	equal(r, what, "created at", v.CreatedAt.UnixMilli(), t.at.UnixMilli())
 	equal(r, what, "events", v.Head.Seq, chat.Seq(len(t.log)))
+	equal(r, what, "accepted", v.Me.Accepted, t.member(u).accepted)
 	equal(r, what, "unread", v.Unread, r.unread(t, u))
 	equal(r, what, "last activity", v.LastActivity().UnixMilli(), t.activity(u).UnixMilli())
 	last := t.lastMessage(u)
@@ -184,7 +185,7 @@ func (r *runner) comparePages(u chat.UserID, t *thread, p chat.PageRequest, newe
 		n := min(p.Size, len(want))
 		equal(r, what, "messages of a page", len(page.Messages), n)
 		for i, got := range page.Messages {
-			r.compareMessage(what, got, want[i])
+			r.compareMessage(what, got, want[i], u)
 		}
 		want = want[n:]
 		equal(r, what, "there is more", page.Next != "", len(want) > 0)
@@ -215,7 +216,7 @@ func (r *runner) compareEvents(u chat.UserID, t *thread, size int) {
 	want := t.eventsFor(u)
 	equal(r, what, "how many", len(got), len(want))
 	for i := range got {
-		r.compareEvent(what, got[i], t, want[i])
+		r.compareEvent(what, got[i], t, want[i], u)
 	}
 }
 

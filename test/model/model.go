@@ -79,10 +79,11 @@ type thread struct {
 
 // member is a participant.
 type member struct {
-	user   chat.UserID
-	role   chat.Role
-	joined chat.Seq
-	at     time.Time
+	user     chat.UserID
+	role     chat.Role
+	joined   chat.Seq
+	at       time.Time
+	accepted bool // whether it has accepted the thread
 }
 
 // stint is one stay of a user, from the event it joined with to the one it left with.
@@ -96,6 +97,7 @@ type pin struct {
 	message *message
 	by      chat.UserID
 	at      time.Time
+	hidden  chat.UserID // who does not see it
 }
 
 // mark is that a user has received or read a thread up to seq.
@@ -140,6 +142,7 @@ type message struct {
 	reactions   []reaction
 	hiddenFrom  chat.UserID
 	redelivered chat.Seq
+	veils       map[chat.UserID]*veil
 	readAlone   time.Time // when the recipient of the redelivery read it, and not what lay between
 }
 

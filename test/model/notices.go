@@ -135,6 +135,8 @@ func (r *runner) describeNotice(n chat.Notice) string {
 		return describeNews(n.Devices.User, n.Devices.Device, n.Devices.Change)
 	case n.Removed != nil:
 		return describeRemoved(n.Removed.User, n.Removed.Device)
+	case n.Presence != nil:
+		return describePresence(n.Presence.User, n.Audience)
 	case n.PrekeysLow != nil:
 		return describeLow(n.Audience, n.PrekeysLow.Device, n.PrekeysLow.Left)
 	case n.Receipt != nil && n.Receipt.Kind == chat.Read:
@@ -163,7 +165,7 @@ func (r *runner) describeEvent(n chat.Notice) string {
 	if want.id.IsZero() {
 		r.storeID(t, want, e)
 	}
-	r.compareEvent("the event told", *e, t, want)
+	r.compareEvent("the event told", *e, t, want, "")
 	what := chat.ChangeEvent("")
 	if e.Change != nil {
 		what = e.Change.Event

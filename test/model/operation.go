@@ -67,6 +67,7 @@ var weights = []struct {
 	{2, (*runner).report},
 	{1, (*runner).deny},
 	{2, (*runner).presence},
+	{5, (*runner).setAccepted},
 	{16, (*runner).look},
 	{1, (*runner).lookAtAll},
 }

@@ -28,7 +28,7 @@ func (r *runner) add(op operation) {
 	equal(r, "the answer", "added", added, !in)
 	if !in {
 		e := r.appendChange(t, c, event{what: chat.ParticipantAdded, user: user, role: chat.Member})
-		t.members = append(t.members, member{user, chat.Member, e.seq, e.at})
+		t.members = append(t.members, member{user, chat.Member, e.seq, e.at, r.knows(c.User, user)})
 		t.stints = append(t.stints, stint{user: user, joined: e.seq})
 		r.expectEvent(t, e)
 	}

@@ -7,6 +7,14 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
+// pinFor is the place of a pin that a user sees, or -1.
+func (t *thread) pinFor(u chat.UserID, m *message) int {
+	if i := t.pinOf(m); i >= 0 && t.pins[i].hidden != u {
+		return i
+	}
+	return -1
+}
+
 func (t *thread) pinOf(m *message) int {
 	return slices.IndexFunc(t.pins, func(pin pin) bool { return pin.message == m })
 }
@@ -15,7 +23,7 @@ func (t *thread) pinOf(m *message) int {
 // pinned any more.
 func (t *thread) visiblePins(u chat.UserID, now time.Time) (seen []pin) {
 	for _, pin := range t.pins {
-		if t.sees(u, pin.message) && pin.message.tombstoneAt(now) == "" {
+		if t.sees(u, pin.message) && pin.hidden != u && pin.message.tombstoneAt(now) == "" {
 			seen = append(seen, pin)
 		}
 	}
@@ -31,7 +39,7 @@ func (t *thread) roomForPin(u chat.UserID, now time.Time) (room []*message, full
 		if pin.message.tombstoneAt(now) != "" {
 			continue
 		}
-		if pinned++; !t.sees(u, pin.message) {
+		if pinned++; !t.sees(u, pin.message) || pin.hidden == u {
 			hidden = append(hidden, pin.message)
 		}
 	}
@@ -62,7 +70,7 @@ func (r *runner) pin(op operation) {
 	was := -1
 	var room []*message // what is unpinned for it
 	if code == "" {
-		was = t.pinOf(m)
+		was = t.pinFor(c.User, m)
 		var full bool
 		room, full = t.roomForPin(c.User, r.now())
 		code = firstRefusal(
@@ -76,16 +84,34 @@ func (r *runner) pin(op operation) {
 	}
 	equal(r, "the answer", "pinned anew", added, was < 0)
 	if was < 0 {
-		for _, hidden := range room {
-			t.pins = slices.Delete(t.pins, t.pinOf(hidden), t.pinOf(hidden)+1)
-			r.appendAbout(c, hidden, event{kind: chat.KindThread, what: chat.Unpinned})
+		for _, unseen := range room {
+			i := t.pinOf(unseen)
+			hidden := unseen.hiddenFrom
+			if t.sees(c.User, unseen) {
+				hidden = t.pins[i].hidden
+			}
+			t.pins = slices.Delete(t.pins, i, i+1)
+			r.appendAbout(c, unseen, event{kind: chat.KindThread, what: chat.Unpinned, hidden: hidden})
 		}
-		t.pins = append(t.pins, pin{m, c.User, r.now()})
-		r.appendAbout(c, m, event{kind: chat.KindThread, what: chat.Pinned})
+		r.putPin(c, t, m)
 	}
 	r.compareNotices()
 	r.comparePin(got, t.pins[t.pinOf(m)])
 	r.comparePins(c.User, t)
+}
+
+// putPin pins a message that the user does not see as pinned.
+func (r *runner) putPin(c chat.Caller, t *thread, m *message) {
+	hidden := r.hiddenFrom(m, c.User)
+	put := pin{m, c.User, r.now(), hidden}
+	if i := t.pinOf(m); i >= 0 {
+		if hidden != "" && t.pins[i].hidden == c.User { // it had unpinned it unseen
+			put.by, put.at, put.hidden = t.pins[i].by, t.pins[i].at, ""
+		}
+		t.pins = slices.Delete(t.pins, i, i+1)
+	}
+	t.pins = append(t.pins, put)
+	r.appendAbout(c, m, event{kind: chat.KindThread, what: chat.Pinned, hidden: hidden})
 }
 
 // unpin unpins a message, mostly one that is pinned.
@@ -97,7 +123,7 @@ func (r *runner) unpin(op operation) {
 	}
 	c := r.caller(op)
 	code := refuseMessageIn(t, m, c.User)
-	if code == chat.CodeMessageNotFound || code == "" && (t.pinOf(m) < 0 || m.tombstoneAt(r.now()) != "") {
+	if code == chat.CodeMessageNotFound || code == "" && (t.pinFor(c.User, m) < 0 || m.tombstoneAt(r.now()) != "") {
 		code = chat.CodePinNotFound
 	}
 	r.tracef("%s unpins %s in %s: %q", c.User, nameOf(m), threadName(t), code)
@@ -105,8 +131,17 @@ func (r *runner) unpin(op operation) {
 	if !r.checkError(err, code) {
 		return
 	}
-	t.pins = slices.Delete(t.pins, t.pinOf(m), t.pinOf(m)+1)
-	r.appendAbout(c, m, event{kind: chat.KindThread, what: chat.Unpinned})
+	i := t.pinOf(m)
+	hidden := t.pins[i].hidden
+	if hidden == "" {
+		hidden = r.hiddenFrom(m, c.User)
+	}
+	if hidden == t.pins[i].hidden || hidden == "" {
+		t.pins = slices.Delete(t.pins, i, i+1)
+	} else { // the other one still sees it
+		t.pins[i].hidden = c.User
+	}
+	r.appendAbout(c, m, event{kind: chat.KindThread, what: chat.Unpinned, hidden: hidden})
 	r.compareNotices()
 	r.comparePins(c.User, t)
 }

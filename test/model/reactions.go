@@ -57,10 +57,13 @@ func (r *runner) reactWith(op operation, m *message, id chat.MessageID, emoji st
 		} else {
 			m.reactions = append(m.reactions, reaction{emoji, []chat.ReactionBy{by}})
 		}
-		r.appendAbout(c, m, event{kind: chat.KindReaction, emoji: emoji})
+		hidden := r.hiddenFrom(m, c.User)
+		m.veilReaction(hidden, c.User, emoji, false, r.now())
+		r.appendAbout(c, m, event{kind: chat.KindReaction, emoji: emoji, hidden: hidden})
 	}
+	r.accepts(m.thread, c.User)
 	r.compareNotices()
-	r.compareMessage("the message reacted to", got, m)
+	r.compareMessage("the message reacted to", got, m, c.User)
 }
 
 // unreact takes a reaction back, mostly one that is there.
@@ -80,10 +83,16 @@ func (r *runner) unreact(op operation) {
 	}
 	i := m.reaction(emoji)
 	given := &m.reactions[i]
+	at := given.by[slices.IndexFunc(given.by, func(b chat.ReactionBy) bool { return b.User == c.User })].At
+	hidden := m.reactionHiddenFrom(c.User, emoji)
+	if hidden == "" {
+		hidden = r.hiddenFrom(m, c.User)
+	}
+	m.veilReaction(hidden, c.User, emoji, true, at)
 	if given.by = slices.DeleteFunc(given.by, func(b chat.ReactionBy) bool { return b.User == c.User }); len(given.by) == 0 {
 		m.reactions = slices.Delete(m.reactions, i, i+1)
 	}
-	r.appendAbout(c, m, event{kind: chat.KindReaction, emoji: emoji, removed: true})
+	r.appendAbout(c, m, event{kind: chat.KindReaction, emoji: emoji, removed: true, hidden: hidden})
 	r.compareNotices()
 	r.lookAt(m)
 }

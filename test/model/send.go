@@ -157,8 +157,9 @@ func (r *runner) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest
 	r.keys[idempotencyKey{c.User, req.Thread, req.IdempotencyKey}] = keyUse{at: r.now(), message: m, send: req}
 	r.numbers[number] = m
 	r.tracef("     it is %s", m.name)
+	r.accepts(t, c.User)
 	r.compareNotices()
-	r.compareMessage("the message sent", res.Event, m)
+	r.compareMessage("the message sent", res.Event, m, c.User)
 	r.lookAt(m)
 }
 
@@ -215,11 +216,14 @@ func (r *runner) resend(c chat.Caller, node *chat.Service, req chat.SendRequest,
 	default:
 		r.expectEvent(m.thread, m.sent)
 	}
+	if want != chat.Gone && sameSend(m.req, req) {
+		r.accepts(m.thread, c.User)
+	}
 	r.tracef("%s on %s sends %s again, a duplicate by %s", c.User, c.Device, m, by)
 	res, err := node.Send(r.ctx(), c, req)
 	r.checkError(err, "")
 	equal(r, "the answer", "outcome", res.Outcome, want)
 	r.compareNotices()
-	r.compareMessage("the message found", res.Event, m)
+	r.compareMessage("the message found", res.Event, m, c.User)
 	r.lookAt(m)
 }

@@ -168,8 +168,8 @@ export interface paths {
          * @description The log has every durable frame of the live connection (asyncapi.yaml), without its `frame_seq`. A device that follows
          *     it has an exact index of the thread. The log begins where the caller joined the thread last.
          *
-         *     There is one exception. While the caller blocks the sender of a message, what happens to that message is not in the
-         *     caller's log. If the message is delivered later, by a retry, the event has its content of that time;
+         *     There is one exception. While the caller blocks the other participant of a 1:1, what that one sends, edits, reacts with or
+         *     pins is not in the caller's log, nor is what happens to such a message. If the message is delivered later, by a retry, the event has its content of that time;
          *     `GET /v1/messages/{id}` has its reactions, and `GET /v1/threads/{id}/pins` says whether it is pinned.
          */
         get: operations["fetchEvents"];
