@@ -159,7 +159,8 @@ func (s *Store) BeginPosition(ctx context.Context, user chat.UserID, device chat
 	doc := newPositionDoc(id, p, s.now())
 	begun, err := s.positions.UpdateOne(ctx, d("_id", id, "through", d("$exists", false), "time", d("$exists", false)),
 		d("$set", d("through", doc.Through, "acknowledged", doc.Acknowledged, "used", doc.Used)))
-	if err == nil && begun.MatchedCount == 0 { // it has one, or was never admitted
+	if err == nil && begun.MatchedCount == 0 { // it has one, or was removed since it was admitted
+		doc.First, doc.Conn = doc.Used, chat.Conn(doc.Used.UnixMilli()) // as AdmitDevice
 		_, err = s.positions.InsertOne(ctx, doc)
 	}
 	if isDuplicate(err) {

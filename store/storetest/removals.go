@@ -14,6 +14,7 @@ import (
 var removalScenarios = []scenario{
 	{"a device is known from its first connection or upload on", testDevicesAreSeen},
 	{"a device that is removed is forgotten whole, and remembered as removed", testRemoveDevice},
+	{"a connection is above a removal behind which its device's position was begun", testBeginBehindRemoval},
 	{"a device that was seen meanwhile is not forgotten", testForgetDevice},
 	{"removing devices makes room for others with keys", testRemovedMakeRoom},
 	{"of a user's removals the newest are remembered", testManyRemovals},
@@ -70,6 +71,20 @@ func testDevicesAreSeen(t *testing.T, f *fixture) {
 	f.wantDevices("ann", start, "phone 0-2, tablet 1-2")
 	f.wantDevices("an", start, "")
 	f.wantDevices("bob", start, "")
+}
+
+// A device may be removed between its admission and its first look at the logs.
+func testBeginBehindRemoval(t *testing.T, f *fixture) {
+	f.admit("phone", nil)
+	f.clock.Advance(time.Second)
+	r, _, err := f.store.RemoveDevice(t.Context(), "ann", "phone", f.clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.beginPosition("phone", chat.Position{})
+	if a, err := f.store.AdmitDevice(t.Context(), "ann", "phone"); err != nil || a.Conn <= r.Conn {
+		t.Errorf("it comes back as %+v, %v; it was removed with %d", a, err, r.Conn)
+	}
 }
 
 func testRemoveDevice(t *testing.T, f *fixture) {
