@@ -146,6 +146,13 @@ const stateTries = 20
 // changeOwnState changes what a user keeps of a thread that it is in. If that changes what
 // the user is shown, all its devices are told.
 func (s *Service) changeOwnState(ctx context.Context, user UserID, id ThreadID, change StateChange) (me Me, changed bool, err error) {
+	// One after the other, told in the order in which they are stored: the last frame that the
+	// devices get of this node is of the last change that it has stored.
+	unlock, err := s.ownStates.Lock(ctx, string(user)+"/"+id.String())
+	if err != nil {
+		return Me{}, false, Unavailable("wait for another change of the state", err)
+	}
+	defer unlock()
 	for range stateTries {
 		line, err := s.standing(ctx, user, id)
 		if err != nil {

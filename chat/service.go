@@ -7,6 +7,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/parleyhq/parley/internal/keylock"
 )
 
 // Config is what a Service needs. Store and Bus are required.
@@ -50,6 +52,8 @@ type Service struct {
 
 	reports reportIDs
 	epochs  EpochGate // nil: epochs are taken
+
+	ownStates keylock.Locks // by user and thread
 
 	unsubscribe []func() // from the bus
 
