@@ -129,10 +129,12 @@ func TestPublishesWaitForTheRate(t *testing.T) {
 func TestFailedPublishesAreBegunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, began := newQueue(), time.Now()
-		q.publish(message{id: 1, fails: 2}, 1)
+		there := make(chan struct{})
+		q.publish(message{id: 1, fails: 2, stored: there}, 1)
 		q.publish(message{id: 2, fails: 1}, 1)
 		q.publish(message{id: 3}, 1) // in another thread
 		q.add(4, session.Answer{})
+		close(there)
 		q.wait()
 		want(t, "the log", q.log, "1 begun", "2 begun", "3 begun", "1 begun", "2 begun", "1 begun")
 		want(t, "answers", q.answers(), 1, 2, 3, 4)
