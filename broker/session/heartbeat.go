@@ -24,6 +24,10 @@ type heartbeat struct {
 // wheelSlots is into how many parts a ping interval is cut.
 const wheelSlots = 30
 
+// silenceAfter is how many slots behind its pings a connection is looked at that does not
+// answer them: two and a half intervals after its last answer, which came behind a ping.
+const silenceAfter = wheelSlots/2 + 1
+
 func (h *heartbeat) ending() chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -51,6 +55,9 @@ func (h *heartbeat) run(ctx context.Context, r *Registry) {
 		now := r.now()
 		for _, s := range h.sessionsIn(slot) {
 			s.beat(now)
+		}
+		for _, s := range h.sessionsIn((slot + wheelSlots - silenceAfter) % wheelSlots) {
+			s.endIfSilent(now)
 		}
 		expired, expiring := h.dueTokens(now)
 		for _, s := range expired {
@@ -98,23 +105,28 @@ func (h *heartbeat) remove(s *Session) {
 	}
 }
 
-// beat pings a connection. It ends a JSON one that has stopped answering: 75 s at
-// the default interval of 30 s (docs/contract.md#frames). One of MQTT has its keep-alive for
-// that; its pings keep proxies from taking it for idle (docs/contract.md#mqtt).
+// beat pings a connection. The pings of an MQTT one, which has its keep-alive, keep proxies
+// from taking it for idle (docs/contract.md#mqtt).
 func (s *Session) beat(now time.Time) {
 	if p, ok := s.params.Transport.(Pinger); ok {
 		p.Ping()
 		return
 	}
-	interval := s.reg.limits.PingInterval
+	s.tell(contracts.PingFrame(now))
+}
+
+// endIfSilent ends a JSON connection that has stopped answering: after 75 s at the default
+// interval of 30 s (docs/contract.md#frames).
+func (s *Session) endIfSilent(now time.Time) {
+	if _, mqtt := s.params.Transport.(Pinger); mqtt {
+		return
+	}
 	s.mu.Lock()
 	silent := now.Sub(s.lastPong)
 	s.mu.Unlock()
-	if silent > interval*5/2 {
+	if silent > s.reg.limits.PingInterval*5/2 {
 		s.Close(Unresponsive)
-		return
 	}
-	s.tell(contracts.PingFrame(now))
 }
 
 // blocked notes that a frame waits for room in the window, and sets a timer that ends
