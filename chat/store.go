@@ -246,7 +246,7 @@ type DeviceStore interface {
 	// another node has done it may know nothing for 5 s.
 	RemovedAt(ctx context.Context, user UserID, device DeviceID) (time.Time, error)
 	// RemovedSince lists what was removed at that time or later. A store that only one
-	// process can open need not list any.
+	// process can open lists what that process has removed.
 	RemovedSince(ctx context.Context, since time.Time) ([]Removal, error)
 	// KeysChangedAt is, for each of the users in their order, when a device of it with keys
 	// was added or removed, or had another identity, last; zero is never.

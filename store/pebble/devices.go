@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -108,7 +109,42 @@ func (s *Store) RemoveDevice(ctx context.Context, user chat.UserID, device chat.
 	if err != nil {
 		return chat.Removal{}, false, fmt.Errorf("remove %s/%s: %w", user, device, err)
 	}
+	s.removals.add(r)
 	return r, hadKeys, nil
+}
+
+// Bounds of the removals that a process remembers.
+const (
+	keepRemovals = 10 * time.Minute
+	maxRemovals  = 10_000
+)
+
+// removals are the newest ones of this process, in order: a connection that was being admitted
+// when its device was removed is told by a look at them. Those of a process before it concern
+// no connection.
+type removals struct {
+	mu     sync.Mutex
+	newest []chat.Removal
+}
+
+func (rs *removals) add(r chat.Removal) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for len(rs.newest) > 0 && (len(rs.newest) >= maxRemovals || r.At.Sub(rs.newest[0].At) > keepRemovals) {
+		rs.newest = rs.newest[1:]
+	}
+	rs.newest = append(rs.newest, r)
+}
+
+func (rs *removals) since(at time.Time) (found []chat.Removal) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, r := range rs.newest {
+		if !r.At.Before(at) {
+			found = append(found, r)
+		}
+	}
+	return found
 }
 
 // forget removes all of a device by one batch, if it is known and may be forgotten as it is. A
@@ -188,9 +224,10 @@ func (s *Store) RemovedAt(_ context.Context, user chat.UserID, device chat.Devic
 	return r.At, err
 }
 
-// RemovedSince implements [chat.DeviceStore]: only this process can remove a device, and the
-// bus within it loses nothing.
-func (s *Store) RemovedSince(context.Context, time.Time) ([]chat.Removal, error) { return nil, nil }
+// RemovedSince implements [chat.DeviceStore]: only this process can remove a device.
+func (s *Store) RemovedSince(_ context.Context, since time.Time) ([]chat.Removal, error) {
+	return s.removals.since(since), nil
+}
 
 // KeysChangedAt implements [chat.DeviceStore].
 func (s *Store) KeysChangedAt(_ context.Context, users []chat.UserID) ([]time.Time, error) {

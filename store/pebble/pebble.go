@@ -81,7 +81,8 @@ type Store struct {
 	blockers          *blockerCache
 	keyDays           keyDays
 	conns             atomic.Int64 // how many connections were admitted since the store was opened
-	newest            time.Time    // the ceiling when the store was opened
+	removals          removals
+	newest            time.Time // the ceiling when the store was opened
 	id                chat.StoreID
 	idempotencyWindow time.Duration
 	now               func() time.Time

@@ -127,15 +127,14 @@ func testRemoveDevice(t *testing.T, f *fixture) {
 	if got, err := f.store.RemovedAt(t.Context(), "bob", "phone"); err != nil || !got.IsZero() {
 		t.Errorf("bob's was removed at %v, %v", got, err)
 	}
-	if f.shared {
-		all, err := f.store.RemovedSince(t.Context(), at)
-		if err != nil || len(all) != 1 || all[0].User != "ann" || all[0].Device != "phone" || !all[0].At.Equal(at) {
-			t.Errorf("removed since are %+v, %v", all, err)
-		}
-		if all, err = f.store.RemovedSince(t.Context(), at.Add(time.Millisecond)); err != nil || len(all) != 0 {
-			t.Errorf("removed later are %+v, %v", all, err)
-		}
+	all, err := f.store.RemovedSince(t.Context(), at)
+	if err != nil || len(all) != 1 || all[0].User != "ann" || all[0].Device != "phone" || !all[0].At.Equal(at) {
+		t.Errorf("removed since are %+v, %v", all, err)
 	}
+	if all, err = f.store.RemovedSince(t.Context(), at.Add(time.Millisecond)); err != nil || len(all) != 0 {
+		t.Errorf("removed later are %+v, %v", all, err)
+	}
+
 	for _, device := range []chat.DeviceID{"phone", "never", ""} {
 		if _, _, err := f.store.RemoveDevice(t.Context(), "ann", device, at); !errors.Is(err, chat.ErrNotFound) {
 			t.Errorf("removing %q, which is not there: %v", device, err)
