@@ -77,7 +77,8 @@ func (o *outbox) begin(thread string) {
 		return
 	}
 	o.lanes[thread] = true
-	o.wg.Go(func() { o.lane(o.ctx, thread) })
+	ctx := o.ctx // the lane may begin after Run's end, when there is none
+	o.wg.Go(func() { o.lane(ctx, thread) })
 }
 
 // start has the lanes work until ctx ends; wait waits for them.
