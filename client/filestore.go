@@ -21,7 +21,10 @@ type FileStore struct {
 	path   string
 	file   *os.File
 	memory *MemoryStore
-	lines  int // in the file
+	lines  int   // in the file
+	size   int64 // of the file, up to the end of its last line
+	due    int   // the number of lines with which the file is written anew
+	broken bool  // what the file holds on the disk is not known: it is written anew before the next change
 }
 
 // change is one line.
@@ -100,17 +103,21 @@ func (s *FileStore) rewrite() error {
 	if err = errors.Join(err, file.Sync()); err == nil {
 		err = os.Rename(next, s.path)
 	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(s.path))
-	}
 	if err != nil {
 		file.Close()
+		os.Remove(next) // the disk may be full
 		return fmt.Errorf("write the store: %w", err)
 	}
 	if s.file != nil {
 		s.file.Close()
 	}
-	s.file, s.lines = file, bytes.Count(text.Bytes(), []byte("\n"))
+	s.file, s.lines, s.size = file, bytes.Count(text.Bytes(), []byte("\n")), int64(text.Len())
+	s.due = s.lines + rewriteLines
+	if err := syncFolder(filepath.Dir(s.path)); err != nil {
+		s.broken = true
+		return fmt.Errorf("write the store: %w", err)
+	}
+	s.broken = false
 	return nil
 }
 
@@ -134,21 +141,43 @@ func (s *FileStore) write(c change, sync bool) error {
 	if err != nil {
 		return fmt.Errorf("write the store: %w", err)
 	}
-	// A line that could be written in part only must not have another behind it.
-	if _, err = s.file.Write(append(line, '\n')); err != nil {
-		return errors.Join(fmt.Errorf("write the store: %w", err), s.rewrite())
-	}
-	if sync {
-		if err := s.file.Sync(); err != nil {
-			return fmt.Errorf("write the store: %w", err)
+	if s.broken {
+		if err := s.rewrite(); err != nil {
+			return err
 		}
+	}
+	line = append(line, '\n')
+	if err := s.append(line, sync); err != nil {
+		return fmt.Errorf("write the store: %w", err)
 	}
 	s.apply(c)
 	s.lines++
-	if s.lines < rewriteLines+len(s.memory.positions)+len(s.memory.outgoing) {
+	s.size += int64(len(line))
+	if s.lines >= s.due {
+		// The change is kept, whether the file gets smaller or not: else it is tried again later.
+		s.due = s.lines + rewriteLines
+		_ = s.rewrite()
+	}
+	return nil
+}
+
+// append writes a line, or leaves the file as it was: another line behind a part of one would
+// make it unreadable.
+func (s *FileStore) append(line []byte, sync bool) error {
+	_, err := s.file.Write(line)
+	if err == nil && sync {
+		if err = s.file.Sync(); err != nil {
+			s.broken = true // lines before it may not be on the disk either
+		}
+	}
+	if err == nil {
 		return nil
 	}
-	return s.rewrite()
+	cut := s.file.Truncate(s.size)
+	if cut != nil {
+		s.broken = true
+	}
+	return errors.Join(err, cut)
 }
 
 // Load implements Store.
