@@ -117,7 +117,7 @@ func New(o Options) (*Client, error) {
 		o.Transport = JSON{}
 	}
 	c := &Client{
-		API: NewAPI(o.URL, o.DeviceID, o.Token, o.HTTP), options: o, store: o.Store, ahead: make(map[string]map[uint64]bool),
+		API: NewAPI(o.URL, o.DeviceID, o.Token, o.HTTP), options: o, store: &oneAtATime{store: o.Store}, ahead: make(map[string]map[uint64]bool),
 		changed: make(chan struct{}), early: make(chan struct{}), stale: make(map[string]bool), sync: make(chan struct{}, 1),
 	}
 	c.outbox = newOutbox(c)

@@ -42,6 +42,42 @@ type Store interface {
 	Reset(ctx context.Context, storeID string) error
 }
 
+// oneAtATime keeps the promise of Store: the outbox and the log change it at the same time.
+type oneAtATime struct {
+	mu    sync.Mutex
+	store Store
+}
+
+func (s *oneAtATime) Load(ctx context.Context) (State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.Load(ctx)
+}
+
+func (s *oneAtATime) SavePosition(ctx context.Context, thread string, seq uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.SavePosition(ctx, thread, seq)
+}
+
+func (s *oneAtATime) PutOutgoing(ctx context.Context, item Outgoing) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.PutOutgoing(ctx, item)
+}
+
+func (s *oneAtATime) DropOutgoing(ctx context.Context, n uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.DropOutgoing(ctx, n)
+}
+
+func (s *oneAtATime) Reset(ctx context.Context, storeID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.Reset(ctx, storeID)
+}
+
 // MemoryStore keeps everything in memory.
 type MemoryStore struct {
 	mu        sync.Mutex
