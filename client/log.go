@@ -86,8 +86,8 @@ func (c *Client) take(ctx context.Context, f Frame) error {
 // repair reads on in the log from the thread's position to its end. A seq that a page skips is
 // hidden from this user, and so no gap (docs/contract.md#receiving). The caller has the log.
 func (c *Client) repair(ctx context.Context, thread string) error {
-	for {
-		page, err := c.API.Events(ctx, thread, c.positions[thread])
+	for since := c.positions[thread]; ; {
+		page, err := c.API.Events(ctx, thread, since)
 		var problem *ProblemError
 		if errors.As(err, &problem) && (problem.Status == http.StatusForbidden || problem.Status == http.StatusNotFound) {
 			return nil // the user is out of it: what is to be told comes in frames
@@ -106,9 +106,10 @@ func (c *Client) repair(ctx context.Context, thread string) error {
 				return err
 			}
 		}
-		if page.NextSinceSeq == nil {
+		if page.NextSinceSeq == nil || *page.NextSinceSeq <= since {
 			return nil
 		}
+		since = *page.NextSinceSeq // a page of hidden events moves no position
 	}
 }
 

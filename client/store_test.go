@@ -65,3 +65,21 @@ func TestAStoreIsCalledOnceAtATime(t *testing.T) {
 		t.Error("two calls of the store were under way at once")
 	}
 }
+
+// A page of the log may hold nothing but hidden events: what is behind it comes all the same.
+func TestAPageOfHiddenEventsIsPassed(t *testing.T) {
+	s := process.Start(t, "--rate-send=0")
+	ann, bob := join(t, s, "ann", client.JSON{}), join(t, s, "bob", client.JSON{})
+	thread := ann.create(t, client.OneToOne, "bob")
+	bob.await(t, "the thread", func(events, _ []client.Frame) bool { return len(events) == 1 })
+	if err := bob.API.Block(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 120 { // a page has 100
+		ann.say(t, thread, fmt.Sprint(i))
+	}
+	ann.flush(t)
+	bob.say(t, thread, "and you?")
+	bob.flush(t)
+	bob.await(t, "its own message", func(events, _ []client.Frame) bool { return len(texts(events, thread)) == 1 })
+}
