@@ -143,8 +143,11 @@ func (l *link) connect(ctx context.Context, to client.Target) error {
 	return nil
 }
 
+// replies is the topic that answers to messages come by.
+func (l *link) replies() string { return "v1/devices/" + l.device + "/replies" }
+
 func (l *link) received(r paho.PublishReceived) (bool, error) {
-	if strings.HasSuffix(r.Packet.Topic, "/replies") {
+	if r.Packet.Topic == l.replies() { // a signal may have that name too
 		l.answered(r.Packet)
 		return true, r.Client.Ack(r.Packet)
 	}
@@ -275,7 +278,7 @@ func (l *link) Send(ctx context.Context, thread, key string, body client.SendBod
 	defer cancel()
 	err = l.publish(ctx, &paho.Publish{
 		Topic: "v1/threads/" + thread + "/messages", QoS: 1, Payload: payload,
-		Properties: &paho.PublishProperties{ResponseTopic: "v1/devices/" + l.device + "/replies", CorrelationData: []byte(key)},
+		Properties: &paho.PublishProperties{ResponseTopic: l.replies(), CorrelationData: []byte(key)},
 	})
 	select {
 	case a := <-waiting:
