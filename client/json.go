@@ -43,7 +43,7 @@ func EndOfHandshake(status int, err error) *EndError {
 	switch status {
 	case http.StatusUnauthorized:
 		end.Ending = EndToken
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusUpgradeRequired:
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusUpgradeRequired: // a 404 is a proxy's, as during a deploy
 		end.Ending = EndRefused
 	}
 	return end
