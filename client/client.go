@@ -23,7 +23,9 @@ type Options struct {
 	// OnEvent is given every event of the user's threads, one's own included: those of a thread in
 	// the order of its log, each at least once, one at a time. An event counts as taken when it
 	// returns nil: then it is acknowledged, and does not come again. After an error the connection
-	// is made anew, and the event comes again. It may call the Client's other methods, but not Run.
+	// is made anew, and the event comes again. It may call the Client's methods, but must not wait for
+	// the Client: not by Run, Flush or AwaitOnline, nor for the end of Run. The same holds for the
+	// functions below.
 	OnEvent func(ctx context.Context, event Frame) error
 	// OnFrame is given everything else that the server tells: receipts, presence, typing, signals.
 	OnFrame func(ctx context.Context, frame Frame)
