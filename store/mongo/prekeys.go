@@ -176,17 +176,7 @@ func (s *Store) putPrekeys(ctx context.Context, user chat.UserID, device chat.De
 	if before == nil || u.Resets(before) {
 		changed = u.At
 	}
-	// A refused upload makes no device. One that is admitted is known as a device before it
-	// is listed: what is not known, nothing would take off the list.
-	if before == nil {
-		if err := s.mayAdmitDevice(ctx, user, device); err != nil {
-			return stored, false, err
-		}
-	}
-	if err := s.see(ctx, user, device, u.At); err != nil {
-		return stored, false, err
-	}
-	if err := s.admitDevice(ctx, user, device, changed); err != nil {
+	if err := s.seeAndAdmit(ctx, user, device, u.At, before == nil, changed); err != nil {
 		return stored, false, err
 	}
 	for kind, a := range admitted {
@@ -285,6 +275,20 @@ func (s *Store) mayAdmitDevice(ctx context.Context, user chat.UserID, device cha
 		err = chat.ErrTooManyDevices
 	}
 	return err
+}
+
+// seeAndAdmit is see and admitDevice. A refused upload makes no device. One that is admitted is
+// known as a device before it is listed: what is not known, nothing would take off the list.
+func (s *Store) seeAndAdmit(ctx context.Context, user chat.UserID, device chat.DeviceID, at time.Time, isNew bool, changed time.Time) error {
+	if isNew {
+		if err := s.mayAdmitDevice(ctx, user, device); err != nil {
+			return err
+		}
+	}
+	if err := s.see(ctx, user, device, at); err != nil {
+		return err
+	}
+	return s.admitDevice(ctx, user, device, changed)
 }
 
 // admitDevice adds a device to the user's list, or is ErrTooManyDevices. It notes when the
