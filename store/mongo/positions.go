@@ -160,8 +160,10 @@ func (s *Store) BeginPosition(ctx context.Context, user chat.UserID, device chat
 	begun, err := s.positions.UpdateOne(ctx, d("_id", id, "through", d("$exists", false), "time", d("$exists", false)),
 		d("$set", d("through", doc.Through, "acknowledged", doc.Acknowledged, "used", doc.Used)))
 	if err == nil && begun.MatchedCount == 0 { // it has one, or was removed since it was admitted
-		doc.First, doc.Conn = doc.Used, chat.Conn(doc.Used.UnixMilli()) // as AdmitDevice
-		_, err = s.positions.InsertOne(ctx, doc)
+		doc.First = doc.Used
+		if doc.Conn, err = s.firstConn(ctx, id, doc.Used); err == nil { // as AdmitDevice
+			_, err = s.positions.InsertOne(ctx, doc)
+		}
 	}
 	if isDuplicate(err) {
 		var found bool
