@@ -2,7 +2,7 @@ package client_test
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,7 +76,7 @@ func TestAPageOfHiddenEventsIsPassed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 120 { // a page has 100
-		ann.say(t, thread, fmt.Sprint(i))
+		ann.say(t, thread, strconv.Itoa(i))
 	}
 	ann.flush(t)
 	bob.say(t, thread, "and you?")

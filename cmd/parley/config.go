@@ -198,23 +198,15 @@ func (s *settings) check() error {
 	case s.connections < 0 || s.perAddress < 0:
 		return errors.New("--max-connections and --max-connections-per-address must not be negative")
 	}
-	if err := cmp.Or(s.checkBus(), s.checkMongoDB()); err != nil {
+	if err := cmp.Or(s.checkBus(), s.checkMongoDB(), s.checkRanges()); err != nil {
 		return err
 	}
 	var err error
 	if s.proxies, err = clientaddr.Parse(s.trustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
 	}
-	if err := s.checkRanges(); err != nil {
-		return err
-	}
-	if _, err := s.originPolicy(slog.New(slog.DiscardHandler)); err != nil {
-		return err
-	}
-	if s.live.Window > maxWindow {
-		return fmt.Errorf("--ack-window is %d: it must be at most %d, since packet ids run out", s.live.Window, maxWindow)
-	}
-	return nil
+	_, err = s.originPolicy(slog.New(slog.DiscardHandler))
+	return err
 }
 
 // checkBus refuses a bus that does not go with the other settings.
@@ -244,7 +236,7 @@ func (s *settings) checkMongoDB() error {
 	return nil
 }
 
-// checkRanges refuses numbers that are too small. The error shows the number.
+// checkRanges refuses numbers that are too small or too large. The error shows the number.
 func (s *settings) checkRanges() error {
 	for name, rate := range map[string]float64{"rate-send": s.limits.SendRate, "rate-read": s.limits.ReadRate, "rate-system": s.limits.SystemRate, "rate-signals": s.limits.SignalRate} {
 		if math.IsNaN(rate) || math.IsInf(rate, 0) || rate < 0 {
@@ -268,6 +260,9 @@ func (s *settings) checkRanges() error {
 		if n < 1 {
 			return fmt.Errorf("--%s is %d: it must be at least 1", name, n)
 		}
+	}
+	if n := s.live.Window; n > maxWindow {
+		return fmt.Errorf("--ack-window is %d: it must be at most %d, since packet ids run out", n, maxWindow)
 	}
 	for name, d := range map[string]time.Duration{
 		"edit-window": s.limits.EditWindow, "idempotency-window": s.limits.IdempotencyWindow,

@@ -49,6 +49,8 @@ type frame struct {
 	Name           string  `json:"name"`
 	Data           string  `json:"data"`
 
+	Me *ownState `json:"me"`
+
 	raw    []byte
 	topic  string // MQTT only
 	qos    byte   // MQTT only
