@@ -77,7 +77,7 @@ type Draft struct {
 	ReplyTo          string
 	AttachmentID     string
 	AttachmentSHA256 string
-	TTL              time.Duration // in whole seconds; 0: it does not disappear
+	TTL              time.Duration // a part of a second counts as one; 0: it does not disappear
 	Epoch            uint64        // of a control message
 }
 

@@ -339,6 +339,37 @@ func TestAFileStoreGoesOn(t *testing.T) {
 }
 
 // A message that can never be sent is told, and those behind it go on.
+// A message that fits no MQTT packet, and one to a thread whose name is no part of a topic, end
+// no connection and hold up nothing.
+func TestWhatMQTTCannotCarryGoesByHTTP(t *testing.T) {
+	s := process.Start(t)
+	for name, transport := range transports(s) {
+		t.Run(name, func(t *testing.T) {
+			ann := join(t, s, "ann-"+name, transport)
+			thread := ann.create(t, client.OneToOne, "bob")
+			large := bytes.Repeat([]byte("x"), 200<<10)
+			for _, d := range []client.Draft{{Ciphertext: large, ContentType: "control"}, {Ciphertext: []byte("soon gone"), TTL: time.Millisecond}} {
+				if _, err := ann.Send(t.Context(), thread, d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := ann.Send(t.Context(), "a/+/#", client.Draft{Ciphertext: []byte("to nowhere")}); err != nil {
+				t.Fatal(err)
+			}
+			ann.await(t, "the second message, which disappears", func(events, _ []client.Frame) bool {
+				return slices.ContainsFunc(events, func(e client.Frame) bool { return string(e.Ciphertext) == "soon gone" && !e.ExpiresAt.IsZero() })
+			})
+			if _, err := ann.Send(t.Context(), thread, client.Draft{Ciphertext: []byte("x"), TTL: -time.Second}); err == nil {
+				t.Error("a negative TTL is taken")
+			}
+			ann.flush(t)
+			if left := ann.Outgoing(); len(left) != 1 || left[0].Problem == nil {
+				t.Errorf("the outbox has %+v", left)
+			}
+		})
+	}
+}
+
 func TestAPoisonousMessageHoldsUpNothing(t *testing.T) {
 	s := process.Start(t)
 	for name, transport := range transports(s) {

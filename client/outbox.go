@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -52,14 +53,17 @@ func (o *outbox) nextSeq() int64 {
 }
 
 func (o *outbox) add(ctx context.Context, thread string, d Draft) (Outgoing, error) {
+	if d.TTL < 0 {
+		return Outgoing{}, fmt.Errorf("the TTL of a message is %v: it must not be negative", d.TTL)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.n++
 	item := Outgoing{
 		N: o.n, ThreadID: thread, Key: rand.Text(), QueuedAt: time.Now().UTC(),
 		Body: SendBody{
-			ClientSeq: o.nextSeq(), Ciphertext: d.Ciphertext, ContentType: d.ContentType, ReplyTo: d.ReplyTo,
-			AttachmentID: d.AttachmentID, AttachmentSHA256: d.AttachmentSHA256, TTLSeconds: int64(d.TTL / time.Second), Epoch: d.Epoch,
+			ClientSeq: o.nextSeq(), Ciphertext: slices.Clone(d.Ciphertext), ContentType: d.ContentType, ReplyTo: d.ReplyTo,
+			AttachmentID: d.AttachmentID, AttachmentSHA256: d.AttachmentSHA256, TTLSeconds: int64((d.TTL + time.Second - 1) / time.Second), Epoch: d.Epoch,
 		},
 	}
 	// Stored with the lock, so that the order of the file is that of the lane.

@@ -258,12 +258,19 @@ func (l *link) Authenticate(ctx context.Context, token string) error {
 	return l.publish(ctx, &paho.Publish{Topic: "v1/devices/" + l.device + "/auth", QoS: 1, Payload: []byte(token)})
 }
 
+// maxPayload leaves room for the rest of a packet of 128 KiB (docs/contract.md#limits).
+const maxPayload = 127 << 10
+
 // Send implements client.Link. The PUBACK says only whether; the answer, which the server
-// publishes to the response topic, says what.
+// publishes to the response topic, says what. What fits no packet, and a thread whose name is no
+// level of a topic, it leaves to HTTP.
 func (l *link) Send(ctx context.Context, thread, key string, body client.SendBody) (contracts.Message, error) {
 	payload, err := json.Marshal(body)
 	if err != nil {
 		return contracts.Message{}, fmt.Errorf("write a message: %w", err)
+	}
+	if len(payload) > maxPayload || strings.ContainsAny(thread, "/+#") { // the server would end the connection
+		return contracts.Message{}, errors.ErrUnsupported
 	}
 	waiting := make(chan answer, 1)
 	l.mu.Lock()
