@@ -51,6 +51,7 @@ type Unanswered interface {
 // control is a frame that waits for no window.
 type control struct {
 	frame contracts.Frame
+	about string        // what it says the present state of; "" for a frame that says no state
 	told  chan struct{} // closed once the frame is sent, or is not wanted; may be nil
 }
 
@@ -58,7 +59,7 @@ type control struct {
 // batch, or the client has not subscribed the topic of such frames. It stays open if the
 // connection ends before.
 func (s *Session) Tell(f contracts.Frame) (told <-chan struct{}) {
-	c := control{f, make(chan struct{})}
+	c := control{frame: f, told: make(chan struct{})}
 	s.mu.Lock()
 	s.inbox.control = append(s.inbox.control, c) // no bound: the client's next answer waits for this
 	s.mu.Unlock()

@@ -126,7 +126,7 @@ func (r *Registry) handleThreadState(audience []chat.UserID, st chat.ThreadState
 		}
 		frame := contracts.ThreadStateFrame(st)
 		for _, s := range sessions {
-			s.tell(frame)
+			s.tellState("thread "+st.Thread.String(), frame)
 		}
 	}
 }

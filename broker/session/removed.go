@@ -58,7 +58,7 @@ func (r *Registry) handleDevices(audience []chat.UserID, n chat.DeviceNews) {
 			if frame == nil {
 				frame = contracts.DevicesFrame(n)
 			}
-			s.tell(frame)
+			s.tellState("device "+string(n.User)+"/"+string(n.Device), frame)
 		}
 	}
 }

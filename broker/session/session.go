@@ -224,6 +224,7 @@ type wake struct {
 const (
 	maxWakes   = 1024 // beyond: a resync finds them all
 	maxControl = 16   // beyond: dropped, an earlier one still says it
+	maxStates  = 1024 // beyond: dropped, the client reads the state when it asks for it
 )
 
 // Resumed reports whether the session has the subscriptions of an earlier connection.
@@ -380,8 +381,27 @@ const maxBadFrames = 10
 // tell queues a control frame.
 func (s *Session) tell(f contracts.Frame) {
 	s.mu.Lock()
-	if len(s.inbox.control) < maxControl {
+	waiting := 0 // besides those that say a state
+	for _, c := range s.inbox.control {
+		if c.about == "" {
+			waiting++
+		}
+	}
+	if waiting < maxControl {
 		s.inbox.control = append(s.inbox.control, control{frame: f})
+	}
+	s.mu.Unlock()
+	s.params.Transport.Wake()
+}
+
+// tellState queues a control frame that says the present state of something, in place of an
+// earlier one about that which still waits.
+func (s *Session) tellState(about string, f contracts.Frame) {
+	s.mu.Lock()
+	if i := slices.IndexFunc(s.inbox.control, func(c control) bool { return c.about == about }); i >= 0 {
+		s.inbox.control[i].frame = f
+	} else if len(s.inbox.control) < maxStates {
+		s.inbox.control = append(s.inbox.control, control{frame: f, about: about})
 	}
 	s.mu.Unlock()
 	s.params.Transport.Wake()
