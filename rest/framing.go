@@ -3,8 +3,6 @@ package rest
 import (
 	"bytes"
 	"strings"
-
-	"github.com/gofiber/fiber/v2"
 )
 
 // framing says where a request ends, and with that where the next one begins. Whoever stands
@@ -17,19 +15,13 @@ type framing struct {
 	continues bool   // the client waits for 100 Continue before it sends the body
 }
 
-// onceHeaders say who asks for what. Of two values, one reader could take the first and
-// another the last.
-var onceHeaders = [...]string{fiber.HeaderAuthorization, deviceHeader, idempotencyKeyHeader}
-
 // chunked is the length of a body that comes in chunks.
 const chunked = -1
 
 // framingHeaders are the headers that frame a request: how often each came, and its value.
 type framingHeaders struct {
-	hosts, lengths, encodings int
-	host, length, encoding    []byte
-
-	once [len(onceHeaders)]int // how often each of them came
+	hosts, lengths, encodings, tokens int
+	host, length, encoding            []byte
 }
 
 // framingOf judges a head, which ends with an empty line. A faulty request has no end that
@@ -66,8 +58,8 @@ func framingOf(head []byte) framing {
 			h.encodings, h.encoding = h.encodings+1, value
 		case equalFold(name, "Expect"):
 			expect = equalFold(value, "100-continue")
-		default:
-			h.countOnce(name)
+		case equalFold(name, "Authorization"):
+			h.tokens++
 		}
 	}
 	f := h.framing(minor)
@@ -75,34 +67,16 @@ func framingOf(head []byte) framing {
 	return f
 }
 
-func (h *framingHeaders) countOnce(name []byte) {
-	for i, once := range onceHeaders {
-		if equalFold(name, once) {
-			h.once[i]++
-		}
-	}
-}
-
-// twice is a header that came more often than once, or "".
-func (h *framingHeaders) twice() string {
-	for i, n := range h.once {
-		if n > 1 {
-			return onceHeaders[i]
-		}
-	}
-	return ""
-}
-
 // framing is that of a request of HTTP/1.minor.
-func (h *framingHeaders) framing(minor int) framing {
+func (h framingHeaders) framing(minor int) framing {
 	f := framing{length: chunked}
 	switch {
 	case h.hosts > 1, h.hosts == 0 && minor == 1:
 		f.fault = "a request has exactly one Host"
 	case !validHost(h.host):
 		f.fault = "the Host is no name or address"
-	case h.twice() != "":
-		f.fault = "the header " + h.twice() + " comes twice"
+	case h.tokens > 1: // one reader could take the first and another the last
+		f.fault = "there is more than one Authorization"
 	case h.lengths > 0 && h.encodings > 0:
 		f.fault = "Content-Length and Transfer-Encoding exclude each other"
 	case h.lengths > 1:

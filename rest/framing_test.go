@@ -108,8 +108,6 @@ func TestAmbiguousRequestsAreRefusedAndClosed(t *testing.T) {
 		"two Hosts, the same":       "GET /v1/threads HTTP/1.1\r\nHost: x\r\nhost: x\r\n" + token + "\r\n",
 		"two Hosts in HTTP/1.0":     "GET /v1/threads HTTP/1.0\r\nHost: x\r\nHost: y\r\n" + token + "\r\n",
 		"two tokens":                "GET /v1/threads HTTP/1.1\r\nHost: x\r\n" + token + token + "\r\n",
-		"two devices":               "GET /v1/threads HTTP/1.1\r\nHost: x\r\nX-Device-Id: a\r\nx-device-id: b\r\n" + token + "\r\n",
-		"two keys":                  "GET /v1/threads HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\n" + token + "\r\n",
 		"a list of Hosts":           "GET /v1/threads HTTP/1.1\r\nHost: x, y\r\n" + token + "\r\n",
 		"a path as Host":            "GET /v1/threads HTTP/1.1\r\nHost: x/y\r\n" + token + "\r\n",
 		"a user in the Host":        "GET /v1/threads HTTP/1.1\r\nHost: u@x\r\n" + token + "\r\n",

@@ -134,7 +134,7 @@ func TestWhatExpiredIsNeverRevived(t *testing.T) {
 
 func TestPresenceIsForThoseWhoShareAThread(t *testing.T) {
 	w := newWorld(t)
-	w.group("bob", "a.b-c_D")
+	group := w.group("bob", "a.b-c_D")
 	seen := time.Date(2026, 5, 30, 17, 42, 11, 234e6, time.UTC)
 	if err := w.store.PutLastSeen(t.Context(), "bob", seen); err != nil {
 		t.Fatal(err)
@@ -146,6 +146,8 @@ func TestPresenceIsForThoseWhoShareAThread(t *testing.T) {
 			t.Errorf("%s is told %s, want %s", caller, got, want)
 		}
 	}
+	told("alice", `"status":"offline","last_seen_at":null`) // bob has not accepted the group that alice put him into
+	w.as("bob", "PATCH", "/v1/threads/"+group+"/me", `{"accepted":true}`).want(200)
 	told("alice", `"status":"offline","last_seen_at":"2026-05-30T17:42:11.234Z"`)
 	w.online.Store(chat.UserID("bob"), true)
 	told("alice", `"status":"online","last_seen_at":null`)
