@@ -97,11 +97,8 @@ func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
 
 func TestConnectionWithoutConnectIsClosed(t *testing.T) {
 	t.Parallel()
-	limit, args := 10*time.Second, []string{}
-	if hasFlag("connect-timeout") {
-		limit, args = time.Second, []string{"--connect-timeout", "1s"}
-	}
-	s := startServer(t, args...)
+	const limit = 10 * time.Second
+	s := startServer(t)
 	started := time.Now()
 	silent, slow, web := dialRaw(t, s, mqtt5), dialRaw(t, s, mqtt5), dialRawWS(t, s, mqtt5, "")
 	slow.bytes(t, []byte{0x10, 0x20, 0x00, 0x04})

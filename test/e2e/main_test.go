@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -63,14 +62,6 @@ var plainBinary = sync.OnceValues(func() (binary string, err error) {
 	binary = filepath.Join(filepath.Dir(parleyBinary), "parley-plain")
 	return binary, buildServer(binary)
 })
-
-// serveHelp is what `parley serve -h` says; optional flags are looked up in it.
-var serveHelp = sync.OnceValue(func() string {
-	out, _ := exec.Command(parleyBinary, "serve", "-h").CombinedOutput()
-	return string(out)
-})
-
-func hasFlag(name string) bool { return strings.Contains(serveHelp(), "-"+name) }
 
 // eventually polls until condition holds, for conditions that no frame announces. It polls
 // less often as time goes by, because a poll can cost a whole request.

@@ -24,11 +24,7 @@ func (d *device) presenceOf(t testing.TB, user string) presence {
 }
 
 func TestPresenceByREST(t *testing.T) {
-	args := []string{}
-	if hasFlag("presence-grace") {
-		args = append(args, "--presence-grace", "1s")
-	}
-	s := startServer(t, args...)
+	s := startServer(t, "--presence-grace", "1s")
 	for _, p := range oneOfEach {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()

@@ -148,7 +148,7 @@ func (s *server) args() []string {
 		"--store", s.store, "--jwt-secret-file", s.secretFile(),
 	}
 	for _, rate := range []string{"rate-send", "rate-system", "rate-read", "rate-strangers"} {
-		if hasFlag(rate) && !slices.Contains(s.extra, "--"+rate) {
+		if !slices.Contains(s.extra, "--"+rate) {
 			args = append(args, "--"+rate, "0")
 		}
 	}
