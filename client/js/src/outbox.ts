@@ -58,9 +58,10 @@ export class Outbox {
       n: ++this.#n, threadId, key: crypto.randomUUID(), body: { client_seq: this.nextSeq(), ...body },
       createdAt: new Date().toISOString(), attempts: 0,
     }
-    this.#items.push(item)
-    this.#post.changed(threadId)
+    // It is shown once it is in storage: what is seen survives a reload.
     await this.#post.write({ outgoing: [item] })
+    this.#items = [...this.#items, item].sort((a, b) => a.n - b.n)
+    this.#post.changed(threadId)
     this.#run(threadId)
     return item
   }

@@ -16,9 +16,9 @@ export function applyEvent(record: StoredThread, messages: Messages, event: Thre
     case 'edit': {
       const message = messages.get(event.id)
       // Read later, an edit has the present content: none, if the message is gone by now.
-      if (message && !message.deleted && event.ciphertext !== '') {
-        messages.put({ ...message, ciphertext: event.ciphertext, content_type: event.content_type, edited_at: event.edited_at })
-      }
+      if (!message || message.deleted) return
+      const content = event.ciphertext !== '' ? { ciphertext: event.ciphertext, content_type: event.content_type } : {}
+      messages.put({ ...message, ...content, edited_at: event.edited_at })
       return
     }
     case 'del': {
