@@ -73,7 +73,7 @@ $(CLIENT_MODULES): $(addprefix $(CLIENT)/, package.json package-lock.json .npmrc
 	@touch $@
 
 .PHONY: generate
-generate: $(CLIENT_MODULES) ## what is made of contracts/*.yaml: the types of the TypeScript client, and the pages of /docs
+generate: $(CLIENT_MODULES) ## what is made of contracts/*.yaml and docs/contract.md: the types of the TypeScript client, and the pages of /docs
 	cd $(CLIENT) && npm run --silent generate && npm run --silent docs
 
 # Never cached: go test does not see that the server changed. Its tests that run in
