@@ -77,7 +77,8 @@ func fillFiles(t *testing.T, disk string) (filler string) {
 	return ""
 }
 
-// supervised is a server that is started again whenever it ends, as a supervisor does.
+// supervised is a server that is started again whenever it ends, until it serves, as a supervisor
+// does.
 func supervised(t *testing.T, s *server) (restarts func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -95,7 +96,15 @@ func supervised(t *testing.T, s *server) (restarts func() int) {
 				return
 			}
 			n := <-count
-			s.start(t)
+			for err := s.tryStart(); err != nil; err = s.tryStart() {
+				if !strings.Contains(err.Error(), "the disk is full") {
+					t.Error(err)
+					break
+				}
+				if ctx.Err() != nil {
+					break
+				}
+			}
 			count <- n + 1
 		}
 	}()

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -161,6 +162,13 @@ func (s *server) args() []string {
 // start runs the process and waits until it listens.
 func (s *server) start(t testing.TB) {
 	t.Helper()
+	if err := s.tryStart(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tryStart is start for a process that may exit instead.
+func (s *server) tryStart() error {
 	s.log = &serverLog{http: make(chan string, 1), tcp: make(chan string, 1), mqtts: make(chan string, 1), done: make(chan struct{})}
 	s.exited = make(chan struct{})
 	s.cmd = exec.Command(cmp.Or(s.binary, parleyBinary), s.args()...)
@@ -168,10 +176,10 @@ func (s *server) start(t testing.TB) {
 	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10", "STEPPED_CLOCK="+s.clock, "PAUSE_POINT="+s.pause)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	cmd, log, exited := s.cmd, s.log, s.exited
 	go log.follow(stderr)
@@ -180,27 +188,35 @@ func (s *server) start(t testing.TB) {
 		_ = cmd.Wait()
 		close(exited)
 	}()
+	http, err := s.awaitAddress(log.http)
+	if err != nil {
+		return err
+	}
+	tcp, err := s.awaitAddress(log.tcp)
+	if err != nil {
+		return err
+	}
 	// The addresses are written at the first start only: clients may be reading them.
-	if http, tcp := s.awaitAddress(t, log.http), s.awaitAddress(t, log.tcp); http != s.http || tcp != s.tcp {
+	if http != s.http || tcp != s.tcp {
 		s.http, s.tcp = http, tcp
 	}
 	if slices.Contains(s.extra, "--mqtts-listen") {
-		s.mqtts = s.awaitAddress(t, log.mqtts)
+		s.mqtts, err = s.awaitAddress(log.mqtts)
 	}
+	return err
 }
 
-func (s *server) awaitAddress(t testing.TB, addr <-chan string) string {
-	t.Helper()
+func (s *server) awaitAddress(addr <-chan string) (string, error) {
 	select {
 	case a := <-addr:
-		return a
+		return a, nil
 	case <-s.exited:
-		t.Fatalf("the server exited while starting (%v):\n%s", s.cmd.ProcessState, s.log)
+		return "", fmt.Errorf("the server exited while starting (%v):\n%s", s.cmd.ProcessState, s.log)
 	case <-time.After(patience):
-		s.kill(t)
-		t.Fatalf("the server does not listen:\n%s", s.log)
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+		return "", fmt.Errorf("the server does not listen:\n%s", s.log)
 	}
-	return ""
 }
 
 func (s *server) running() bool {
