@@ -147,6 +147,27 @@ func history(t *testing.T, api *client.API, id string) (all []string) {
 	return all
 }
 
+// awaitDelivered waits until a user has acknowledged the first message that others sent it.
+func awaitDelivered(t *testing.T, api *client.API, id, user string) {
+	t.Helper()
+	for end := time.After(time.Minute); ; {
+		th, err := api.Thread(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range th.Participants {
+			if p.UserID == user && p.DeliveredUpTo != nil {
+				return
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-end:
+			t.Fatal("the message was not acknowledged")
+		}
+	}
+}
+
 // Both phones send, receive once, and go on after they were ended in the middle.
 func TestPhones(t *testing.T) {
 	s := process.Start(t)
@@ -188,6 +209,7 @@ func TestPhones(t *testing.T) {
 			}
 			say("one")
 			phone.shows(t, "ann: one")
+			awaitDelivered(t, api, id, user) // what is not acknowledged comes again
 			phone.stop()
 			say("two")
 			phone = start(t, nil, program, args...)
