@@ -102,6 +102,9 @@ func decodeHead(value []byte) (headRecord, error) {
 	h.LastShownAt = at(h.LastShown.ID, h.LastShown.Seq)
 	if d.err == nil && d.rest != "" { // most threads have no epoch
 		h.Epoch, h.EpochMessage = chat.Epoch(d.uvarint()), d.id()
+		if h.Epoch == 0 && d.err == nil {
+			d.err = errors.New("an epoch of 0 is never written")
+		}
 	}
 	return h, d.end()
 }
@@ -167,6 +170,9 @@ func decodeMembership(value []byte) (membership, error) {
 	}
 	if flags&ownCustom != 0 {
 		m.own.Custom = chat.Custom{Set: true, Bytes: d.str()}
+	}
+	if m.own.Revision == 0 && m.own.Accepted && d.err == nil {
+		d.err = errors.New("what nobody has changed is never written")
 	}
 	return m, d.end()
 }
