@@ -137,6 +137,9 @@ func TestConnectionsEndWithTheirKey(t *testing.T) {
 	keyed := func(key string) option { return func(_ *device, p *Params) { p.Key = key } }
 	old, renewed, other, secret := n.connect(as("bob", "a"), keyed("old")), n.connect(as("bob", "b"), keyed("old")),
 		n.connect(as("bob", "c"), keyed("other")), n.connect(as("bob", "d"))
+	for _, d := range []*device{old, renewed, other, secret} {
+		d.awaitCaughtUp() // a new device starts behind what another one of bob's has acknowledged by then
+	}
 	if _, err := renewed.sess.Authenticate(n.now().Add(time.Hour).Format(time.RFC3339Nano)); err != nil {
 		t.Fatal(err)
 	}
