@@ -1,10 +1,5 @@
+import { committed, done } from './idb.js'
 import type { Changes, Outgoing, Storage, StoredMessage, StoredThread } from './storage.js'
-
-const done = <T>(request: IDBRequest<T>): Promise<T> =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
 
 /** Keeps the log in IndexedDB, in a database of this name: one for each user and device. */
 export class IndexedDBStorage implements Storage {
@@ -57,10 +52,7 @@ export class IndexedDBStorage implements Storage {
 
   async write(changes: Changes) {
     const tx = (await this.#db).transaction(['meta', 'threads', 'messages', 'outgoing'], 'readwrite')
-    const written = new Promise<void>((resolve, reject) => {
-      tx.oncomplete = () => resolve()
-      tx.onabort = tx.onerror = () => reject(tx.error)
-    })
+    const written = committed(tx)
     if (changes.forget) {
       tx.objectStore('threads').clear()
       tx.objectStore('messages').clear()

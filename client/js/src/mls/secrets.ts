@@ -1,3 +1,5 @@
+import { committed, done } from '../idb.js'
+
 /** Changes that are made together or not at all. undefined takes an entry out. */
 export type SecretChanges = ReadonlyMap<string, unknown>
 
@@ -30,12 +32,6 @@ export class MemorySecrets implements SecretStore {
   close() {}
 }
 
-const done = <T>(request: IDBRequest<T>): Promise<T> =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
-
 /** Keeps them in IndexedDB, in a database of this name: one for each user and device. */
 export class IndexedDBSecrets implements SecretStore {
   #db: Promise<IDBDatabase>
@@ -53,10 +49,7 @@ export class IndexedDBSecrets implements SecretStore {
 
   async write(changes: SecretChanges) {
     const tx = (await this.#db).transaction('secrets', 'readwrite', { durability: 'strict' })
-    const written = new Promise<void>((resolve, reject) => {
-      tx.oncomplete = () => resolve()
-      tx.onabort = tx.onerror = () => reject(tx.error)
-    })
+    const written = committed(tx)
     for (const [key, value] of changes) {
       if (value === undefined) tx.objectStore('secrets').delete(key)
       else tx.objectStore('secrets').put(value, key)
