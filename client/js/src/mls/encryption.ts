@@ -3,12 +3,15 @@ import { toBase64 } from '../bytes.js'
 import type { Client, SendOptions } from '../client.js'
 import { Emitter } from '../emitter.js'
 import type { Outgoing } from '../storage.js'
+import type { components } from '../generated/openapi.js'
 import type { Frame, ThreadEvent } from '../types.js'
 import { Group, type GroupHome } from './group.js'
 import { deviceOf, hex, makeKeyPackage, nameOf, refOf, safetyNumber, sameBytes, type Device, type Identity, type OwnKeyPackage } from './identity.js'
 import { Membership } from './membership.js'
 import { MemorySecrets, type SecretStore } from './secrets.js'
 import { Texts, type Revealed } from './texts.js'
+
+type Schemas = components['schemas']
 
 const SUITE = 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'
 
@@ -89,13 +92,20 @@ export class Encryption {
       await secrets.write(new Map([['ring', ring]]))
     }
     const encryption = new Encryption(client, secrets, cs, ring, options.packages ?? PACKAGES)
-    await encryption.publish()
+    if (!(await encryption.#hasPackages())) await encryption.publish()
     return encryption
   }
 
   close(): void {
     this.#stop()
     this.#secrets.close()
+  }
+
+  /** Whether the server has enough key packages of this identity. */
+  async #hasPackages(): Promise<boolean> {
+    const { devices } = await this.#client.rest.get<{ devices: Schemas['Device'][] }>('/v1/users/me/devices')
+    const own = devices.find((d) => d.device_id === this.device.deviceId)
+    return own?.identity_key === toBase64(this.#ring.identity.publicKey) && (own.one_time_prekeys ?? 0) >= this.#packages / 2
   }
 
   /** Uploads key packages, as many as there are to be. It is done by itself when the server says that few are left. */
