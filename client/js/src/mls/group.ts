@@ -1,7 +1,7 @@
 import {
   createApplicationMessage, createCommit, createGroup, decodeGroupState, decodeMlsMessage, emptyPskIndex, encodeGroupState, encodeMlsMessage,
   joinGroup, processPrivateMessage, zeroOutUint8Array,
-  type CiphersuiteImpl, type ClientConfig, type ClientState, type LeafNode, type Proposal, type Welcome,
+  type CiphersuiteImpl, type ClientConfig, type ClientState, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal, type Welcome,
 } from 'ts-mls'
 import { fromBase64, toBase64 } from '../bytes.js'
 import type { Client } from '../client.js'
@@ -27,6 +27,10 @@ interface Pending {
 interface GroupRecord {
   /** Every event of the thread up to this one was looked at. */
   seq: number
+  /** The thread's epoch behind that event, as far as this user sees it. Not that of MLS: a control message may take one and be no commit. */
+  epoch: number
+  /** A commit of somebody's was seen: the thread has a group. */
+  begun?: true
   /** The group's state behind that event; none while the device is in no group. */
   state?: Uint8Array
   pending?: Pending
@@ -127,7 +131,7 @@ export class Group {
 
   async #load(): Promise<void> {
     if (this.#record) return
-    this.#record = (await this.home.secrets.get<GroupRecord>(this.#key)) ?? { seq: 0 }
+    this.#record = (await this.home.secrets.get<GroupRecord>(this.#key)) ?? { seq: 0, epoch: 0 }
     this.#state = this.#decode(this.#record.state)
   }
 
@@ -196,7 +200,7 @@ export class Group {
       await texts.name(changes, event.id, event.ciphertext)
       return state
     }
-    const [message] = decode(event.ciphertext) ?? []
+    const message = decodeMls(fromBase64(event.ciphertext))
     if (message?.wireformat !== 'mls_private_message') {
       await texts.keep(changes, event.ciphertext, { why: 'not_encrypted' }, event.id)
       return state
@@ -216,48 +220,59 @@ export class Group {
     }
   }
 
-  async #control(event: ThreadEvent & { t: 'msg' }, record: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
-    const { pending } = record
+  async #control(event: ThreadEvent & { t: 'msg' }, before: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
+    const { pending } = before
+    let record: GroupRecord = { ...before, epoch: event.epoch ?? before.epoch }
     const own = pending && event.sender_id === this.home.device.userId && event.device_id === this.home.device.deviceId && event.epoch === pending.epoch
-    if (own) return { record: { ...record, pending: undefined, since: record.since ?? event.created_at }, state: this.#decode(pending.state) }
+    if (own) return { record: { ...record, begun: true, pending: undefined, since: record.since ?? event.created_at } satisfies GroupRecord, state: this.#decode(pending.state) }
     const ciphertext = event.omitted ? (await this.home.client.rest.get<Message>(`/v1/messages/${event.id}`)).ciphertext : event.ciphertext
     const envelope = decodeEnvelope(fromBase64(ciphertext))
-    if (!envelope) return { record, state } // another protocol's, or of a later form
-    // Whoever began a group while another one was faster drops its own: that never was anybody's.
-    if (state && event.epoch === 1 && state.groupContext.epoch === 0n) state = undefined
+    const commit = envelope && commitOf(envelope.commit, this.threadId)
+    if (!envelope || !commit) return { record, state } // another protocol's, of a later form, or broken
+    record = { ...record, begun: true }
+    // Who began the group while another one was faster drops its own: that never was anybody's.
+    if (state?.groupContext.epoch === 0n && commit.epoch === 0n) {
+      state = undefined
+      record = { ...record, pending: undefined }
+    }
     const joined = envelope.welcome && !state ? await this.#join(envelope.welcome, changes) : undefined
     if (joined) {
       this.#stale = true
-      return { record: { seq: record.seq, since: event.created_at }, state: joined }
+      return { record: { seq: record.seq, epoch: record.epoch, begun: true, since: event.created_at } satisfies GroupRecord, state: joined }
     }
-    if (!state || event.epoch !== Number(state.groupContext.epoch) + 1) return { record, state }
-    return { record: { ...record, pending: undefined }, state: await this.#follow(envelope.commit, state) }
+    return { record, state: state && (await this.#follow(commit, state)) }
   }
 
+  /** Joins by a welcome, if it is for this device, of this thread and whole. */
   async #join(welcome: Uint8Array, changes: Map<string, unknown>): Promise<ClientState | undefined> {
-    const [message] = decodeMlsMessage(welcome, 0) ?? []
+    const message = decodeMls(welcome)
     if (message?.wireformat !== 'mls_welcome') return undefined
     const own = await this.home.packageFor(message.welcome)
     if (!own) return undefined
     const keyPackage = decodeKeyPackage(own.public)!
-    const state = await joinGroup(
-      message.welcome, keyPackage, own.private, emptyPskIndex, this.home.cs, undefined, undefined, this.home.config,
-    )
-    if (new TextDecoder().decode(state.groupContext.groupId) !== this.threadId) return undefined // of another thread
-    await this.home.used(own, changes)
-    return state
+    try {
+      const state = await joinGroup(
+        message.welcome, keyPackage, own.private, emptyPskIndex, this.home.cs, undefined, undefined, this.home.config,
+      )
+      if (!isOf(state.groupContext.groupId, this.threadId)) return undefined
+      await this.home.used(own, changes)
+      return state
+    } catch {
+      return undefined // broken: whoever made it can let this device in anew
+    }
   }
 
-  /** Applies another's commit. Undefined once this device is let out by it. */
-  async #follow(commit: Uint8Array, state: ClientState): Promise<ClientState | undefined> {
-    const [message] = decodeMlsMessage(commit, 0) ?? []
-    if (message?.wireformat !== 'mls_private_message') return state
+  /**
+   * Applies another's commit. One that is not of the state's epoch, or broken, changes nothing: no other
+   * member can follow it either. Undefined once this device is let out.
+   */
+  async #follow(commit: PrivateMessage, state: ClientState): Promise<ClientState | undefined> {
+    if (commit.epoch !== state.groupContext.epoch) return state
     try {
-      const result = await processPrivateMessage(state, message.privateMessage, emptyPskIndex, this.home.cs)
+      const result = await processPrivateMessage(state, commit, emptyPskIndex, this.home.cs)
       return result.newState.groupActiveState.kind === 'active' ? result.newState : undefined
     } catch {
-      // A commit that no member can follow. This device is out of step until a member lets it in anew.
-      return undefined
+      return state
     }
   }
 
@@ -281,7 +296,8 @@ export class Group {
   async #begin(): Promise<boolean> {
     const { client, cs, config } = this.home
     const thread = await client.rest.get<{ epoch: number }>(`/v1/threads/${this.threadId}`)
-    if (thread.epoch !== 0) return false
+    const { epoch, begun } = this.#record!
+    if (begun || thread.epoch !== epoch) return false // there is one, or may be: this user does not see from where on the epoch rose
     const own = await this.home.firstPackage()
     this.#state = await createGroup(new TextEncoder().encode(this.threadId), decodeKeyPackage(own.public)!, own.private, [], cs, config)
     return true
@@ -296,11 +312,11 @@ export class Group {
     })
     const pending: Pending = {
       key: crypto.randomUUID(), clientSeq: this.home.client.nextClientSeq(), ciphertext: toBase64(envelope),
-      epoch: Number(result.newState.groupContext.epoch), state: encodeGroupState(result.newState),
+      epoch: this.#record!.epoch + 1, state: encodeGroupState(result.newState),
     }
     await this.#write({ ...this.#record!, pending }, this.#state)
     await this.#resume()
-    return Number(this.#state?.groupContext.epoch ?? -1) >= pending.epoch && this.#taken === pending.key
+    return this.#taken === pending.key
   }
 
   #taken = ''
@@ -322,12 +338,23 @@ export class Group {
   }
 }
 
-function decode(ciphertext: string) {
+/** An MLSMessage; undefined for what is none. */
+function decodeMls(bytes: Uint8Array): MLSMessage | undefined {
   try {
-    return decodeMlsMessage(fromBase64(ciphertext), 0)
+    return decodeMlsMessage(bytes, 0)?.[0]
   } catch {
     return undefined
   }
+}
+
+const isOf = (groupId: Uint8Array, threadId: string): boolean => new TextDecoder().decode(groupId) === threadId
+
+/** A commit as it is sent: encrypted, for the group of that thread. */
+function commitOf(bytes: Uint8Array, threadId: string): PrivateMessage | undefined {
+  const message = decodeMls(bytes)
+  if (message?.wireformat !== 'mls_private_message') return undefined
+  const { contentType, groupId } = message.privateMessage
+  return contentType === 'commit' && isOf(groupId, threadId) ? message.privateMessage : undefined
 }
 
 export interface Leaf {
