@@ -1,6 +1,6 @@
 import {
   createApplicationMessage, createCommit, createGroup, decodeGroupState, decodeMlsMessage, emptyPskIndex, encodeGroupState, encodeMlsMessage,
-  joinGroup, processPrivateMessage, zeroOutUint8Array,
+  processPrivateMessage, zeroOutUint8Array,
   type CiphersuiteImpl, type ClientConfig, type ClientState, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal, type Welcome,
 } from 'ts-mls'
 import { fromBase64, toBase64 } from '../bytes.js'
@@ -9,6 +9,7 @@ import { ProblemError } from '../rest.js'
 import type { EventPage, Message, ThreadEvent } from '../types.js'
 import { decodeEnvelope, encodeEnvelope } from './envelope.js'
 import { decodeKeyPackage, deviceOf, nameOf, type Device, type OwnKeyPackage } from './identity.js'
+import { joinGroup } from './join.js'
 import type { Checked, Membership } from './membership.js'
 import type { SecretStore } from './secrets.js'
 import type { Texts } from './texts.js'
@@ -251,9 +252,7 @@ export class Group {
     if (!own) return undefined
     const keyPackage = decodeKeyPackage(own.public)!
     try {
-      const state = await joinGroup(
-        message.welcome, keyPackage, own.private, emptyPskIndex, this.home.cs, undefined, undefined, this.home.config,
-      )
+      const state = await joinGroup(message.welcome, keyPackage, own.private, this.home.cs, this.home.config)
       if (!isOf(state.groupContext.groupId, this.threadId)) return undefined
       await this.home.used(own, changes)
       return state
