@@ -283,7 +283,7 @@ func TestTokenEndpointsAndProxies(t *testing.T) {
 	endpoints := map[string]func(t *testing.T) []string{
 		"node": func(t *testing.T) []string {
 			if _, err := exec.LookPath("node"); err != nil {
-				t.Skip("no Node.js here")
+				t.Fatalf("this test needs Node.js: %v", err)
 			}
 			return []string{"node", "token/token.mjs"}
 		},
