@@ -22,6 +22,10 @@ import (
 // writeTimeout is how long the other side may take no bytes.
 const writeTimeout = 20 * time.Second
 
+// messageLimit is more than any message of the server has: a frame with a message of 64 KiB, or a
+// packet of 128 KiB.
+const messageLimit = 1 << 20
+
 // RefusedError is a handshake that was answered with something else than a WebSocket.
 type RefusedError struct {
 	Status int
@@ -101,7 +105,11 @@ func (c *Conn) Read(silence time.Duration) ([]byte, error) {
 			}
 			continue
 		}
-		return io.ReadAll(c.reader)
+		message, err := io.ReadAll(io.LimitReader(c.reader, messageLimit+1))
+		if err == nil && len(message) > messageLimit {
+			err = fmt.Errorf("a message of over %d bytes", messageLimit)
+		}
+		return message, err
 	}
 }
 
