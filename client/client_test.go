@@ -457,6 +457,35 @@ func TestEndsThatAreFinal(t *testing.T) {
 	}
 }
 
+// A client that is busy when it is taken over ends with that, and does not take the device back.
+func TestTakenOverWhileTheOwnerIsBusy(t *testing.T) {
+	s := process.Start(t)
+	for name, transport := range transports(s) {
+		t.Run(name, func(t *testing.T) {
+			user := "ann-" + name
+			busy, release := make(chan struct{}), make(chan struct{})
+			first := join(t, s, user, transport, func(o *client.Options) {
+				o.OnEvent = func(context.Context, client.Frame) error {
+					close(busy)
+					<-release
+					return nil
+				}
+			})
+			bob := join(t, s, "bob-"+name, client.JSON{})
+			bob.create(t, client.OneToOne, user)
+			<-busy
+			second := join(t, s, user, transport)
+			close(release)
+			if err := <-first.done; !errors.Is(err, client.ErrTakenOver) {
+				t.Errorf("taken over, it ends with %v", err)
+			}
+			if state := second.State(); state != client.Online {
+				t.Errorf("the newer one is %v", state)
+			}
+		})
+	}
+}
+
 // Another store of the server voids what is known of the old one, and the outbox stays.
 func TestAnotherStore(t *testing.T) {
 	s := process.Start(t)

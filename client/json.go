@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -121,13 +122,18 @@ func (l *jsonLink) Receive(ctx context.Context) (Delivery, error) {
 	}
 }
 
-// ack acknowledges a burst at its end, and now and then within it.
+// ack acknowledges a burst at its end, and now and then within it. After the connection's end there
+// is nobody to tell, and Receive says why: the goodbye may wait behind frames.
 func (l *jsonLink) ack(frameSeq uint64) error {
 	if len(l.frames) > 0 && frameSeq < l.acked+ackEvery {
 		return nil
 	}
 	l.acked = frameSeq
-	return l.write(map[string]any{"t": contracts.FrameClientAck, "frame_seq": frameSeq})
+	err := l.write(map[string]any{"t": contracts.FrameClientAck, "frame_seq": frameSeq})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return nil
 }
 
 func (l *jsonLink) write(frame map[string]any) error {
