@@ -277,6 +277,7 @@ func (c *Client) caughtUp(ctx context.Context) error {
 // renew gives the connection a new token before the one that it has ends. A connection that does
 // not take it ends with the old one, and the next begins with the new one.
 func (c *Client) renew(ctx context.Context, link Link, current string, expiring <-chan struct{}) {
+	least := time.Duration(0)
 	for failures := 0; ; {
 		present, wait, err := c.API.tokens.untilRenewal(ctx)
 		switch {
@@ -286,6 +287,8 @@ func (c *Client) renew(ctx context.Context, link Link, current string, expiring 
 			wait = backoff(failures, time.Second, 30*time.Second)
 		case present != current: // a call has renewed it
 			wait = 0
+		default:
+			wait = max(wait, least)
 		}
 		if pause(ctx, max(wait, 0), expiring) != nil {
 			return
@@ -298,7 +301,7 @@ func (c *Client) renew(ctx context.Context, link Link, current string, expiring 
 			failures++ // its provider has no other
 			continue
 		case err == nil:
-			current = token
+			current, least = token, freshFor
 			err = link.Authenticate(ctx, token)
 		}
 		if failures = 0; err != nil {

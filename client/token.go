@@ -22,6 +22,10 @@ func StaticToken(token string) TokenProvider {
 // fifths of it.
 const renewBefore = time.Minute
 
+// freshFor is how long a new token is not renewed, whatever its end: by a clock that is ahead, each
+// may seem to have ended.
+const freshFor = time.Second
+
 // tokens is the token in use. The lock is a channel, so that who waits for it can give up.
 type tokens struct {
 	provider TokenProvider
@@ -54,7 +58,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer t.give()
-	if t.current != "" && time.Now().Before(t.renewAt()) {
+	if now := time.Now(); t.current != "" && (now.Before(t.renewAt()) || now.Sub(t.begun) < freshFor) {
 		return t.current, nil
 	}
 	err := t.fetch(ctx)
