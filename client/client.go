@@ -323,16 +323,32 @@ func (c *Client) Send(ctx context.Context, thread string, d Draft) (Outgoing, er
 
 // Flush waits until the server has every message of the outbox, but for those that can never be
 // sent.
-func (c *Client) Flush(ctx context.Context) error { return c.outbox.flush(ctx) }
+func (c *Client) Flush(ctx context.Context) error {
+	if err := c.load(ctx); err != nil {
+		return err
+	}
+	return c.outbox.flush(ctx)
+}
 
-// Outgoing lists the messages of the outbox.
+// Outgoing lists the messages of the outbox; before Run, Send, Flush, Retry or Discard has read
+// the store, none.
 func (c *Client) Outgoing() []Outgoing { return c.outbox.list() }
 
 // Retry tries a message again that could not be sent.
-func (c *Client) Retry(ctx context.Context, n uint64) error { return c.outbox.retry(ctx, n) }
+func (c *Client) Retry(ctx context.Context, n uint64) error {
+	if err := c.load(ctx); err != nil {
+		return err
+	}
+	return c.outbox.retry(ctx, n)
+}
 
 // Discard takes a message out of the outbox. One that is under way may be sent yet.
-func (c *Client) Discard(ctx context.Context, n uint64) error { return c.outbox.drop(ctx, n) }
+func (c *Client) Discard(ctx context.Context, n uint64) error {
+	if err := c.load(ctx); err != nil {
+		return err
+	}
+	return c.outbox.drop(ctx, n)
+}
 
 // post sends a message once, over the realtime connection if it can. It reports whether the
 // answer is another message, which had the same client_seq before.

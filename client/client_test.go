@@ -338,7 +338,49 @@ func TestAFileStoreGoesOn(t *testing.T) {
 	}
 }
 
-// A message that can never be sent is told, and those behind it go on.
+// What was left in a store is there for a client that was not run yet.
+func TestTheOutboxOfAClientThatHasNotRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ann.jsonl")
+	with := func(work func(*client.Client)) {
+		store, err := client.OpenFileStore(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		ann, err := client.New(client.Options{
+			URL: "http://127.0.0.1:1", UserID: "ann", DeviceID: "laptop", Token: client.StaticToken("none"), Store: store,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		work(ann)
+	}
+	var left client.Outgoing
+	with(func(ann *client.Client) {
+		var err error
+		if left, err = ann.Send(t.Context(), "01JZZZZZZZZZZZZZZZZZZZZZZZ", client.Draft{Ciphertext: []byte("left")}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	with(func(ann *client.Client) {
+		if err := ann.Flush(over); !errors.Is(err, context.Canceled) {
+			t.Errorf("with a message to send, Flush ends with %v", err)
+		}
+	})
+	with(func(ann *client.Client) {
+		if err := ann.Discard(t.Context(), left.N); err != nil {
+			t.Fatal(err)
+		}
+	})
+	with(func(ann *client.Client) {
+		if err := ann.Flush(over); err != nil {
+			t.Errorf("with nothing to send, Flush ends with %v: %+v", err, ann.Outgoing())
+		}
+	})
+}
+
 // A message that fits no MQTT packet, and one to a thread whose name is no part of a topic, end
 // no connection and hold up nothing.
 func TestWhatMQTTCannotCarryGoesByHTTP(t *testing.T) {
@@ -370,6 +412,7 @@ func TestWhatMQTTCannotCarryGoesByHTTP(t *testing.T) {
 	}
 }
 
+// A message that can never be sent is told, and those behind it go on.
 func TestAPoisonousMessageHoldsUpNothing(t *testing.T) {
 	s := process.Start(t)
 	for name, transport := range transports(s) {
