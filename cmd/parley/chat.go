@@ -20,6 +20,7 @@ import (
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/client"
 	"github.com/parleyhq/parley/client/mqtt"
+	"github.com/parleyhq/parley/contracts"
 )
 
 const chatUsage = `parley chat reads and writes messages in the terminal. It encrypts nothing.
@@ -212,6 +213,16 @@ func (c *conversation) pipe(ctx context.Context, s chatSettings, options client.
 	options.OnPoisoned = func(_ context.Context, item client.Outgoing) {
 		refused = errors.Join(refused, fmt.Errorf("%q was refused: %s (%s)", item.Body.Ciphertext, item.Problem.Detail, item.Problem.Code))
 	}
+	ctx, stop := context.WithCancelCause(ctx)
+	options.OnError = func(err error) {
+		if client.IsCode(err, string(contracts.CodeUnauthenticated)) { // nothing here gets another token
+			stop(err)
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.note("%v; trying again", err)
+	}
 	sender, err := client.New(options)
 	if err != nil {
 		return err
@@ -220,7 +231,6 @@ func (c *conversation) pipe(ctx context.Context, s chatSettings, options client.
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -233,7 +243,7 @@ func (c *conversation) pipe(ctx context.Context, s chatSettings, options client.
 	if err == nil {
 		err = sender.Flush(ctx)
 	}
-	stop()
+	stop(nil)
 	<-ended
 	return errors.Join(err, refused)
 }

@@ -127,6 +127,15 @@ func TestTwoPeopleChatInTerminals(t *testing.T) {
 	}
 }
 
+// A script whose token is refused ends, and does not wait for another one.
+func TestPipedInWithATokenThatHasEnded(t *testing.T) {
+	s := process.Start(t)
+	out, errors, err := pipeChat(t, s, "hello\n", "--token", process.Token(t, "ann", -time.Hour), "--thread", "01893e0c-0000-7000-8000-000000000000")
+	if err == nil || out != "" || !strings.Contains(errors, "unauthenticated") {
+		t.Errorf("it printed %q and %q, %v", out, errors, err)
+	}
+}
+
 func TestScriptsPipeIntoChat(t *testing.T) {
 	s := process.Start(t)
 	out, errors, err := pipeChat(t, s, "one\n/two\n\nthree\n", "--as", "ann", "--to", "bob")
