@@ -37,6 +37,7 @@ type server struct {
 	binary string // what it runs; "" for parleyBinary
 	clock  string // the file in which its clock is set, with the binary of withClock; "" is the machine's
 	pause  string // the file that has it stand still at some point, with the same binary; "": it does not
+	gogc   string // how much garbage it lets come together, as Go's GOGC; "" is 100
 	cmd    *exec.Cmd
 	log    *serverLog
 	exited chan struct{} // closed when the process is gone
@@ -109,14 +110,29 @@ func startServerOn(t *testing.T, store string, extra ...string) *server {
 // in a fifth of the time.
 func startPlainServer(t *testing.T, extra ...string) *server {
 	t.Helper()
+	s := plainServer(t, extra...)
+	s.begin(t)
+	return s
+}
+
+// startWeighedServer is startPlainServer for a test of what the server holds: garbage is collected
+// soon, so there is little of it in the heap, however late the collector is on a busy machine.
+func startWeighedServer(t *testing.T) *server {
+	t.Helper()
+	s := plainServer(t)
+	s.gogc = "10"
+	s.begin(t)
+	return s
+}
+
+func plainServer(t *testing.T, extra ...string) *server {
+	t.Helper()
 	binary, err := plainBinary()
 	if err != nil {
 		t.Fatalf("building the server: %v", err)
 	}
 	dir := t.TempDir()
-	s := &server{dir: dir, store: newStore(t, dir), extra: extra, http: "127.0.0.1:0", tcp: "127.0.0.1:0", binary: binary}
-	s.begin(t)
-	return s
+	return &server{dir: dir, store: newStore(t, dir), extra: extra, http: "127.0.0.1:0", tcp: "127.0.0.1:0", binary: binary}
 }
 
 // begin starts the server for the first time; it runs until the test ends.
@@ -173,7 +189,7 @@ func (s *server) tryStart() error {
 	s.exited = make(chan struct{})
 	s.cmd = exec.Command(cmp.Or(s.binary, parleyBinary), s.args()...)
 	// The race detector would have the process linger for a second.
-	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10", "STEPPED_CLOCK="+s.clock, "PAUSE_POINT="+s.pause)
+	s.cmd.Env = append(cleanEnvironment(), "GORACE=atexit_sleep_ms=10", "STEPPED_CLOCK="+s.clock, "PAUSE_POINT="+s.pause, "GOGC="+s.gogc)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		return err

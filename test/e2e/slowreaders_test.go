@@ -20,7 +20,7 @@ func TestSlowReadersOfPages(t *testing.T) {
 		// growth is how much the heap may grow. 80 pages of 1 MiB of ciphertext are 117 MB.
 		growth = 40 << 20
 	)
-	s := startPlainServer(t)
+	s := startWeighedServer(t)
 	ann, slow := s.device(t, "ann", "a"), s.device(t, "slow", "s")
 	ann.bulk = true
 	group := writeBacklog(t, ann, slow.user, 1, 20, size)[0]

@@ -14,7 +14,7 @@ import (
 func TestHalfBodiesOfStrangers(t *testing.T) {
 	beforeTheStore(t)
 	const strangers, atOnce, mostMB = 3000, 50, 30
-	s := startPlainServer(t)
+	s := startWeighedServer(t)
 	for what, half := range map[string]string{
 		"announced":   "POST /v1/threads HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500000\r\n\r\n" + strings.Repeat("x", 1000),
 		"in chunks":   "POST /v1/threads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n70000\r\n" + strings.Repeat("x", 1000),
