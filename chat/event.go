@@ -35,9 +35,9 @@ type Event struct {
 	// Target is the message it is about: set for edits, deletions, reactions and
 	// redeliveries, and for a thread's pinning and unpinning.
 	Target Target
-	// HiddenFrom is the user who is not told of it, since the message it is about is
-	// hidden from that user, or since that user blocks who did it in their 1:1; "" is nobody. For a KindMessage it is empty: its Message
-	// says that, as a redelivery changes it.
+	// HiddenFrom is the user who is not told of it, since the message it is about is hidden from that
+	// user, or since that user blocks who did it in their 1:1; "" is nobody. For a KindMessage it is
+	// empty: its Message says that, as a redelivery changes it.
 	HiddenFrom UserID
 
 	// Message is what a KindMessage carries. For KindEdit and KindRedelivery it is

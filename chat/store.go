@@ -217,13 +217,12 @@ type PositionStore interface {
 	// BeginPosition stores the position of a device that has none, and gives what is
 	// stored then: p, or what another connection of the device was faster to store.
 	BeginPosition(ctx context.Context, user UserID, device DeviceID, p Position) (stored Position, err error)
-	// RaisePosition raises a stored position to p, and notes that the device is seen: an entry that is not above the
-	// stored one changes nothing, so the writes of two nodes may come in any order. Of
-	// a device without a position it stores nothing. It need not be durable when it
-	// returns: losing it repeats frames and loses none. conn is the connection that has
-	// acknowledged; zero is none. If a later one was admitted, the position is raised all
-	// the same, and the error is ErrTakenOver; a store that only one process can open
-	// need not tell.
+	// RaisePosition raises a stored position to p, and notes that the device is seen: an entry that is
+	// not above the stored one changes nothing, so the writes of two nodes may come in any order. Of a
+	// device without a position it stores nothing. It need not be durable when it returns: losing it
+	// repeats frames and loses none. conn is the connection that has acknowledged; zero is none. If a
+	// later one was admitted, the position is raised all the same, and the error is ErrTakenOver; a
+	// store that only one process can open need not tell.
 	RaisePosition(ctx context.Context, user UserID, device DeviceID, conn Conn, p Position) error
 }
 

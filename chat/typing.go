@@ -9,9 +9,10 @@ import (
 // What comes sooner is dropped (docs/contract.md#presence-and-typing).
 const TypingInterval = 3 * time.Second
 
-// Typing tells the other participants that the caller is writing something, except those
-// whom it blocks and, in a 1:1, one who blocks it. While the caller has not accepted the thread, nobody is told. Nothing of it is stored. The sessions of each node pass the notice on to
-// their clients (broker/session/ephemera.go).
+// Typing tells the other participants that the caller is writing something, except those whom it
+// blocks and, in a 1:1, one who blocks it. While the caller has not accepted the thread, nobody is
+// told. Nothing of it is stored. The sessions of each node pass the notice on to their clients
+// (broker/session/ephemera.go).
 func (s *Service) Typing(ctx context.Context, c Caller, id ThreadID) error {
 	if err := c.need(ScopeWrite); err != nil {
 		return err

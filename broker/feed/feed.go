@@ -251,10 +251,10 @@ func (f *Feed) Wake(ctx context.Context, thread chat.ThreadID, seq chat.Seq) err
 	return f.offer(ctx, st)
 }
 
-// Next puts the oldest event that the reader has not passed into next, which is the
-// caller's; ok is false if there is none. Without a Pass it gives the same event again, unless that was changed or
-// erased meanwhile. A thread that the reader does not want any more is dropped, and
-// its cursor stays where it is.
+// Next puts the oldest event that the reader has not passed into next, which is the caller's; ok is
+// false if there is none. Without a Pass it gives the same event again, unless that was changed or
+// erased meanwhile. A thread that the reader does not want any more is dropped, and its cursor
+// stays where it is.
 func (f *Feed) Next(ctx context.Context, wanted func(chat.ThreadID) bool, next *Next) (ok bool, err error) {
 	for len(f.left) > 0 {
 		st := f.left[0]

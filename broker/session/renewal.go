@@ -33,9 +33,10 @@ func (s *Session) Expired() bool {
 	return !expires.IsZero() && !s.reg.now().Before(expires)
 }
 
-// Authenticate gives the connection a new token. If that fails, with an *chat.Error, the old
-// one stays in force. A token that cannot be checked now does not count as refused; last says that this was one refused token too many: once the client
-// was told, the connection is to be closed with TokensRefused.
+// Authenticate gives the connection a new token. If that fails, with an *chat.Error, the old one
+// stays in force. A token that cannot be checked now does not count as refused; last says that this
+// was one refused token too many: once the client was told, the connection is to be closed with
+// TokensRefused.
 //
 // Nothing else of the session changes: neither presence, nor position, nor subscriptions.
 func (s *Session) Authenticate(token string) (last bool, err error) {

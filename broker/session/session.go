@@ -456,10 +456,10 @@ func (s *Session) Handle(f contracts.ClientFrame) error {
 	return nil
 }
 
-// Subscribe adds a topic filter with the granted QoS, to take effect with
-// Subscribed. The caller has checked that the user may. It reports false when the
-// session has too many, or all of the user's have together, or the name is longer than any of the tree. It keeps the
-// name: the caller has copied it out of its packet.
+// Subscribe adds a topic filter with the granted QoS, to take effect with Subscribed. The caller
+// has checked that the user may. It reports false when the session has too many, or all of the
+// user's have together, or the name is longer than any of the tree. It keeps the name: the caller
+// has copied it out of its packet.
 func (s *Session) Subscribe(name string, f contracts.Filter, qos byte) bool {
 	if len(name) > maxFilterBytes {
 		return false

@@ -1,6 +1,6 @@
-// Command parley is the chat server with its small tools: serve runs the server, token
-// prints a token for it, chat is a client in the terminal, bench puts load on it, store looks after a MongoDB. This is the only package that wires the
-// others together; serve.go does it.
+// Command parley is the chat server with its small tools: serve runs the server, token prints a
+// token for it, chat is a client in the terminal, bench puts load on it, store looks after a
+// MongoDB. This is the only package that wires the others together; serve.go does it.
 package main
 
 import (

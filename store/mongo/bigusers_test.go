@@ -116,8 +116,9 @@ var bigUses = []struct {
 // warm marks a use case that is counted the second time.
 const warm = "!"
 
-// TestCommandsOfBigUsers counts the commands of each use case for a user with few threads and
-// with many: none has one for each thread but a page, for those it shows. With -users.table it writes them down.
+// TestCommandsOfBigUsers counts the commands of each use case for a user with few threads and with
+// many: none has one for each thread but a page, for those it shows. With -users.table it writes
+// them down.
 func TestCommandsOfBigUsers(t *testing.T) {
 	sizes := []int{30, *bigUser}
 	if mongod.Shared(t).IsExternal() {

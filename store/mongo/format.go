@@ -67,8 +67,9 @@ func (s *Store) noteUses(ctx context.Context, _ Progress) error {
 // Progress is told, in one line each, what is being done and how far it is.
 type Progress func(line string)
 
-// Prepare makes the indexes that a store needs, and those of an empty database. It drops
-// those that only builds of the format before used, which cannot run on the store any more. The context alone bounds how long it takes.
+// Prepare makes the indexes that a store needs, and those of an empty database. It drops those that
+// only builds of the format before used, which cannot run on the store any more. The context alone
+// bounds how long it takes.
 func Prepare(ctx context.Context, uri string, opts Options, progress Progress) error {
 	return with(ctx, uri, opts, func(s *Store) error {
 		format, found, err := s.format(ctx)

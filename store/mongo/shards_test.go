@@ -13,8 +13,8 @@ import (
 )
 
 // shardKeys are the fields by which collections are sharded, with those that every query of one
-// shard names; the others are sharded by _id (docs/operations.md#sharding). With a range of an _id that begins with its owner a
-// query names the shard, too, where _id is sharded in order.
+// shard names; the others are sharded by _id (docs/operations.md#sharding). With a range of an _id
+// that begins with its owner a query names the shard, too, where _id is sharded in order.
 var shardKeys = map[string]string{"log": "thread", "old_marks": "thread", "reactions": "message", "one_time_prekeys": "owner"}
 
 var inOrder = []string{"stints", "subscriptions", "prekeys", "blocks", "removed_devices", "positions"}
