@@ -38,9 +38,7 @@ func folded(appended []chat.Event) []chat.Event {
 func canonical(e chat.Event) chat.Event {
 	if e.Message != nil {
 		m := *e.Message
-		if len(m.Ciphertext) == 0 {
-			m.Ciphertext = nil
-		}
+		m.Ciphertext = canonicalBytes(m.Ciphertext)
 		m.ExpiresAt, m.EditedAt = canonicalTime(m.ExpiresAt), canonicalTime(m.EditedAt)
 		reactions := m.Reactions
 		m.Reactions = nil
@@ -51,6 +49,11 @@ func canonical(e chat.Event) chat.Event {
 			}
 			m.Reactions = append(m.Reactions, r)
 		}
+		veils := m.Veils
+		m.Veils = nil
+		for _, v := range veils {
+			m.Veils = append(m.Veils, canonicalVeil(v))
+		}
 		e.Message = &m
 	}
 	if e.Change != nil && len(e.Change.Members) == 0 {
@@ -59,6 +62,29 @@ func canonical(e chat.Event) chat.Event {
 		e.Change = &c
 	}
 	return e
+}
+
+func canonicalVeil(v chat.Veil) chat.Veil {
+	if v.Content != nil {
+		c := *v.Content
+		c.Ciphertext, c.EditedAt = canonicalBytes(c.Ciphertext), canonicalTime(c.EditedAt)
+		v.Content = &c
+	}
+	v.Hidden = append([]string{}, v.Hidden...)
+	kept := v.Kept
+	v.Kept = []chat.VeiledReaction{}
+	for _, k := range kept {
+		k.By.At = canonicalTime(k.By.At)
+		v.Kept = append(v.Kept, k)
+	}
+	return v
+}
+
+func canonicalBytes(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
 }
 
 func canonicalTime(t time.Time) time.Time {
