@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -82,16 +83,18 @@ const MaxGreetedGroup = 32
 // in the user's 1:1s and smaller groups that they have accepted, without those who block the
 // user.
 func (s *Service) OnlinePeers(ctx context.Context, user UserID) ([]UserID, error) {
-	greeted := SharedThreads{Most: MaxGreetedGroup}
-	peers, err := s.store.Peers(ctx, user, greeted)
-	if err != nil {
-		return nil, Unavailable("list who shares a thread", err)
+	var unknown error // whether somebody is connected
+	online := func(peer UserID) bool {
+		is, err := s.online(ctx, peer)
+		unknown = cmp.Or(unknown, err)
+		return is
 	}
-	if peers, err = s.whoOnline(ctx, peers); err != nil || len(peers) == 0 {
-		return nil, err
-	}
-	if peers, err = s.store.PeersWhoAccepted(ctx, user, peers, greeted); err != nil {
-		return nil, Unavailable("look up who has accepted a thread", err)
+	peers, err := s.store.Peers(ctx, user, SharedThreads{Most: MaxGreetedGroup, AcceptedByPeer: true, Among: online})
+	switch {
+	case err != nil:
+		return nil, Unavailable("list who has accepted a thread", err)
+	case unknown != nil:
+		return nil, Unavailable("ask who is connected", unknown)
 	}
 	return s.withoutThoseWhoBlock(ctx, user, peers)
 }

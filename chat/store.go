@@ -99,10 +99,17 @@ type SharedThreads struct {
 	Before EventID
 	// Accepted says that [ThreadStore.Peers] counts only those that the user has accepted.
 	Accepted bool
+	// AcceptedByPeer says that it counts a thread only with the peers who have accepted it.
+	AcceptedByPeer bool
+	// Among says of which peers it lists those it finds; nil is of all.
+	Among func(UserID) bool
 }
 
 // Counts reports whether a thread of so many participants counts.
 func (in SharedThreads) Counts(participants int) bool { return in.Most == 0 || participants <= in.Most }
+
+// Asks reports whether it matters who shares threads with this one.
+func (in SharedThreads) Asks(peer UserID) bool { return in.Among == nil || in.Among(peer) }
 
 // CountsFor reports whether a thread counts for a participant who joined with that event.
 func (in SharedThreads) CountsFor(joined EventID) bool {

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -90,19 +91,31 @@ func (s *Store) PeersWhoAccepted(ctx context.Context, user chat.UserID, peers []
 		if err != nil {
 			return nil, fmt.Errorf("read the threads that %s shares: %w", user, err)
 		}
-		ids := make([]string, 0, len(stints))
-		for id := range stints {
-			ids = append(ids, id)
-		}
-		has, err := s.accepted(ctx, ids)
+		accepted, err := s.whoAccepted(ctx, stints)
 		if err != nil {
 			return nil, fmt.Errorf("read who has accepted a thread with %s: %w", user, err)
 		}
-		for id, peer := range stints {
-			found[peer] = found[peer] || has[id]
+		for _, peer := range accepted {
+			found[peer] = true
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(peers), func(u chat.UserID) bool { return !found[u] }), nil
+}
+
+// whoAccepted lists, each once, those of the users who have accepted the thread of one of
+// their stints.
+func (s *Store) whoAccepted(ctx context.Context, stints map[string]chat.UserID) ([]chat.UserID, error) {
+	has, err := s.accepted(ctx, slices.Collect(maps.Keys(stints)))
+	if err != nil {
+		return nil, err
+	}
+	accepted := make(map[chat.UserID]bool)
+	for id, user := range stints {
+		if has[id] {
+			accepted[user] = true
+		}
+	}
+	return slices.Collect(maps.Keys(accepted)), nil
 }
 
 // pairsWith finds the 1:1s.

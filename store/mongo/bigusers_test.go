@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -62,7 +63,8 @@ type freshNode struct {
 	store *Store
 }
 
-// connect does what a node does when a device of bob's connects that is its first, and nothing is new.
+// connect does what a node does before it tells a device of bob's that it has caught up, when nothing
+// is new.
 func (n freshNode) connect(ctx context.Context, device chat.DeviceID, lastSeen *chat.MessageID) error {
 	admitted, err := n.store.AdmitDevice(ctx, "bob", device)
 	if err != nil {
@@ -70,14 +72,7 @@ func (n freshNode) connect(ctx context.Context, device chat.DeviceID, lastSeen *
 	}
 	logs := &feed.Logs{Store: n.store, Tails: feed.NewTailCache(), Newest: n.NewestID}
 	f := feed.New(logs, feed.Reader{User: "bob", Device: device, LastSeen: lastSeen, Stored: admitted.Stored})
-	if err := f.Resync(ctx, func(chat.ThreadID) bool { return true }); err != nil {
-		return err
-	}
-	if err := n.AnnouncePresence(ctx, chat.Presence{User: "bob", Online: true}); err != nil {
-		return err
-	}
-	_, err = n.OnlinePeers(ctx, "bob")
-	return err
+	return f.Resync(ctx, func(chat.ThreadID) bool { return true })
 }
 
 // bigUses are what a user with many threads does, one after another, each on a node that has
@@ -87,12 +82,22 @@ var bigUses = []struct {
 	most int64
 	do   func(ctx context.Context, n freshNode) error
 }{
-	{"the first connect of a device", 20, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
-	{"connect with nothing new", 12, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
-	{warm + "connect with nothing new, on a node that knows the threads", 11, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
-	{"connect with a `last_seen_id`", 12, func(ctx context.Context, n freshNode) error {
+	{"the first connect of a device", 9, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
+	{"connect with nothing new", 5, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
+	{warm + "connect with nothing new, on a node that knows the threads", 4, func(ctx context.Context, n freshNode) error { return n.connect(ctx, "phone", nil) }},
+	{"connect with a `last_seen_id`", 5, func(ctx context.Context, n freshNode) error {
 		seen := chat.EventIDAt(testTime.Add(time.Second))
 		return n.connect(ctx, "phone", &seen)
+	}},
+	{"tell that a user is online, at its first connection", 3, func(ctx context.Context, n freshNode) error {
+		return n.AnnouncePresence(ctx, chat.Presence{User: "bob", Online: true})
+	}},
+	{"tell a device who is online, with everybody there", 3, func(ctx context.Context, n freshNode) error {
+		peers, err := n.OnlinePeers(ctx, "bob")
+		if err == nil && len(peers) == 0 {
+			err = errors.New("nobody is online")
+		}
+		return err
 	}},
 	{"page of 50 threads, with unread counts", 8, func(ctx context.Context, n freshNode) error {
 		page, err := n.Threads(ctx, user("bob"), chat.PageRequest{Size: 50})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -67,46 +66,75 @@ func (s *Store) stintsOf(ctx context.Context, user chat.UserID) ([]stintsDoc, er
 }
 
 // Peers implements [chat.ThreadStore]: one query, as ShareThread, and no heads; and another if
-// it matters what the user has accepted.
-func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedThreads) (peers []chat.UserID, err error) {
-	with := d("members.user", user)
-	if shared.Most > 0 {
-		with = append(with, bson.E{Key: "members." + strconv.Itoa(shared.Most), Value: d("$exists", false)})
-	}
+// it matters what the user has accepted, or the peers have.
+func (s *Store) Peers(ctx context.Context, user chat.UserID, shared chat.SharedThreads) ([]chat.UserID, error) {
 	var accepted map[chat.ThreadID]bool
 	if shared.Accepted {
+		var err error
 		if accepted, err = s.acceptedOf(ctx, user); err != nil {
 			return nil, fmt.Errorf("read what %s has accepted: %w", user, err)
 		}
 	}
+	met := meetings{user: user, in: shared, done: map[chat.UserID]bool{user: true}, stints: make(map[string]chat.UserID)}
+	if err := s.meetingsOf(ctx, accepted, &met); err != nil {
+		return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
+	}
+	if !shared.AcceptedByPeer {
+		return met.peers, nil
+	}
+	peers, err := s.whoAccepted(ctx, met.stints)
+	return peers, wrap("read who has accepted a thread with "+string(user), err)
+}
+
+// meetings are with whom a user shares threads.
+type meetings struct {
+	user   chat.UserID
+	in     chat.SharedThreads
+	done   map[chat.UserID]bool   // who is listed, or not asked for
+	peers  []chat.UserID          // unless it matters what they have accepted
+	stints map[string]chat.UserID // if it does: the ids of their stints
+}
+
+// meetingsOf collects them from the threads, or from those that the user has accepted.
+func (s *Store) meetingsOf(ctx context.Context, accepted map[chat.ThreadID]bool, met *meetings) error {
+	with := d("members.user", met.user)
+	if met.in.Most > 0 {
+		with = append(with, bson.E{Key: "members." + strconv.Itoa(met.in.Most), Value: d("$exists", false)})
+	}
 	fields := d("members.user", 1, "members.id", 1, "members.at", 1)
 	cursor, err := s.threads.Find(ctx, with, options.Find().SetProjection(fields).SetBatchSize(manyAtOnce))
 	if err != nil {
-		return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
+		return err
 	}
 	defer cursor.Close(context.WithoutCancel(ctx))
-	listed := map[chat.UserID]bool{user: true}
 	for cursor.Next(ctx) {
 		var doc threadDoc
 		if err := cursor.Decode(&doc); err != nil {
-			return nil, fmt.Errorf("read who is in a thread with %s: %w", user, err)
+			return err
 		}
-		if shared.Accepted && !accepted[doc.ID] {
-			continue
-		}
-		members := doc.thread().Participants
-		me := slices.IndexFunc(members, func(p chat.Participant) bool { return p.User == user })
-		if me >= 0 && !shared.CountsFor(members[me].JoinedID) {
-			continue
-		}
-		for _, p := range members {
-			if !listed[p.User] && shared.CountsFor(p.JoinedID) {
-				listed[p.User] = true
-				peers = append(peers, p.User)
-			}
+		if !met.in.Accepted || accepted[doc.ID] {
+			met.add(doc.thread())
 		}
 	}
-	return peers, wrap("read who is in a thread with "+string(user), cursor.Err())
+	return cursor.Err()
+}
+
+func (m *meetings) add(t chat.Thread) {
+	if me, is := t.Participant(m.user); is && !m.in.CountsFor(me.JoinedID) {
+		return
+	}
+	for _, p := range t.Participants {
+		switch {
+		case m.done[p.User] || !m.in.CountsFor(p.JoinedID):
+		case !m.in.Asks(p.User):
+			m.done[p.User] = true
+		case m.in.AcceptedByPeer:
+			m.stints[stintsID(p.User, t.ID)] = p.User
+		default:
+			m.done[p.User] = true
+			m.peers = append(m.peers, p.User)
+		}
+	}
 }
 
 // ShareThread implements [chat.ThreadStore]. Mostly the 1:1 of the two answers, which one

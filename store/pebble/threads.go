@@ -150,7 +150,7 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, in chat.SharedThrea
 	}
 	defer v.release()
 	var peers []chat.UserID
-	listed := map[chat.UserID]bool{user: true}
+	done := map[chat.UserID]bool{user: true} // who is listed, or not asked for
 	err = v.scan(ctx, within(userThreadsPrefix(user)), false, func(key, value []byte) (bool, error) {
 		m, err := decodeMembership(value)
 		if err != nil || m.left != 0 || in.Accepted && !m.own.Accepted {
@@ -164,8 +164,19 @@ func (s *Store) Peers(ctx context.Context, user chat.UserID, in chat.SharedThrea
 			return true, nil
 		}
 		for _, p := range t.Participants {
-			if !listed[p.User] && in.CountsFor(p.JoinedID) {
-				listed[p.User] = true
+			if done[p.User] || !in.CountsFor(p.JoinedID) {
+				continue
+			}
+			asked := in.Asks(p.User)
+			if asked && in.AcceptedByPeer {
+				if own, err := v.own(p.User, t.ID); err != nil {
+					return false, err
+				} else if !own.Accepted {
+					continue
+				}
+			}
+			done[p.User] = true
+			if asked {
 				peers = append(peers, p.User)
 			}
 		}

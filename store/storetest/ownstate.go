@@ -179,12 +179,26 @@ func testAcceptance(t *testing.T, f *fixture) {
 		got, err := f.store.Peers(t.Context(), user, chat.SharedThreads{Accepted: true})
 		want("Peers of what is accepted", got, err, users...)
 	}
+	shown := func(user chat.UserID, in chat.SharedThreads, users ...chat.UserID) {
+		t.Helper()
+		in.AcceptedByPeer = true
+		got, err := f.store.Peers(t.Context(), user, in)
+		want("Peers who have accepted", got, err, users...)
+	}
+	among := func(users ...chat.UserID) func(chat.UserID) bool {
+		return func(u chat.UserID) bool { return slices.Contains(users, u) }
+	}
 	pair, small := create(chat.OneToOne, "ann", "bob"), create(chat.Group, "cid", "ann", "bob")
 	large := create(chat.Group, "ann", "bob", "cid", "dan")
 	acceptedBy(pair, "ann")
 	acceptedBy(large, "ann")
 	peers("ann", chat.SharedThreads{}, "cid")
 	peers("bob", chat.SharedThreads{}, "ann", "cid")
+	shown("ann", chat.SharedThreads{}, "cid")
+	shown("bob", chat.SharedThreads{}, "ann", "cid")
+	shown("bob", chat.SharedThreads{Among: among("bob", "cid", "dan")}, "cid")
+	shown("bob", chat.SharedThreads{Most: 2}, "ann")
+	shown("bob", chat.SharedThreads{Accepted: true})
 	accepting("ann", "bob", "cid", "dan")
 	accepting("bob")
 	bobAccepts(large, true)
@@ -193,6 +207,9 @@ func testAcceptance(t *testing.T, f *fixture) {
 	peers("ann", chat.SharedThreads{Most: 3}, "cid")
 	peers("ann", chat.SharedThreads{Before: large.ID}, "cid")
 	accepting("bob", "ann", "cid", "dan")
+	shown("ann", chat.SharedThreads{}, "bob", "cid")
+	shown("ann", chat.SharedThreads{Most: 3}, "cid")
+	shown("bob", chat.SharedThreads{Accepted: true}, "ann")
 	bobAccepts(pair, true)
 	acceptedBy(pair, "ann", "bob")
 	peers("ann", chat.SharedThreads{Most: 2}, "bob")
