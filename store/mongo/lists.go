@@ -173,22 +173,14 @@ func (s *Store) countStep(ctx context.Context, ranges []chat.UnreadRange, step c
 // seqsAtOnce is how many events SeqsAt reads at most before it looks into each thread.
 const seqsAtOnce = 10_000
 
-// SeqsAt implements [chat.ListStore]. It reads the events from id on in order of their ids:
-// the first one of each thread is the one wanted. In threads of which none comes among
-// seqsAtOnce it looks one by one, several at the same time.
+// SeqsAt implements [chat.ListStore]. It reads the ids of the events from id on in their order,
+// from the index alone: what a server sorts is small, of however many threads. The first one of
+// each thread is the one whose seq is wanted. In threads of which none comes among seqsAtOnce it
+// looks one by one, several at the same time.
 func (s *Store) SeqsAt(ctx context.Context, threads []chat.ThreadID, id chat.EventID) ([]chat.Seq, error) {
-	first := make(map[chat.ThreadID]chat.Seq, len(threads))
-	opts := options.Find().SetSort(d("_id", 1)).SetProjection(d("thread", 1, "seq", 1)).SetLimit(seqsAtOnce).SetBatchSize(manyAtOnce).SetHint(byThreadID)
-	for some := range slices.Chunk(threads, manyAtOnce) {
-		docs, err := findAll[eventDoc](ctx, s.log, d("thread", d("$in", some), "_id", d("$gte", id)), opts)
-		if err != nil {
-			return nil, fmt.Errorf("find the places of %s: %w", id, err)
-		}
-		for _, doc := range docs {
-			if _, found := first[doc.Thread]; !found {
-				first[doc.Thread] = doc.Seq
-			}
-		}
+	first, err := s.seqsOf(ctx, threads, id)
+	if err != nil {
+		return nil, fmt.Errorf("find the places of %s: %w", id, err)
 	}
 	seqs := make([]chat.Seq, len(threads))
 	var missing []int
@@ -197,9 +189,39 @@ func (s *Store) SeqsAt(ctx context.Context, threads []chat.ThreadID, id chat.Eve
 			missing = append(missing, i)
 		}
 	}
-	err := atOnce(ctx, missing, func(ctx context.Context, i int) (err error) {
+	err = atOnce(ctx, missing, func(ctx context.Context, i int) (err error) {
 		seqs[i], err = s.SeqAt(ctx, threads[i], id)
 		return err
 	})
 	return seqs, err
+}
+
+// seqsOf finds the first events from id on of threads that have one among the next seqsAtOnce.
+func (s *Store) seqsOf(ctx context.Context, threads []chat.ThreadID, id chat.EventID) (map[chat.ThreadID]chat.Seq, error) {
+	first := make(map[chat.ThreadID]chat.Seq, len(threads))
+	ids := options.Find().SetSort(d("_id", 1)).SetProjection(d("thread", 1, "_id", 1)).SetLimit(seqsAtOnce).SetBatchSize(seqsAtOnce).SetHint(byThreadID)
+	seqs := options.Find().SetProjection(d("thread", 1, "seq", 1)).SetBatchSize(manyAtOnce).SetHint(byThreadID)
+	for some := range slices.Chunk(threads, manyAtOnce) {
+		docs, err := findAll[eventDoc](ctx, s.log, d("thread", d("$in", some), "_id", d("$gte", id)), ids)
+		if err != nil {
+			return nil, err
+		}
+		var events bson.A
+		for _, doc := range docs {
+			if _, found := first[doc.Thread]; !found {
+				first[doc.Thread] = 0
+				events = append(events, d("thread", doc.Thread, "_id", doc.ID))
+			}
+		}
+		if len(events) == 0 {
+			continue
+		}
+		if docs, err = findAll[eventDoc](ctx, s.log, d("$or", events), seqs); err != nil {
+			return nil, err
+		}
+		for _, doc := range docs {
+			first[doc.Thread] = doc.Seq
+		}
+	}
+	return first, nil
 }
