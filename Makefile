@@ -7,7 +7,7 @@ BIN   := $(CURDIR)/.bin
 E2E   := test/e2e
 # The modules with code of ours: the product, its end-to-end tests, and the servers
 # that the tests of the MongoDB store and of the bus bring along.
-LINTED := . $(E2E) test/mongod/server test/kubernetes test/natsd/server
+LINTED := . $(E2E) test/mongod/server test/deploy test/natsd/server
 # The linters of the API documents, from npm.
 NPM      := $(BIN)/contracts
 SPECTRAL := $(NPM)/node_modules/.bin/spectral
@@ -53,7 +53,7 @@ test-prepare:
 .PHONY: test-unit
 test-unit: test-prepare ## the tests of all packages, without the end-to-end suite
 	PARLEY_BINARY=$(BIN)/parley-race $(GO_TEST) -race ./...
-	cd test/kubernetes && $(GO_TEST) ./...
+	cd test/deploy && $(GO_TEST) ./...
 
 # What the tests of the TypeScript client install stays beside it, and is ignored by git.
 CLIENT         := client/js
