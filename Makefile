@@ -101,7 +101,7 @@ test-long: ## the model's 20 long histories on each store, as many as LONG_MINUT
 	$(GO_TEST) -race -count=1 -run '^TestModel$$' ./store/pebble ./store/mongo -storetest.times 3
 	$(GO_TEST) -race -count=1 -run '^TestCommandsOfBigUsers$$' ./store/mongo -users.threads 3000
 	cd $(E2E) && PARLEY_E2E_STORE=pebble PARLEY_E2E_LONG=1 $(GO_TEST) -race -count=1 -run '^TestHammer(WithAClockThatIsSet)?$$' .
-	cd $(E2E) && PARLEY_E2E_STORE=mongodb PARLEY_E2E_LONG=1 $(GO_TEST) -race -count=1 -parallel 4 -run '^Test(Cluster|CostOfSeveralNodes)' .
+	cd $(E2E) && PARLEY_E2E_STORE=mongodb PARLEY_E2E_LONG=1 $(GO_TEST) -race -count=1 -parallel 4 -run '^Test(Cluster|CostOfSeveralNodes|CostOfARepair)' .
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint lint-contracts ## formatting, vet, the linters of .golangci.yml, and lint-contracts

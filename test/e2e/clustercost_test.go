@@ -19,7 +19,7 @@ const costPairs = 30
 var costLoads = []struct {
 	messages int // of each pair
 	pause    time.Duration
-}{{20, 400 * time.Millisecond}, {80, 100 * time.Millisecond}}
+}{{20, 400 * time.Millisecond}, {80, 100 * time.Millisecond}, {300, 10 * time.Millisecond}}
 
 // TestCostOfSeveralNodes measures what a message from one person to another costs the nodes,
 // over three nodes and over one, at the same load. The two of a pair are at different
