@@ -53,7 +53,7 @@ func query(pairs ...string) url.Values {
 // CreateThread makes a group, or gives the 1:1 with somebody, which is made if there is none
 // (docs/contract.md#threads). The caller need not be listed. A title of "" is none.
 func (a *API) CreateThread(ctx context.Context, threadType string, participants []string, title string) (contracts.Thread, error) {
-	body := map[string]any{"type": threadType, "participants": participants}
+	body := map[string]any{"type": threadType, "participants": append([]string{}, participants...)} // an array also if it is nil
 	if title != "" {
 		body["title"] = title
 	}
