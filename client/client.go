@@ -352,11 +352,11 @@ func (c *Client) Discard(ctx context.Context, n uint64) error {
 
 // post sends a message once, over the realtime connection if it can. It reports whether the
 // answer is another message, which had the same client_seq before.
-func (c *Client) post(ctx context.Context, item Outgoing) (m contracts.Message, differ bool, err error) {
+func (c *Client) post(ctx context.Context, item Outgoing) (m contracts.Message, differs bool, err error) {
 	if link := c.onlineLink(); link != nil {
-		m, err = link.Send(ctx, item.ThreadID, item.Key, item.Body)
+		m, differs, err = link.Send(ctx, item.ThreadID, item.Key, item.Body)
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return m, err == nil && differs(m, item.Body), err
+			return m, differs, err
 		}
 	}
 	header, err := c.API.Do(ctx, Request{

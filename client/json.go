@@ -162,8 +162,8 @@ func (l *jsonLink) Authenticate(_ context.Context, token string) error {
 	return l.write(map[string]any{"t": contracts.FrameAuth, "token": token})
 }
 
-func (l *jsonLink) Send(context.Context, string, string, SendBody) (contracts.Message, error) {
-	return contracts.Message{}, errors.ErrUnsupported
+func (l *jsonLink) Send(context.Context, string, string, SendBody) (contracts.Message, bool, error) {
+	return contracts.Message{}, false, errors.ErrUnsupported
 }
 
 func (l *jsonLink) Close() {

@@ -97,8 +97,9 @@ type Link interface {
 	// Authenticate gives the connection a new token. The frame auth says that it was taken.
 	Authenticate(ctx context.Context, token string) error
 	// Send sends a message where the protocol can, and returns errors.ErrUnsupported where it
-	// cannot. A refusal is a *ProblemError; after any other error the outcome is not known.
-	Send(ctx context.Context, thread, key string, body SendBody) (contracts.Message, error)
+	// cannot. It reports whether the answer is another message, which had the same client_seq
+	// before. A refusal is a *ProblemError; after any other error the outcome is not known.
+	Send(ctx context.Context, thread, key string, body SendBody) (m contracts.Message, differs bool, err error)
 	// Close ends the connection and waits for its goroutines.
 	Close()
 }

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/parleyhq/parley/contracts"
 )
 
 // outbox has the messages on their way out. Each is stored before its first try, and stays until
@@ -269,10 +266,4 @@ func (o *outbox) flush(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// differs reports whether a message that was answered is another than the one that was sent. An
-// edit or a deletion since then is no difference.
-func differs(m contracts.Message, body SendBody) bool {
-	return m.EditedAt == nil && !m.Deleted && !m.Omitted && !bytes.Equal(m.Ciphertext, body.Ciphertext)
 }

@@ -226,11 +226,11 @@ func (l *link) Receive(ctx context.Context) (client.Delivery, error) {
 	}
 }
 
-func (l *link) publish(ctx context.Context, p *paho.Publish) error {
+// publish returns the PUBACK, nil if none came.
+func (l *link) publish(ctx context.Context, p *paho.Publish) (*paho.PublishResponse, error) {
 	ctx, cancel := l.whileItLives(ctx)
 	defer cancel()
-	_, err := l.paho.Publish(ctx, p)
-	return err
+	return l.paho.Publish(ctx, p)
 }
 
 // whileItLives is ctx until the connection's end at most.
@@ -245,32 +245,35 @@ func (l *link) whileItLives(ctx context.Context) (context.Context, context.Cance
 
 // Typing implements client.Link.
 func (l *link) Typing(ctx context.Context, thread string) error {
-	return l.publish(ctx, &paho.Publish{Topic: "v1/threads/" + thread + "/typing"})
+	_, err := l.publish(ctx, &paho.Publish{Topic: "v1/threads/" + thread + "/typing"})
+	return err
 }
 
 // Signal implements client.Link.
 func (l *link) Signal(ctx context.Context, thread, name string, data []byte) error {
-	return l.publish(ctx, &paho.Publish{Topic: "v1/threads/" + thread + "/signals/" + name, Payload: data})
+	_, err := l.publish(ctx, &paho.Publish{Topic: "v1/threads/" + thread + "/signals/" + name, Payload: data})
+	return err
 }
 
 // Authenticate implements client.Link.
 func (l *link) Authenticate(ctx context.Context, token string) error {
-	return l.publish(ctx, &paho.Publish{Topic: "v1/devices/" + l.device + "/auth", QoS: 1, Payload: []byte(token)})
+	_, err := l.publish(ctx, &paho.Publish{Topic: "v1/devices/" + l.device + "/auth", QoS: 1, Payload: []byte(token)})
+	return err
 }
 
 // maxPayload leaves room for the rest of a packet of 128 KiB (docs/contract.md#limits).
 const maxPayload = 127 << 10
 
-// Send implements client.Link. The PUBACK says only whether; the answer, which the server
-// publishes to the response topic, says what. What fits no packet, and a thread whose name is no
-// level of a topic, it leaves to HTTP.
-func (l *link) Send(ctx context.Context, thread, key string, body client.SendBody) (contracts.Message, error) {
+// Send implements client.Link. The PUBACK says whether the message is stored, and if not it but
+// another is; the answer, which the server publishes to the response topic, says what. What fits
+// no packet, and a thread whose name is no level of a topic, it leaves to HTTP.
+func (l *link) Send(ctx context.Context, thread, key string, body client.SendBody) (m contracts.Message, differs bool, err error) {
 	payload, err := json.Marshal(body)
 	if err != nil {
-		return contracts.Message{}, fmt.Errorf("write a message: %w", err)
+		return m, false, fmt.Errorf("write a message: %w", err)
 	}
 	if len(payload) > maxPayload || strings.ContainsAny(thread, "/+#") { // the server would end the connection
-		return contracts.Message{}, errors.ErrUnsupported
+		return m, false, errors.ErrUnsupported
 	}
 	waiting := make(chan answer, 1)
 	l.mu.Lock()
@@ -283,25 +286,21 @@ func (l *link) Send(ctx context.Context, thread, key string, body client.SendBod
 	}()
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	err = l.publish(ctx, &paho.Publish{
+	ack, err := l.publish(ctx, &paho.Publish{
 		Topic: "v1/threads/" + thread + "/messages", QoS: 1, Payload: payload,
 		Properties: &paho.PublishProperties{ResponseTopic: l.replies(), CorrelationData: []byte(key)},
 	})
+	if ack == nil {
+		return m, false, errors.Join(context.Cause(l.life), err)
+	}
+	differs = ack.Properties != nil && ack.Properties.ReasonString == string(contracts.CodeClientSeqReused)
 	select {
 	case a := <-waiting:
-		return a.message, a.err
-	default:
-	}
-	if err != nil && ctx.Err() != nil {
-		return contracts.Message{}, err
-	}
-	select {
-	case a := <-waiting:
-		return a.message, a.err
+		return a.message, differs, a.err
 	case <-l.life.Done():
-		return contracts.Message{}, errors.Join(context.Cause(l.life), err)
+		return m, false, errors.Join(context.Cause(l.life), err)
 	case <-ctx.Done():
-		return contracts.Message{}, errors.Join(context.Cause(ctx), err)
+		return m, false, errors.Join(context.Cause(ctx), err)
 	}
 }
 
