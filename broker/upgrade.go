@@ -66,6 +66,7 @@ func (b *Broker) upgrade(ctx *fasthttp.RequestCtx, r request) (who chat.Caller, 
 		return who, err
 	}
 	if !upgrade {
+		askToUpgrade(ctx) // RFC 9110, 15.5.22
 		return who, chat.Refuse(contracts.CodeUpgradeRequired, "this is a WebSocket URL")
 	}
 	chosen, err := chooseJSON(r.protocols)
@@ -194,8 +195,7 @@ func handshake(ctx *fasthttp.RequestCtx, subprotocol string, serve func(socket n
 		return chat.Refuse(chat.CodeInvalidRequest, "Sec-WebSocket-Key must be 16 bytes as base64")
 	}
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols)
-	ctx.Response.Header.Set(fiber.HeaderUpgrade, "websocket")
-	ctx.Response.Header.Set(fiber.HeaderConnection, "Upgrade")
+	askToUpgrade(ctx)
 	ctx.Response.Header.Set("Sec-Websocket-Accept", acceptKey(key))
 	if subprotocol != "" {
 		ctx.Response.Header.Set("Sec-Websocket-Protocol", subprotocol)
@@ -273,4 +273,10 @@ func (b *Broker) authenticate(r request, query *fasthttp.Args) (session.Params, 
 		p.LastSeen = &last
 	}
 	return p, b.cfg.Sessions.Admits(caller)
+}
+
+// askToUpgrade names the protocol to which the connection is, or should be, upgraded.
+func askToUpgrade(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Header.Set(fiber.HeaderUpgrade, "websocket")
+	ctx.Response.Header.Set(fiber.HeaderConnection, "Upgrade")
 }

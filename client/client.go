@@ -188,16 +188,19 @@ func (c *Client) Run(ctx context.Context) error {
 		end := endOf(err)
 		wait := backoff(failures, time.Second, time.Minute)
 		switch end.Ending {
-		case EndTakenOver, EndRemoved, EndRefused:
+		case EndRemoved:
+			c.API.tokens.forget(ctx) // it is refused from now on, and Run may be called again
+			return err
+		case EndTakenOver, EndRefused:
 			return err
 		case EndRestart:
 			wait = rand.N(3 * time.Second)
 		case EndToken, EndLost:
 		}
-		c.become(Waiting)
 		c.mu.Lock()
 		early := c.early
 		c.mu.Unlock()
+		c.become(Waiting) // who is told may call Hurry
 		if err := pause(ctx, wait, early); err != nil {
 			return err
 		}

@@ -31,20 +31,28 @@ const (
 func (JSON) Connect(ctx context.Context, to Target) (Link, error) {
 	conn, err := websocket.Dial(ctx, to.URL, "parley.v1", to.Token, to.DeviceID, to.TLS)
 	if err != nil {
-		return nil, EndOfHandshake(websocket.Status(err), err)
+		return nil, EndOfHandshake(err)
 	}
 	l := &jsonLink{conn: conn, frames: make(chan Frame, queued), closed: make(chan struct{})}
 	l.wg.Go(l.read)
 	return l, nil
 }
 
-// EndOfHandshake is what the refusal of a WebSocket means, by its status; 0 is none.
-func EndOfHandshake(status int, err error) *EndError {
-	end := &EndError{Ending: EndLost, Code: status, Err: err}
-	switch status {
-	case http.StatusUnauthorized:
+// EndOfHandshake is what it means that no WebSocket came to be. Only the server's own refusals are
+// final: a proxy answers with all kinds of pages, as during a deploy, and drops upgrades.
+func EndOfHandshake(err error) *EndError {
+	end := &EndError{Ending: EndLost, Err: err}
+	var refused *websocket.RefusedError
+	if !errors.As(err, &refused) {
+		return end
+	}
+	end.Code = refused.Status
+	switch {
+	case refused.Code == "device_removed":
+		end.Ending = EndRemoved
+	case refused.Status == http.StatusUnauthorized:
 		end.Ending = EndToken
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusUpgradeRequired: // a 404 is a proxy's, as during a deploy
+	case refused.Code != "" && (refused.Status == http.StatusBadRequest || refused.Status == http.StatusForbidden):
 		end.Ending = EndRefused
 	}
 	return end

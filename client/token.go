@@ -82,6 +82,14 @@ func (t *tokens) renewed(ctx context.Context, refused string) (string, error) {
 	return t.current, err
 }
 
+// forget has the next one who needs a token ask for another.
+func (t *tokens) forget(ctx context.Context) {
+	if t.take(ctx) == nil {
+		t.current = ""
+		t.give()
+	}
+}
+
 func (t *tokens) fetch(ctx context.Context) error {
 	token, err := t.provider(ctx)
 	if err != nil {

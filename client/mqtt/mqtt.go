@@ -48,7 +48,7 @@ const (
 func (t Transport) Connect(ctx context.Context, to client.Target) (client.Link, error) {
 	conn, err := t.dial(ctx, to)
 	if err != nil {
-		return nil, client.EndOfHandshake(websocket.Status(err), err)
+		return nil, client.EndOfHandshake(err)
 	}
 	l := &link{
 		device: to.DeviceID, deliveries: make(chan client.Delivery, queued),
@@ -125,7 +125,7 @@ func (l *link) connect(ctx context.Context, to client.Target) error {
 		if connack == nil {
 			return &client.EndError{Ending: client.EndLost, Err: err}
 		}
-		return endOfReason(connack.ReasonCode, err)
+		return endOfConnack(connack, err)
 	}
 	if connack.Properties != nil {
 		if store := connack.Properties.User.Get("store_id"); store != "" {
@@ -316,6 +316,19 @@ func reasonOf(d *paho.Disconnect) error {
 		return nil
 	}
 	return errors.New(d.Properties.ReasonString)
+}
+
+// endOfConnack is what a refused CONNECT means (docs/contract.md#mqtt). The codes 0x86 and 0x87
+// have another meaning there than at a connection's end.
+func endOfConnack(refusal *paho.Connack, err error) *client.EndError {
+	end := endOfReason(refusal.ReasonCode, err)
+	switch {
+	case refusal.ReasonCode == 0x87:
+		end.Ending = client.EndRefused
+	case refusal.Properties != nil && strings.HasPrefix(refusal.Properties.ReasonString, "device_removed"):
+		end.Ending = client.EndRemoved
+	}
+	return end
 }
 
 // endOfReason is what the reason code of a CONNACK or DISCONNECT means

@@ -202,3 +202,24 @@ func TestTokenOf311ExpiresWhileItSends(t *testing.T) {
 	}
 	t.Logf("%d are answered, %d are stored", answered, len(stored))
 }
+
+// A request that is no upgrade is told to which protocol to upgrade (RFC 9110, 15.5.22).
+func TestRealtimeWithoutAnUpgrade(t *testing.T) {
+	s := startServer(t)
+	ann := s.device(t, "ann", "a")
+	for range 2 { // the connection goes on
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url("http")+"/v1/realtime", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+ann.token)
+		resp, err := wrongClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusUpgradeRequired || resp.Header.Get("Upgrade") != "websocket" || resp.Header.Get("Connection") != "Upgrade" {
+			t.Errorf("it is answered %d with %v", resp.StatusCode, resp.Header)
+		}
+	}
+}

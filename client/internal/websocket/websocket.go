@@ -6,7 +6,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +17,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/parleyhq/parley/contracts"
 )
 
 // writeTimeout is how long the other side may take no bytes.
@@ -29,11 +31,12 @@ const messageLimit = 1 << 20
 // RefusedError is a handshake that was answered with something else than a WebSocket.
 type RefusedError struct {
 	Status int
+	Code   string // of a problem; "" if the body is none, as of a proxy
 	Text   string // the beginning of the body
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the server answered %d: %s", e.Status, e.Text)
+	return fmt.Sprintf("the server answered %d: %.300s", e.Status, e.Text)
 }
 
 // ClosedError is the goodbye of the other side.
@@ -60,7 +63,7 @@ func Dial(ctx context.Context, url, protocol, token, device string, config *tls.
 		Timeout: 30 * time.Second, Protocols: []string{protocol}, TLSConfig: config,
 		Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + token}, "X-Device-Id": {device}}),
 		OnStatusError: func(status int, _ []byte, answer io.Reader) {
-			refused = &RefusedError{Status: status, Text: bodyOf(answer)}
+			refused = refusalOf(status, answer)
 		},
 	}
 	address := "ws" + strings.TrimPrefix(strings.TrimRight(url, "/"), "http") + "/v1/realtime"
@@ -79,15 +82,26 @@ func Dial(ctx context.Context, url, protocol, token, device string, config *tls.
 	return c, nil
 }
 
-// bodyOf reads the beginning of the body of an answer.
-func bodyOf(answer io.Reader) string {
-	text := make([]byte, 2<<10)
-	n, _ := io.ReadFull(answer, text) // as much as there is
-	_, body, found := strings.Cut(string(text[:n]), "\r\n\r\n")
-	if !found {
-		return ""
+const (
+	headerLimit  = 64 << 10 // of an answer's header, with some of its body
+	refusalLimit = 4 << 10  // more than a problem of the server has
+)
+
+// refusalOf reads an answer, of a long one the beginning.
+func refusalOf(status int, raw io.Reader) *RefusedError {
+	refused := &RefusedError{Status: status}
+	answer, err := http.ReadResponse(bufio.NewReader(io.LimitReader(raw, headerLimit)), nil)
+	if err != nil {
+		return refused
 	}
-	return body
+	defer answer.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, refusalLimit)) // as much as there is
+	refused.Text = string(text)
+	var problem contracts.Problem
+	if strings.HasPrefix(answer.Header.Get("Content-Type"), contracts.ProblemContentType) && json.Unmarshal(text, &problem) == nil {
+		refused.Code = string(problem.Code)
+	}
+	return refused
 }
 
 // Read returns the next message. Without one for that long the connection counts as dead. After
@@ -148,15 +162,6 @@ func (c *Conn) WriteBinary(data []byte) error { return c.write(ws.NewBinaryFrame
 func (c *Conn) Close() error {
 	_ = c.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))) // it goes either way
 	return c.net.Close()
-}
-
-// Status is the status of a refused handshake, 0 for any other error.
-func Status(err error) int {
-	var refused *RefusedError
-	if errors.As(err, &refused) {
-		return refused.Status
-	}
-	return 0
 }
 
 // Stream is the connection as a stream of bytes, for a protocol that minds no borders of

@@ -1742,6 +1742,7 @@ export interface components {
         UpgradeRequired: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
+                Upgrade: components["headers"]["Upgrade"];
                 [name: string]: unknown;
             };
             content: {
@@ -1889,6 +1890,7 @@ export interface components {
         /** @description Seconds */
         "Retry-After": number;
         "WWW-Authenticate": "Bearer";
+        Upgrade: "websocket";
         /**
          * @description The user's rates (draft-ietf-httpapi-ratelimit-headers-11): so much at once (`q`), given back in so many seconds
          *     (`w`). Every answer to an accepted token has it, unless the server has no limits.
