@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -92,7 +93,7 @@ type Client struct {
 	// Held while an event is given to the owner, so that there is one at a time.
 	log sync.Mutex
 	// What is known of the log. Guarded by log.
-	storeID   string
+	storeID   string // changed with mu too
 	positions map[string]uint64
 	ahead     map[string]map[uint64]bool // own messages above what is known of a thread
 
@@ -237,10 +238,12 @@ func (c *Client) connection(ctx context.Context) (online bool, err error) {
 		link.Close()
 		wg.Wait()
 	}()
+	var store string // that the frames of the connection are of
 	for {
 		delivery, err := link.Receive(ctx)
 		if err == nil {
-			err = c.receive(ctx, delivery.Frame)
+			err = c.receive(ctx, delivery.Frame, store)
+			store = cmp.Or(delivery.Frame.StoreID, store)
 		} else if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}

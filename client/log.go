@@ -12,30 +12,32 @@ import (
 // errStoreChanged ends a connection on which it is not clear which frames are of which store.
 var errStoreChanged = errors.New("the server has another store")
 
-// receive takes one frame. Whoever calls it acknowledges the frame if it returns nil.
-func (c *Client) receive(ctx context.Context, f Frame) error {
-	if f.IsEvent() {
-		c.log.Lock()
-		defer c.log.Unlock()
-		return c.take(ctx, f)
-	}
+// receive takes one frame, of that store of the server if it is known. Whoever calls it
+// acknowledges the frame if it returns nil.
+func (c *Client) receive(ctx context.Context, f Frame, store string) error {
+	c.log.Lock()
+	defer c.log.Unlock()
 	if f.StoreID != "" {
-		if err := c.checkStore(ctx, f.StoreID); err != nil && (f.Type != contracts.FrameHello || !errors.Is(err, errStoreChanged)) {
+		if err := c.sameStore(ctx, f.StoreID); err != nil && (f.Type != contracts.FrameHello || !errors.Is(err, errStoreChanged)) {
 			return err // hello comes before everything else: what follows it is of the new store
 		}
+	} else if store != "" && store != c.storeID {
+		return errStoreChanged // it waited while a call found another store
+	}
+	if f.IsEvent() {
+		return c.take(ctx, f)
 	}
 	if c.options.OnFrame != nil {
-		c.log.Lock()
-		defer c.log.Unlock()
 		c.options.OnFrame(ctx, f)
 	}
 	return nil
 }
 
-func (c *Client) checkStore(ctx context.Context, id string) error {
-	c.log.Lock()
-	defer c.log.Unlock()
-	return c.sameStore(ctx, id)
+// knownStore is the store that the positions are of. It waits for no event to be taken.
+func (c *Client) knownStore() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.storeID
 }
 
 // sameStore compares the store that the server names with the one that the positions are of. It
@@ -53,7 +55,9 @@ func (c *Client) sameStore(ctx context.Context, id string) error {
 	if err := c.store.Reset(ctx, id); err != nil {
 		return fmt.Errorf("begin with another store: %w", err)
 	}
+	c.mu.Lock()
 	c.storeID = id
+	c.mu.Unlock()
 	clear(c.positions)
 	clear(c.ahead)
 	if first {
@@ -137,14 +141,18 @@ func (c *Client) deliver(ctx context.Context, f Frame) error {
 }
 
 // takeOwn gives a message of one's own to the owner when the server has it: the server does not
-// tell it to the device that sent it.
-func (c *Client) takeOwn(ctx context.Context, m contracts.Message) error {
+// tell it to the device that sent it. The message was sent while that store was known: another one
+// that was found since then does not have it.
+func (c *Client) takeOwn(ctx context.Context, m contracts.Message, store string) error {
 	f, err := frameOf(m)
 	if err != nil {
 		return err
 	}
 	c.log.Lock()
 	defer c.log.Unlock()
+	if store != "" && store != c.storeID {
+		return errStoreChanged
+	}
 	if _, known := c.positions[f.ThreadID]; known || c.options.FromStart {
 		return c.take(ctx, f)
 	}

@@ -158,6 +158,7 @@ func (o *outbox) leave(thread string) {
 
 // try sends a message once. It returns an error if it should be tried again.
 func (o *outbox) try(ctx context.Context, item Outgoing) error {
+	store := o.c.knownStore()
 	message, differs, err := o.c.post(ctx, item)
 	var problem *ProblemError
 	switch {
@@ -181,7 +182,7 @@ func (o *outbox) try(ctx context.Context, item Outgoing) error {
 		o.mu.Unlock()
 		return o.replace(ctx, item)
 	}
-	if err := o.c.takeOwn(ctx, message); err != nil {
+	if err := o.c.takeOwn(ctx, message, store); err != nil {
 		return err
 	}
 	return o.drop(ctx, item.N)
