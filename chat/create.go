@@ -55,6 +55,7 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 		cost = 0 // it is a retry, and is about to be answered as one
 	}
 	if err := s.meet(ctx, e); err != nil {
+		s.noteStrangers(err)
 		return ThreadView{}, 0, err
 	}
 	v, outcome, err = s.createThread(ctx, c, e)

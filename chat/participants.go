@@ -41,6 +41,7 @@ func (s *Service) AddParticipant(ctx context.Context, c Caller, id ThreadID, use
 		return []Event{c.change(ThreadChange{Event: ParticipantAdded, User: user, Role: Member, Pending: len(strangers) > 0})}, nil
 	})
 	if err != nil {
+		s.noteStrangers(err)
 		return ParticipantView{}, false, err
 	}
 	v, err = s.participantView(ctx, t, events, c.User, user)

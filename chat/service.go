@@ -66,6 +66,8 @@ type Service struct {
 	typings         *rateLimits // by user and thread
 	signals         *rateLimits // by user
 
+	strangersRefused atomic.Int64
+
 	connected func(user UserID) []DeviceID
 }
 

@@ -25,6 +25,10 @@ func (s *Service) RateLimited(yield func(kind string, n int64)) {
 	yield(RateOfSystem, s.rates.system.refused.Load())
 	yield("prekeys", s.prekeyFetches.refused.Load())
 	yield("prekeys_of_one", s.prekeyFetchesOf.refused.Load())
+	yield("prekeys_of_thread", s.groupFetches.refused.Load())
+	yield("device_lists", s.deviceLists.refused.Load())
+	yield("strangers", s.strangersRefused.Load())
+	yield("devices", s.deviceNews.refused.Load())
 	yield("typing", s.typings.refused.Load())
 	yield("signals", s.signals.refused.Load())
 }

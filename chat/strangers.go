@@ -57,3 +57,10 @@ func (s *Service) countStrangers(ctx context.Context, user UserID, strangers []U
 	}
 	return nil
 }
+
+// noteStrangers counts a call that was refused for the strangers.
+func (s *Service) noteStrangers(err error) {
+	if CodeOf(err) == CodeTooManyStrangers {
+		s.strangersRefused.Add(1)
+	}
+}
