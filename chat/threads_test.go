@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -219,6 +220,36 @@ func TestHealthNamesWhatCannotBeReached(t *testing.T) {
 	must(t, w.bus.Close())
 	if h := w.Health(t.Context()); h.Store != nil || h.Bus == nil {
 		t.Errorf("the bus is closed, and the health is %+v", h)
+	}
+}
+
+// frozenStore answers nothing, as a database whose machine is suspended.
+type frozenStore struct{ chat.Store }
+
+func (frozenStore) Ping(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// endingBus ends a context once it has been asked.
+type endingBus struct {
+	chat.Bus
+	end context.CancelFunc
+}
+
+func (b endingBus) Ping(ctx context.Context) error {
+	defer b.end()
+	return b.Bus.Ping(ctx)
+}
+
+func TestAFrozenStoreIsNoFaultOfTheBus(t *testing.T) {
+	w := newWorld(t)
+	ctx, end := context.WithTimeout(t.Context(), 5*time.Second)
+	defer end()
+	s := chat.New(chat.Config{Store: frozenStore{w.store}, Bus: endingBus{w.bus, end}})
+	defer s.Close(t.Context())
+	if h := s.Health(ctx); h.Store == nil || h.Bus != nil {
+		t.Errorf("the store is frozen, and the health is %+v", h)
 	}
 }
 
