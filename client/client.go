@@ -230,12 +230,14 @@ func (c *Client) connection(ctx context.Context) (online bool, err error) {
 	expiring := make(chan struct{}, 1)
 	wg.Go(func() { c.renew(ctx, link, token, expiring) })
 	wg.Go(func() { c.syncStale(ctx, cancel) })
+	left := make(chan struct{})
+	wg.Go(func() { closeAfter(ctx, link, left) })
 	c.become(CatchingUp)
 	c.setLink(link)
 	defer func() {
 		c.setLink(nil)
+		close(left)
 		cancel(nil)
-		link.Close()
 		wg.Wait()
 	}()
 	var store string // that the frames of the connection are of
@@ -267,6 +269,17 @@ func (c *Client) connection(ctx context.Context) (online bool, err error) {
 		}
 	}
 }
+
+// closeAfter closes the connection when ctx ends: once it is left, or soon while an acknowledgement
+// is still waiting for the network.
+func closeAfter(ctx context.Context, link Link, left <-chan struct{}) {
+	<-ctx.Done()
+	_ = pause(context.WithoutCancel(ctx), lastAck, left) // its context does not end
+	link.Close()
+}
+
+// lastAck is how long the acknowledgement of the last frame may take.
+const lastAck = time.Second
 
 func (c *Client) caughtUp(ctx context.Context) error {
 	if c.options.FromStart {

@@ -92,6 +92,8 @@ type Transport interface {
 type Link interface {
 	// Receive returns what comes, in order. After the connection's end it returns an *EndError.
 	Receive(ctx context.Context) (Delivery, error)
+	// What Typing, Signal and Authenticate write may wait for the network, until the connection
+	// ends at most.
 	Typing(ctx context.Context, thread string) error
 	Signal(ctx context.Context, thread, name string, data []byte) error
 	// Authenticate gives the connection a new token. The frame auth says that it was taken.
@@ -100,7 +102,8 @@ type Link interface {
 	// cannot. It reports whether the answer is another message, which had the same client_seq
 	// before. A refusal is a *ProblemError; after any other error the outcome is not known.
 	Send(ctx context.Context, thread, key string, body SendBody) (m contracts.Message, differs bool, err error)
-	// Close ends the connection and waits for its goroutines.
+	// Close ends the connection within seconds, also while others write, and waits for its
+	// goroutines. Several may call it.
 	Close()
 }
 

@@ -39,6 +39,8 @@ const (
 	connectTimeout = 20 * time.Second
 	// answerTimeout is longer than the 30 s that a message may wait for its rate.
 	answerTimeout = 45 * time.Second
+	// goodbyeTimeout is how long the goodbye may take.
+	goodbyeTimeout = time.Second
 	// receiveMaximum is how many frames the server leaves unacknowledged.
 	receiveMaximum = 1024
 	queued         = 4096 // besides them, frames that nobody has to acknowledge
@@ -51,7 +53,7 @@ func (t Transport) Connect(ctx context.Context, to client.Target) (client.Link, 
 		return nil, client.EndOfHandshake(err)
 	}
 	l := &link{
-		device: to.DeviceID, deliveries: make(chan client.Delivery, queued),
+		conn: conn, device: to.DeviceID, deliveries: make(chan client.Delivery, queued),
 		answers: make(map[string]chan answer),
 	}
 	l.life, l.finish = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -93,6 +95,7 @@ func (t Transport) dial(ctx context.Context, to client.Target) (net.Conn, error)
 
 // link is one connection.
 type link struct {
+	conn       net.Conn
 	paho       *paho.Client
 	device     string
 	deliveries chan client.Delivery
@@ -307,6 +310,8 @@ func (l *link) Send(ctx context.Context, thread, key string, body client.SendBod
 // Close implements client.Link.
 func (l *link) Close() {
 	l.finish(&client.EndError{Ending: client.EndLost, Err: net.ErrClosed})
+	cut := time.AfterFunc(goodbyeTimeout, func() { l.conn.Close() }) // the goodbye waits behind what the other side does not take
+	defer cut.Stop()
 	_ = l.paho.Disconnect(&paho.Disconnect{}) // it ends either way
 	<-l.paho.Done()
 }

@@ -21,8 +21,10 @@ import (
 	"github.com/parleyhq/parley/contracts"
 )
 
-// writeTimeout is how long the other side may take no bytes.
-const writeTimeout = 20 * time.Second
+const (
+	writeTimeout   = 20 * time.Second // how long the other side may take no bytes
+	goodbyeTimeout = time.Second      // the same once the connection is closed
+)
 
 // messageLimit is more than any message of the server has: a frame with a message of 64 KiB, or a
 // packet of 128 KiB.
@@ -158,8 +160,11 @@ func (c *Conn) WriteText(text []byte) error { return c.write(ws.NewTextFrame(tex
 // WriteBinary sends one binary message, of which it changes the bytes.
 func (c *Conn) WriteBinary(data []byte) error { return c.write(ws.NewBinaryFrame(data)) }
 
-// Close says goodbye and ends the connection. It waits for no answer.
+// Close says goodbye and ends the connection. It waits for no answer, and for a write that the
+// other side does not take no longer than a second.
 func (c *Conn) Close() error {
+	cut := time.AfterFunc(goodbyeTimeout, func() { c.net.Close() })
+	defer cut.Stop()
 	_ = c.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))) // it goes either way
 	return c.net.Close()
 }
