@@ -261,6 +261,9 @@ func (s *settings) checkRanges() error {
 			return fmt.Errorf("--%s is %d: it must be at least 1", name, n)
 		}
 	}
+	if n := s.limits.CiphertextBytes; n > maxCiphertext {
+		return fmt.Errorf("--max-ciphertext is %d: it must be at most %d, since a request has at most %d KiB with it in base64", n, maxCiphertext, rest.DefaultLimits.BodyBytes>>10)
+	}
 	if n := s.live.Window; n > maxWindow {
 		return fmt.Errorf("--ack-window is %d: it must be at most %d, since packet ids run out", n, maxWindow)
 	}
@@ -275,6 +278,10 @@ func (s *settings) checkRanges() error {
 	}
 	return nil
 }
+
+// maxCiphertext is what fits a request's body, in base64 and beside the longest of all other fields:
+// the attachment's id, whose characters may be written as two escapes of six bytes each.
+var maxCiphertext = (rest.DefaultLimits.BodyBytes - 4<<10) / 4 * 3
 
 // maxWindow is half of MQTT's packet ids, so that those of a window differ.
 const maxWindow = 32 << 10

@@ -39,6 +39,7 @@ func TestBadValuesAreExplained(t *testing.T) {
 		{"rate-send-burst", "0", []string{"--rate-send-burst is 0", "at least 1"}},
 		{"rate-strangers", "-1", []string{"--rate-strangers is -1", "0 (no limit) or more"}},
 		{"rate-strangers", "100001", []string{"--rate-strangers is 100001", "at most 100000"}},
+		{"max-ciphertext", "390145", []string{"--max-ciphertext is 390145", "at most 390144", "512 KiB"}},
 		{"dev", "perhaps", []string{`--dev: "perhaps" is neither true nor false`}},
 		{"log-level", "loud", []string{`--log-level: "loud" is none of debug, info, warn, error`}},
 		{"access-log", "some", []string{`--access-log: "some" is none of off, errors, all`}},

@@ -1,7 +1,11 @@
 package e2e
 
 import (
+	"encoding/base64"
+	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -211,5 +215,31 @@ func TestSystemMessages(t *testing.T) {
 	}
 	if r := ann.receiptsOf(t, sent.ID); len(r.States) != 2 {
 		t.Errorf("the system message has the states %+v, want one for each participant", r.States)
+	}
+}
+
+// The largest ciphertext that may be set fits a request, whatever else is in that.
+func TestTheLargestCiphertextFitsABody(t *testing.T) {
+	const largest = 390_144
+	s := startServer(t, "--max-ciphertext", strconv.Itoa(largest))
+	ann := s.device(t, "ann", "a")
+	ann.bulk = true
+	group := ann.createGroup(t)
+	reply := ann.send(t, group.ID, "to be replied to")
+	for size, status := range map[int]int{largest: http.StatusAccepted, largest + 1: http.StatusRequestEntityTooLarge} {
+		body := fmt.Sprintf(`{"client_seq":%d,"content_type":"video_ref","attachment_id":"%s","attachment_sha256":"%064x","reply_to_msg_id":"%s","ttl_seconds":2419200,"ciphertext":"%s"}`,
+			math.MaxInt64-size, strings.Repeat(`\ud83d\ude00`, 256), 1, reply.ID, base64.StdEncoding.EncodeToString(make([]byte, size)))
+		a := ann.must(t, status, http.MethodPost, "/v1/threads/"+group.ID+"/messages", verbatim(body), "Idempotency-Key", strconv.Itoa(size))
+		if status == http.StatusRequestEntityTooLarge {
+			if !strings.Contains(string(a.body), "ciphertext_too_large") {
+				t.Errorf("%d bytes are refused with %s", size, a.body)
+			}
+			continue
+		}
+		var m message
+		a.into(t, &m)
+		if len(m.Ciphertext) != size || m.AttachmentID == nil || len([]rune(*m.AttachmentID)) != 256 {
+			t.Errorf("of %d bytes %d are stored", size, len(m.Ciphertext))
+		}
 	}
 }
