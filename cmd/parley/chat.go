@@ -248,15 +248,18 @@ func (c *conversation) pipe(ctx context.Context, s chatSettings, options client.
 	return errors.Join(err, refused)
 }
 
-// inputLimit is a little more than a message may have; the server says what is too much.
-const inputLimit = 128 << 10
+// inputLimit is more than any message may have; the server says what is too much.
+const inputLimit = 512 << 10
 
 // eachMessage reads messages: each line that is not empty, or the whole.
 func eachMessage(in io.Reader, whole bool, send func(string) error) error {
 	if whole {
-		text, err := io.ReadAll(io.LimitReader(in, inputLimit))
-		if err != nil || len(text) == 0 {
+		text, err := io.ReadAll(io.LimitReader(in, inputLimit+1))
+		switch {
+		case err != nil || len(text) == 0:
 			return err
+		case len(text) > inputLimit:
+			return fmt.Errorf("what is piped in has over %d KiB", inputLimit>>10)
 		}
 		return send(string(text))
 	}

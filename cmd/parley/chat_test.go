@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parleyhq/parley/client"
 	"github.com/parleyhq/parley/test/process"
 )
 
@@ -190,5 +191,29 @@ func TestChatRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(string(out), says) || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("parley chat %s: %v, %q, want one line with %q", args, err, out, says)
 		}
+	}
+}
+
+// All of what is piped in is sent as one message, or none of it.
+func TestALargeWholeIsNotCut(t *testing.T) {
+	s := process.Start(t, "--max-ciphertext", "390144")
+	if _, errors, err := pipeChat(t, s, strings.Repeat("x", 200<<10), "--as", "ann", "--to", "bob", "--whole"); err != nil {
+		t.Fatal(errors)
+	}
+	api := client.NewAPI(s.URL(), "laptop", client.StaticToken(process.Token(t, "bob", time.Hour)), nil)
+	threads, err := api.AllThreads(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := api.Messages(t.Context(), threads[0].ID, client.MessageQuery{})
+	if err != nil || len(page.Messages) != 1 {
+		t.Fatalf("%d messages, %v", len(page.Messages), err)
+	}
+	m, err := api.Message(t.Context(), threads[0].ID, page.Messages[0].ID)
+	if n := len(m.Ciphertext); err != nil || n != 200<<10 {
+		t.Errorf("%d bytes were sent, %v", n, err)
+	}
+	if _, errors, err := pipeChat(t, s, strings.Repeat("x", 600<<10), "--as", "ann", "--to", "bob", "--whole"); err == nil || !strings.Contains(errors, "512 KiB") {
+		t.Errorf("%v, %.100q", err, errors)
 	}
 }
