@@ -38,7 +38,8 @@ func IsCode(err error, code string) bool {
 }
 
 // passes reports whether the same request may succeed later: the network, the server's or the
-// rate's fault.
+// rate's fault. What has no code is the page of a proxy, as during a deploy, which says nothing of
+// the request, unless that is too large for it.
 func passes(err error) bool {
 	var problem *ProblemError
 	if !errors.As(err, &problem) {
@@ -47,15 +48,22 @@ func passes(err error) bool {
 	switch problem.Status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusUnauthorized:
 		return true
+	case http.StatusRequestEntityTooLarge:
+		return false
 	}
-	return problem.Status >= 500
+	return problem.Code == "" || problem.Status >= 500
 }
+
+// longestRetryAfter is the longest pause that a call makes because it was asked to.
+const longestRetryAfter = 30
 
 // answerLimit bounds what is read of an answer: a page of bundles has 4 MiB, base64 included.
 const answerLimit = 16 << 20
 
-// API is the HTTP side. It tries again what may succeed, as late as Retry-After says: every
-// call of it may be repeated safely. Its methods may be called from several goroutines.
+// API is the HTTP side. It tries again what may succeed, as late as Retry-After says, and leaves
+// it to the caller where that is over 30 s: every call of it may be repeated safely. It follows no
+// redirects, which would make another call of one. Its methods may be called from several
+// goroutines.
 type API struct {
 	url      string
 	deviceID string
@@ -71,8 +79,10 @@ func NewAPI(url, deviceID string, token TokenProvider, httpClient *http.Client) 
 	if httpClient == nil {
 		httpClient = &http.Client{Timeout: 30 * time.Second}
 	}
+	direct := *httpClient
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &API{
-		url: strings.TrimRight(url, "/"), deviceID: deviceID, tokens: newTokens(token), http: httpClient,
+		url: strings.TrimRight(url, "/"), deviceID: deviceID, tokens: newTokens(token), http: &direct,
 		attempts: 5, first: 300 * time.Millisecond,
 	}
 }
@@ -117,7 +127,7 @@ func (a *API) Do(ctx context.Context, r Request, out any) (http.Header, error) {
 				return nil, err
 			}
 			continue
-		case r.once || !passes(err) || attempt+1 >= a.attempts || ctx.Err() != nil:
+		case r.once || !passes(err) || attempt+1 >= a.attempts || ctx.Err() != nil || problem != nil && problem.RetryAfter > longestRetryAfter:
 			return nil, err
 		}
 		wait := backoff(attempt, a.first, 10*time.Second)
@@ -156,9 +166,7 @@ func (a *API) once(ctx context.Context, r Request, body []byte, token string, ou
 	if err != nil {
 		return nil, fmt.Errorf("read the answer to %s: %w", r.Path, err)
 	}
-	problem := strings.HasPrefix(answer.Header.Get("Content-Type"), contracts.ProblemContentType)
-	// A 409 that is no problem is the Message that was sent before.
-	if answer.StatusCode >= 300 && (problem || answer.StatusCode != http.StatusConflict) {
+	if !succeeded(answer) {
 		return nil, problemOf(answer, text)
 	}
 	if out != nil && len(text) > 0 {
@@ -167,6 +175,18 @@ func (a *API) once(ctx context.Context, r Request, body []byte, token string, ou
 		}
 	}
 	return answer.Header, nil
+}
+
+// succeeded reports whether the server has done what was asked of it. A 409 with the type of other
+// answers is the Message that was sent before. What has another type is the page of a proxy, as of a
+// network that wants a login first.
+func succeeded(answer *http.Response) bool {
+	switch answer.StatusCode {
+	case http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusConflict:
+		return strings.HasPrefix(answer.Header.Get("Content-Type"), contracts.JSONContentType)
+	default:
+		return answer.StatusCode == http.StatusNoContent
+	}
 }
 
 // problemOf reads a refusal; the page of a proxy has only a status.

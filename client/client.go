@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,6 +113,9 @@ type Client struct {
 func New(o Options) (*Client, error) {
 	if o.URL == "" || o.UserID == "" || o.DeviceID == "" || o.Token == nil {
 		return nil, errors.New("URL, UserID, DeviceID and Token are required")
+	}
+	if !strings.HasPrefix(o.URL, "http://") && !strings.HasPrefix(o.URL, "https://") {
+		return nil, fmt.Errorf("the URL %q begins with neither http:// nor https://", o.URL)
 	}
 	if o.Store == nil {
 		o.Store = NewMemoryStore()
@@ -381,6 +385,9 @@ func (c *Client) post(ctx context.Context, item Outgoing) (m contracts.Message, 
 	header, err := c.API.Do(ctx, Request{
 		Method: http.MethodPost, Path: threadPath(item.ThreadID) + "/messages", Body: item.Body, IdempotencyKey: item.Key, once: true,
 	}, &m)
+	if err == nil && m.ID == "" {
+		err = errors.New("what was answered to a message is none")
+	}
 	return m, err == nil && header.Get("Idempotency-Content-Differs") == "true", err
 }
 

@@ -93,7 +93,7 @@ func (c *Client) repair(ctx context.Context, thread string) error {
 	for since := c.positions[thread]; ; {
 		page, err := c.API.Events(ctx, thread, since)
 		var problem *ProblemError
-		if errors.As(err, &problem) && (problem.Status == http.StatusForbidden || problem.Status == http.StatusNotFound) {
+		if errors.As(err, &problem) && problem.Code != "" && (problem.Status == http.StatusForbidden || problem.Status == http.StatusNotFound) {
 			return nil // the user is out of it: what is to be told comes in frames
 		}
 		if err != nil {

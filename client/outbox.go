@@ -140,7 +140,7 @@ func (o *outbox) lane(ctx context.Context, thread string) {
 		wait := backoff(failures, 500*time.Millisecond, 30*time.Second)
 		var problem *ProblemError
 		if errors.As(err, &problem) {
-			wait = max(wait, time.Duration(problem.RetryAfter)*time.Second)
+			wait = max(wait, time.Duration(min(problem.RetryAfter, laneRetryAfter))*time.Second)
 		}
 		failures++
 		if pause(ctx, wait, early) != nil {
@@ -149,6 +149,9 @@ func (o *outbox) lane(ctx context.Context, thread string) {
 		}
 	}
 }
+
+// laneRetryAfter is the longest pause, in seconds, that a lane makes because it was asked to.
+const laneRetryAfter = 300
 
 func (o *outbox) leave(thread string) {
 	o.mu.Lock()

@@ -38,7 +38,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the server answered %d: %.300s", e.Status, e.Text)
+	return fmt.Sprintf("the server answered %d: %.300q", e.Status, e.Text)
 }
 
 // ClosedError is the goodbye of the other side.
