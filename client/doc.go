@@ -7,7 +7,10 @@
 //		OnEvent: func(ctx context.Context, event client.Frame) error { … },
 //	})
 //	go c.Run(ctx) // stays connected until ctx ends
-//	c.Send(ctx, thread, client.Draft{Ciphertext: []byte("hello")})
+//	thread, err := c.API.CreateThread(ctx, client.OneToOne, []string{"bob"}, "")
+//	c.Send(ctx, thread.ID, client.Draft{Ciphertext: []byte("hello")})
+//
+// That is a sketch: example_test.go beside it, and examples/phone, are whole.
 //
 // What a client must not lose, it keeps in a Store: messages on their way out, and how far it
 // has got in each thread. [OpenFileStore] keeps that in a file, [NewMemoryStore] forgets it with

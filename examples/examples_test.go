@@ -168,6 +168,35 @@ func awaitDelivered(t *testing.T, api *client.API, id, user string) {
 	}
 }
 
+// The client can be built upon from another module, as examples/README.md says.
+func TestAModuleOfOnesOwn(t *testing.T) {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for from, to := range map[string]string{"phone/main.go": "main.go", "../go.sum": "go.sum"} { // with the sums nothing has to be asked for
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, to), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"mod", "init", "example.com/mine"},
+		{"mod", "edit", "-require=github.com/parleyhq/parley@v0.0.0", "-replace=github.com/parleyhq/parley=" + root},
+		{"build", "-mod=mod", "-o", "mine", "."},
+	} {
+		run := exec.CommandContext(t.Context(), "go", args...)
+		run.Dir = folder
+		if text, err := run.CombinedOutput(); err != nil {
+			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, text)
+		}
+	}
+}
+
 // Both phones send, receive once, and go on after they were ended in the middle.
 func TestPhones(t *testing.T) {
 	s := process.Start(t)
