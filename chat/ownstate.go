@@ -77,7 +77,11 @@ func (m Me) sameAs(n Me) bool {
 // (docs/contract.md#frames, frame `thread_state`). The user is all of the audience.
 type ThreadState struct {
 	Thread ThreadID
-	Me     Me
+	// Revision is that of the [OwnState]. Notices of two nodes may come in any order, and one
+	// may come twice: who has heard of this revision, or of a higher one, drops it. Zero: an
+	// earlier build does not say it.
+	Revision uint64
+	Me       Me
 }
 
 // StateChange is what a user changes of its state; a field that is nil stays.
@@ -146,8 +150,8 @@ const stateTries = 20
 // changeOwnState changes what a user keeps of a thread that it is in. If that changes what
 // the user is shown, all its devices are told.
 func (s *Service) changeOwnState(ctx context.Context, user UserID, id ThreadID, change StateChange) (me Me, changed bool, err error) {
-	// One after the other, told in the order in which they are stored: the last frame that the
-	// devices get of this node is of the last change that it has stored.
+	// One after the other, told in the order in which they are stored. Between nodes the revision
+	// says which is the last.
 	unlock, err := s.ownStates.Lock(ctx, string(user)+"/"+id.String())
 	if err != nil {
 		return Me{}, false, Unavailable("wait for another change of the state", err)
@@ -170,11 +174,14 @@ func (s *Service) changeOwnState(ctx context.Context, user UserID, id ThreadID, 
 		}
 		next.Revision++
 		stored, err := s.store.PutOwnState(ctx, user, id, next)
+		if stored || err != nil { // an error says that it may be stored
+			s.statesAgain.add(stateKey{user, id})
+		}
 		if err != nil {
 			return Me{}, false, Unavailable("store the state of the thread", err)
 		}
 		if stored {
-			s.bus.Publish(Notice{Audience: []UserID{user}, State: &ThreadState{Thread: id, Me: me}})
+			s.tellState(stateKey{user, id}, next, me)
 			if len(meets) > 0 {
 				s.bus.Publish(Notice{Audience: meets, Presence: &Presence{User: user, Online: true, Again: true}})
 			}

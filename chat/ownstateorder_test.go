@@ -8,11 +8,13 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// storedState is a store that does something after it has stored a user's state of a thread.
+// storedState is a store that does something after it has stored a user's state of a thread, or
+// fails then.
 type storedState struct {
 	chat.Store
 
-	then func()
+	then  func()
+	fails error
 }
 
 func (s *storedState) PutOwnState(ctx context.Context, u chat.UserID, id chat.ThreadID, st chat.OwnState) (bool, error) {
@@ -21,6 +23,9 @@ func (s *storedState) PutOwnState(ctx context.Context, u chat.UserID, id chat.Th
 		then := s.then
 		s.then = nil
 		then()
+	}
+	if s.fails != nil {
+		return false, s.fails
 	}
 	return stored, err
 }

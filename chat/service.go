@@ -54,7 +54,8 @@ type Service struct {
 	reports reportIDs
 	epochs  EpochGate // nil: epochs are taken
 
-	ownStates keylock.Locks // by user and thread
+	ownStates   keylock.Locks // by user and thread
+	statesAgain statesAgain
 
 	unsubscribe []func() // from the bus
 

@@ -290,15 +290,21 @@ type frame struct {
 	Redelivery     bool   `json:"redelivery"`
 	OneTimePrekeys *int   `json:"one_time_prekeys"`
 
-	User       string  `json:"user_id"`
-	StoreID    string  `json:"store_id"`
-	ExpiresAt  string  `json:"expires_at"`
-	Status     string  `json:"status"`
-	LastSeenAt *string `json:"last_seen_at"`
+	Me         *ownState `json:"me"`
+	User       string    `json:"user_id"`
+	StoreID    string    `json:"store_id"`
+	ExpiresAt  string    `json:"expires_at"`
+	Status     string    `json:"status"`
+	LastSeenAt *string   `json:"last_seen_at"`
 
 	packet uint16
 	again  bool
 	reply  *Reply // T is "reply"
+}
+
+type ownState struct {
+	Pinned       bool `json:"pinned"`
+	MarkedUnread bool `json:"marked_unread"`
 }
 
 type option func(*device, *Params)

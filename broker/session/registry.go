@@ -109,6 +109,7 @@ type Registry struct {
 
 	started  time.Time
 	logs     *feed.Logs
+	states   *toldStates
 	keptSubs keptSubscriptions
 	inFlight inFlights
 	beat     heartbeat
@@ -153,6 +154,7 @@ func NewRegistry(cfg Config) *Registry {
 		store: cfg.Store, chat: cfg.Chat, log: cfg.Log, limits: cfg.Limits.orDefaults(), now: cfg.Now,
 		logs: &feed.Logs{Store: cfg.Store, Tails: feed.NewTailCache(), Newest: cfg.Chat.NewestID}, seed: maphash.MakeSeed(), stats: newStats(),
 	}
+	r.states = newToldStates()
 	r.started = r.now()
 	r.lost = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.Background())

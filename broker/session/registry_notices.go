@@ -117,20 +117,6 @@ func (r *Registry) handlePrekeysLow(audience []chat.UserID, low chat.PrekeysLow)
 	}
 }
 
-// handleThreadState tells all devices of a user what it keeps of a thread.
-func (r *Registry) handleThreadState(audience []chat.UserID, st chat.ThreadState) {
-	for _, user := range audience {
-		sessions := r.of(user)
-		if len(sessions) == 0 {
-			continue
-		}
-		frame := contracts.ThreadStateFrame(st)
-		for _, s := range sessions {
-			s.tellState("thread "+st.Thread.String(), frame)
-		}
-	}
-}
-
 // tell queues a receipt with those of the sessions that get its thread's frames.
 func (r *Registry) tell(sessions []*Session, key receiptKey, frame contracts.Frame) {
 	for _, s := range sessions {

@@ -12,6 +12,7 @@ const (
 	stateMarkedUnread
 	stateLastClientSeq
 	stateCustom // behind a byte, so that one of no bytes is not none
+	stateRevision
 )
 
 func (w *writer) state(st *chat.ThreadState) {
@@ -21,6 +22,7 @@ func (w *writer) state(st *chat.ThreadState) {
 	w.bool(stateArchived, st.Me.Archived)
 	w.bool(statePinned, st.Me.Pinned)
 	w.bool(stateMarkedUnread, st.Me.MarkedUnread)
+	w.uint(stateRevision, st.Revision)
 	if st.Me.LastClientSeq != nil {
 		w.always(stateLastClientSeq, *st.Me.LastClientSeq)
 	}
@@ -45,6 +47,8 @@ func (r *reader) state() *chat.ThreadState {
 			st.Me.Pinned = r.bool(content)
 		case stateMarkedUnread:
 			st.Me.MarkedUnread = r.bool(content)
+		case stateRevision:
+			st.Revision = r.uint(content)
 		case stateLastClientSeq:
 			st.Me.LastClientSeq = new(r.int(content))
 		case stateCustom:

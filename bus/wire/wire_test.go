@@ -85,6 +85,9 @@ func notices() map[string]chat.Notice {
 		"sums":           {Node: &chat.NodeNotice{From: 1 << 60, Sums: &chat.ConnectionSums{Sums: []uint64{0, 1 << 63, 7}, Asks: true}}},
 		"ask":            {Node: &chat.NodeNotice{From: 1 << 60, Ask: &chat.AskShards{Node: 1 << 61, Shards: []int{0, 255}}}},
 		"signal":         {Audience: both, Signal: &chat.Signal{Thread: thread, User: "ann", Device: "phone", Name: "call.offer", Data: []byte{0, 1, 255}}},
+		"state": {Audience: both[:1], State: &chat.ThreadState{Thread: thread, Revision: 300, Me: chat.Me{
+			MutedUntil: at, Archived: true, Pinned: true, MarkedUnread: true, Custom: chat.Custom{Set: true, Bytes: "own"},
+		}}},
 		"shard": {Node: &chat.NodeNotice{From: 1 << 60, Shard: &chat.ConnectionShard{
 			Shard: 255, Part: 1, Parts: 2, Connections: []chat.Connection{{User: "ann", Device: "phone", Conn: 1}, {User: "ann", Device: "web", Conn: 2}},
 		}}},

@@ -371,6 +371,7 @@ func (n *node) run() {
 	n.stopBackground = stop
 	n.background.Go(func() { n.chat.RunExpiry(ctx) })
 	n.background.Go(func() { n.chat.WatchClock(ctx) })
+	n.background.Go(func() { n.chat.TellStatesAgain(ctx) })
 	if n.skew != nil {
 		n.background.Go(func() { n.skew.Watch(ctx) })
 	}
