@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/parleyhq/parley/test/mongod"
@@ -35,6 +36,31 @@ func TestTakeoverAtAnotherNode(t *testing.T) {
 			second.close()
 		}
 	}
+}
+
+// A device is removed at one node while the other hears nothing: it is cut off there all the same,
+// in every protocol, and the user's other device stays.
+func TestRemovedDeviceWhileNATSIsDown(t *testing.T) {
+	needsMongo(t)
+	bus := natsd.Start(t)
+	store, url := mongod.Shared(t).URI(), "nats://"+bus.Addr()
+	one, two := startServerOn(t, store, "--bus", url), startServerOn(t, store, "--bus", url)
+	ends := map[string]int{jsonProtocol.name: 4403, mqtt5TCP.name: 0x98, mqtt311TCP.name: 0}
+	bob := one.device(t, "bob", "main")
+	stays := jsonProtocol.live(t, two.device(t, "bob", "stays"), options{})
+	lost := make(map[string]*client)
+	for _, p := range oneOfEach {
+		lost[p.name] = p.live(t, two.device(t, "bob", p.name), options{})
+	}
+	bus.Kill(t)
+	for _, p := range oneOfEach {
+		bob.must(t, http.StatusNoContent, http.MethodDelete, "/v1/users/me/devices/"+p.name, nil)
+	}
+	for _, p := range oneOfEach {
+		lost[p.name].awaitEnd(t, ends[p.name])
+	}
+	th := bob.createGroup(t, "ann")
+	stays.untilMessage(t, bob.send(t, th.ID, "still here").ID)
 }
 
 // People hear of users at the other node, also that they are gone when it was killed.
