@@ -21,24 +21,23 @@ func (md *model) shows(user, to chat.UserID) bool {
 	})
 }
 
-// accepts has a user accept a thread that it is in. Those of the thread who may know that it is
-// online since now are told so.
+// accepts has a user accept a thread, if it is in it.
 func (r *runner) accepts(t *thread, user chat.UserID) {
-	me := t.member(user)
-	if me == nil || me.accepted {
-		return
+	if t.member(user) != nil {
+		r.changeOwn(t, user, chat.StateChange{Accepted: new(true)})
 	}
-	var told []chat.UserID
+}
+
+// meets are those of a thread who may know that a user is online once it accepts the thread, and
+// not before.
+func (md *model) meets(t *thread, user chat.UserID) (told []chat.UserID) {
 	for _, other := range t.users() {
-		_, blocked := r.blocks[block{user, other}]
-		if other != user && !blocked && slices.Contains(online, user) && !r.shows(user, other) {
+		_, blocked := md.blocks[block{user, other}]
+		if other != user && !blocked && slices.Contains(online, user) && !md.shows(user, other) {
 			told = append(told, other)
 		}
 	}
-	me.accepted = true
-	if len(told) > 0 {
-		r.expected = append(r.expected, describePresence(user, told))
-	}
+	return told
 }
 
 func describePresence(user chat.UserID, to []chat.UserID) string {
@@ -54,11 +53,8 @@ func (r *runner) setAccepted(op operation) {
 	if !r.checkError(err, code) {
 		return
 	}
-	equal(r, "the answer", "accepted", me.Accepted, accepted)
-	if accepted {
-		r.accepts(t, c.User)
-	}
-	t.member(c.User).accepted = accepted
+	r.changeOwn(t, c.User, chat.StateChange{Accepted: &accepted})
 	r.compareNotices()
+	r.compareMe("the answer", me, t, c.User, c.Device)
 	r.compareThread(c.User, t)
 }

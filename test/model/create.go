@@ -54,7 +54,7 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	if code == "" && outcome == chat.Created && len(r.threads) >= maxThreads {
 		return
 	}
-	code = r.refuseGroupWithBlockers(c, req, users, code, outcome)
+	strangers, code := r.refuseMeeting(c, req, users, code, outcome)
 	r.tracef("%s creates a %s of %v, key %q: %q", c.User, req.Type, users, req.IdempotencyKey, code)
 	v, got, err := node.CreateThread(r.ctx(), c, req)
 	if !r.checkError(err, code) {
@@ -63,6 +63,7 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	equal(r, "the answer", "outcome", got, outcome)
 	switch outcome {
 	case chat.Created:
+		r.noteStrangers(c.User, strangers)
 		t = r.addThread(c, req, users, v.ID)
 		r.expectEvent(t, t.log[0])
 		if req.IdempotencyKey != "" {
@@ -78,21 +79,23 @@ func (r *runner) tryCreate(c chat.Caller, node *chat.Service, req chat.CreateThr
 	r.compareMembers("the thread created", v, c.User, t)
 }
 
-// refuseGroupWithBlockers refuses a new group with somebody who blocks its creator, unless it is
-// refused already.
-func (r *runner) refuseGroupWithBlockers(c chat.Caller, req chat.CreateThread, users []chat.UserID, code chat.Code, outcome chat.CreateOutcome) chat.Code {
+// refuseMeeting refuses a new group with somebody who blocks its creator, and a new thread with too
+// many strangers, unless it is refused already. It lists the strangers of a new thread.
+func (r *runner) refuseMeeting(c chat.Caller, req chat.CreateThread, users []chat.UserID, code chat.Code, outcome chat.CreateOutcome) ([]chat.UserID, chat.Code) {
 	if code != "" || outcome != chat.Created {
-		return code
+		return nil, code
 	}
 	blocks := func(u chat.UserID) bool { _, is := r.blocks[block{u, c.User}]; return is }
-	return refuseIf(req.Type == chat.Group && slices.ContainsFunc(users, blocks), chat.CodeCannotAdd)
+	strangers := r.strangersAmong(c.User, users)
+	return strangers, firstRefusal(
+		refuseIf(req.Type == chat.Group && slices.ContainsFunc(users, blocks), chat.CodeCannotAdd), r.refuseStrangers(c.User, strangers))
 }
 
 // addThread adds a new thread to the model.
 func (r *runner) addThread(c chat.Caller, req chat.CreateThread, users []chat.UserID, id chat.ThreadID) *thread {
 	t := &thread{
 		name: fmt.Sprintf("t%d", len(r.threads)+1), id: id, kind: req.Type, title: req.Title, by: c.User, at: r.now(),
-		marks: make(map[chat.UserID][]mark),
+		marks: make(map[chat.UserID][]mark), changes: make(map[chat.UserID]uint64),
 	}
 	e := event{kind: chat.KindThread, what: chat.ThreadCreated, title: req.Title}
 	for _, u := range users {
@@ -100,8 +103,9 @@ func (r *runner) addThread(c chat.Caller, req chat.CreateThread, users []chat.Us
 		if u == c.User && req.Type == chat.Group {
 			role = chat.Admin
 		}
-		e.members = append(e.members, chat.InitialMember{User: u, Role: role})
-		t.members = append(t.members, member{u, role, 1, r.now(), u == c.User || r.knows(c.User, u)})
+		pending := u != c.User && !r.knows(c.User, u)
+		e.members = append(e.members, chat.InitialMember{User: u, Role: role, Pending: pending})
+		t.members = append(t.members, member{user: u, role: role, joined: 1, at: r.now(), accepted: !pending})
 		t.stints = append(t.stints, stint{user: u, joined: 1})
 	}
 	r.threads = append(r.threads, t)

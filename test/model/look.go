@@ -20,8 +20,8 @@ func (r *runner) look(op operation) {
 	r.compareView(op.a, u, t, size)
 }
 
-// compareView compares one of the six views of a user: four of a thread, the list
-// of its threads, and its blocks with its prekeys.
+// compareView compares one of the six views of a user: four of a thread, a list of its
+// threads with its badge, and its blocks with its prekeys.
 func (r *runner) compareView(way int, u chat.UserID, t *thread, size int) {
 	page := chat.PageRequest{Size: size, ContentType: []chat.ContentType{"", "", chat.Text, chat.ImageRef}[size%4]}
 	switch way % 6 {
@@ -35,7 +35,8 @@ func (r *runner) compareView(way int, u chat.UserID, t *thread, size int) {
 		r.compareThread(u, t)
 		r.comparePins(u, t)
 	case 4:
-		r.compareList(u, size)
+		r.compareList(u, filters[size%len(filters)], size)
+		r.compareUnread(u)
 	default:
 		r.compareBlocks(u)
 		r.comparePrekeys(u)
@@ -47,7 +48,8 @@ func (r *runner) compareView(way int, u chat.UserID, t *thread, size int) {
 func (r *runner) lookAtAll(op operation) {
 	r.tracef("everybody looks at everything")
 	for _, u := range people {
-		r.compareList(u, 1+op.b%100)
+		r.compareList(u, filters[(op.a+op.b)%len(filters)], 1+op.b%100)
+		r.compareUnread(u)
 		r.compareBlocks(u)
 		r.comparePrekeys(u)
 		for _, t := range r.threads {
@@ -99,6 +101,7 @@ func (r *runner) compareThread(u chat.UserID, t *thread) {
 	v, err := r.nodes[0].Thread(r.ctx(), reader(u), idOf(t))
 	if r.checkError(err, refuseOutsider(t, u)) {
 		r.compareThreadView(fmt.Sprintf("%s as %s sees it", t, u), v, u, t)
+		r.compareMe(t.name, v.Me, t, u, reader(u).Device)
 		r.compareMembers(t.name, v, u, t)
 	}
 }
@@ -111,7 +114,7 @@ func (r *runner) compareThreadView(what string, v chat.ThreadView, u chat.UserID
 	equal(r, what, "created by", v.CreatedBy, t.by)
 	equal(r, what, "created at", v.CreatedAt.UnixMilli(), t.at.UnixMilli())
 	equal(r, what, "events", v.Head.Seq, chat.Seq(len(t.log)))
-	equal(r, what, "accepted", v.Me.Accepted, t.member(u).accepted)
+	equal(r, what, "own state", describeMe(v.Me), describeMe(r.shown(t, u)))
 	equal(r, what, "unread", v.Unread, r.unread(t, u))
 	equal(r, what, "last activity", v.LastActivity().UnixMilli(), t.activity(u).UnixMilli())
 	last := t.lastMessage(u)
@@ -220,13 +223,17 @@ func (r *runner) compareEvents(u chat.UserID, t *thread, size int) {
 	}
 }
 
-// compareList compares a user's list of threads: all it is in, by latest activity.
-func (r *runner) compareList(u chat.UserID, size int) {
+// filters are of the lists of threads.
+var filters = []chat.ThreadFilter{"", chat.Inbox, chat.Requests, chat.Archived}
+
+// compareList compares a list of the threads that a user is in: those of a filter, by latest
+// activity.
+func (r *runner) compareList(u chat.UserID, filter chat.ThreadFilter, size int) {
 	listed := make(map[*thread]bool)
 	page := chat.ThreadPage{}
 	for before := int64(1 << 62); ; {
 		var err error
-		page, err = r.nodes[0].Threads(r.ctx(), reader(u), chat.PageRequest{Cursor: page.Next, Size: size})
+		page, err = r.nodes[0].Threads(r.ctx(), reader(u), chat.PageRequest{State: filter, Cursor: page.Next, Size: size})
 		r.checkError(err, "")
 		for _, v := range page.Threads {
 			t := r.threadOf(v.ID)
@@ -235,6 +242,7 @@ func (r *runner) compareList(u chat.UserID, size int) {
 			}
 			listed[t] = true
 			r.compareThreadView(fmt.Sprintf("%s in the list of %s", t, u), v, u, t)
+			r.compareMe(t.name+", listed", v.Me, t, u, reader(u).Device)
 			at := t.activity(u).UnixMilli()
 			equal(r, "the answer", "the list is by latest activity", at <= before, true)
 			before = at
@@ -244,6 +252,6 @@ func (r *runner) compareList(u chat.UserID, size int) {
 		}
 	}
 	for _, t := range r.threads {
-		equal(r, t.name, "listed for "+string(u), listed[t], t.member(u) != nil)
+		equal(r, t.name, fmt.Sprintf("listed for %s by the filter %q", u, filter), listed[t], r.listed(t, u, filter))
 	}
 }

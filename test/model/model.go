@@ -23,13 +23,15 @@ type model struct {
 	devices  map[chat.UserID]map[chat.DeviceID]*device
 	news     map[string][]time.Time // when changes of a user's devices were told, by each node
 	reports  []chat.Report          // without their ids
+
+	strangers map[chat.UserID]map[chat.UserID]time.Time // whom each user has put into a thread unknown, and since when they count
 }
 
 func newModel(c *storetest.Clock) *model {
 	return &model{
 		clock: c, byID: make(map[chat.MessageID]*message), keys: make(map[idempotencyKey]keyUse), numbers: make(map[clientSeq]*message),
 		blocks: make(map[block]time.Time), denied: make(map[string]bool), devices: make(map[chat.UserID]map[chat.DeviceID]*device),
-		news: make(map[string][]time.Time),
+		news: make(map[string][]time.Time), strangers: make(map[chat.UserID]map[chat.UserID]time.Time),
 	}
 }
 
@@ -75,6 +77,7 @@ type thread struct {
 	sent    []*message
 	pins    []pin
 	marks   map[chat.UserID][]mark // of both kinds, as they were made
+	changes map[chat.UserID]uint64 // of what each user keeps of it for itself
 }
 
 // member is a participant.
@@ -84,6 +87,7 @@ type member struct {
 	joined   chat.Seq
 	at       time.Time
 	accepted bool // whether it has accepted the thread
+	own      own
 }
 
 // stint is one stay of a user, from the event it joined with to the one it left with.
@@ -126,6 +130,7 @@ type event struct {
 	role    chat.Role
 	title   string
 	members []chat.InitialMember
+	pending bool // who is added has to accept the thread
 }
 
 // message is a message as it is now, with all later changes.

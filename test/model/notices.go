@@ -110,9 +110,6 @@ func describeRemoved(user chat.UserID, device chat.DeviceID) string {
 func (r *runner) compareNotices() {
 	var told []string
 	for _, n := range r.bus.drain() {
-		if n.State != nil { // the model has no own states
-			continue
-		}
 		told = append(told, r.describeNotice(n))
 	}
 	if !slices.Equal(told, r.expected) {
@@ -131,6 +128,8 @@ func (r *runner) describeNotice(n chat.Notice) string {
 			return "a failure of an unknown message"
 		}
 		return describeFailure(m, n.Failure.Reason, n.Failure.Users, n.Audience...)
+	case n.State != nil:
+		return describeState(r.threadName(n.State.Thread), n.Audience, n.State.Revision, n.State.Me)
 	case n.Devices != nil:
 		return describeNews(n.Devices.User, n.Devices.Device, n.Devices.Change)
 	case n.Removed != nil:

@@ -68,6 +68,7 @@ var weights = []struct {
 	{1, (*runner).deny},
 	{2, (*runner).presence},
 	{5, (*runner).setAccepted},
+	{8, (*runner).setOwn},
 	{16, (*runner).look},
 	{1, (*runner).lookAtAll},
 }

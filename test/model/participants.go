@@ -20,6 +20,11 @@ func (r *runner) add(op operation) {
 	if code == "" && !in && len(t.members) >= limits.Participants {
 		code = chat.CodeThreadFull
 	}
+	var strangers []chat.UserID
+	if code == "" && !in {
+		strangers = r.strangersAmong(c.User, []chat.UserID{user})
+		code = r.refuseStrangers(c.User, strangers)
+	}
 	r.tracef("%s adds %s to %s: %q", c.User, user, threadName(t), code)
 	got, added, err := r.node(op).AddParticipant(r.ctx(), c, idOf(t), user)
 	if !r.checkError(err, code) {
@@ -27,8 +32,10 @@ func (r *runner) add(op operation) {
 	}
 	equal(r, "the answer", "added", added, !in)
 	if !in {
-		e := r.appendChange(t, c, event{what: chat.ParticipantAdded, user: user, role: chat.Member})
-		t.members = append(t.members, member{user, chat.Member, e.seq, e.at, r.knows(c.User, user)})
+		pending := len(strangers) > 0
+		r.noteStrangers(c.User, strangers)
+		e := r.appendChange(t, c, event{what: chat.ParticipantAdded, user: user, role: chat.Member, pending: pending})
+		t.members = append(t.members, member{user: user, role: chat.Member, joined: e.seq, at: e.at, accepted: !pending})
 		t.stints = append(t.stints, stint{user: user, joined: e.seq})
 		r.expectEvent(t, e)
 	}

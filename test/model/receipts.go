@@ -39,6 +39,7 @@ func (r *runner) read(op operation) {
 	if told > 0 {
 		r.expectRead(t, c, told, m)
 	}
+	r.changeOwn(t, c.User, chat.StateChange{MarkedUnread: new(false)})
 	r.compareNotices()
 	r.lookAt(m)
 }

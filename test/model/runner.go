@@ -24,7 +24,7 @@ var (
 )
 
 // limits are small, so that histories reach them often.
-var limits = chat.Limits{Participants: 5, CiphertextBytes: 16, EditWindow: 15 * time.Minute, Pins: 3}
+var limits = chat.Limits{Participants: 5, CiphertextBytes: 16, EditWindow: 15 * time.Minute, Pins: 3, Strangers: 2}
 
 // maxThreads keeps threads few, so that each has a long history.
 const maxThreads = 9
