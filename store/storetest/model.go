@@ -99,6 +99,9 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"deny":            m.deny,
 		"upload":          m.uploadKeys,
 		"take":            m.takeKey,
+		"keep":            m.keep,
+		"keep again":      m.keep,
+		"meet":            m.meetStrangers,
 		"compare thread":  m.compareThread,
 		"compare log":     m.compareLog,
 		"compare page":    m.comparePage,
@@ -108,6 +111,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"compare lists":   m.compareLists,
 		"compare unread":  m.compareUnread,
 		"compare peers":   m.comparePeers,
+		"compare accepts": m.compareAccepted,
 		"compare records": m.compareRecords,
 		"compare due":     m.compareExpired,
 	}
@@ -169,6 +173,9 @@ func (m *model) create(rt *rapid.T) {
 		users = users[:2]
 	}
 	e := m.creation(kind, users...)
+	for i := range e.Change.Members[1:] {
+		e.Change.Members[i+1].Pending = rapid.Bool().Draw(rt, "pending")
+	}
 	err := m.store.CreateThread(rt.Context(), e)
 	if other, exists := m.pair(users); kind == chat.OneToOne && exists {
 		var pair *chat.PairExistsError
@@ -330,8 +337,12 @@ func (m *model) duplicate(e chat.Event) (by chat.DuplicateOf, existing chat.Even
 
 func (m *model) changeMember(rt *rapid.T) {
 	id := m.anyThread(rt)
+	if m.state(id).Type == chat.OneToOne {
+		rt.Skip("nobody joins or leaves a 1:1")
+	}
 	user := rapid.SampledFrom(people).Draw(rt, "user")
 	d := addition(user)
+	d.Change.Pending = rapid.Bool().Draw(rt, "pending")
 	if _, in := m.state(id).Participant(user); in {
 		d = removal("ann", user)
 	}

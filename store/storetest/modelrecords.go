@@ -21,6 +21,8 @@ type records struct {
 	reports []chat.Report // newest first
 	denied  map[string]bool
 	keys    map[keyOwner]*modelKeys
+	own     map[ownKey]chat.OwnState                  // as it was stored last
+	met     map[chat.UserID]map[chat.UserID]time.Time // strangers, and since when they count
 }
 
 type keyOwner struct {
@@ -38,6 +40,7 @@ func newRecords() records {
 	return records{
 		seen: make(map[chat.UserID]time.Time), blocks: make(map[[2]chat.UserID]chat.Block),
 		denied: make(map[string]bool), keys: make(map[keyOwner]*modelKeys),
+		own: make(map[ownKey]chat.OwnState), met: make(map[chat.UserID]map[chat.UserID]time.Time),
 	}
 }
 
