@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -37,26 +38,85 @@ func (s *Store) Backup(dir string) error {
 	if err := makeEmpty(dir); err != nil {
 		return err
 	}
-	partial := filepath.Join(dir, partialName)
-	if err := s.db.Checkpoint(partial, pebble.WithFlushedWAL()); err != nil {
+	if err := s.db.Checkpoint(filepath.Join(dir, partialName), pebble.WithFlushedWAL()); err != nil {
 		return fmt.Errorf("copy the store: %w", err)
 	}
-	if err := os.Rename(partial, filepath.Join(dir, copyName)); err != nil {
+	return completeBackup(dir)
+}
+
+func completeBackup(dir string) error {
+	if err := os.Rename(filepath.Join(dir, partialName), filepath.Join(dir, copyName)); err != nil {
 		return fmt.Errorf("copy the store: %w", err)
 	}
 	return syncDir(dir)
 }
 
-// BackupOf makes a backup of a store that no process has open.
+// BackupOf makes a backup of a store that no process has open. It leaves the store as it is: of
+// one of an earlier format the copy alone is upgraded.
 func BackupOf(store, dir string) error {
 	if err := mustExist(store); err != nil {
 		return err
 	}
-	s, err := Open(store, Options{})
+	opts := Options{}.orDefaults()
+	lock, err := lockDirectory(opts.FS, store)
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.Backup(dir), s.Close())
+	err = checkWhole(opts.FS, store)
+	if err == nil {
+		err = copyUnopened(store, dir, opts)
+	}
+	return errors.Join(err, lock.Close())
+}
+
+// copyUnopened makes a backup of a store whose directory is locked.
+func copyUnopened(store, dir string, opts Options) error {
+	if err := makeEmpty(dir); err != nil {
+		return err
+	}
+	partial := filepath.Join(dir, partialName)
+	if err := os.Mkdir(partial, 0o700); err != nil {
+		return fmt.Errorf("copy the store: %w", err)
+	}
+	if err := linkFiles(store, partial); err != nil {
+		return fmt.Errorf("copy the store: %w", err)
+	}
+	copied, err := Open(partial, opts)
+	if err != nil {
+		return err
+	}
+	if err := copied.Close(); err != nil {
+		return err
+	}
+	return completeBackup(dir)
+}
+
+// Names of Pebble's files, of which the tables never change. Other files may be in a store's
+// directory.
+var (
+	files  = regexp.MustCompile(`^([0-9]+(-[0-9]+)?\.log|(MANIFEST|OPTIONS)-[0-9]+|CURRENT|marker\..+)$`)
+	tables = regexp.MustCompile(`^[0-9]+\.(sst|blob)$`)
+)
+
+// linkFiles copies a database that nobody has open, as Checkpoint does.
+func linkFiles(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		source, copied := filepath.Join(from, e.Name()), filepath.Join(to, e.Name())
+		switch {
+		case tables.MatchString(e.Name()):
+			err = vfs.LinkOrCopy(vfs.Default, source, copied)
+		case files.MatchString(e.Name()):
+			err = copyFile(source, copied)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return syncDir(to)
 }
 
 // mustExist refuses a directory without a store, which Open would make.

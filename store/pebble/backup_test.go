@@ -1,13 +1,17 @@
 package pebble
 
 import (
+	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/parleyhq/parley/chat"
 )
@@ -146,4 +150,80 @@ func TestVerifyFindsWhatIsMissing(t *testing.T) {
 			t.Errorf("event %d is missing, and Verify = %+v", seq, c)
 		}
 	}
+}
+
+// filesOf is what the files of a directory hold.
+func filesOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string]string)
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[e.Name()] = string(content)
+	}
+	return files
+}
+
+// A backup of a stopped store of an earlier format is of the present one, and the store stays as
+// it is, to be used by the build that wrote it. Files of others in its directory are not copied.
+func TestBackupLeavesAStoreOfAnEarlierFormat(t *testing.T) {
+	fixture, err := filepath.Abs("testdata/format5.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	load(t, vfs.Default, fixture)
+	db, err := pebble.Open("db", tuned(Options{FS: vfs.Default}.orDefaults(), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Some of it in a table, the last in the log.
+	if err := errors.Join(db.Flush(), db.Set([]byte("~last"), nil, pebble.Sync), db.Close(), os.WriteFile("db/secret", []byte("hush"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	before := filesOf(t, "db")
+	if err := BackupOf("db", "backup"); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(filesOf(t, "db"), before) {
+		t.Errorf("the store had %v, and has %v", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(filesOf(t, "db"))))
+	}
+	if _, copied := filesOf(t, "backup/store")["secret"]; copied {
+		t.Error("a file that is not the store's was copied")
+	}
+	if _, err := Verify("backup"); err != nil {
+		t.Error(err)
+	}
+	if _, err := Restore("backup", "restored"); err != nil {
+		t.Fatal(err)
+	}
+	for dir, format := range map[string]byte{"db": 5, "restored": formatVersion} {
+		readOnly := tuned(Options{FS: vfs.Default}.orDefaults(), nil)
+		readOnly.ReadOnly = true
+		db, err := pebble.Open(dir, readOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, closer, err := db.Get(formatKey())
+		if err != nil || !bytes.Equal(raw, []byte{format}) {
+			t.Errorf("the store in %s has format %x, %v; want %d", dir, raw, err, format)
+		}
+		if _, last, err := db.Get([]byte("~last")); err != nil {
+			t.Errorf("what was written last into %s: %v", dir, err)
+		} else if err := last.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := errors.Join(closer.Close(), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := mustOpen(t, "restored")
+	defer mustClose(t, s)
+	checkFormat5(t, s)
 }

@@ -51,6 +51,7 @@ func TestStoreOfFormat5(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkFormat5(t, s)
+		checkRetryOfFormat5(t, s)
 		if s.ID() == (chat.StoreID{}) {
 			t.Error("the store has got no id")
 		}
@@ -118,9 +119,13 @@ func checkFormat5(t *testing.T, s *Store) {
 	if due, err := s.Expired(ctx, testTime.Add(time.Hour), 10); err != nil || len(due) != 1 || due[0].Seq != 5 {
 		t.Errorf("due are %+v, %v", due, err)
 	}
+}
+
+func checkRetryOfFormat5(t *testing.T, s *Store) {
+	t.Helper()
 	again := messageOf(1, 11, "key-1")
 	var dup *chat.DuplicateError
-	if err := s.SentBefore(ctx, again); !errors.As(err, &dup) || dup.Existing.Seq != 2 {
+	if err := s.SentBefore(t.Context(), again); !errors.As(err, &dup) || dup.Existing.Seq != 2 {
 		t.Errorf("a retry is %v", err)
 	}
 }
