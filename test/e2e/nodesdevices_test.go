@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/parleyhq/parley/test/cluster"
 	"github.com/parleyhq/parley/test/mongod"
 	"github.com/parleyhq/parley/test/natsd"
 )
@@ -94,5 +98,47 @@ func TestPresenceOfUsersAtAnotherNode(t *testing.T) {
 	}
 	if statuses != 3 {
 		t.Errorf("%d presence frames came, want 3", statuses)
+	}
+}
+
+// Two nodes change what bob keeps of a thread at once, again and again, while hints are lost and
+// overtake each other: each time every device of his is told last what is stored.
+func TestOwnStateChangedAtTwoNodesAtOnce(t *testing.T) {
+	needsMongo(t)
+	const nodes, rounds = 3, 12
+	store, bus := mongod.Shared(t).URI(), natsd.Start(t)
+	var bobs []*device
+	var lines []*client
+	for i := range nodes {
+		way := cluster.NewNATS(t, uint64(i), bus.Addr())
+		way.Set(cluster.In, cluster.Way{Lose: 0.1, Delay: 0.4, By: 200 * time.Millisecond, Hints: true})
+		s := startServerOn(t, store, "--bus", "nats://"+way.Addr())
+		bobs = append(bobs, s.device(t, "bob", fmt.Sprint("device-", i)))
+		lines = append(lines, oneOfEach[i].live(t, bobs[i], options{}))
+	}
+	th := bobs[0].createGroup(t, "ann")
+	for round := range rounds {
+		var changing sync.WaitGroup
+		for i, bob := range bobs[:2] {
+			changing.Go(func() {
+				change := map[string]any{"custom": fmt.Appendf(nil, "round %d, node %d", round, i)}
+				if a, err := bob.call(t.Context(), http.MethodPatch, "/v1/threads/"+th.ID+"/me", change); err != nil || a.status != http.StatusOK {
+					t.Errorf("node %d: %v, %v", i, a.status, err)
+				}
+			})
+		}
+		changing.Wait()
+		stored := string(bobs[2].me(t, th.ID).Custom)
+		for i, line := range lines {
+			eventually(t, fmt.Sprintf("device %d is told %q last", i, stored), func() bool {
+				last := ""
+				for _, f := range line.all() {
+					if f.T == "thread_state" {
+						last = string(f.Me.Custom)
+					}
+				}
+				return last == stored
+			})
+		}
 	}
 }
