@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parleyhq/parley/bus/local"
 	"github.com/parleyhq/parley/chat"
 )
 
@@ -92,4 +93,26 @@ func TestStatesAreToldAgain(t *testing.T) {
 		stop()
 		<-ended
 	})
+}
+
+// Who takes back at one node that it has accepted a thread, and sends at another one that did not
+// hear of it, has accepted it again by what it sends once 5 s are over.
+func TestSendingAcceptsWhereTheTakingBackWasNotHeard(t *testing.T) {
+	w := newWorld(t)
+	id := w.newGroup("ann", "bob")
+	bus := &losingBus{Bus: local.New()}
+	deaf := chat.New(chat.Config{Store: w.store, Bus: bus, Now: w.clock.Now})
+	defer deaf.Close(context.Background())
+	sendThere := func() {
+		t.Helper()
+		_, err := deaf.Send(t.Context(), as("bob"), w.request(id, "hello"))
+		must(t, err)
+	}
+	sendThere()
+	same(t, "accepted by sending", w.me("bob", id).Accepted, true)
+	sendThere()
+	w.change("bob", id, chat.StateChange{Accepted: new(false)})
+	w.clock.advance(5 * time.Second)
+	sendThere()
+	same(t, "accepted by sending later", w.me("bob", id).Accepted, true)
 }
