@@ -118,7 +118,7 @@ func TestStrangersCostLittleMemory(t *testing.T) {
 		"a body for a probe":     "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n" + half,
 		"half a head":            "POST /v1/threads HTTP/1.1\r\nHost: x\r\nX-Half: " + half,
 	} {
-		w := newWorld(t)
+		w := newWideWorld(t, 2*strangers, chat.Limits{}) // those of before may linger
 		lines := make([]*line, strangers)
 		before := heap()
 		for i := range lines {

@@ -58,6 +58,12 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 // newWorldWithin is newWorld with other limits. There is no rate limit unless they set one.
 func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *world {
 	t.Helper()
+	return newWideWorld(t, testConnections, limits, change...)
+}
+
+// newWideWorld is newWorldWithin with so many connections at most.
+func newWideWorld(t *testing.T, connections int, limits chat.Limits, change ...func(*Config)) *world {
+	t.Helper()
 	st, err := store.Open(t.Context(), "pebble:"+t.TempDir(), store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +82,7 @@ func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *
 	for _, f := range change {
 		f(&cfg)
 	}
-	stop := w.listen(New(cfg))
+	stop := w.listen(New(cfg), connections)
 	t.Cleanup(func() {
 		stop()
 		service.Close(context.Background())
@@ -87,17 +93,17 @@ func newWorldWithin(t *testing.T, limits chat.Limits, change ...func(*Config)) *
 	return w
 }
 
-// testConnections is how many connections a server of these tests takes.
+// testConnections is how many connections a server of these tests takes, unless a test says.
 const testConnections = 250
 
-func (w *world) listen(server *Server) (stop func()) {
+func (w *world) listen(server *Server, connections int) (stop func()) {
 	w.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.addr = ln.Addr().String()
-	gate := admission.New(admission.Limits{Connections: testConnections, Over: 1}) // as the binary has one
+	gate := admission.New(admission.Limits{Connections: connections, Over: 1}) // as the binary has one
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(gate.Listen(ln)) }()
 	return func() {
