@@ -31,21 +31,21 @@ func (id Identity) Has(s chat.Scope) bool { return slices.Contains(id.Scopes, s)
 // Caller decides which device the identity acts on
 // (docs/contract.md#authentication): the token's, else the first device that
 // the request offers and that is not empty (the header X-Device-Id, the query
-// device_id, the MQTT client id), else [DefaultDevice]. An offered device that
-// is malformed is refused as invalid_request, and one that is not the token's
-// as device_mismatch.
+// device_id, the MQTT client id), else [DefaultDevice]. An offered device that is
+// not the token's is refused as device_mismatch, whatever its form; where the
+// token names none, one that is malformed is refused as invalid_request.
 func (id Identity) Caller(offered ...string) (chat.Caller, error) {
 	device := id.Device
 	for _, o := range offered {
 		if o == "" {
 			continue
 		}
+		if id.Device != "" && o != string(id.Device) {
+			return chat.Caller{}, chat.Refuse(contracts.CodeDeviceMismatch, "the token is for another device")
+		}
 		d, err := chat.ParseDeviceID(o)
 		if err != nil {
 			return chat.Caller{}, err
-		}
-		if id.Device != "" && d != id.Device {
-			return chat.Caller{}, chat.Refuse(contracts.CodeDeviceMismatch, "the token is for another device")
 		}
 		if device == "" {
 			device = d

@@ -196,7 +196,8 @@ func TestCallerDevice(t *testing.T) {
 		{"phone", []string{"tablet"}, "", contracts.CodeDeviceMismatch},
 		{"phone", []string{"phone", "tablet"}, "", contracts.CodeDeviceMismatch},
 		{"", []string{"a b"}, "", chat.CodeInvalidRequest},
-		{"phone", []string{"a b"}, "", chat.CodeInvalidRequest},
+		{"phone", []string{"a b"}, "", contracts.CodeDeviceMismatch},
+		{"phone", []string{"phone", "-"}, "", contracts.CodeDeviceMismatch},
 		{"", []string{"phone", "-"}, "", chat.CodeInvalidRequest},
 	} {
 		c, err := Identity{User: "alice", Device: tc.claim, Scopes: []chat.Scope{chat.ScopeRead}}.Caller(tc.offered...)

@@ -34,9 +34,14 @@ func TestOrderOfRefusals(t *testing.T) {
 		sc.make(c, all, func(r *request) { r.token = sc.scoped("alice") }).refused(403, chat.CodeMissingScope)
 		sc.make(c, all, func(r *request) { r.token = phone }).refused(403, contracts.CodeDeviceMismatch)
 		device := func(r *request) { r.token, r.header["X-Device-Id"] = phone, "phone" }
+		malformed := func(r *request) { r.header["X-Device-Id"] = "a b" }
+		sc.make(c, all, malformed, func(r *request) { r.token = phone }).refused(403, contracts.CodeDeviceMismatch)
+		sc.make(c, all, malformed, func(r *request) { r.token = sc.scoped("alice") }).refused(403, chat.CodeMissingScope)
 		if c.body != "" {
 			sc.make(c, all, device).refused(415, contracts.CodeUnsupportedMediaType)
+			sc.make(c, all, malformed).refused(415, contracts.CodeUnsupportedMediaType)
 			sc.make(c, device).refused(413, contracts.CodeBodyTooLarge)
+			sc.make(c, malformed).refused(413, contracts.CodeBodyTooLarge)
 			c.body = `{"nonsense":1}`
 		}
 		sc.make(c, device).invalid("colour")

@@ -44,7 +44,7 @@ func (d demands) paged() demands { return d.with("cursor", "page_size") }
 // order of docs/contract.md#requests. What a handler checks comes after them.
 func (s *server) call(d demands, handle handler) fiber.Handler {
 	return routed(func(c *fiber.Ctx) error {
-		caller, err := s.caller(c, d)
+		caller, malformed, err := s.caller(c, d)
 		if err != nil {
 			return err
 		}
@@ -53,6 +53,9 @@ func (s *server) call(d demands, handle handler) fiber.Handler {
 				if err := s.receiveBody(c); err != nil {
 					return err
 				}
+			}
+			if malformed != nil {
+				return malformed
 			}
 			if err := checkQuery(c, d.query); err != nil {
 				return err
@@ -65,14 +68,19 @@ func (s *server) call(d demands, handle handler) fiber.Handler {
 }
 
 // caller gives the user and device that make the request, if the token allows the call
-// (docs/contract.md#authentication).
-func (s *server) caller(c *fiber.Ctx, d demands) (chat.Caller, error) {
-	caller, err := exchangeOf(c).identity.Caller(c.Get(deviceHeader), c.Query(deviceParameter))
-	allowed := slices.ContainsFunc(d.scopes, exchangeOf(c).identity.Has)
-	if !allowed && chat.CodeOf(err) != contracts.CodeDeviceMismatch { // a malformed device is told of after the scope
-		return chat.Caller{}, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope "+string(d.scopes[0]))
+// (docs/contract.md#authentication). That the device is malformed is told of after the
+// body's type and size.
+func (s *server) caller(c *fiber.Ctx, d demands) (caller chat.Caller, malformed, err error) {
+	id := exchangeOf(c).identity
+	caller, err = id.Caller(c.Get(deviceHeader), c.Query(deviceParameter))
+	if chat.CodeOf(err) == contracts.CodeDeviceMismatch {
+		return chat.Caller{}, nil, err
 	}
-	return caller, err
+	if !slices.ContainsFunc(d.scopes, id.Has) {
+		return chat.Caller{}, nil, chat.Refuse(chat.CodeMissingScope, "the token lacks the scope "+string(d.scopes[0]))
+	}
+	caller.User = id.User
+	return caller, err, nil
 }
 
 const (
