@@ -1,6 +1,7 @@
 package contracts
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -101,6 +102,10 @@ func DecodeOwnState(body []byte) (c chat.StateChange, err error) {
 	return c, err
 }
 
+// rfc3339 is the form of a time. time.Parse alone would also take an hour of one digit, a comma
+// before the fraction, and an offset of 24 hours.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
 func mutedUntil(value jsontext.Value) (*time.Time, error) {
 	refused := chat.Invalid("muted_until", "must be a time such as 2026-05-30T17:42:11.234Z, or null")
 	switch value.Kind() {
@@ -117,7 +122,7 @@ func mutedUntil(value jsontext.Value) (*time.Time, error) {
 		return nil, refused
 	}
 	until, err := time.Parse(time.RFC3339Nano, text)
-	if until = until.UTC(); err != nil || until.Year() < 1 || until.Year() > 9999 {
+	if until = until.UTC(); err != nil || !rfc3339.MatchString(text) || until.Year() < 1 || until.Year() > 9999 {
 		return nil, refused
 	}
 	return new(until.Truncate(time.Millisecond)), nil
