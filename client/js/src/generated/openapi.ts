@@ -1956,7 +1956,7 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The server recognises a retry by its key for 24 h. Keys are per user; sending messages uses the same ones.
+                 * @description The server recognises a retry by its key for 24 h. Keys are per user, and apart from those of messages.
                  * @example 6f1d9c52-1b0a-4f7c-8c5e-0d3b7a2e4f61
                  */
                 "Idempotency-Key"?: components["schemas"]["IdempotencyKeyHeader"];
@@ -2394,7 +2394,7 @@ export interface operations {
             query?: never;
             header: {
                 /**
-                 * @description The server recognises a retry by its key for 24 h. Keys are per user. Quotes around a key are no part of it.
+                 * @description The server recognises a retry by its key for 24 h. Keys are per user and thread. Quotes around a key are no part of it.
                  * @example 0b6c8c1e-8d0e-4d0c-9a53-2f6f0f7a4f0e
                  */
                 "Idempotency-Key": components["schemas"]["IdempotencyKeyHeader"];
