@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,7 +17,13 @@ import (
 type operation struct {
 	ID          string `yaml:"operationId"`
 	RequestBody any    `yaml:"requestBody"`
+	Parameters  []documentedParameter
 	Responses   map[string]documentedResponse
+}
+
+type documentedParameter struct {
+	Ref      string `yaml:"$ref"`
+	Name, In string
 }
 
 type documentedResponse struct {
@@ -30,8 +37,9 @@ type documentedResponse struct {
 type openAPI struct {
 	Paths      map[string]map[string]operation // by path and method in lower case
 	Components struct {
-		Responses map[string]documentedResponse
-		Headers   map[string]struct{ Required bool }
+		Parameters map[string]documentedParameter
+		Responses  map[string]documentedResponse
+		Headers    map[string]struct{ Required bool }
 	}
 }
 
@@ -39,6 +47,30 @@ var document = sync.OnceValues(func() (doc openAPI, err error) {
 	err = yaml.Unmarshal(contracts.OpenAPI, &doc)
 	return doc, err
 })
+
+// query names the parameters of an operation's query.
+func (d openAPI) query(op operation) (names []string) {
+	for _, p := range op.Parameters {
+		if name, isRef := strings.CutPrefix(p.Ref, "#/components/parameters/"); isRef {
+			p = d.Components.Parameters[name]
+		}
+		if p.In == "query" {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// queries names the parameters of all queries, each once.
+func (d openAPI) queries() (names []string) {
+	for _, operations := range d.Paths {
+		for _, op := range operations {
+			names = append(names, d.query(op)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // operationOf finds what a request calls; a path without a placeholder goes first.
 func (d openAPI) operationOf(method, path string) (operation, bool) {

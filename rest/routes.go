@@ -43,7 +43,7 @@ func (s *server) threadRoutes(app *fiber.App) {
 	app.Delete("/v1/threads/:id/participants/:uid", s.onThread(writing, s.removeParticipant))
 	app.Post("/v1/threads/:id/messages", s.onThread(sending.withBody(), s.sendMessage))
 	app.Get("/v1/threads/:id/messages", s.onThread(reading.with("cursor", "page_size", "since", "content_type"), s.fetchHistory))
-	app.Get("/v1/threads/:id/events", s.onThread(reading.with("cursor", "page_size", "since_seq"), s.fetchEvents))
+	app.Get("/v1/threads/:id/events", s.onThread(reading.with("page_size", "since_seq"), s.fetchEvents))
 	app.Post("/v1/threads/:id/prekeys", s.onThread(writing.withBody(), s.fetchGroupPrekeys))
 	app.Post("/v1/threads/:id/read", s.onThread(writing.withBody(), s.markRead))
 	app.Get("/v1/threads/:id/pins", s.onThread(reading, s.listPins))

@@ -2924,6 +2924,8 @@ export interface operations {
     listReactions: {
         parameters: {
             query: {
+                /** @description The thread of the message, which spares a cluster a search; with a wrong one the message is not found */
+                thread_id?: components["parameters"]["ThreadHint"];
                 emoji: components["schemas"]["Emoji"];
                 /** @description `next_cursor` of the page before this one */
                 cursor?: components["parameters"]["Cursor"];
