@@ -41,7 +41,7 @@ func (s *Service) CreateThread(ctx context.Context, c Caller, req CreateThread) 
 	ids := s.queues.mints.begin()
 	defer s.queues.mints.end(ids)
 	e := Event{Seq: 1, ID: nextEventID(EventID{}, s.clock.Now()), At: s.markTime(), Kind: KindThread, By: c.User, Device: c.Device, Change: change}
-	if e.Thread, err = newThreadID(IDTime(e.ID)); err != nil {
+	if e.Thread, err = newThreadID(e.ID); err != nil {
 		return ThreadView{}, 0, Unavailable("mint a thread id", err)
 	}
 	cost := costOfThread(len(change.Members))

@@ -85,35 +85,35 @@ func ParseMessageID(s string) (MessageID, error) {
 	return id, nil
 }
 
-// newThreadID mints a UUIDv7 of the given instant, so that the id's time is the
-// thread's creation.
-func newThreadID(at time.Time) (ThreadID, error) {
+// newThreadID mints a UUIDv7 that has the time of the event that creates the thread.
+func newThreadID(created EventID) (ThreadID, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return ThreadID{}, err
 	}
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
-	copy(id[:6], ms[2:])
+	copy(id[:6], created[:6])
+	binary.BigEndian.PutUint16(id[6:], 0x7000|binary.BigEndian.Uint16(created[6:])>>4)
 	return ThreadID(id), nil
 }
 
-// createdAt is the creation time inside a thread id.
-func (id ThreadID) createdAt() time.Time {
-	var ms [8]byte
-	copy(ms[2:], id[:6])
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(ms[:]))).UTC()
+// creation is the lowest id of an event of the time at which the thread was created.
+func (id ThreadID) creation() EventID {
+	var e EventID
+	copy(e[:6], id[:6])
+	binary.BigEndian.PutUint16(e[6:], binary.BigEndian.Uint16(id[6:])<<4)
+	return e
 }
 
-// nextEventID mints the id that follows prev in one log: at the present
-// millisecond, or at prev's if the clock is behind it, and always above prev.
+// nextEventID mints the id that follows prev in one log: of the present time, or of prev's
+// if the clock is behind it, and always above prev. The first 12 bits behind the millisecond
+// are the part of it that has passed, in units of 256 ns, so that the ids of different logs
+// rise with the time too.
 func nextEventID(prev EventID, now time.Time) EventID {
-	var id EventID
-	ms := uint64(max(now.UnixMilli(), 0))
-	if ms > prev.Time() {
-		binary.BigEndian.PutUint16(id[6:], uint16(rand.Uint32())&0x7FFF) // room to count up within the millisecond
-		binary.BigEndian.PutUint64(id[8:], rand.Uint64())
-		_ = id.SetTime(ms)
+	id := EventIDAt(now)
+	passed := uint16(now.Nanosecond() % int(time.Millisecond) >> 8) // up to 3,906: there is room to count up
+	binary.BigEndian.PutUint16(id[6:], passed<<4|uint16(rand.Uint32())&0xF)
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
+	if id.Compare(prev) > 0 {
 		return id
 	}
 	low := binary.BigEndian.Uint64(prev[8:]) + 1 + uint64(rand.Uint32())

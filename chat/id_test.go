@@ -103,17 +103,34 @@ func TestEventIDAt(t *testing.T) {
 	}
 }
 
+// What follows in another log gets a greater id too, if a microsecond has passed.
+func TestMintedIDsRiseWithTheTimeOverLogs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Unix(0, rapid.Int64Range(0, 1<<60).Draw(t, "now"))
+		later := now.Add(time.Duration(rapid.Int64Range(1000, 1<<30).Draw(t, "passed")))
+		one, other := nextEventID(EventID{}, now), nextEventID(EventID{}, later)
+		if one.Compare(other) >= 0 {
+			t.Fatalf("%s at %v, then %s at %v", one, now, other, later)
+		}
+		thread, err := newThreadID(one)
+		if err != nil || thread.creation().Compare(one) > 0 || thread.creation().Compare(other) >= 0 {
+			t.Fatalf("%s, created with %s before %s, says %s, %v", thread, one, other, thread.creation(), err)
+		}
+	})
+}
+
 func TestThreadIDsTellTheirCreation(t *testing.T) {
 	at := time.Date(2026, 5, 30, 17, 42, 11, 234e6, time.UTC)
+	created := nextEventID(EventID{}, at)
 	seen := make(map[ThreadID]bool)
 	for range 1000 {
-		id, err := newThreadID(at)
+		id, err := newThreadID(created)
 		if err != nil || seen[id] {
 			t.Fatalf("minted %s again, or %v", id, err)
 		}
 		seen[id] = true
-		if !id.createdAt().Equal(at) {
-			t.Fatalf("%s says it was created at %v", id, id.createdAt())
+		if !IDTime(id.creation()).Equal(at) {
+			t.Fatalf("%s says it was created at %v", id, IDTime(id.creation()))
 		}
 		if s := id.String(); s[14] != '7' || !strings.ContainsRune("89ab", rune(s[19])) {
 			t.Fatalf("%s is no UUID of version 7", s)

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
-	"time"
 )
 
 // PageRequest asks for one page of a listing.
@@ -79,14 +78,14 @@ func errForeignCursor() error { return Invalid("cursor", "is not one that this l
 
 // threadPosition is a place in a list of threads, latest activity first.
 type threadPosition struct {
-	activity time.Time
+	activity EventID // the last message, or the creation while there is none
 	thread   ThreadID
 }
 
 // before is the order of the list.
 func (p threadPosition) before(q threadPosition) bool {
-	if !p.activity.Equal(q.activity) {
-		return p.activity.After(q.activity)
+	if order := p.activity.Compare(q.activity); order != 0 {
+		return order > 0
 	}
 	return p.thread.String() < q.thread.String()
 }
@@ -100,19 +99,16 @@ func threadListing(user UserID, filter ThreadFilter) []byte {
 }
 
 func encodeThreadCursor(user UserID, filter ThreadFilter, p threadPosition) string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(p.activity.UnixMilli()))
-	return encodeCursor(cursorThreads, append(b, p.thread[:]...), threadListing(user, filter))
+	return encodeCursor(cursorThreads, append(p.activity[:], p.thread[:]...), threadListing(user, filter))
 }
 
-func decodeThreadCursor(user UserID, filter ThreadFilter, cursor string) (threadPosition, error) {
-	b, err := decodeCursor(cursorThreads, cursor, 8+16, threadListing(user, filter))
+func decodeThreadCursor(user UserID, filter ThreadFilter, cursor string) (p threadPosition, err error) {
+	b, err := decodeCursor(cursorThreads, cursor, len(p.activity)+len(p.thread), threadListing(user, filter))
 	if err != nil {
 		return threadPosition{}, err
 	}
-	return threadPosition{
-		activity: time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC(),
-		thread:   ThreadID(b[8:]),
-	}, nil
+	copy(p.thread[:], b[copy(p.activity[:], b):])
+	return p, nil
 }
 
 func encodeReportCursor(user UserID, id ReportID) string {

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -28,7 +27,7 @@ func TestCursorsReadBack(t *testing.T) {
 		}
 		at := aPosition().Draw(t, "position")
 		back, err := decodeThreadCursor("ann", "", encodeThreadCursor("ann", "", at))
-		if err != nil || back.thread != at.thread || !back.activity.Equal(at.activity) {
+		if err != nil || back != at {
 			t.Fatalf("%v reads back as %v, %v", at, back, err)
 		}
 		if _, err := decodeThreadCursor("bob", "", encodeThreadCursor("ann", "", at)); err == nil {
@@ -48,7 +47,7 @@ func TestCursorsReadBack(t *testing.T) {
 func aPosition() *rapid.Generator[threadPosition] {
 	return rapid.Custom(func(t *rapid.T) threadPosition {
 		return threadPosition{
-			activity: time.UnixMilli(rapid.Int64Range(0, 3).Draw(t, "activity")).UTC(),
+			activity: EventID{5: rapid.ByteRange(0, 3).Draw(t, "activity"), 15: rapid.ByteRange(0, 2).Draw(t, "entropy")},
 			thread:   ThreadID{0: rapid.ByteRange(0, 3).Draw(t, "first"), 15: rapid.ByteRange(0, 2).Draw(t, "last")},
 		}
 	})
@@ -58,7 +57,7 @@ func aPosition() *rapid.Generator[threadPosition] {
 func TestAlteredCursorsAreRefused(t *testing.T) {
 	cursors := map[string]func(string) error{
 		history.encode(7): func(c string) error { _, err := history.decode(c); return err },
-		encodeThreadCursor("ann", "", threadPosition{time.UnixMilli(1), aThread}): func(c string) error {
+		encodeThreadCursor("ann", "", threadPosition{EventID{1}, aThread}): func(c string) error {
 			_, err := decodeThreadCursor("ann", "", c)
 			return err
 		},
@@ -90,7 +89,7 @@ func TestThreadPositionsAreTotallyOrdered(t *testing.T) {
 			t.Fatal("two places are not in one order")
 		case p.before(q) && q.before(r) && !p.before(r):
 			t.Fatal("the order goes round")
-		case p.before(q) && p.activity.Before(q.activity):
+		case p.before(q) && p.activity.Compare(q.activity) < 0:
 			t.Fatal("the latest does not come first")
 		}
 	})
@@ -101,8 +100,8 @@ func TestThreadPositionsAreTotallyOrdered(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{
 		"", "!", "aA", "aAAAAAAAAAA=", "aAAA\nAAAAAAAA", history.encode(0), listings[1].encode(1<<64 - 1), listings[2].encode(7),
-		encodeReportCursor("ann", ReportID{1}), encodeThreadCursor("ann", "", threadPosition{activity: time.UnixMilli(1_780_000_000_000), thread: ThreadID{1, 2, 3}}),
-		encodeThreadCursor("ann", "", threadPosition{activity: time.UnixMilli(-1)}),
+		encodeReportCursor("ann", ReportID{1}), encodeThreadCursor("ann", "", threadPosition{activity: EventID{1, 2, 3}, thread: ThreadID{1, 2, 3}}),
+		encodeThreadCursor("ann", "", threadPosition{activity: EventID{15: 1}}),
 	} {
 		f.Add(seed)
 	}

@@ -161,9 +161,9 @@ func (s *Service) threadPlaces(ctx context.Context, user UserID, filter ThreadFi
 			continue
 		}
 		head := line.Head.For(user)
-		at := threadPlace{threadPosition{activity: line.Thread.createdAt(), thread: line.Thread}, line}
+		at := threadPlace{threadPosition{activity: line.Thread.creation(), thread: line.Thread}, line}
 		if head.LastMessageSeq > 0 {
-			at.activity = IDTime(head.LastMessage)
+			at.activity = head.LastMessage
 		}
 		if from == (threadPosition{}) || from.before(at.threadPosition) {
 			places = append(places, at)

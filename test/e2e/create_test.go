@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,4 +212,34 @@ func TestThreadsInPages(t *testing.T) {
 			t.Errorf("in pages of %d: %v, want %v", size, got, order)
 		}
 	}
+}
+
+// The list has the order of what happened, however soon one followed the other.
+func TestThreadsInQuickSuccession(t *testing.T) {
+	s := startServer(t, "--rate-send=0")
+	ann := s.device(t, "ann", "a")
+	wantList := func(what string, order []string) {
+		t.Helper()
+		var page struct {
+			Threads []thread `json:"threads"`
+		}
+		ann.must(t, http.StatusOK, http.MethodGet, "/v1/threads", nil).into(t, &page)
+		got := make([]string, len(page.Threads))
+		for i, th := range page.Threads {
+			got[i] = th.ID
+		}
+		if asJSON(t, got) != asJSON(t, order) {
+			t.Errorf("%s: %v, want %v", what, got, order)
+		}
+	}
+	var order []string // latest activity first
+	for range 30 {
+		order = append([]string{ann.createGroup(t, "bob").ID}, order...)
+	}
+	wantList("without messages", order)
+	for _, id := range order {
+		ann.send(t, id, "news")
+	}
+	slices.Reverse(order)
+	wantList("with one each", order)
 }
