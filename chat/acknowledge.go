@@ -60,7 +60,7 @@ func (s *Service) Acknowledge(ctx context.Context, user UserID, device DeviceID,
 // device had received before it connected.
 const maxGap = 256
 
-// newlyCovered lists the senders who are in the thread now and whose newest message
+// newlyCovered lists the senders who see what they sent, and whose newest message
 // lies above received, as far as the user's marks are known to reach before this ack.
 func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received Seq) ([]AckedSender, error) {
 	if a.Seq <= received {
@@ -76,8 +76,8 @@ func (s *Service) newlyCovered(ctx context.Context, user UserID, a Ack, received
 		if sm.User == user || known {
 			return
 		}
-		// A service, and a sender who has left, are not told.
-		if slices.ContainsFunc(participants, func(p Participant) bool { return p.User == sm.User }) {
+		// A service, and a sender who has left since, are not told.
+		if slices.ContainsFunc(participants, func(p Participant) bool { return p.User == sm.User && p.JoinedSeq < sm.Seq }) {
 			covered = append(covered, sm)
 		}
 	}

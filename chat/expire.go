@@ -58,7 +58,7 @@ func (s *Service) leaveSweeps(ctx context.Context) {
 }
 
 // ExpireDue makes a tombstone of every message that has expired. It tells the
-// participants of that, and the sender which recipients the message did not reach.
+// participants of that, and a sender who sees the message which recipients it did not reach.
 func (s *Service) ExpireDue(ctx context.Context) error {
 	for {
 		due, err := s.store.Expired(ctx, s.now(), expiryBatch)
@@ -93,6 +93,9 @@ func (s *Service) expire(ctx context.Context, m Event) error {
 	})
 	if err != nil || len(done.events) == 0 {
 		return err
+	}
+	if sender, in := done.thread.Participant(m.By); !in || !sender.Sees(done.message) {
+		return nil // a service, or one who has left since: it gets no frame of what it does not see
 	}
 	receipts, err := s.receiptsOf(ctx, done.message)
 	if err != nil {

@@ -101,6 +101,38 @@ func TestRemovedWhileAway(t *testing.T) {
 	}
 }
 
+// Who has left gets no frame about what it sent before, not even once it is in again: it does
+// not see that any more.
+func TestReceiptsOfWhatTheSenderSeesNoMore(t *testing.T) {
+	s := startServer(t)
+	for _, p := range oneOfEach {
+		for name, again := range map[string]bool{"left": false, "again": true} {
+			t.Run(p.name+" "+name, func(t *testing.T) {
+				t.Parallel()
+				ann, bob := s.device(t, "ann-"+p.name+"-"+name, "a"), s.device(t, "bob-"+p.name+"-"+name, "b")
+				group, other := ann.createGroup(t, bob.user, "away"), ann.createGroup(t)
+				line := p.live(t, bob, options{})
+				short := bob.sendOut(t, group.ID, outgoing{Key: "short", ClientSeq: 101, Ciphertext: []byte("x"), TTLSeconds: 1})
+				bob.send(t, group.ID, "lasting")
+				ann.remove(t, group.ID, bob.user)
+				if again {
+					ann.add(t, group.ID, bob.user)
+				}
+
+				onAnn := p.live(t, ann, options{}) // which acknowledges what Bob sent
+				late := ann.sendOut(t, group.ID, outgoing{Key: "late", ClientSeq: 101, Ciphertext: []byte("x"), TTLSeconds: 3})
+				onAnn.until(t, "expiry of Bob's message", func(f frame) bool { return f.T == "del" && f.ID == short.ID })
+				onAnn.until(t, "failure of the later one", func(f frame) bool { return f.T == "failed" && f.ID == late.ID })
+				ann.add(t, other.ID, bob.user) // behind all that there is to tell
+				line.until(t, "the other group", func(f frame) bool { return f.Event == "participant_added" && f.ThreadID == other.ID })
+				if line.has(func(f frame) bool { return f.T == "failed" || f.T == "delivered" }) {
+					t.Errorf("Bob is told of what he does not see: %v", line.all())
+				}
+			})
+		}
+	}
+}
+
 // The acting device is not told of what it did; the user's other devices are.
 func TestOtherDevicesOfTheSenderAreTold(t *testing.T) {
 	s := startServer(t)
