@@ -383,8 +383,9 @@ export class ThreadLog {
     return this.#inMemory ? Math.min(100, this.#countUnread() + before) : (this.record?.thread.unread_count ?? 0)
   }
 
+  /** The newest message for people to see. */
   get newest(): StoredMessage | undefined {
-    return this.#messages.at(-1)
+    return this.#messages.findLast((message) => message.content_type !== 'control')
   }
 
   /** Brings the newest messages into memory, for who shows a list of threads. */

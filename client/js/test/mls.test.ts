@@ -177,6 +177,17 @@ test('who does not encrypt is shown as that', async () => {
   await bob.reads(thread, '(not_encrypted)')
 })
 
+test('the newest message of a thread is one for people', async () => {
+  const [ann, bob, cat] = [await Person.come(), await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('GROUP', [bob.id])
+  await ann.mls.sendText(thread, 'hello')
+  await bob.reads(thread, 'hello')
+  await ann.mls.addParticipant(thread, cat.id)
+  await until('the control message', () => bob.client.thread(thread).view.getSnapshot().messages.at(-1)?.content_type === 'control')
+  const { newest } = bob.client.getSnapshot().threads.find((t) => t.id === thread)!
+  expect(newest && (await bob.mls.load(newest))).toEqual({ text: 'hello' })
+})
+
 describe('who is in the thread and means harm', () => {
   const text = (bytes: Uint8Array | number[]) => Buffer.from(bytes).toString('base64')
   const framed = (commit: number[], welcome: number[] = []) => text([1, 0, 0, 0, commit.length, ...commit, ...welcome])
