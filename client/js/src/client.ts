@@ -156,6 +156,11 @@ export class Client {
     }
   }
 
+  /** Whether it is connected and has caught up. */
+  get online(): boolean {
+    return this.#state === 'online'
+  }
+
   subscribe = (listener: () => void): (() => void) => this.view.subscribe(listener)
   getSnapshot = (): ClientSnapshot => this.view.getSnapshot()
 

@@ -1,7 +1,8 @@
 import WebSocket from 'ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Client, jsonTransport, type ClientOptions, type Transport } from '../src/index.js'
-import { Encryption, MemorySecrets } from '../src/mls/index.js'
+import { MemoryStorage } from '../src/storage.js'
+import { Encryption, inspect, MemorySecrets } from '../src/mls/index.js'
 import { mqttTransport } from '../src/mqtt.js'
 import { Server, token, until } from './server.js'
 
@@ -35,6 +36,11 @@ class Person {
 
   get id(): string {
     return this.client.userId
+  }
+
+  /** Who is in the group of a thread, as this device sees it. */
+  async group(thread: string): Promise<string[]> {
+    return (await this.mls.group(thread).members()).map(({ device }) => device.userId).sort()
   }
 
   /** What the messages of a thread say on this device, in their order. */
@@ -145,7 +151,7 @@ test('a device that was away, over changes of the group and a reload', async () 
   const thread = await ann.mls.createThread('GROUP', [bob.id])
   await ann.mls.sendText(thread, 'there')
   await bob.reads(thread, 'there')
-  bob.mls.close()
+  await bob.mls.close()
   bob.client.close()
   const others = [await Person.come(), await Person.come()]
   for (const other of others) await ann.mls.addParticipant(thread, other.id)
@@ -177,6 +183,89 @@ test('who does not encrypt is shown as that', async () => {
   await bob.reads(thread, '(not_encrypted)')
 })
 
+test('what is written while the server is away, over a start without it', async () => {
+  const [ann, bob] = [await Person.come(person(), 'd', { storage: new MemoryStorage() }), await Person.come()]
+  const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+  await ann.mls.sendText(thread, 'there')
+  await bob.reads(thread, 'there')
+  await until('it is sent', () => ann.client.getSnapshot().outgoing === 0)
+  ann.client.disconnect()
+  await ann.mls.sendText(thread, 'offline')
+  expect(ann.client.thread(thread).view.getSnapshot().outgoing.map((item) => ann.mls.reveal(item.body))).toEqual([{ text: 'offline', by: ann.id }])
+  await ann.mls.close()
+
+  // The same device starts again, and knows what it knew.
+  const storage = new MemoryStorage()
+  await storage.write({ outgoing: [...ann.client.thread(thread).view.getSnapshot().outgoing] })
+  const client = new Client({ url: server.url, userId: ann.id, deviceId: 'd', token: () => token(ann.id), transport: json(), storage })
+  ends.push(() => client.close())
+  await client.load()
+  const mls = await Encryption.open(client, { secrets: ann.secrets })
+  const [waiting] = client.thread(thread).view.getSnapshot().outgoing
+  expect(await mls.load(waiting!.body)).toEqual({ text: 'offline', by: ann.id })
+  await mls.sendText(thread, 'still offline')
+  await client.connect()
+  await bob.reads(thread, 'there', 'offline', 'still offline')
+})
+
+test('keys are uploaded when a device that began without the server has it', async () => {
+  const [userId, bob] = [person(), await Person.come()]
+  const client = new Client({ url: server.url, userId, deviceId: 'd', token: () => token(userId), transport: json() })
+  ends.push(() => client.close())
+  await Encryption.open(client, { packages: 5 })
+  await client.connect()
+  const thread = await bob.client.createThread('1_TO_1', [userId])
+  await until('it has keys', async () => (await bob.mls.standing(thread)).without.length === 0)
+})
+
+test('how a thread stands', async () => {
+  const ann = await Person.come()
+  const late = person()
+  const thread = await ann.client.createThread('GROUP', [late])
+  expect(await ann.mls.standing(thread)).toEqual({ state: 'none', without: [late] })
+  await ann.mls.sendText(thread, 'to nobody')
+  expect(await ann.mls.standing(thread)).toEqual({ state: 'in', without: [late] })
+  const came = await Person.come(late)
+  await came.client.thread(thread).open()
+  expect(await came.mls.standing(thread)).toEqual({ state: 'outside', without: [] })
+  await expect(came.mls.sendText(thread, 'too early')).rejects.toThrow('not in the group')
+  await came.mls.tend(thread) // it asks, and ann's device hears that
+  await until('it is let in', async () => (await came.mls.standing(thread)).state === 'in')
+  expect(await ann.mls.standing(thread)).toEqual({ state: 'in', without: [] })
+  await came.mls.sendText(thread, 'now')
+  await ann.reads(thread, 'to nobody', 'now')
+  await came.reads(thread, '(before_joining)', 'now')
+})
+
+test('whom another client puts into a thread is let in without a message, and who leaves is let out', async () => {
+  const [ann, bob, cat] = [await Person.come(), await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('GROUP', [bob.id])
+  await ann.mls.sync(thread)
+  await ann.client.addParticipant(thread, cat.id)
+  await until('cat is in', async () => (await cat.mls.standing(thread)).state === 'in')
+  await cat.mls.sendText(thread, 'hello')
+  for (const p of [ann, bob, cat]) await p.reads(thread, 'hello')
+  await cat.mls.removeParticipant(thread, cat.id)
+  for (const p of [ann, bob]) await until('cat is out', async () => (await p.group(thread)).join() === [ann.id, bob.id].sort().join())
+  expect((await cat.group(thread)).length).toBe(3) // nothing was told to it
+})
+
+test('who is asked for keys too often is let in later', async () => {
+  const [ann, bob, cat] = [await Person.come(), await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('GROUP', [bob.id])
+  for (let n = 0; n < 5; n++) await ann.client.rest.request('POST', `/v1/threads/${thread}/prekeys`, { body: { user_ids: [bob.id] } })
+  bob.client.disconnect()
+  await ann.mls.addParticipant(thread, cat.id)
+  await ann.mls.sendText(thread, 'without cat')
+  expect(await ann.mls.standing(thread)).toEqual({ state: 'in', without: [cat.id] })
+  await bob.client.connect()
+  await until('bob is there', () => bob.client.online)
+  await bob.mls.tend(thread)
+  await bob.mls.sendText(thread, 'with cat')
+  await cat.reads(thread, '(before_joining)', 'with cat')
+  for (const p of [ann, bob]) await p.reads(thread, 'without cat', 'with cat')
+})
+
 test('the newest message of a thread is one for people', async () => {
   const [ann, bob, cat] = [await Person.come(), await Person.come(), await Person.come()]
   const thread = await ann.mls.createThread('GROUP', [bob.id])
@@ -185,7 +274,40 @@ test('the newest message of a thread is one for people', async () => {
   await ann.mls.addParticipant(thread, cat.id)
   await until('the control message', () => bob.client.thread(thread).view.getSnapshot().messages.at(-1)?.content_type === 'control')
   const { newest } = bob.client.getSnapshot().threads.find((t) => t.id === thread)!
-  expect(newest && (await bob.mls.load(newest))).toEqual({ text: 'hello' })
+  expect(newest && (await bob.mls.load(newest))).toEqual({ text: 'hello', by: ann.id })
+})
+
+test('a message is of whom the group says, not of whom the server says', async () => {
+  const [ann, bob, cat] = [await Person.come(), await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('GROUP', [bob.id, cat.id])
+  await ann.mls.sendText(thread, 'by ann')
+  await bob.reads(thread, 'by ann')
+  const [message] = bob.client.thread(thread).view.getSnapshot().messages.filter((m) => m.content_type !== 'control')
+  expect(await bob.mls.load({ ...message!, sender_id: cat.id })).toEqual({ why: 'another_sender' })
+  expect(bob.mls.reveal({ ...message!, sender_id: ann.id })).toEqual({ text: 'by ann', by: ann.id })
+})
+
+test('what is seen of a ciphertext without its key', async () => {
+  const [ann, bob] = [await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+  await ann.mls.sendText(thread, 'hello')
+  await ann.reads(thread, 'hello')
+  const seen = ann.client.thread(thread).view.getSnapshot().messages.map((m) => inspect(m.ciphertext))
+  expect(seen).toEqual([
+    { kind: 'commit', epoch: 0, bytes: expect.any(Number), welcome: true },
+    { kind: 'message', epoch: 1, bytes: expect.any(Number) },
+  ])
+  for (const other of ['aGVsbG8=', '', 'no base64!', 'AAEAAg==']) expect(inspect(other)).toBeUndefined()
+})
+
+test('after its end it does nothing more', async () => {
+  const [ann, bob] = [await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+  const sending = ann.mls.sendText(thread, 'the last one')
+  await ann.mls.close()
+  await sending
+  await expect(ann.mls.sendText(thread, 'one more')).rejects.toThrow('closed')
+  await bob.reads(thread, 'the last one')
 })
 
 describe('who is in the thread and means harm', () => {
@@ -241,7 +363,7 @@ test('keys are uploaded once, not at every start', async () => {
   const stored = async (p: Person) =>
     (await p.client.rest.get<{ devices: { one_time_prekeys: number }[] }>('/v1/users/me/prekeys')).devices.map((d) => d.one_time_prekeys)
   expect(await stored(ann)).toEqual([20])
-  ann.mls.close()
+  await ann.mls.close()
   ann.client.close()
   expect(await stored(await Person.come(ann.id, 'd', {}, ann.secrets))).toEqual([20])
 })

@@ -1,17 +1,16 @@
-import { defaultKeyPackageEqualityConfig, defaultKeyRetentionConfig, defaultLifetimeConfig, defaultPaddingConfig, getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl, type ClientConfig, type Welcome } from 'ts-mls'
-import { toBase64 } from '../bytes.js'
+import { defaultKeyPackageEqualityConfig, defaultKeyRetentionConfig, defaultLifetimeConfig, defaultPaddingConfig, getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl, type ClientConfig } from 'ts-mls'
 import type { Client, SendOptions } from '../client.js'
 import { Emitter } from '../emitter.js'
-import type { Outgoing } from '../storage.js'
+import { ProblemError } from '../rest.js'
 import type { components } from '../generated/openapi.js'
+import type { Outgoing } from '../storage.js'
 import type { Frame, ThreadEvent } from '../types.js'
 import { Group, type GroupHome } from './group.js'
-import { deviceOf, hex, makeKeyPackage, nameOf, refOf, safetyNumber, sameBytes, type Device, type Identity, type OwnKeyPackage } from './identity.js'
+import { deviceOf, nameOf, safetyNumber, sameBytes, type Device } from './identity.js'
+import { KeyRing } from './keyring.js'
 import { Membership } from './membership.js'
 import { MemorySecrets, type SecretStore } from './secrets.js'
 import { Texts, type Revealed } from './texts.js'
-
-type Schemas = components['schemas']
 
 const SUITE = 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'
 
@@ -21,11 +20,19 @@ const PACKAGES = 50
 /** Messages of so many epochs ago can still be read: those which a device that was away sends late. */
 const EPOCHS_KEPT = 32
 
+/** The signal by which a device asks those of a group to let it in. */
+const ASK = 'mls.join'
+
+/** One of the devices that could let somebody in does it: each waits a while of its own, and looks whether it is done. */
+const TEND_MS = [300, 3000] as const
+
 export type EncryptionEvents = {
   /** A device has another key than this one saw before: it was installed anew, or somebody stands between. */
   identity_changed: Device
   /** Texts became known or were forgotten. */
   texts: void
+  /** How a thread stands may have changed: see standing. */
+  group: string
   error: unknown
 }
 
@@ -35,9 +42,13 @@ export interface EncryptionOptions {
   packages?: number
 }
 
-interface KeyRing {
-  identity: Identity
-  nextKeyId: number
+/** How a thread stands on this device, and who of its people has no device that could read what is sent now. */
+export interface Standing {
+  state:
+    | 'none' // it has no group: nothing in it is encrypted, until somebody begins
+    | 'in' // this device is in its group
+    | 'outside' // it has a group, and a device in it has to let this one in
+  without: string[]
 }
 
 /**
@@ -45,6 +56,8 @@ interface KeyRing {
  * leaf for each device. The server sees who writes to whom, when and how much, and no text. Keys of
  * others are trusted when they are first seen; people who compare their safety numbers need not.
  * Neither this nor the library beneath was audited.
+ *
+ * One instance at a time may have the secrets: two that go on from the same keys use them twice.
  */
 export class Encryption {
   readonly device: Device
@@ -52,22 +65,20 @@ export class Encryption {
 
   #client: Client
   #secrets: SecretStore
-  #cs: CiphersuiteImpl
   #ring: KeyRing
-  #packages: number
   #groups = new Map<string, Group>()
   #home: GroupHome
   #texts: Texts
-  #stop: () => void
-  #publishing: Promise<void> | undefined
+  #stops: (() => void)[]
+  #offering: Promise<void> | undefined
+  #offered = false
+  #tending = new Map<string, ReturnType<typeof setTimeout>>()
 
-  private constructor(client: Client, secrets: SecretStore, cs: CiphersuiteImpl, ring: KeyRing, packages: number) {
+  private constructor(client: Client, secrets: SecretStore, cs: CiphersuiteImpl, ring: KeyRing, device: Device) {
     this.#client = client
     this.#secrets = secrets
-    this.#cs = cs
     this.#ring = ring
-    this.#packages = packages
-    this.device = { userId: client.userId, deviceId: client.deviceId }
+    this.device = device
     this.#texts = new Texts(secrets, () => this.events.emit('texts', undefined))
     const config: ClientConfig = {
       keyRetentionConfig: { ...defaultKeyRetentionConfig, retainKeysForEpochs: EPOCHS_KEPT, maximumForwardRatchetSteps: 2000 },
@@ -75,65 +86,51 @@ export class Encryption {
       authService: { validateCredential: (credential, key) => this.#trust(deviceOf(credential), key) },
     }
     this.#home = {
-      client, secrets, texts: this.#texts, cs, config, device: this.device, membership: new Membership(client, cs, this.device),
-      packageFor: (welcome) => this.#packageFor(welcome), firstPackage: () => this.#firstPackage(),
-      used: (keyPackage, changes) => this.#used(keyPackage, changes),
+      client, secrets, texts: this.#texts, cs, config, device, ring, membership: new Membership(client, cs, device),
+      moved: (threadId) => this.events.emit('group', threadId),
     }
-    this.#stop = client.events.on('frame', (frame) => this.#seen(frame))
+    this.#stops = [
+      client.events.on('frame', (frame) => this.#seen(frame)),
+      client.events.on('caught_up', () => void this.#offer().catch(this.#failed)),
+    ]
   }
 
-  /** Opens what this device has, or makes its identity, and sees to it that others find keys of it. */
+  /**
+   * Opens what this device has, or makes its identity, and sees to it that others find keys of it: at
+   * once, or when the client is connected.
+   */
   static async open(client: Client, options: EncryptionOptions = {}): Promise<Encryption> {
     const secrets = options.secrets ?? new MemorySecrets()
     const cs = await getCiphersuiteImpl(getCiphersuiteFromName(SUITE))
-    let ring = await secrets.get<KeyRing>('ring')
-    if (!ring) {
-      ring = { identity: await cs.signature.keygen(), nextKeyId: 1 }
-      await secrets.write(new Map([['ring', ring]]))
+    const device = { userId: client.userId, deviceId: client.deviceId }
+    const ring = await KeyRing.open(client, secrets, cs, device, options.packages ?? PACKAGES)
+    const encryption = new Encryption(client, secrets, cs, ring, device)
+    if (client.online) {
+      await encryption.#offer().catch((error: unknown) => {
+        if (error instanceof ProblemError && error.status < 500) throw error
+      })
     }
-    const encryption = new Encryption(client, secrets, cs, ring, options.packages ?? PACKAGES)
-    if (!(await encryption.#hasPackages())) await encryption.publish()
     return encryption
   }
 
-  close(): void {
-    this.#stop()
+  /** Ends it, when what is under way has come to its end. */
+  async close(): Promise<void> {
+    for (const stop of this.#stops) stop()
+    for (const timer of this.#tending.values()) clearTimeout(timer)
+    this.#tending.clear()
+    await this.#offering?.catch(() => {})
+    await Promise.all([...this.#groups.values()].map((group) => group.close()))
     this.#secrets.close()
   }
 
-  /** Whether the server has enough key packages of this identity. */
-  async #hasPackages(): Promise<boolean> {
-    const { devices } = await this.#client.rest.get<{ devices: Schemas['Device'][] }>('/v1/users/me/devices')
-    const own = devices.find((d) => d.device_id === this.device.deviceId)
-    return own?.identity_key === toBase64(this.#ring.identity.publicKey) && (own.one_time_prekeys ?? 0) >= this.#packages / 2
+  #offer(): Promise<void> {
+    if (this.#offered) return Promise.resolve()
+    return (this.#offering ??= this.#ring.offer().then(() => void (this.#offered = true)).finally(() => (this.#offering = undefined)))
   }
 
   /** Uploads key packages, as many as there are to be. It is done by itself when the server says that few are left. */
   publish(): Promise<void> {
-    return (this.#publishing ??= this.#publish().finally(() => (this.#publishing = undefined)))
-  }
-
-  async #publish(): Promise<void> {
-    const first = this.#ring.nextKeyId
-    const made: OwnKeyPackage[] = []
-    for (let n = 0; n <= this.#packages; n++) made.push(await makeKeyPackage(this.#cs, this.device, this.#ring.identity, first + n))
-    const lastResort = made[this.#packages]!
-    lastResort.lastResort = true
-    const changes = new Map<string, unknown>()
-    for (const own of made) changes.set(packageKey(await refOf(this.#cs, own.public)), own)
-    // They are kept before anybody can use them.
-    this.#ring = { ...this.#ring, nextKeyId: first + made.length }
-    await this.#secrets.write(changes.set('ring', this.#ring))
-    const signed = async (own: OwnKeyPackage) => ({
-      key_id: own.keyId, public_key: toBase64(own.public),
-      signature: toBase64(await this.#cs.signature.sign(this.#ring.identity.signKey, own.public)),
-    })
-    await this.#client.rest.request('PUT', '/v1/users/me/prekeys', {
-      body: {
-        identity_key: toBase64(this.#ring.identity.publicKey), signed_prekey: await signed(lastResort), last_resort_prekey: await signed(lastResort),
-        one_time_prekeys: made.slice(0, -1).map((own) => ({ key_id: own.keyId, public_key: toBase64(own.public) })),
-      },
-    })
+    return this.#ring.publish()
   }
 
   /** Begins an encrypted thread with these people: every device of theirs that has keys is in. */
@@ -143,7 +140,7 @@ export class Encryption {
     return id
   }
 
-  /** Encrypts a text for those who are in the thread now, and puts it into the outbox. */
+  /** Encrypts a text for those who are in the thread now, or were when this device last heard of it, and puts it into the outbox. */
   async sendText(threadId: string, text: string, options?: SendOptions): Promise<Outgoing> {
     return this.#client.send(threadId, await this.group(threadId).encrypt(text), options)
   }
@@ -155,19 +152,37 @@ export class Encryption {
   /** Puts a person into the thread and lets its devices in. They cannot read what was sent before. */
   async addParticipant(threadId: string, userId: string): Promise<void> {
     await this.#client.addParticipant(threadId, userId)
-    await this.#reconcile(threadId)
+    await this.#keep(threadId)
   }
 
-  /** Takes a person out of the thread, and its devices out of the group: they cannot read what is sent from then on. */
+  /**
+   * Takes a person out of the thread, and its devices out of the group: they cannot read what is sent
+   * from then on. Who leaves is let out by the others.
+   */
   async removeParticipant(threadId: string, userId: string): Promise<void> {
     await this.#client.removeParticipant(threadId, userId)
-    await this.#reconcile(threadId)
+    if (userId !== this.device.userId) await this.#keep(threadId)
   }
 
-  async #reconcile(threadId: string): Promise<void> {
+  /** How a thread stands, by what the server says and the group's own tree. */
+  standing(threadId: string): Promise<Standing> {
+    return this.group(threadId).standing()
+  }
+
+  /**
+   * Has a thread's group be those who are in the thread, if this device is in it, or asks others to let
+   * it in. It is done before each message and when somebody asks; a thread that was away is looked after
+   * by a call of this.
+   */
+  async tend(threadId: string): Promise<void> {
+    await this.#keep(threadId)
+    if ((await this.standing(threadId)).state === 'outside') this.#client.signal(threadId, ASK, '')
+  }
+
+  async #keep(threadId: string): Promise<void> {
     const group = this.group(threadId)
     group.changed()
-    await group.reconcile()
+    await group.keep()
   }
 
   /** Takes in what the log of a thread has. Frames do that by themselves while the client is connected. */
@@ -182,13 +197,13 @@ export class Encryption {
   }
 
   /** What a message says, of those that were decrypted or loaded; see load. */
-  reveal(message: { ciphertext: string }): Revealed | undefined {
-    return this.#texts.shown(message.ciphertext)
+  reveal(message: { ciphertext: string; sender_id?: string }): Revealed | undefined {
+    return checked(this.#texts.shown(message.ciphertext), message.sender_id)
   }
 
   /** What a message says. */
-  load(message: { ciphertext: string }): Promise<Revealed | undefined> {
-    return this.#texts.load(message.ciphertext)
+  async load(message: { ciphertext: string; sender_id?: string }): Promise<Revealed | undefined> {
+    return checked(await this.#texts.load(message.ciphertext), message.sender_id)
   }
 
   /** Digits for two people to compare, outside of this. They are the same if each sees the other's devices as they are. */
@@ -205,31 +220,32 @@ export class Encryption {
       case 'del':
       case 'reaction':
       case 'thread':
-        this.group(frame.thread_id).advance(frame as ThreadEvent).catch((error: unknown) => this.events.emit('error', error))
+        this.group(frame.thread_id).advance(frame as ThreadEvent).catch(this.#failed)
+        if (frame.t === 'thread' && (frame.event === 'participant_added' || frame.event === 'participant_removed')) this.#tendSoon(frame.thread_id)
         return
       case 'devices':
-        for (const group of this.#groups.values()) group.changed()
+        for (const group of this.#groups.values()) {
+          group.changed()
+          this.#tendSoon(group.threadId)
+        }
+        return
+      case 'signal':
+        if (frame.name === ASK) this.#tendSoon(frame.thread_id)
         return
       case 'prekeys_low':
-        this.publish().catch((error: unknown) => this.events.emit('error', error))
+        this.publish().catch(this.#failed)
     }
   }
 
-  async #packageFor(welcome: Welcome): Promise<OwnKeyPackage | undefined> {
-    for (const { newMember } of welcome.secrets) {
-      const own = await this.#secrets.get<OwnKeyPackage>(packageKey(hex(newMember)))
-      if (own) return own
-    }
-    return undefined
-  }
+  #failed = (error: unknown): void => this.events.emit('error', error)
 
-  /** One of its own that was never uploaded: nobody else can use it. */
-  async #firstPackage(): Promise<OwnKeyPackage> {
-    return makeKeyPackage(this.#cs, this.device, this.#ring.identity, 0)
-  }
-
-  async #used(own: OwnKeyPackage, changes: Map<string, unknown>): Promise<void> {
-    if (!own.lastResort) changes.set(packageKey(await refOf(this.#cs, own.public)), undefined)
+  #tendSoon(threadId: string): void {
+    if (this.#tending.has(threadId)) return
+    const [least, most] = TEND_MS
+    this.#tending.set(threadId, setTimeout(() => {
+      this.#tending.delete(threadId)
+      this.#keep(threadId).catch(this.#failed)
+    }, least + Math.random() * (most - least)))
   }
 
   /** Trusts a key that is seen for the first time, and tells of one that is another than before. */
@@ -244,4 +260,8 @@ export class Encryption {
   }
 }
 
-const packageKey = (ref: string): string => `package/${ref}`
+/** What a message says, if it is of the person whom the server names. */
+function checked(revealed: Revealed | undefined, sender: string | undefined): Revealed | undefined {
+  const other = revealed && 'text' in revealed && revealed.by !== undefined && sender !== undefined && revealed.by !== sender
+  return other ? { why: 'another_sender' } : revealed
+}

@@ -1,15 +1,20 @@
 import {
   createApplicationMessage, createCommit, createGroup, decodeGroupState, decodeMlsMessage, emptyPskIndex, encodeGroupState, encodeMlsMessage,
   processPrivateMessage, zeroOutUint8Array,
-  type CiphersuiteImpl, type ClientConfig, type ClientState, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal, type Welcome,
+  type CiphersuiteImpl, type ClientConfig, type ClientState, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal,
 } from 'ts-mls'
+import { decryptSenderData } from 'ts-mls/privateMessage.js'
+import type { RatchetTree } from 'ts-mls/ratchetTree.js'
+import { leafToNodeIndex, toLeafIndex } from 'ts-mls/treemath.js'
 import { fromBase64, toBase64 } from '../bytes.js'
 import type { Client } from '../client.js'
 import { ProblemError } from '../rest.js'
-import type { EventPage, Message, ThreadEvent } from '../types.js'
+import type { EventPage, Message, ThreadEvent, ThreadWithParticipants } from '../types.js'
 import { decodeEnvelope, encodeEnvelope } from './envelope.js'
-import { decodeKeyPackage, deviceOf, nameOf, type Device, type OwnKeyPackage } from './identity.js'
+import type { Standing } from './encryption.js'
+import { decodeKeyPackage, deviceOf, nameOf, type Device } from './identity.js'
 import { joinGroup } from './join.js'
+import type { KeyRing } from './keyring.js'
 import type { Checked, Membership } from './membership.js'
 import type { SecretStore } from './secrets.js'
 import type { Texts } from './texts.js'
@@ -48,13 +53,10 @@ export interface GroupHome {
   cs: CiphersuiteImpl
   config: ClientConfig
   device: Device
+  ring: KeyRing
   membership: Membership
-  /** The key package that a welcome is for, if it is one of this device's. */
-  packageFor(welcome: Welcome): Promise<OwnKeyPackage | undefined>
-  /** A key package to be in a group from its beginning. */
-  firstPackage(): Promise<OwnKeyPackage>
-  /** It was used: the changes forget it, unless it is the one of last resort. */
-  used(keyPackage: OwnKeyPackage, changes: Map<string, unknown>): Promise<void>
+  /** A group's log went on. */
+  moved(threadId: string): void
 }
 
 /** The device is in no group of that thread, and another one has begun it: a member has to let it in. */
@@ -78,6 +80,7 @@ export class Group {
   #state: ClientState | undefined
   #turn: Promise<unknown> = Promise.resolve()
   #stale = true
+  #closed = false
 
   constructor(private home: GroupHome, readonly threadId: string) {}
 
@@ -102,21 +105,20 @@ export class Group {
   /** Makes a message for those who are in the thread now, and lets in or out whom that takes first. */
   encrypt(text: string): Promise<string> {
     return this.#inTurn(async () => {
-      await this.#advance()
-      await this.#reconcile()
+      await this.#refresh()
       if (!this.#state) throw new NotInGroup(this.threadId)
       const { newState, privateMessage, consumed } = await createApplicationMessage(this.#state, new TextEncoder().encode(text), this.home.cs)
       const ciphertext = toBase64(encodeMlsMessage({ version: 'mls10', wireformat: 'mls_private_message', privateMessage }))
       // The key is used up before the message can leave: none is ever used twice.
       const changes = new Map<string, unknown>()
-      await this.home.texts.keep(changes, ciphertext, { text })
+      await this.home.texts.keep(changes, ciphertext, { text, by: this.home.device.userId })
       await this.#write({ ...this.#record!, state: encodeGroupState(newState) }, newState, changes)
       consumed.forEach(zeroOutUint8Array)
       return ciphertext
     })
   }
 
-  /** Has the group be those who are in the thread, each with all devices that have keys. */
+  /** Has the group be those who are in the thread, each with all devices that have keys. It begins one if there is none. */
   reconcile(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#advance()
@@ -124,10 +126,61 @@ export class Group {
     })
   }
 
+  /** Does so for a group that this device is in, and begins none. */
+  keep(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#advance()
+      if (this.#state) await this.#reconcile()
+    })
+  }
+
+  standing(): Promise<Standing> {
+    return this.#inTurn(async () => {
+      await this.#load()
+      if (!this.#state) await this.#advance()
+      if (this.#state) return { state: 'in', without: this.#without(this.#state) }
+      const { epoch, participants } = await this.home.client.rest.get<ThreadWithParticipants>(`/v1/threads/${this.threadId}`)
+      if (this.#record!.begun || epoch !== this.#record!.epoch) return { state: 'outside', without: [] }
+      const others = participants.filter((p) => p.user_id !== this.home.device.userId)
+      return { state: 'none', without: others.filter((p) => !p.devices_at).map((p) => p.user_id) }
+    })
+  }
+
+  /** The people of the thread, as the log has them, who have no leaf. */
+  #without(state: ClientState): string[] {
+    const there = new Set(leavesOf(state).map(({ device }) => device.userId))
+    const { participants } = this.home.client.thread(this.threadId).view.getSnapshot()
+    return participants.map((p) => p.user_id).filter((user) => !there.has(user))
+  }
+
+  /** Nothing begins after it. It resolves when what is under way has ended. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#turn
+  }
+
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
+    const turn = this.#turn.then(() => {
+      if (this.#closed) throw new Error('the encryption was closed')
+      return work()
+    })
     this.#turn = turn.catch(() => {})
     return turn
+  }
+
+  /**
+   * Brings the group to where the thread is. While the server cannot be asked, it stays with those who
+   * were in it: what is encrypted for them waits in the outbox.
+   */
+  async #refresh(): Promise<void> {
+    await this.#load()
+    if (this.#state && this.#state.groupContext.epoch > 0n && !this.home.client.online) return
+    try {
+      await this.#advance()
+      await this.#reconcile()
+    } catch (error) {
+      if (!this.#state || this.#state.groupContext.epoch === 0n || (error instanceof ProblemError && error.status < 500)) throw error
+    }
   }
 
   async #load(): Promise<void> {
@@ -149,6 +202,7 @@ export class Group {
     await this.home.secrets.write(changes.set(this.#key, record))
     this.#record = record
     this.#state = state
+    this.home.moved(this.threadId)
   }
 
   async #advance(frame?: ThreadEvent): Promise<void> {
@@ -212,13 +266,24 @@ export class Group {
       if (!state) throw new Error('in no group')
       const result = await processPrivateMessage(state, message.privateMessage, emptyPskIndex, cs)
       if (result.kind !== 'applicationMessage') throw new Error('a handshake in place of a message')
-      await texts.keep(changes, event.ciphertext, { text: new TextDecoder().decode(result.message) }, event.id)
+      const by = await this.#senderOf(message.privateMessage, state)
+      await texts.keep(changes, event.ciphertext, { text: new TextDecoder().decode(result.message), by }, event.id)
       return result.newState
     } catch {
       const why = !state ? 'before_joining' : 'no_key'
       await texts.keep(changes, event.ciphertext, { why }, event.id)
       return state
     }
+  }
+
+  /** Whose leaf has signed a message that was decrypted: the server could name another sender. */
+  async #senderOf(message: PrivateMessage, state: ClientState): Promise<string> {
+    const past = state.historicalReceiverData.get(message.epoch)
+    const secret = past?.senderDataSecret ?? state.keySchedule.senderDataSecret
+    const tree: RatchetTree = past?.ratchetTree ?? state.ratchetTree
+    const sender = await decryptSenderData(message, secret, this.home.cs)
+    const node = sender && tree[leafToNodeIndex(toLeafIndex(sender.leafIndex))]
+    return (node?.nodeType === 'leaf' && deviceOf(node.leaf.credential)?.userId) || ''
   }
 
   async #control(event: ThreadEvent & { t: 'msg' }, before: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
@@ -248,13 +313,13 @@ export class Group {
   async #join(welcome: Uint8Array, changes: Map<string, unknown>): Promise<ClientState | undefined> {
     const message = decodeMls(welcome)
     if (message?.wireformat !== 'mls_welcome') return undefined
-    const own = await this.home.packageFor(message.welcome)
+    const own = await this.home.ring.packageFor(message.welcome)
     if (!own) return undefined
     const keyPackage = decodeKeyPackage(own.public)!
     try {
       const state = await joinGroup(message.welcome, keyPackage, own.private, this.home.cs, this.home.config)
       if (!isOf(state.groupContext.groupId, this.threadId)) return undefined
-      await this.home.used(own, changes)
+      await this.home.ring.used(own, changes)
       return state
     } catch {
       return undefined // broken: whoever made it can let this device in anew
@@ -297,7 +362,7 @@ export class Group {
     const thread = await client.rest.get<{ epoch: number }>(`/v1/threads/${this.threadId}`)
     const { epoch, begun } = this.#record!
     if (begun || thread.epoch !== epoch) return false // there is one, or may be: this user does not see from where on the epoch rose
-    const own = await this.home.firstPackage()
+    const own = await this.home.ring.firstPackage()
     this.#state = await createGroup(new TextEncoder().encode(this.threadId), decodeKeyPackage(own.public)!, own.private, [], cs, config)
     return true
   }
@@ -338,7 +403,7 @@ export class Group {
 }
 
 /** An MLSMessage; undefined for what is none. */
-function decodeMls(bytes: Uint8Array): MLSMessage | undefined {
+export function decodeMls(bytes: Uint8Array): MLSMessage | undefined {
   try {
     return decodeMlsMessage(bytes, 0)?.[0]
   } catch {

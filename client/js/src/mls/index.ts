@@ -1,5 +1,6 @@
-export { Encryption, type EncryptionEvents, type EncryptionOptions } from './encryption.js'
+export { Encryption, type EncryptionEvents, type EncryptionOptions, type Standing } from './encryption.js'
 export { Group, NotInGroup } from './group.js'
+export { inspect, type Seen } from './inspect.js'
 export { IndexedDBSecrets, MemorySecrets, type SecretChanges, type SecretStore } from './secrets.js'
 export type { Device } from './identity.js'
 export type { Revealed, Unreadable } from './texts.js'

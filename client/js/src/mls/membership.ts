@@ -43,8 +43,12 @@ export class Membership {
       }
       if (!devices || [...devices.keys()].some((deviceId) => !stays.has(nameOf({ userId: user_id, deviceId })))) missing.push(user_id)
     }
+    const additions = await this.#additions(threadId, missing, stays)
+    const added = new Set(additions.map(({ device }) => device.userId))
+    // Who has keys and could not be let in now is looked at again.
+    for (const { user_id, devices_at } of participants) if (devices_at && missing.includes(user_id) && !added.has(user_id)) delete seen[user_id]
     const removals = out.map(({ index }): Proposal => ({ proposalType: 'remove', remove: { removed: index } }))
-    return { proposals: [...removals, ...(await this.#additions(threadId, missing, stays))], checked: seen }
+    return { proposals: [...removals, ...additions.map(({ proposal }) => proposal)], checked: seen }
   }
 
   /** The devices of a user that have keys. */
@@ -61,21 +65,33 @@ export class Membership {
   }
 
   /** Takes a key package of each device that is to be let in. One without a good key stays out until it has one. */
-  async #additions(threadId: string, userIds: string[], there: Set<string>): Promise<Proposal[]> {
-    const proposals: Proposal[] = []
+  async #additions(threadId: string, userIds: string[], there: Set<string>): Promise<{ device: Device; proposal: Proposal }[]> {
+    const proposals: { device: Device; proposal: Proposal }[] = []
     for (let asked = userIds; asked.length > 0; ) {
-      const { body } = await this.client.rest.request<Schemas['GroupPrekeys']>('POST', `/v1/threads/${threadId}/prekeys`, { body: { user_ids: asked } })
+      const body = await this.#prekeys(threadId, asked)
+      if (!body) return proposals
       for (const { user_id, devices } of body.bundles) {
         for (const bundle of devices) {
           const device = { userId: user_id, deviceId: bundle.device_id }
           if (there.has(nameOf(device)) || nameOf(device) === nameOf(this.self)) continue
           const keyPackage = this.#keyPackageOf(device, bundle)
-          if (keyPackage) proposals.push({ proposalType: 'add', add: { keyPackage } })
+          if (keyPackage) proposals.push({ device, proposal: { proposalType: 'add', add: { keyPackage } } })
         }
       }
       asked = body.remaining
     }
     return proposals
+  }
+
+  /** Key packages of these people; undefined when this device has asked too often. */
+  async #prekeys(threadId: string, userIds: string[]): Promise<Schemas['GroupPrekeys'] | undefined> {
+    try {
+      const answer = await this.client.rest.request<Schemas['GroupPrekeys']>('POST', `/v1/threads/${threadId}/prekeys`, { body: { user_ids: userIds }, attempts: 1 })
+      return answer.body
+    } catch (error) {
+      if (error instanceof ProblemError && error.status === 429) return undefined
+      throw error
+    }
   }
 
   /** The key package of a bundle, if it is one of the device that it is said to be of. */

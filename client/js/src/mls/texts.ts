@@ -7,9 +7,12 @@ export type Unreadable =
   | 'before_joining' // it was sent while this device was in no group: only other devices can read it
   | 'no_key' // its key is gone, or was never there
   | 'not_encrypted' // it is no MLS message: who sent it did not encrypt it
+  | 'another_sender' // it is of somebody else than the server says
 
 /** What a message says, or why that is not known. */
-export type Revealed = { text: string } | { why: Unreadable }
+export type Revealed =
+  | { text: string; by?: string } // the user whose device has signed it
+  | { why: Unreadable }
 
 /**
  * The texts of messages. They are kept by the hash of the ciphertext, which a message has on its way
