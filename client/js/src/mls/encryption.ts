@@ -176,7 +176,8 @@ export class Encryption {
    */
   async tend(threadId: string): Promise<void> {
     await this.#keep(threadId)
-    if ((await this.standing(threadId)).state === 'outside') this.#client.signal(threadId, ASK, '')
+    const { state } = await this.standing(threadId)
+    if (state === 'outside' && !this.#client.thread(threadId).record?.left) this.#client.signal(threadId, ASK, '')
   }
 
   async #keep(threadId: string): Promise<void> {

@@ -130,7 +130,7 @@ export class Group {
   keep(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#advance()
-      if (this.#state) await this.#reconcile()
+      if (this.#state && !this.#left) await this.#reconcile()
     })
   }
 
@@ -139,11 +139,17 @@ export class Group {
       await this.#load()
       if (!this.#state) await this.#advance()
       if (this.#state) return { state: 'in', without: this.#without(this.#state) }
+      if (this.#left) return { state: 'outside', without: [] }
       const { epoch, participants } = await this.home.client.rest.get<ThreadWithParticipants>(`/v1/threads/${this.threadId}`)
       if (this.#record!.begun || epoch !== this.#record!.epoch) return { state: 'outside', without: [] }
       const others = participants.filter((p) => p.user_id !== this.home.device.userId)
       return { state: 'none', without: others.filter((p) => !p.devices_at).map((p) => p.user_id) }
     })
+  }
+
+  /** The user is not in the thread any more: the server says nothing of it. */
+  get #left(): boolean {
+    return this.home.client.thread(this.threadId).record?.left ?? false
   }
 
   /** The people of the thread, as the log has them, who have no leaf. */
@@ -209,6 +215,7 @@ export class Group {
     await this.#load()
     if (frame && frame.seq <= this.#record!.seq) return
     if (frame && frame.seq === this.#record!.seq + 1 && !('omitted' in frame)) return this.#take([frame])
+    if (this.#left) return
     for (let since: number | null = this.#record!.seq; since !== null; ) {
       const page: EventPage = await this.home.client.rest.get<EventPage>(`/v1/threads/${this.threadId}/events`, { since_seq: since, page_size: 100 })
       await this.#take(page.events)
