@@ -1,14 +1,17 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import type { Outgoing, StoredMessage, ThreadSummary } from '../src/index.js'
-import { useClient, useThread } from '../src/react.js'
+import { useClient, useSnapshot, useThread } from '../src/react.js'
 import { Composer } from './composer.js'
 import { GroupInfo, MessageInfo } from './dialogs.js'
 import { agoOf, dayOf, gone, nameOf, otherOf, previewOf, titleOf } from './format.js'
 import { Icon } from './icons.js'
 import { MessageRow, OutgoingRow } from './message.js'
+import { SecrecyNotice } from './notice.js'
+import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
 import { Avatar, DropdownMenu, IconButton } from './ui.js'
+import { Verify } from './verify.js'
 
 interface Props {
   session: Session
@@ -20,16 +23,22 @@ interface Props {
 
 /** Messages of one person within this time stand together. */
 const TOGETHER_MS = 5 * 60_000
+/** So often it is looked whether somebody who could not read can. */
+const TEND_MS = 3000
 
 export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   const { client } = session
   const thread = useThread(client, summary.id)
   const { presence, state } = useClient(client)
-  const { messages, outgoing, pins, participants, typing } = thread
+  const { outgoing, pins, participants, typing } = thread
+  const messages = useMemo(() => thread.messages.filter(forPeople), [thread.messages])
+  useSnapshot(session.secrecy.view)
+  const secret = session.secrecy.of(summary.id)
   const [reply, setReply] = useState<StoredMessage>()
   const [editing, setEditing] = useState<StoredMessage>()
   const [info, setInfo] = useState<StoredMessage>()
   const [people, setPeople] = useState(false)
+  const [verifying, setVerifying] = useState(false)
   const [found, setFound] = useState<string>()
   const group = summary.thread.type === 'GROUP'
   const other = otherOf(summary, session.person)
@@ -57,18 +66,21 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   useLayoutEffect(() => {
     if (atBottom.current) scroller.current!.scrollTop = scroller.current!.scrollHeight
   }, [count])
-  useLayoutEffect(() => setPrepending(false), [messages[0]?.id])
+  useLayoutEffect(() => setPrepending(false), [thread.messages[0]?.id])
 
   const loadOlder = useCallback(() => {
     setPrepending(true)
     void session.try(client.thread(summary.id).loadOlder())
   }, [client, session, summary.id])
 
+  // While somebody cannot read, or this device cannot, it is looked after.
+  useTended(session, summary.id, secret, state === 'online')
+
   const scrolled = () => {
     const box = scroller.current!
     atBottom.current = box.scrollHeight - box.scrollTop - box.clientHeight < 60
     setAway(!atBottom.current)
-    if (box.scrollTop < 300 && thread.hasOlder && messages.length > 0) loadOlder()
+    if (box.scrollTop < 300 && thread.hasOlder && thread.messages.length > 0) loadOlder()
   }
 
   // Who looks at the newest messages has read them.
@@ -100,7 +112,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   const jump = async (id: string) => {
     const log = client.thread(summary.id)
     while (!log.view.getSnapshot().messages.some((m) => m.id === id) && (await log.loadOlder()));
-    const index = log.view.getSnapshot().messages.findIndex((m) => m.id === id)
+    const index = log.view.getSnapshot().messages.filter(forPeople).findIndex((m) => m.id === id)
     if (index < 0) return session.toast('That message is not there any more')
     requestAnimationFrame(() => list.current?.scrollToIndex(index, { align: 'center', smooth: true }))
     setFound(id)
@@ -118,7 +130,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   const lastPin = pins.at(-1)
   const pinned = lastPin && byId.get(lastPin.message_id)
   const title = titleOf(summary, session.person)
-  const leave = () => void session.try(client.removeParticipant(summary.id, session.person).then(onLeft))
+  const leave = () => void session.try(session.secrecy.remove(summary.id, session.person).then(onLeft))
 
   return (
     <section className="chat" aria-label={`Conversation with ${title}`}>
@@ -126,13 +138,17 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
         <IconButton icon="back" label="Back to conversations" className="back" onClick={onBack} />
         <Avatar name={other ?? summary.thread.title ?? summary.id} group={group} online={!!other && presence[other]?.status === 'online'} size={38} />
         <div className="chat-title">
-          <h2>{title}</h2>
+          <div className="chat-name">
+            <h2>{title}</h2>
+            <Lock secret={secret} onClick={() => setVerifying(true)} />
+          </div>
           <p className={typing.length > 0 ? 'is-typing' : ''}>{subtitle}</p>
         </div>
         <DropdownMenu
           trigger={<IconButton icon="more" label="Conversation" />}
           entries={[
             group && { label: 'Members and title', icon: 'people', onSelect: () => setPeople(true) },
+            { label: 'Verify encryption', icon: 'lock', onSelect: () => setVerifying(true) },
             { label: 'Mark as read', icon: 'copies', onSelect: () => newest && void session.try(client.read(summary.id, newest.id)) },
             !!other && { label: `Block ${nameOf(other)}`, icon: 'close', danger: true, onSelect: () => void session.try(client.block(other).then(() => session.toast(`${nameOf(other)} is blocked`))) },
             !!other && { label: `Unblock ${nameOf(other)}`, icon: 'people', onSelect: () => void session.try(client.unblock(other).then(() => session.toast(`${nameOf(other)} is not blocked any more`))) },
@@ -145,7 +161,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
           <Icon name="pin" size={16} />
           <button type="button" onClick={() => void jump(lastPin.message_id)}>
             <strong>Pinned{pins.length > 1 ? ` · ${pins.length}` : ''}</strong>
-            <span>{pinned ? previewOf(pinned) : 'An older message'}</span>
+            <span>{pinned ? previewOf(pinned, session) : 'An older message'}</span>
           </button>
           <IconButton icon="close" label="Unpin" size={16} onClick={() => void session.try(client.unpin(summary.id, lastPin.message_id))} />
         </div>
@@ -161,10 +177,15 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
             const joined = together(before, message)
             return (
               <div key={message.id}>
-                {i === 0 && !thread.hasOlder && (
-                  <p className="plain-note">
-                    <Icon name="open" size={14} />
-                    Not encrypted in this demo: messages are base64, which the server could read.
+                {i === 0 && !thread.hasOlder && secret.mode === 'encrypted' && (
+                  <p className="sealed-note">
+                    <Icon name="lock" size={14} />
+                    <span>
+                      Encrypted end to end: the server cannot read it, but sees who writes, when and how much.{' '}
+                      <button type="button" className="text-button" onClick={() => setVerifying(true)}>
+                        What to know
+                      </button>
+                    </span>
                   </p>
                 )}
                 {(!before || dayOf(before.created_at) !== dayOf(message.created_at)) && <p className="day">{dayOf(message.created_at)}</p>}
@@ -172,6 +193,9 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
                 <MessageRow
                   session={session}
                   message={message}
+                  kind={session.secrecy.contentOf(message).kind}
+                  text={previewOf(message, session)}
+                  encrypted={secret.mode === 'encrypted'}
                   group={group}
                   participants={participants}
                   first={!joined}
@@ -216,9 +240,12 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
       {thread.left ? (
         <p className="left-note">You are not in this conversation any more.</p>
       ) : (
+        <>
+        <SecrecyNotice session={session} threadId={summary.id} secret={secret} left={participants.length - 1} />
         <Composer
           session={session}
           threadId={summary.id}
+          secret={secret}
           reply={reply}
           editing={editing}
           onDone={() => {
@@ -229,13 +256,41 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
             atBottom.current = true
             setFirstUnread(undefined)
           }}
-          onEditLast={() => setEditing(messages.findLast((m) => m.sender_id === session.person && !gone(m)))}
+          onEditLast={() => setEditing(messages.findLast((m) => m.sender_id === session.person && !gone(m) && ['text', 'plain'].includes(session.secrecy.contentOf(m).kind)))}
         />
+        </>
       )}
       {info && <MessageInfo session={session} message={info} onClose={() => setInfo(undefined)} />}
+      {verifying && <Verify session={session} thread={thread} onClose={() => setVerifying(false)} />}
       {people && <GroupInfo session={session} thread={thread} onClose={() => setPeople(false)} />}
     </section>
   )
+}
+
+const forPeople = (message: StoredMessage): boolean => message.content_type !== 'control'
+
+/** Whether the conversation is encrypted, in its head. */
+function Lock({ secret, onClick }: { secret: Secret; onClick: () => void }) {
+  if (secret.mode === 'opening') return null
+  const on = secret.mode !== 'plain' && !(secret.mode === 'unavailable' && secret.mayBePlain)
+  const label = secret.mode === 'encrypted' ? 'Encrypted' : on ? 'To be encrypted' : 'Not encrypted'
+  return (
+    <button type="button" className={`lock ${!on ? 'off' : secret.mode === 'encrypted' ? '' : 'pending'}`} aria-label={`${label}. Details`} title={label} onClick={onClick}>
+      <Icon name={on ? 'lock' : 'unlock'} size={14} />
+      {!on && <span>{label}</span>}
+    </button>
+  )
+}
+
+/** Looks after the encryption of a conversation that is shown, while somebody in it cannot read, or this device cannot. */
+function useTended({ secrecy }: Session, threadId: string, { mode, without }: Secret, online: boolean): void {
+  useEffect(() => secrecy.refresh(threadId), [secrecy, threadId])
+  const open = online && (mode === 'outside' || (without.length > 0 && mode !== 'unavailable'))
+  useEffect(() => {
+    if (!open) return
+    const timer = setInterval(() => void secrecy.tend(threadId), TEND_MS)
+    return () => clearInterval(timer)
+  }, [secrecy, threadId, open])
 }
 
 const together = (a: StoredMessage | undefined, b: StoredMessage | undefined): boolean =>

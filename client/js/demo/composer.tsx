@@ -1,14 +1,16 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'react'
-import { encodeText, type StoredMessage } from '../src/index.js'
+import type { StoredMessage } from '../src/index.js'
 import { nameOf, previewOf } from './format.js'
 import { Icon } from './icons.js'
 import { EmojiPicker } from './picker.js'
+import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
 import { DropdownMenu, IconButton } from './ui.js'
 
 interface Props {
   session: Session
   threadId: string
+  secret: Secret
   reply: StoredMessage | undefined
   editing: StoredMessage | undefined
   onDone: () => void
@@ -18,8 +20,8 @@ interface Props {
 
 const LIVES = [[0, 'Messages stay'], [10, '10 seconds'], [300, '5 minutes'], [86_400, '1 day'], [604_800, '1 week']] as const
 
-export function Composer({ session, threadId, reply, editing, onDone, onSent, onEditLast }: Props) {
-  const { client } = session
+export function Composer({ session, threadId, secret, reply, editing, onDone, onSent, onEditLast }: Props) {
+  const { client, secrecy } = session
   const draft = `parley.draft.${session.person}.${threadId}`
   const [text, setText] = useState(() => sessionStorage.getItem(draft) ?? '')
   const [life, setLife] = useState(0)
@@ -27,9 +29,9 @@ export function Composer({ session, threadId, reply, editing, onDone, onSent, on
   const input = useRef<HTMLTextAreaElement>(null)
 
   useEffect(() => {
-    if (editing) setText(previewOf(editing))
+    if (editing) setText(previewOf(editing, session))
     if (editing || reply) input.current?.focus()
-  }, [editing, reply])
+  }, [editing, reply, session])
   useEffect(() => {
     if (!editing) sessionStorage.setItem(draft, text)
   }, [draft, text, editing])
@@ -39,18 +41,24 @@ export function Composer({ session, threadId, reply, editing, onDone, onSent, on
     box.style.height = `${Math.min(box.scrollHeight, 160)}px`
   }, [text])
 
+  const blocked = secret.mode === 'nobody' || secret.mode === 'outside' || secret.mode === 'unavailable'
+
   const cancel = () => {
     if (editing) setText('')
     onDone()
   }
   const send = () => {
     const trimmed = text.trim()
-    if (!trimmed) return
+    if (!trimmed || blocked) return
     if (editing) {
-      if (trimmed !== previewOf(editing)) void session.try(client.edit(threadId, editing.id, encodeText(trimmed)))
+      if (trimmed !== previewOf(editing, session)) void session.try(secrecy.edit(threadId, editing.id, trimmed, secret.mode))
     } else {
       onSent()
-      void session.try(client.sendText(threadId, trimmed, { ...(reply ? { replyTo: reply.id } : {}), ...(life ? { ttlSeconds: life } : {}) }))
+      const options = { ...(reply ? { replyTo: reply.id } : {}), ...(life ? { ttlSeconds: life } : {}) }
+      void session.try(secrecy.send(threadId, trimmed, secret.mode, options).catch((error: unknown) => {
+        setText((text) => text || trimmed) // it is not lost
+        throw error
+      }))
     }
     setText('')
     onDone()
@@ -73,7 +81,7 @@ export function Composer({ session, threadId, reply, editing, onDone, onSent, on
           <Icon name={editing ? 'edit' : 'reply'} size={18} />
           <div>
             <strong>{editing ? 'Edit message' : `Reply to ${about.sender_id === session.person ? 'yourself' : nameOf(about.sender_id)}`}</strong>
-            <span>{previewOf(about)}</span>
+            <span>{previewOf(about, session)}</span>
           </div>
           <IconButton icon="close" label="Cancel" size={18} onClick={cancel} />
         </div>
@@ -95,7 +103,7 @@ export function Composer({ session, threadId, reply, editing, onDone, onSent, on
         <textarea
           ref={input}
           rows={1}
-          placeholder={life ? `Disappears after ${LIVES.find(([s]) => s === life)![1]}` : 'Message'}
+          placeholder={life ? `Disappears after ${LIVES.find(([s]) => s === life)![1]}` : secret.mode === 'plain' ? 'Message, not encrypted' : 'Message'}
           aria-label="Message"
           value={text}
           onChange={(event) => {
@@ -110,7 +118,7 @@ export function Composer({ session, threadId, reply, editing, onDone, onSent, on
             entries={LIVES.map(([seconds, label]) => ({ label, icon: 'timer' as const, checked: seconds === life, onSelect: () => setLife(seconds) }))}
           />
         )}
-        <button type="button" className="send" aria-label={editing ? 'Save' : 'Send'} disabled={!text.trim()} onClick={send}>
+        <button type="button" className="send" aria-label={editing ? 'Save' : 'Send'} disabled={!text.trim() || blocked} onClick={send}>
           <Icon name="send" />
         </button>
       </div>

@@ -18,7 +18,7 @@ export function NewChat({ session, onClose, onCreated }: { session: Session; onC
     setOther('')
   }
   const create = () =>
-    session.try(session.client.createThread(chosen.length === 1 && !title ? '1_TO_1' : 'GROUP', chosen, title || undefined).then(onCreated))
+    session.try(session.secrecy.createThread(chosen.length === 1 && !title ? '1_TO_1' : 'GROUP', chosen, title || undefined).then(onCreated))
   return (
     <Dialog title="New conversation" onClose={onClose}>
       <ul className="people">
@@ -62,7 +62,7 @@ export function MessageInfo({ session, message, onClose }: { session: Session; m
   }, [session, message])
   return (
     <Dialog title="Message details" onClose={onClose}>
-      <blockquote className="quoted">{previewOf(message)}</blockquote>
+      <blockquote className="quoted">{previewOf(message, session)}</blockquote>
       <p className="facts">
         Sent {fullTimeOf(message.created_at)} by {nameOf(message.sender_id)}
         {message.edited_at && `, edited ${fullTimeOf(message.edited_at)}`}. Number {message.seq} of its thread.
@@ -128,7 +128,7 @@ export function GroupInfo({ session, thread, onClose }: { session: Session; thre
                     label: p.role === 'admin' ? 'Make a member' : 'Make an admin', icon: 'people',
                     onSelect: () => void session.try(client.setRole(thread.id, p.user_id, p.role === 'admin' ? 'member' : 'admin')),
                   },
-                  { label: 'Remove', icon: 'trash', danger: true, onSelect: () => void session.try(client.removeParticipant(thread.id, p.user_id)) },
+                  { label: 'Remove', icon: 'trash', danger: true, onSelect: () => void session.try(session.secrecy.remove(thread.id, p.user_id)) },
                 ]}
               />
             )}
@@ -139,7 +139,7 @@ export function GroupInfo({ session, thread, onClose }: { session: Session; thre
         className="field-line"
         onSubmit={(event) => {
           event.preventDefault()
-          void session.try(client.addParticipant(thread.id, added.trim().toLowerCase())).then(() => setAdded(''))
+          void session.try(session.secrecy.add(thread.id, added.trim().toLowerCase())).then(() => setAdded(''))
         }}
       >
         <input className="field" placeholder="Add somebody: a user id, as carol" aria-label="User id to add" value={added} onChange={(e) => setAdded(e.target.value)} />

@@ -1,5 +1,5 @@
 import type { StoredMessage, ThreadSummary } from '../src/index.js'
-import { textOf } from './session.js'
+import type { Session } from './session.js'
 
 export const nameOf = (user: string): string => user.charAt(0).toUpperCase() + user.slice(1)
 
@@ -41,9 +41,10 @@ export function agoOf(iso: string | null): string {
 
 export const gone = (m: StoredMessage, now = Date.now()): boolean => m.deleted || (m.expires_at !== null && Date.parse(m.expires_at) <= now)
 
-export function previewOf(m: StoredMessage): string {
+/** What a message says to this person, in words. */
+export function previewOf(m: StoredMessage, session: Session): string {
   if (gone(m)) return m.expires_at ? 'This message has disappeared' : 'This message was deleted'
-  return textOf(m.ciphertext)
+  return session.secrecy.contentOf(m).text
 }
 
 export function leftOf(seconds: number): string {

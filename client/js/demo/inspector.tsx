@@ -46,14 +46,17 @@ export function Inspector({ session, onClose }: { session: Session; onClose: () 
       </dl>
       <ol className="entries" tabIndex={0} aria-label="Frames and calls">
         {shown.map((entry) => (
-          <Line key={entry.n} entry={entry} />
+          <Line key={entry.n} session={session} entry={entry} />
         ))}
       </ol>
     </aside>
   )
 }
 
-function Line({ entry }: { entry: Entry }) {
+function Line({ session, entry }: { session: Session; entry: Entry }) {
+  const written = writtenOf(entry)
+  const seen = written && session.secrecy.inspect(written.ciphertext)
+  const detail = seen?.kind === 'commit' ? `commit, epoch ${written?.epoch ?? seen.epoch + 1} · ${entry.detail}` : entry.detail
   const [open, setOpen] = useState(false)
   return (
     <li className={`entry ${entry.kind} ${entry.failed ? 'failed' : ''}`}>
@@ -62,20 +65,50 @@ function Line({ entry }: { entry: Entry }) {
           {ARROWS[entry.kind]}
         </span>
         <span className="entry-title">{entry.title}</span>
-        <span className="entry-detail">{entry.detail}</span>
+        <span className="entry-detail">{detail}</span>
         <time>{clock.format(entry.at)}</time>
       </button>
       {open && (
         <div className="entry-body">
           {entry.topic && <p>{entry.topic}</p>}
-          {entry.plain !== undefined && (
-            <p>
-              The ciphertext, decoded: <q>{entry.plain}</q>
-            </p>
-          )}
-          <pre>{JSON.stringify(entry.data, null, 2)}</pre>
+          {written && <Written session={session} written={written} />}
+          <pre tabIndex={0}>{JSON.stringify(entry.data, null, 2)}</pre>
         </div>
       )}
     </li>
+  )
+}
+
+/** A message in a frame or a call: what was sent, and what came back. */
+interface WrittenMessage {
+  ciphertext: string
+  thread_id: string
+  sender_id?: string
+  epoch?: number
+}
+
+function writtenOf({ data }: Entry): WrittenMessage | undefined {
+  const { request, response } = (data ?? {}) as { request?: unknown; response?: unknown }
+  for (const part of [data, response, request]) {
+    const found = part as Partial<WrittenMessage> | undefined
+    if (typeof found?.ciphertext === 'string' && found.ciphertext !== '') {
+      return { ciphertext: found.ciphertext, thread_id: found.thread_id ?? '', sender_id: found.sender_id, epoch: found.epoch }
+    }
+  }
+  return undefined
+}
+
+/** A ciphertext beside what this device makes of it. */
+function Written({ session, written }: { session: Session; written: WrittenMessage }) {
+  const { ciphertext } = written
+  const seen = session.secrecy.inspect(ciphertext)
+  const shown = ciphertext.length > 96 ? `${ciphertext.slice(0, 96)}…` : ciphertext
+  return (
+    <dl className="written">
+      <dt>{seen ? `Ciphertext, ${seen.bytes} bytes` : 'Base64, not encrypted'}</dt>
+      <dd className="cipher">{shown}</dd>
+      <dt>{seen?.kind === 'commit' ? 'Is' : seen ? `Decrypts to, epoch ${seen.epoch}` : 'Decodes to'}</dt>
+      <dd>{seen?.kind === 'commit' ? `a commit that begins epoch ${written.epoch ?? seen.epoch + 1}${seen.welcome ? ', with a welcome for who is let in' : ''}` : session.secrecy.contentOf(written).text}</dd>
+    </dl>
   )
 }

@@ -4,12 +4,16 @@ import { QUICK } from './emoji.js'
 import { fullTimeOf, gone, hueOf, leftOf, nameOf, previewOf, timeOf } from './format.js'
 import { Icon, Ticks } from './icons.js'
 import { EmojiPicker } from './picker.js'
-import { textOf, type Session } from './session.js'
+import type { Content } from './secrecy.js'
+import type { Session } from './session.js'
 import { DropdownMenu, IconButton } from './ui.js'
 
 interface Props {
   session: Session
   message: StoredMessage
+  kind: Content['kind']
+  text: string
+  encrypted: boolean // the conversation is
   group: boolean
   participants: readonly Participant[]
   first: boolean
@@ -26,19 +30,20 @@ interface Props {
 const EDITABLE_MS = 15 * 60_000
 
 export const MessageRow = memo(function MessageRow(props: Props) {
-  const { session, message, group, participants, first, last, repliedTo, pinned, found } = props
+  const { session, message, kind, text, encrypted, group, participants, first, last, repliedTo, pinned, found } = props
   const { client, person } = session
   const own = message.sender_id === person
   const [picking, setPicking] = useState(false)
   const left = useLifetime(message)
   const deleted = gone(message)
   const progress = own ? progressOf(message, participants) : undefined
-  const editable = own && !deleted && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
+  const readable = kind === 'text' || kind === 'plain'
+  const editable = own && !deleted && readable && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
   const mine = (emoji: string) => message.reactions.find((r) => r.emoji === emoji)?.by.includes(person)
   const toggle = (emoji: string) =>
     void session.try(mine(emoji) ? client.unreact(message.thread_id, message.id, emoji) : client.react(message.thread_id, message.id, emoji))
-  const text = previewOf(message)
-  const big = !deleted && /^(\p{Extended_Pictographic}\uFE0F?\u200D?){1,3}$/u.test(text)
+  const sealed = !deleted && !readable
+  const big = !deleted && readable && /^(\p{Extended_Pictographic}\uFE0F?\u200D?){1,3}$/u.test(text)
   const partly = group && progress && progress.read > 0 && progress.state !== 'read' ? `${progress.read}/${progress.of}` : undefined
   const state = progress?.state === 'sent' && progress.delivered > 0 ? 'delivered' : progress?.state
   return (
@@ -47,16 +52,25 @@ export const MessageRow = memo(function MessageRow(props: Props) {
       aria-label={`${own ? 'You' : nameOf(message.sender_id)}, ${timeOf(message.created_at)}: ${text}`}
     >
       <div className="bubble-line">
-        <div className={`bubble ${deleted ? 'gone' : ''} ${big ? 'big' : ''}`} style={{ '--hue': hueOf(message.sender_id) } as React.CSSProperties}>
+        <div className={`bubble ${deleted ? 'gone' : ''} ${sealed ? 'sealed' : ''} ${big ? 'big' : ''}`} style={{ '--hue': hueOf(message.sender_id) } as React.CSSProperties}>
           {group && !own && first && <span className="sender">{nameOf(message.sender_id)}</span>}
           {repliedTo !== undefined && !deleted && (
             <button type="button" className="quote" onClick={() => props.onJump(message.reply_to_msg_id!)}>
               <strong>{repliedTo ? (repliedTo.sender_id === person ? 'You' : nameOf(repliedTo.sender_id)) : 'Reply'}</strong>
-              <span>{repliedTo ? previewOf(repliedTo) : 'Go to the message'}</span>
+              <span>{repliedTo ? previewOf(repliedTo, session) : 'Go to the message'}</span>
             </button>
           )}
-          <span className="text">{text}</span>
+          <span className="text">
+            {sealed && <Icon name="lock" size={14} />}
+            {text}
+          </span>
           <span className="meta">
+            {encrypted && kind === 'plain' && !deleted && (
+              <span className="exposed" title="The server could read this message">
+                <Icon name="unlock" size={12} />
+                not encrypted
+              </span>
+            )}
             {pinned && <Icon name="pin" size={12} />}
             {left !== undefined && !deleted && (
               <span className="lifetime" title={`Disappears ${fullTimeOf(message.expires_at!)}`}>
@@ -86,7 +100,7 @@ export const MessageRow = memo(function MessageRow(props: Props) {
               entries={[
                 { label: 'Reply', icon: 'reply', onSelect: props.onReply },
                 { label: 'React', icon: 'smile', onSelect: () => setTimeout(() => setPicking(true)) },
-                { label: 'Copy', icon: 'copy', onSelect: () => void navigator.clipboard?.writeText(text) },
+                readable && { label: 'Copy', icon: 'copy', onSelect: () => void navigator.clipboard?.writeText(text) },
                 { label: pinned ? 'Unpin' : 'Pin', icon: 'pin', onSelect: () => void session.try(pinned ? client.unpin(message.thread_id, message.id) : client.pin(message.thread_id, message.id)) },
                 editable && { label: 'Edit', icon: 'edit', onSelect: props.onEdit },
                 { label: 'Details', icon: 'info', onSelect: props.onInfo },
@@ -142,11 +156,12 @@ function useLifetime(message: StoredMessage): number | undefined {
 
 /** A message on its way out. */
 export function OutgoingRow({ session, item }: { session: Session; item: Outgoing }) {
+  const { kind, text } = session.secrecy.contentOf({ ciphertext: item.body.ciphertext, thread_id: item.threadId, sender_id: session.person })
   return (
-    <article className="row own first last" aria-label={`Being sent: ${textOf(item.body.ciphertext)}`}>
+    <article className="row own first last" aria-label={`Being sent: ${text}`}>
       <div className="bubble-line">
-        <div className={`bubble waiting ${item.problem ? 'failed' : ''}`}>
-          <span className="text">{textOf(item.body.ciphertext)}</span>
+        <div className={`bubble waiting ${kind === 'locked' ? 'sealed' : ''} ${item.problem ? 'failed' : ''}`}>
+          <span className="text">{text}</span>
           <span className="meta">
             <time dateTime={item.createdAt}>{timeOf(item.createdAt)}</time>
             <Ticks state={item.problem ? 'failed' : 'sending'} />

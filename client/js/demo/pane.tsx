@@ -78,7 +78,7 @@ export function Pane({ session, active, onActivate }: { session: Session; active
             !!thread && {
               label: 'Send 200 messages', icon: 'copies',
               onSelect: () => {
-                for (let i = 1; i <= 200; i++) void client.sendText(thread.id, `Message ${i} of 200`)
+                for (let i = 1; i <= 200; i++) void session.try(session.secrecy.send(thread.id, `Message ${i} of 200`, session.secrecy.of(thread.id).mode))
               },
             },
             { label: 'Open in a tab of its own', icon: 'open', onSelect: () => void open(`/?as=${session.person}`) },
@@ -110,7 +110,7 @@ export function Pane({ session, active, onActivate }: { session: Session; active
               </p>
             )}
             {threads.length === 0 && (
-              <button type="button" className="primary" onClick={() => void session.try(client.createThread('1_TO_1', [peer]).then(setThreadId))}>
+              <button type="button" className="primary" onClick={() => void session.try(session.secrecy.createThread('1_TO_1', [peer]).then(setThreadId))}>
                 Write to {nameOf(peer)}
               </button>
             )}

@@ -1,8 +1,9 @@
-// A person of the demo: a client, and what its inspector shows.
-import { Client, decodeText, jsonTransport, type Call } from '../src/index.js'
+// A person of the demo: a client, its encryption, and what its inspector shows.
+import { Client, jsonTransport, type Call } from '../src/index.js'
 import { Changing } from '../src/emitter.js'
 import { IndexedDBStorage } from '../src/indexeddb.js'
 import { mqttTransport } from '../src/mqtt.js'
+import { Secrecy } from './secrecy.js'
 
 export const PEOPLE = ['alice', 'bob', 'carol'] as const
 export type Person = (typeof PEOPLE)[number]
@@ -16,7 +17,6 @@ export interface Entry {
   detail: string
   data: unknown
   topic?: string
-  plain?: string // what its ciphertext decodes to
   failed?: boolean
 }
 
@@ -24,6 +24,7 @@ const KEPT = 300
 
 export class Session {
   readonly client: Client
+  readonly secrecy: Secrecy
   readonly entries = new Changing<{ entries: readonly Entry[]; frameSeq: number; acknowledged: number }>(() => ({
     entries: this.#entries, frameSeq: this.#frameSeq, acknowledged: this.#acknowledged,
   }))
@@ -50,6 +51,7 @@ export class Session {
       onCall: (call) => this.#call(call),
       onWire: (direction, data, topic) => this.#wire(direction, data, topic),
     })
+    this.secrecy = new Secrecy(this.client, (text) => this.toast(text))
     this.client.events.on('caught_up', ({ replayed }) => {
       if (this.#told && replayed > 0) this.toast(`Back online, caught up with ${replayed} ${replayed === 1 ? 'event' : 'events'}`)
       this.#told = true
@@ -127,27 +129,9 @@ export class Session {
   }
 
   #add(entry: Omit<Entry, 'n' | 'at'>): void {
-    const ciphertext = findCiphertext(entry.data)
-    const whole: Entry = { ...entry, n: ++this.#n, at: Date.now(), ...(ciphertext ? { plain: textOf(ciphertext) } : {}) }
+    const whole: Entry = { ...entry, n: ++this.#n, at: Date.now() }
     this.#entries = [...this.#entries.slice(1 - KEPT), whole]
     this.entries.changed()
-  }
-}
-
-function findCiphertext(data: unknown): string | undefined {
-  for (const part of [data, (data as { request?: unknown })?.request]) {
-    const found = (part as { ciphertext?: unknown } | undefined)?.ciphertext
-    if (typeof found === 'string' && found !== '') return found
-  }
-  return undefined
-}
-
-/** The text of a message; somebody else's may be no text at all. */
-export function textOf(ciphertext: string): string {
-  try {
-    return decodeText(ciphertext)
-  } catch {
-    return '(not a text)'
   }
 }
 
@@ -181,6 +165,7 @@ export function sessionOf(person: Person): Session {
     session = new Session(person, () => demoToken(person))
     sessions.set(person, session)
     void session.client.connect()
+    setTimeout(() => session!.secrecy.open()) // after the page is shown
   }
   return session
 }

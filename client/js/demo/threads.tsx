@@ -3,7 +3,7 @@ import { progressOf, type StoredMessage, type ThreadSummary } from '../src/index
 import { useClient } from '../src/react.js'
 import { nameOf, otherOf, previewOf, shortTimeOf, titleOf } from './format.js'
 import { Icon, Ticks } from './icons.js'
-import { textOf, type Session } from './session.js'
+import type { Session } from './session.js'
 import { Avatar, IconButton } from './ui.js'
 
 interface Props {
@@ -42,7 +42,7 @@ export function ThreadList({ session, selected, onSelect, onNew }: Props) {
                   <time>{shortTimeOf(message.created_at)}</time>
                 </span>
                 <span className="thread-preview">
-                  {nameOf(message.sender_id)}: {previewOf(message)}
+                  {nameOf(message.sender_id)}: {previewOf(message, session)}
                 </span>
               </span>
             </button>
@@ -74,7 +74,7 @@ function ThreadItem({ session, thread, selected, onSelect }: { session: Session;
             ) : (
               <span className="thread-preview">
                 {newest && own && !newest.deleted && <Ticks state={progressOf(newest, thread.participants).state} />}
-                {newest ? `${!own && !other ? `${nameOf(newest.sender_id)}: ` : ''}${previewOf(newest)}` : 'No messages yet'}
+                {newest ? `${!own && !other ? `${nameOf(newest.sender_id)}: ` : ''}${previewOf(newest, session)}` : 'No messages yet'}
               </span>
             )}
             {unread > 0 && (
@@ -95,12 +95,22 @@ function useSearch(session: Session, query: string): { message: StoredMessage; t
   useEffect(() => {
     const wanted = query.trim().toLowerCase()
     if (wanted.length < 2) return setFound([])
-    const hits = session.client.getSnapshot().threads.flatMap((thread) =>
-      session.client.thread(thread.id).view.getSnapshot().messages
-        .filter((message) => !message.deleted && textOf(message.ciphertext).toLowerCase().includes(wanted))
-        .map((message) => ({ message, thread })),
-    )
-    setFound(hits.toReversed().slice(0, 20))
+    let current = true
+    void look(session, wanted).then((hits) => current && setFound(hits))
+    return () => {
+      current = false
+    }
   }, [session, query])
   return found
+}
+
+async function look(session: Session, wanted: string): Promise<{ message: StoredMessage; thread: ThreadSummary }[]> {
+  const hits: { message: StoredMessage; thread: ThreadSummary }[] = []
+  for (const thread of session.client.getSnapshot().threads) {
+    for (const message of session.client.thread(thread.id).view.getSnapshot().messages) {
+      if (message.deleted || message.content_type === 'control') continue
+      if ((await session.secrecy.textOf(message)).toLowerCase().includes(wanted)) hits.push({ message, thread })
+    }
+  }
+  return hits.toReversed().slice(0, 20)
 }

@@ -1,0 +1,385 @@
+// The encryption of a person's conversations, as the page has it: opened after the page is shown, in
+// one tab at a time, and asked before every message how the conversation stands.
+import { decodeText, encodeText, toBase64, type Client, type SendOptions, type StoredMessage } from '../src/index.js'
+import { Changing } from '../src/emitter.js'
+import type { Encryption, Seen, Standing, Unreadable } from '../src/mls/index.js'
+import { nameOf } from './format.js'
+
+/** What a message says, and how it came. */
+export interface Content {
+  kind:
+    | 'text' // it was encrypted
+    | 'plain' // it was not
+    | 'locked' // it is encrypted, and this device cannot read it: the text says why
+    | 'waiting' // it is not decrypted yet
+  text: string
+}
+
+/** Whether this tab can encrypt. */
+export type Readiness = 'opening' | 'open' | 'elsewhere' | 'failed'
+
+/** What happens to a message that is written in a conversation now. */
+export type Mode =
+  | 'opening' // not known yet
+  | 'encrypted'
+  | 'new' // nothing was said in it: the first message begins the encryption
+  | 'plain' // it is not encrypted: it began so, or the person here chose it
+  | 'nobody' // nobody else has a device that could read it
+  | 'outside' // it is encrypted, and this device is not let in yet
+  | 'unavailable' // it is to be encrypted, and this tab cannot
+
+export interface Secret {
+  mode: Mode
+  /** People who could not read what is sent now. */
+  without: readonly string[]
+  /** Whether to send without encryption is left to choose: nothing in it was encrypted before. */
+  mayBePlain: boolean
+}
+
+type Written = Pick<StoredMessage, 'ciphertext' | 'thread_id'> & { sender_id?: string }
+
+const WHY: Record<Unreadable, string> = {
+  before_joining: 'Sent before this device was let in: it cannot read it',
+  no_key: 'This device does not have the key of this message',
+  not_encrypted: 'Not encrypted',
+  another_sender: 'Signed by somebody else than the server says: not shown',
+}
+
+/** So long after a failure what was missed is read again. */
+const AGAIN_MS = 3000
+/** So many conversations are looked after when the encryption opens; others when they are shown. */
+const TENDED = 30
+
+export class Secrecy {
+  readonly view = new Changing(() => ({ readiness: this.#readiness, why: this.#why, standings: new Map(this.#standings) }))
+
+  #client: Client
+  #tell: (text: string) => void
+  #mls: Encryption | undefined
+  #module: typeof import('./mls.js') | undefined
+  #readiness: Readiness = 'opening'
+  #why = ''
+  #waiting: (() => void)[] = []
+  #turn: AbortController | undefined // of the keys, which one tab has at a time
+  #held: Promise<void> = Promise.resolve()
+  #tabs: BroadcastChannel
+  #beginning = new Set<string>() // conversations whose encryption begins
+  #asked = new Set<string>() // conversations of which the standing is to be known
+  #standings = new Map<string, Standing>()
+  #refreshing = new Map<string, 'once' | 'again'>()
+  #wanted = new Map<string, Written>() // to be loaded, by ciphertext
+  #unknown = new Set<string>() // ciphertexts that were tried
+
+  constructor(client: Client, tell: (text: string) => void) {
+    this.#client = client
+    this.#tell = tell
+    this.#tabs = new BroadcastChannel(this.#name)
+    this.#tabs.onmessage = () => this.#give()
+    client.events.on('caught_up', () => void this.#tendAll())
+    let before = client.getSnapshot().state
+    client.subscribe(() => {
+      // Who takes the connection back takes the keys back.
+      const { state } = client.getSnapshot()
+      if (this.#readiness === 'elsewhere' && ['taken_over', 'stopped'].includes(before) && state !== before) this.open()
+      before = state
+    })
+  }
+
+  get #name(): string {
+    return `parley-${this.#client.userId}-secrets`
+  }
+
+  /** Takes the keys from whichever tab has them, and opens the encryption. */
+  open(): void {
+    const turn = new AbortController()
+    this.#turn = turn
+    this.#become('opening')
+    this.#tabs.postMessage('wanted')
+    this.#held = this.#hold(turn).catch((error: unknown) => {
+      if (this.#turn === turn) this.#become('failed', error instanceof Error ? error.message : String(error))
+    })
+  }
+
+  async #hold(turn: AbortController): Promise<void> {
+    if (!globalThis.isSecureContext) throw new Error('it needs HTTPS, or localhost')
+    const given = new Promise<void>((resolve) => turn.signal.addEventListener('abort', () => resolve()))
+    const holding = navigator.locks.request(this.#name, { signal: turn.signal }, async () => {
+      const module = (this.#module ??= await import('./mls.js'))
+      await this.#client.load()
+      const mls = await module.Encryption.open(this.#client, { secrets: new module.IndexedDBSecrets(this.#name) })
+      mls.events.on('texts', () => this.#changed())
+      mls.events.on('group', (id) => this.#asked.has(id) && this.refresh(id))
+      mls.events.on('error', () => setTimeout(() => void this.#again(mls), AGAIN_MS))
+      mls.events.on('identity_changed', ({ userId }) =>
+        this.#tell(`${userId === this.#client.userId ? 'One of your devices' : `A device of ${nameOf(userId)}`} has a new key. Compare your safety numbers.`))
+      if (!turn.signal.aborted) {
+        this.#mls = mls
+        this.#become('open')
+        void this.#tendAll()
+      }
+      await given
+      await mls.close()
+    })
+    await holding.catch((error: unknown) => {
+      if (!turn.signal.aborted) throw error
+    })
+  }
+
+  /** Leaves the keys to another tab. */
+  #give(): void {
+    this.#turn?.abort()
+    this.#mls = undefined
+    this.#standings.clear()
+    this.#become('elsewhere')
+  }
+
+  /** Ends it: nothing of the keys is in use after that. */
+  async close(): Promise<void> {
+    this.#give()
+    this.#tabs.close()
+    await this.#held
+  }
+
+  #become(readiness: Readiness, why = ''): void {
+    this.#readiness = readiness
+    this.#why = why
+    if (readiness !== 'opening') for (const go of this.#waiting.splice(0)) go()
+    this.#changed()
+  }
+
+  /** What is shown may be another now. */
+  #changed(): void {
+    this.view.changed()
+    this.#client.view.changed()
+    for (const { id } of this.#client.getSnapshot().threads) this.#client.thread(id).changed()
+  }
+
+  /** The encryption, once it is open; undefined where it does not open. */
+  async #opened(): Promise<Encryption | undefined> {
+    if (this.#readiness === 'opening') await new Promise<void>((go) => this.#waiting.push(go))
+    return this.#mls
+  }
+
+  async #tendAll(): Promise<void> {
+    const mls = this.#mls
+    for (const id of this.#asked) this.refresh(id)
+    if (!mls || !this.#client.online) return
+    for (const { id, thread, left } of this.#client.getSnapshot().threads.slice(0, TENDED)) {
+      if (thread.epoch > 0 && !left) await mls.tend(id).catch(() => {})
+    }
+  }
+
+  async #again(mls: Encryption): Promise<void> {
+    for (const id of this.#asked) if (this.#mls === mls) await mls.sync(id).catch(() => {})
+  }
+
+  /** Asks anew how a conversation stands. */
+  refresh(threadId: string): void {
+    this.#asked.add(threadId)
+    if (this.#refreshing.has(threadId)) return void this.#refreshing.set(threadId, 'again')
+    this.#refreshing.set(threadId, 'once')
+    const ask = async (): Promise<void> => {
+      const mls = await this.#opened()
+      const standing = await mls?.standing(threadId)
+      if (!standing || mls !== this.#mls) return
+      this.#standings.set(threadId, standing)
+      this.#changed()
+    }
+    void ask().catch(() => {}).finally(() => {
+      const again = this.#refreshing.get(threadId) === 'again'
+      this.#refreshing.delete(threadId)
+      if (again) this.refresh(threadId)
+    })
+  }
+
+  /** Looks after a conversation that is shown, while somebody in it cannot read, or this device cannot. */
+  async tend(threadId: string): Promise<void> {
+    if (this.#mls && this.#client.online && this.of(threadId).mode !== 'plain') await this.#mls.tend(threadId).catch(() => {})
+    this.refresh(threadId)
+  }
+
+  /** How a conversation stands, as far as that is known. */
+  of(threadId: string): Secret {
+    const { thread, participants, messages, hasOlder } = this.#client.thread(threadId).view.getSnapshot()
+    const others = participants.filter((p) => p.user_id !== this.#client.userId)
+    const standing = this.#standings.get(threadId)
+    const begun = standing ? standing.state !== 'none' : (thread?.epoch ?? 0) > 0
+    const plain = !begun && !this.#beginning.has(threadId) && (this.#chosen(threadId) || hasOlder || messages.some((m) => m.content_type !== 'control' && !isSealed(m.ciphertext)))
+    const mayBePlain = !begun
+    if (this.#readiness === 'failed' || this.#readiness === 'elsewhere') {
+      return { mode: plain && thread ? 'plain' : 'unavailable', without: [], mayBePlain: mayBePlain && this.#readiness === 'failed' }
+    }
+    if (!standing || !thread) return { mode: 'opening', without: [], mayBePlain: false }
+    const { state, without } = standing
+    if (state === 'outside') return { mode: 'outside', without, mayBePlain }
+    if (plain) return { mode: 'plain', without, mayBePlain }
+    if (others.length > 0 && others.every((p) => without.includes(p.user_id))) return { mode: 'nobody', without, mayBePlain }
+    return { mode: state === 'in' ? 'encrypted' : 'new', without, mayBePlain }
+  }
+
+  #chosen = (threadId: string): boolean => localStorage.getItem(this.#choice(threadId)) !== null
+  #choice = (threadId: string): string => `parley.plain.${this.#client.userId}.${threadId}`
+
+  /** The person has chosen to write without encryption. */
+  choosePlain(threadId: string): void {
+    localStorage.setItem(this.#choice(threadId), 'chosen')
+    this.#changed()
+  }
+
+  /** Encrypts what is written in a conversation from now on. */
+  async begin(threadId: string): Promise<void> {
+    const group = this.#need().group(threadId)
+    localStorage.removeItem(this.#choice(threadId))
+    this.#beginning.add(threadId)
+    this.#changed()
+    try {
+      await group.reconcile()
+      await this.#ask(threadId)
+    } finally {
+      this.#beginning.delete(threadId)
+      this.#changed()
+    }
+  }
+
+  #need(): Encryption {
+    if (!this.#mls) throw new Error(this.#readiness === 'elsewhere' ? 'The keys are in use in another tab' : 'The encryption is not open')
+    return this.#mls
+  }
+
+  /** A conversation that is encrypted from its beginning, if there is anybody to encrypt for. */
+  async createThread(type: '1_TO_1' | 'GROUP', userIds: string[], title?: string): Promise<string> {
+    const id = await this.#client.createThread(type, userIds, title)
+    if (await this.#opened()) {
+      await this.#ask(id)
+      if (this.of(id).mode === 'new') await this.begin(id)
+    }
+    return id
+  }
+
+  /** Asks how a conversation stands, and waits for the answer. */
+  async #ask(threadId: string): Promise<void> {
+    const mls = await this.#opened()
+    if (!mls) return
+    this.#standings.set(threadId, await mls.standing(threadId))
+    this.#changed()
+  }
+
+  /**
+   * Sends a text, in the mode that the person saw when it was written: it is never sent without
+   * encryption where that was not shown.
+   */
+  async send(threadId: string, text: string, shown: Mode, options?: SendOptions): Promise<void> {
+    if (await this.#encrypts(threadId, shown)) await this.#need().sendText(threadId, text, options)
+    else await this.#client.sendText(threadId, text, options)
+    if (this.#standings.get(threadId)?.state === 'none') this.refresh(threadId)
+  }
+
+  async edit(threadId: string, id: string, text: string, shown: Mode): Promise<void> {
+    if (await this.#encrypts(threadId, shown)) await this.#need().edit(threadId, id, text)
+    else await this.#client.edit(threadId, id, encodeText(text))
+  }
+
+  async #encrypts(threadId: string, shown: Mode): Promise<boolean> {
+    await this.#opened()
+    if (this.of(threadId).mode === 'opening') await this.#ask(threadId)
+    const { mode } = this.of(threadId)
+    switch (mode) {
+      case 'encrypted':
+      case 'new':
+        return true
+      case 'plain':
+        if (shown === 'plain') return false
+        throw new Error('Not sent: this conversation is not encrypted')
+      case 'nobody':
+        throw new Error('Not sent: nobody here has a device with encryption yet')
+      case 'outside':
+        throw new Error('Not sent: this device is not let in yet')
+      default:
+        throw new Error('Not sent: the encryption is not open')
+    }
+  }
+
+  async add(threadId: string, userId: string): Promise<void> {
+    const mls = await this.#encrypting(threadId)
+    await (mls ?? this.#client).addParticipant(threadId, userId)
+    this.refresh(threadId)
+  }
+
+  async remove(threadId: string, userId: string): Promise<void> {
+    const mls = await this.#encrypting(threadId)
+    await (mls ?? this.#client).removeParticipant(threadId, userId)
+    this.refresh(threadId)
+  }
+
+  async #encrypting(threadId: string): Promise<Encryption | undefined> {
+    const mls = await this.#opened()
+    return (await mls?.standing(threadId))?.state === 'in' ? mls : undefined
+  }
+
+  /** What a message says. What is not known yet is loaded, and the page is told. */
+  contentOf(message: Written): Content {
+    const { ciphertext } = message
+    if (!isSealed(ciphertext)) return { kind: 'plain', text: plainOf(ciphertext) }
+    const revealed = this.#mls?.reveal(message)
+    if (revealed) return 'text' in revealed ? { kind: 'text', text: revealed.text } : { kind: 'locked', text: WHY[revealed.why] }
+    if (this.#readiness === 'elsewhere') return { kind: 'locked', text: 'Encrypted: the keys are in use in another tab' }
+    if (this.#readiness === 'failed') return { kind: 'locked', text: 'Encrypted: it cannot be read here' }
+    if (this.#unknown.has(ciphertext)) return { kind: 'locked', text: 'Encrypted: not readable on this device yet' }
+    this.#want(message)
+    return { kind: 'waiting', text: 'Decrypting…' }
+  }
+
+  /** The text of a message, '' if it cannot be read. */
+  async textOf(message: Written): Promise<string> {
+    if (!isSealed(message.ciphertext)) return plainOf(message.ciphertext)
+    const revealed = await this.#mls?.load(message)
+    return revealed && 'text' in revealed ? revealed.text : ''
+  }
+
+  #want(message: Written): void {
+    if (!this.#mls || this.#wanted.has(message.ciphertext)) return
+    this.#wanted.set(message.ciphertext, message)
+    if (this.#wanted.size === 1) setTimeout(() => void this.#load(this.#mls))
+  }
+
+  async #load(mls: Encryption | undefined): Promise<void> {
+    const synced = new Set<string>()
+    for (const [ciphertext, message] of this.#wanted) {
+      let revealed = await mls?.load(message).catch(() => undefined)
+      if (mls && !revealed && !synced.has(message.thread_id)) {
+        synced.add(message.thread_id)
+        await mls.sync(message.thread_id).catch(() => {})
+        revealed = await mls.load(message).catch(() => undefined)
+      }
+      if (mls && !revealed) this.#unknown.add(ciphertext)
+    }
+    this.#wanted.clear()
+    this.#changed()
+  }
+
+  /** What can be seen of a ciphertext without its key. */
+  inspect(ciphertext: string): Seen | undefined {
+    return this.#module?.inspect(ciphertext)
+  }
+
+  /** The number that this person and another one compare; undefined while one of them has no device in it. */
+  async safetyNumber(threadId: string, userId: string): Promise<string | undefined> {
+    const mls = await this.#opened()
+    if (!mls) return undefined
+    const { state, without } = await mls.standing(threadId)
+    return state === 'in' && !without.includes(userId) ? mls.safetyNumber(threadId, userId) : undefined
+  }
+}
+
+/** How a message of MLS begins: version 1, and a private message (RFC 9420, 6). */
+const SEALED = toBase64(Uint8Array.of(0, 1, 0, 2)).slice(0, 5)
+const isSealed = (ciphertext: string): boolean => ciphertext.startsWith(SEALED)
+
+/** The text of a message that is not encrypted; somebody else's may be no text at all. */
+function plainOf(ciphertext: string): string {
+  try {
+    return decodeText(ciphertext)
+  } catch {
+    return '(not a text)'
+  }
+}
