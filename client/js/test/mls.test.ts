@@ -218,6 +218,32 @@ test('keys are uploaded when a device that began without the server has it', asy
   await until('it has keys', async () => (await bob.mls.standing(thread)).without.length === 0)
 })
 
+test('another store of the server gets keys too', async () => {
+  const [one, other] = [await new Server().start(), new Server()]
+  ends.push(() => void one.remove(), () => void other.remove())
+  const come = async (userId: string) => {
+    const client = new Client({ url: one.url, userId, deviceId: 'd', token: () => token(userId), transport: json() })
+    ends.push(() => client.close())
+    await client.connect()
+    await until('it is there', () => client.online)
+    return { client, mls: await Encryption.open(client, { packages: 5 }) }
+  }
+  const [ann, bob] = [await come('ann'), await come('bob')]
+  await one.stop()
+  other.port = one.port
+  await other.start()
+  for (const { client } of [ann, bob]) {
+    client.hurry()
+    await until('it is there again', async () => client.online && (await client.rest.get<{ devices: unknown[] }>('/v1/users/me/prekeys')).devices.length > 0)
+  }
+  const thread = await ann.mls.createThread('1_TO_1', ['bob'])
+  await ann.mls.sendText(thread, 'hello')
+  await until('bob reads it', async () => {
+    const message = bob.client.getSnapshot().threads.find((t) => t.id === thread)?.newest
+    return message && bob.mls.reveal(message)
+  })
+})
+
 test('how a thread stands', async () => {
   const ann = await Person.come()
   const late = person()

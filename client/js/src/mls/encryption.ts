@@ -91,6 +91,7 @@ export class Encryption {
     }
     this.#stops = [
       client.events.on('frame', (frame) => this.#seen(frame)),
+      client.events.on('store_changed', () => (this.#offered = false)), // the other store has no keys of this device
       client.events.on('caught_up', () => void this.#offer().catch(this.#failed)),
     ]
   }
@@ -105,10 +106,14 @@ export class Encryption {
     const device = { userId: client.userId, deviceId: client.deviceId }
     const ring = await KeyRing.open(client, secrets, cs, device, options.packages ?? PACKAGES)
     const encryption = new Encryption(client, secrets, cs, ring, device)
-    if (client.online) {
-      await encryption.#offer().catch((error: unknown) => {
-        if (error instanceof ProblemError && error.status < 500) throw error
-      })
+    if (!client.online) return encryption
+    try {
+      await encryption.#offer()
+    } catch (error) {
+      if (error instanceof ProblemError && error.status < 500) {
+        await encryption.close()
+        throw error
+      }
     }
     return encryption
   }
