@@ -23,8 +23,8 @@ interface Props {
 
 /** Messages of one person within this time stand together. */
 const TOGETHER_MS = 5 * 60_000
-/** So often it is looked whether somebody who could not read can. */
-const TEND_MS = 3000
+/** When it is looked whether somebody who could not read can: less and less often. */
+const TEND_MS = [2000, 30_000] as const
 
 export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   const { client } = session
@@ -288,8 +288,13 @@ function useTended({ secrecy }: Session, threadId: string, { mode, without }: Se
   const open = online && (mode === 'outside' || (without.length > 0 && mode !== 'unavailable'))
   useEffect(() => {
     if (!open) return
-    const timer = setInterval(() => void secrecy.tend(threadId), TEND_MS)
-    return () => clearInterval(timer)
+    let wait: number = TEND_MS[0]
+    let timer = setTimeout(function look() {
+      void secrecy.tend(threadId)
+      wait = Math.min(wait * 1.5, TEND_MS[1])
+      timer = setTimeout(look, wait)
+    }, wait)
+    return () => clearTimeout(timer)
   }, [secrecy, threadId, open])
 }
 

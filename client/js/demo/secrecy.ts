@@ -75,7 +75,10 @@ export class Secrecy {
     this.#tell = tell
     this.#tabs = new BroadcastChannel(this.#name)
     this.#tabs.onmessage = () => this.#give()
-    client.events.on('caught_up', () => void this.#tendAll())
+    client.events.on('caught_up', () => {
+      if (this.#readiness === 'failed') this.open() // the server may not have been there
+      else void this.#tendAll()
+    })
     let before = client.getSnapshot().state
     client.subscribe(() => {
       // Who takes the connection back takes the keys back.
