@@ -241,7 +241,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
         <p className="left-note">You are not in this conversation any more.</p>
       ) : (
         <>
-        <SecrecyNotice session={session} threadId={summary.id} secret={secret} left={participants.length - 1} />
+        <SecrecyNotice session={session} threadId={summary.id} secret={secret} others={participants.length - 1} onVerify={() => setVerifying(true)} />
         <Composer
           session={session}
           threadId={summary.id}

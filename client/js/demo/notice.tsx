@@ -8,22 +8,22 @@ const named = (users: readonly string[]): string => list.format(users.map(nameOf
 const have = (users: readonly string[]): string => (users.length === 1 ? 'has' : 'have')
 
 /** Above the composer: what keeps a message from being encrypted, or from being read, and what can be done. */
-export function SecrecyNotice({ session, threadId, secret, left }: { session: Session; threadId: string; secret: Secret; left: number }) {
+export function SecrecyNotice({ session, threadId, secret, others, onVerify }: { session: Session; threadId: string; secret: Secret; others: number; onVerify: () => void }) {
   const { secrecy } = session
   const { readiness, why } = secrecy.view.getSnapshot()
-  const { mode, without, mayBePlain } = secret
+  const { mode, without, changed, mayBePlain } = secret
   const plainly = { label: 'Write without encryption', does: () => secrecy.choosePlain(threadId) }
   const begin = { label: 'Encrypt from now on', does: () => void session.try(secrecy.begin(threadId)) }
   switch (mode) {
     case 'plain':
       return (
-        <Line icon="unlock" text="Not encrypted: the server can read what is written here." action={readiness === 'open' && mayBePlain && without.length < left ? begin : undefined} />
+        <Line icon="unlock" text="Not encrypted: the server can read what is written here." action={readiness === 'open' && mayBePlain && without.length < others ? begin : undefined} />
       )
     case 'nobody':
       return mayBePlain ? (
         <Line
           icon="lock"
-          text={`${named(without)} ${have(without)} no device with encryption yet: the first one comes with opening this page. You can wait, or write so that the server can read it.`}
+          text={`${named(without)} ${have(without)} no device with encryption yet: there is one once ${named(without)} ${without.length === 1 ? 'opens' : 'open'} this page. You can wait, or write so that the server can read it.`}
           action={plainly}
         />
       ) : (
@@ -39,6 +39,15 @@ export function SecrecyNotice({ session, threadId, secret, left }: { session: Se
       )
     case 'encrypted':
     case 'new':
+      if (changed.length > 0) {
+        return (
+          <Line
+            icon="unlock"
+            text={`The safety number with ${named(changed)} is another than the one you compared: a device has come or gone, or somebody stands between.`}
+            action={{ label: 'Compare again', does: onVerify }}
+          />
+        )
+      }
       return without.length > 0 ? <Line icon="lock" text={`${named(without)} ${have(without)} no device with encryption yet, and cannot read what is sent now.`} /> : null
     default:
       return null

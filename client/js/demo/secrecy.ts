@@ -32,6 +32,8 @@ export interface Secret {
   mode: Mode
   /** People who could not read what is sent now. */
   without: readonly string[]
+  /** People whose safety number is another than the one that was compared. */
+  changed: readonly string[]
   /** Whether to send without encryption is left to choose: nothing in it was encrypted before. */
   mayBePlain: boolean
 }
@@ -66,6 +68,7 @@ export class Secrecy {
   #beginning = new Set<string>() // conversations whose encryption begins
   #asked = new Set<string>() // conversations of which the standing is to be known
   #standings = new Map<string, Standing>()
+  #numbersChanged = new Map<string, readonly string[]>()
   #refreshing = new Map<string, 'once' | 'again'>()
   #wanted = new Map<string, Written>() // to be loaded, by ciphertext
   #unknown = new Set<string>() // ciphertexts that were tried
@@ -89,7 +92,7 @@ export class Secrecy {
   }
 
   get #name(): string {
-    return `parley-${this.#client.userId}-secrets`
+    return `parley-${this.#client.userId}-${this.#client.deviceId}-secrets`
   }
 
   /** Takes the keys from whichever tab has them, and opens the encryption. */
@@ -187,6 +190,7 @@ export class Secrecy {
       if (!standing || mls !== this.#mls) return
       this.#standings.set(threadId, standing)
       this.#changed()
+      if (standing.state === 'in') await this.#checkNumbers(threadId)
     }
     void ask().catch(() => {}).finally(() => {
       const again = this.#refreshing.get(threadId) === 'again'
@@ -210,14 +214,15 @@ export class Secrecy {
     const plain = !begun && !this.#beginning.has(threadId) && (this.#chosen(threadId) || hasOlder || messages.some((m) => m.content_type !== 'control' && !isSealed(m.ciphertext)))
     const mayBePlain = !begun
     if (this.#readiness === 'failed' || this.#readiness === 'elsewhere') {
-      return { mode: plain && thread ? 'plain' : 'unavailable', without: [], mayBePlain: mayBePlain && this.#readiness === 'failed' }
+      return { mode: plain && thread ? 'plain' : 'unavailable', without: [], changed: [], mayBePlain: mayBePlain && this.#readiness === 'failed' }
     }
-    if (!standing || !thread) return { mode: 'opening', without: [], mayBePlain: false }
+    if (!standing || !thread) return { mode: 'opening', without: [], changed: [], mayBePlain: false }
     const { state, without } = standing
-    if (state === 'outside') return { mode: 'outside', without, mayBePlain }
-    if (plain) return { mode: 'plain', without, mayBePlain }
-    if (others.length > 0 && others.every((p) => without.includes(p.user_id))) return { mode: 'nobody', without, mayBePlain }
-    return { mode: state === 'in' ? 'encrypted' : 'new', without, mayBePlain }
+    const known = { without, changed: this.#numbersChanged.get(threadId) ?? [], mayBePlain }
+    if (state === 'outside') return { mode: 'outside', ...known }
+    if (plain) return { mode: 'plain', ...known }
+    if (others.length > 0 && others.every((p) => without.includes(p.user_id))) return { mode: 'nobody', ...known }
+    return { mode: state === 'in' ? 'encrypted' : 'new', ...known }
   }
 
   #chosen = (threadId: string): boolean => localStorage.getItem(this.#choice(threadId)) !== null
@@ -371,6 +376,28 @@ export class Secrecy {
     if (!mls) return undefined
     const { state, without } = await mls.standing(threadId)
     return state === 'in' && !without.includes(userId) ? mls.safetyNumber(threadId, userId) : undefined
+  }
+
+  /** The number that was compared with a person, in this conversation. */
+  comparedWith = (threadId: string, userId: string): string | undefined => localStorage.getItem(this.#comparison(threadId, userId)) ?? undefined
+  #comparison = (threadId: string, userId: string): string => `parley.compared.${this.#client.userId}.${threadId}.${userId}`
+
+  /** The person says that the other one sees the same number. */
+  compared(threadId: string, userId: string, number: string): void {
+    localStorage.setItem(this.#comparison(threadId, userId), number)
+    this.refresh(threadId)
+  }
+
+  async #checkNumbers(threadId: string): Promise<void> {
+    const changed: string[] = []
+    for (const { user_id } of this.#client.thread(threadId).view.getSnapshot().participants) {
+      const before = this.comparedWith(threadId, user_id)
+      const now = before && (await this.safetyNumber(threadId, user_id))
+      if (now && now !== before) changed.push(user_id)
+    }
+    if (changed.join() === (this.#numbersChanged.get(threadId) ?? []).join()) return
+    this.#numbersChanged.set(threadId, changed)
+    this.#changed()
   }
 }
 

@@ -5,6 +5,9 @@ import { nameOf } from './format.js'
 import type { Session } from './session.js'
 import { Avatar, Dialog } from './ui.js'
 
+/** In a larger group the numbers are shown one by one. */
+const SHOWN = 4
+
 /** The numbers by which people make sure that nobody stands between them, and what encryption here does and does not do. */
 export function Verify({ session, thread, onClose }: { session: Session; thread: ThreadSnapshot; onClose: () => void }) {
   const { standings } = useSnapshot(session.secrecy.view)
@@ -19,7 +22,7 @@ export function Verify({ session, thread, onClose }: { session: Session; thread:
             nobody stands between.
           </p>
           {others.map((p) => (
-            <SafetyNumber key={p.user_id} session={session} threadId={thread.id} userId={p.user_id} />
+            <SafetyNumber key={p.user_id} session={session} threadId={thread.id} userId={p.user_id} open={others.length <= SHOWN} />
           ))}
         </>
       ) : (
@@ -38,39 +41,51 @@ export function Verify({ session, thread, onClose }: { session: Session; thread:
 }
 
 /** Sixty digits in groups of five. They change when a device comes or goes. */
-function SafetyNumber({ session, threadId, userId }: { session: Session; threadId: string; userId: string }) {
-  const { standings } = useSnapshot(session.secrecy.view)
-  const [digits, setDigits] = useState<string>()
-  const [known, setKnown] = useState(false)
+function SafetyNumber({ session, threadId, userId, open }: { session: Session; threadId: string; userId: string; open: boolean }) {
+  const { secrecy } = session
+  const { standings } = useSnapshot(secrecy.view)
+  const [shown, setShown] = useState(open)
+  const [number, setNumber] = useState<{ digits: string | undefined }>()
   const standing = standings.get(threadId)
   useEffect(() => {
+    if (!shown) return
     let current = true
-    void session.secrecy.safetyNumber(threadId, userId).catch(() => undefined).then((number) => {
-      if (!current) return
-      setDigits(number)
-      setKnown(true)
-    })
+    void secrecy.safetyNumber(threadId, userId).catch(() => undefined).then((digits) => current && setNumber({ digits }))
     return () => {
       current = false
     }
-  }, [session, threadId, userId, standing])
+  }, [secrecy, threadId, userId, standing, shown])
+  const digits = number?.digits
+  const compared = secrecy.comparedWith(threadId, userId)
+  const name = nameOf(userId)
   return (
     <div className="safety">
       <p>
         <Avatar name={userId} size={28} />
         <span>
-          You and <strong>{nameOf(userId)}</strong>
+          You and <strong>{name}</strong>
         </span>
+        {!shown && (
+          <button type="button" className="text-button" aria-label={`Show the number of you and ${name}`} onClick={() => setShown(true)}>
+            Show
+          </button>
+        )}
+        {digits && digits === compared && <em>Compared</em>}
+        {digits && digits !== compared && (
+          <button type="button" className="text-button" aria-label={`${name} sees the same`} onClick={() => secrecy.compared(threadId, userId, digits)}>
+            It is the same
+          </button>
+        )}
       </p>
-      {digits ? (
-        <ol aria-label={`Safety number of you and ${nameOf(userId)}`}>
+      {digits && (
+        <ol aria-label={`Safety number of you and ${name}`}>
           {digits.split(' ').map((group, i) => (
             <li key={i}>{group}</li>
           ))}
         </ol>
-      ) : (
-        known && <p className="facts">{nameOf(userId)} has no device with encryption here yet.</p>
       )}
+      {digits && compared && digits !== compared && <p className="safety-changed">It is another than the one you compared.</p>}
+      {number && !digits && <p className="facts">{name} has no device with encryption here yet.</p>}
     </div>
   )
 }

@@ -137,6 +137,9 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await noViolations()
     await page.keyboard.press('Escape')
     expect(await digitsOf(pane('Bob'), 'Alice')).toEqual(seen)
+    await page.getByRole('button', { name: 'Alice sees the same' }).click()
+    await page.getByRole('dialog').getByText('Compared').waitFor()
+    await noViolations()
     await page.keyboard.press('Escape')
   })
 
@@ -204,14 +207,20 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     for (const side of [alice, bob, carol]) await bubble(side, 'Carol is here').waitFor()
     expect(await carol.getByText('Before Carol').count()).toBe(0)
     await alice.getByText('Carol has no device').waitFor({ state: 'detached' })
+    const before = await digitsOf(alice, 'Carol')
+    await page.getByRole('button', { name: 'Carol sees the same' }).click()
+    await page.keyboard.press('Escape')
 
     // Her browser forgets everything but which device it is.
     await tab.goto(`${server.url}/docs`)
-    await tab.evaluate(() => Promise.all(['parley-carol', 'parley-carol-secrets'].map((name) => new Promise((resolve, reject) => {
-      const request = indexedDB.deleteDatabase(name)
-      request.onsuccess = resolve
-      request.onerror = request.onblocked = reject
-    }))))
+    await tab.evaluate(async () => {
+      const hers = (await indexedDB.databases()).map(({ name }) => name!).filter((name) => name.startsWith('parley-carol'))
+      await Promise.all(hers.map((name) => new Promise((resolve, reject) => {
+        const request = indexedDB.deleteDatabase(name)
+        request.onsuccess = resolve
+        request.onerror = request.onblocked = reject
+      })))
+    })
     await tab.goto(`${server.url}/?as=carol`)
     await carol.locator('.thread', { hasText: 'Bob and Carol' }).click()
     await page.getByText('A device of Carol has a new key').first().waitFor()
@@ -220,6 +229,13 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     for (const side of [alice, bob, carol]) await bubble(side, 'Back with new keys').waitFor()
     expect(await carol.getByText('Carol is here').count()).toBe(0)
     await page.bringToFront()
+    await alice.getByText('The safety number with Carol is another than the one you compared').waitFor()
+    await alice.getByRole('button', { name: 'Compare again' }).click()
+    await page.getByText('It is another than the one you compared.').waitFor()
+    expect(await page.getByLabel('Safety number of you and Carol').getByRole('listitem').allTextContents()).not.toEqual(before)
+    await page.getByRole('button', { name: 'Carol sees the same' }).click()
+    await page.keyboard.press('Escape')
+    await alice.getByText('The safety number with Carol').waitFor({ state: 'detached' })
     await say(alice, 'Welcome back')
     await bubble(carol, 'Welcome back').waitFor()
 
