@@ -72,8 +72,9 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
   const base64 = (text: string) => Buffer.from(text).toString('base64')
   const digitsOf = async (where: Locator, other: string): Promise<string[]> => {
     await menu(where.getByLabel('Conversation', { exact: true }), 'Verify encryption')
-    const digits = await page.getByLabel(`Safety number of you and ${other}`).getByRole('listitem').allTextContents()
-    return digits
+    const digits = page.getByLabel(`Safety number of you and ${other}`)
+    await digits.waitFor()
+    return digits.getByRole('listitem').allTextContents()
   }
   const noViolations = async (p = page) => {
     await p.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'))
@@ -257,11 +258,12 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await page.getByRole('button', { name: 'Add', exact: true }).click()
     await page.getByRole('dialog').getByText('Carol').waitFor()
     await page.keyboard.press('Escape')
+    await say(alice, 'You are in again')
     await tab.bringToFront()
+    await carol.getByLabel('Search conversations and messages').fill('Bob and') // wherever it is listed
     await carol.locator('.thread', { hasText: 'Bob and Carol' }).click()
+    await bubble(carol, 'You are in again').waitFor()
     await carol.getByLabel('Encrypted. Details', { exact: true }).waitFor()
-    await say(carol, 'In again')
-    for (const side of [alice, bob]) await bubble(side, 'In again').waitFor()
     expect(await carol.getByText('Without Carol').count()).toBe(0)
     await tab.close()
   })

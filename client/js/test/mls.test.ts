@@ -276,6 +276,33 @@ test('whom another client puts into a thread is let in without a message, and wh
   expect((await cat.group(thread)).length).toBe(3) // nothing was told to it
 })
 
+test('who was out of the thread and is in it again, with or without having been let out of the group', async () => {
+  const [ann, bob, cat] = [await Person.come(), await Person.come(), await Person.come()]
+  const thread = await ann.mls.createThread('GROUP', [bob.id, cat.id])
+  await ann.mls.sendText(thread, 'all of us')
+  for (const p of [bob, cat]) await p.reads(thread, 'all of us')
+  await ann.mls.removeParticipant(thread, cat.id)
+  await ann.mls.sendText(thread, 'without cat')
+  await until('cat is out', () => cat.client.thread(thread).record?.left)
+  await ann.mls.addParticipant(thread, cat.id)
+  await ann.mls.sendText(thread, 'cat is back')
+  await until('cat reads it', async () => (await cat.texts(thread)).at(-1) === 'cat is back')
+  expect(await cat.texts(thread)).not.toContain('without cat')
+
+  // Nobody who encrypts is there to see the next one: its leaf stays.
+  for (const p of [ann, bob]) p.client.disconnect()
+  await ann.client.removeParticipant(thread, cat.id)
+  await until('cat is out', () => cat.client.thread(thread).record?.left)
+  await ann.client.addParticipant(thread, cat.id)
+  await until('cat is in', () => !cat.client.thread(thread).record?.left)
+  for (const p of [ann, bob]) await p.client.connect()
+  await until('ann is there', () => ann.client.online)
+  await ann.mls.sendText(thread, 'cat never left')
+  await until('cat reads it', async () => (await cat.texts(thread)).at(-1) === 'cat never left')
+  await cat.mls.sendText(thread, 'indeed')
+  for (const p of [ann, bob]) await p.reads(thread, 'all of us', 'without cat', 'cat is back', 'cat never left', 'indeed')
+})
+
 test('who is asked for keys too often is let in later', async () => {
   const [ann, bob, cat] = [await Person.come(), await Person.come(), await Person.come()]
   const thread = await ann.mls.createThread('GROUP', [bob.id])

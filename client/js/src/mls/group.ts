@@ -40,6 +40,8 @@ interface GroupRecord {
   /** The group's state behind that event; none while the device is in no group. */
   state?: Uint8Array
   pending?: Pending
+  /** The user came into the thread while the device was in its group: others may have let it out meanwhile, and let it in anew. */
+  back?: true
   /** When this device came into the group, by the server's clock. */
   since?: string
   checked?: Checked
@@ -250,6 +252,7 @@ export class Group {
         break
       case 'thread':
         if (event.event === 'participant_added' || event.event === 'participant_removed') this.#stale = true
+        if (event.event === 'participant_added' && event.user_id === this.home.device.userId && state) record = { ...record, back: true }
     }
     return { record, state }
   }
@@ -308,7 +311,7 @@ export class Group {
       state = undefined
       record = { ...record, pending: undefined }
     }
-    const joined = envelope.welcome && !state ? await this.#join(envelope.welcome, changes) : undefined
+    const joined = envelope.welcome && (!state || record.back) ? await this.#join(envelope.welcome, changes) : undefined
     if (joined) {
       this.#stale = true
       return { record: { seq: record.seq, epoch: record.epoch, begun: true, since: event.created_at } satisfies GroupRecord, state: joined }
