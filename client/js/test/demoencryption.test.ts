@@ -69,6 +69,11 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     const { messages } = await call<Stored>(user, 'GET', `/v1/threads/${id}/messages?page_size=100`)
     return { id, messages: messages.filter((m) => m.content_type !== 'control').toReversed() }
   }
+  /** Has a person accept a conversation, as on another device of hers. */
+  const accept = async (user: string, title: string | null) => {
+    const { id } = await stored(user, title)
+    await call(user, 'PATCH', `/v1/threads/${id}/me`, { accepted: true })
+  }
   const base64 = (text: string) => Buffer.from(text).toString('base64')
   const digitsOf = async (where: Locator, other: string): Promise<string[]> => {
     await menu(where.getByLabel('Conversation', { exact: true }), 'Verify encryption')
@@ -102,6 +107,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     for (const side of [alice, bob]) await side.getByLabel('Encrypted. Details', { exact: true }).waitFor()
     await say(alice, 'The first secret')
     await bubble(bob, 'The first secret').waitFor()
+    await accept('bob', null)
     await bob.getByRole('radio', { name: 'MQTT' }).click()
     await bob.getByText('Connected').waitFor()
     await say(bob, 'The second secret')
@@ -201,6 +207,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     // Her page asks to be let in, and nobody has to write for that.
     const tab = await opened(`${server.url}/?as=carol`)
     const carol = pane('Carol', tab)
+    await accept('carol', 'Bob and Carol')
     await carol.locator('.thread', { hasText: 'Bob and Carol' }).click()
     await bubble(carol, 'Sent before this device was let in').waitFor()
     await carol.getByLabel('Encrypted. Details', { exact: true }).waitFor()
@@ -294,6 +301,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     const send = (thread: string, user: string, text: string, seq: number) =>
       call(user, 'POST', `/v1/threads/${thread}/messages`, { client_seq: seq, ciphertext: base64(text), content_type: 'text' }, `script-${seq}`)
     await send(id, 'carol', 'A script says hello', 1)
+    await accept('alice', 'From a script')
     await alice.locator('.thread', { hasText: 'From a script' }).click()
     await bubble(alice, 'A script says hello').waitFor()
     await alice.getByLabel('Not encrypted. Details').waitFor()
