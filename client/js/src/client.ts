@@ -7,7 +7,10 @@ import { Rest, type Call } from './rest.js'
 import { MemoryStorage, type Outgoing, type Storage } from './storage.js'
 import { ThreadLog, type Home, type ThreadSnapshot } from './thread.js'
 import { Tokens, type TokenProvider } from './tokens.js'
-import type { ContentType, Frame, Me, Message, Participant, Presence, Receipts, SendMessage, Signal, Thread, ThreadWithParticipants } from './types.js'
+import type {
+  Block, ContentType, Device, Frame, Me, Message, OwnState, Participant, Presence, Receipts, ReportReason, ReportReceipt, SendMessage, Signal, Thread,
+  ThreadWithParticipants,
+} from './types.js'
 
 export interface ClientOptions {
   /** The server's address, as https://chat.example.com. */
@@ -286,20 +289,41 @@ export class Client {
 
   /** Says that everything up to a message was read. */
   async read(threadId: string, upTo: string): Promise<void> {
-    const mark = this.thread(threadId).record?.participants.find((p) => p.user_id === this.userId)?.read_up_to
-    if (mark && mark >= upTo) return
+    const record = this.thread(threadId).record
+    const mark = record?.participants.find((p) => p.user_id === this.userId)?.read_up_to
+    if (mark && mark >= upTo && !record?.thread.me.marked_unread) return
     await this.rest.request('POST', `/v1/threads/${threadId}/read`, { body: { up_to_msg_id: upTo } })
     const receipt = { t: 'read', thread_id: threadId, by: this.userId, up_to: upTo, at: new Date().toISOString(), frame_seq: 0 } as const
     await this.thread(threadId).push({ receipt })
   }
 
-  async setMe(threadId: string, change: Me): Promise<void> {
+  /** Changes what the user keeps of a thread for itself, on all of its devices. */
+  async setMe(threadId: string, change: OwnState): Promise<void> {
     const answer = await this.rest.request<Me>('PATCH', `/v1/threads/${threadId}/me`, { body: change })
-    this.thread(threadId).setMe(answer.body)
+    await this.thread(threadId).push({ me: answer.body })
   }
 
   block = (userId: string) => this.rest.request('PUT', `/v1/users/me/blocks/${encodeURIComponent(userId)}`)
   unblock = (userId: string) => this.rest.request('DELETE', `/v1/users/me/blocks/${encodeURIComponent(userId)}`)
+
+  /** Everybody whom the user blocks. */
+  async blocks(): Promise<Block[]> {
+    const all: Block[] = []
+    for (let cursor: string | undefined; ; ) {
+      const page = await this.rest.get<{ blocks: Block[]; next_cursor: string | null }>('/v1/users/me/blocks', { cursor, page_size: 100 })
+      all.push(...page.blocks)
+      if (page.next_cursor === null) return all
+      cursor = page.next_cursor
+    }
+  }
+
+  /** Tells the operators of the server about a message. Again by the same user, it gives the first report. */
+  report = async (id: string, reason: ReportReason, note?: string): Promise<ReportReceipt> =>
+    (await this.rest.request<ReportReceipt>('POST', `/v1/messages/${id}/reports`, { body: { reason, ...(note ? { note } : {}) } })).body
+
+  devices = async (): Promise<Device[]> => (await this.rest.get<{ devices: Device[] }>('/v1/users/me/devices')).devices
+  /** Ends a device's connections and forgets its keys and position. */
+  removeDevice = (id: string) => this.rest.request('DELETE', `/v1/users/me/devices/${encodeURIComponent(id)}`)
 
   /** Says that the user is writing: call it at every key, it tells the server every 3 s. */
   typing(threadId: string): void {
@@ -438,7 +462,8 @@ export class Client {
         this.#checkStore(frame.store_id)
         return this.#caughtUp(frame.replayed)
       case 'thread_state':
-        return this.thread(frame.thread_id).setMe(frame.me)
+        // Of a thread that is not known, or cannot be read now, the list of threads says it.
+        return this.#threads.get(frame.thread_id)?.push({ me: frame.me }).catch(() => {})
       case 'token_expiring':
         return void this.#renew()
       case 'auth':

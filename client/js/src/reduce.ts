@@ -41,11 +41,16 @@ export function applyEvent(record: StoredThread, messages: Messages, event: Thre
 
 function applyMessage(record: StoredThread, messages: Messages, event: MsgEvent): void {
   if (!messages.get(event.id)) messages.put(messageOf(event))
-  if (event.content_type === 'control') return
+  if (event.content_type !== 'control') moveUp(record, event)
+}
+
+/** A message that is the newest moves its thread up, and brings it back from the archive unless it is muted. */
+export function moveUp(record: StoredThread, message: { id: string; created_at: string }): void {
   const { thread } = record
-  if (thread.last_msg_id === null || event.id > thread.last_msg_id) {
-    record.thread = { ...thread, last_msg_id: event.id, last_activity_at: event.created_at }
-  }
+  if (thread.last_msg_id !== null && message.id <= thread.last_msg_id) return
+  const muted = thread.me.muted_until !== null && thread.me.muted_until > message.created_at
+  const me = thread.me.archived && !muted ? { ...thread.me, archived: false } : thread.me
+  record.thread = { ...thread, last_msg_id: message.id, last_activity_at: message.created_at, me }
 }
 
 function messageOf(e: MsgEvent): StoredMessage {

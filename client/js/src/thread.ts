@@ -1,8 +1,8 @@
 import { Changing } from './emitter.js'
-import { applyEvent, applyReceipt, type Messages } from './reduce.js'
+import { applyEvent, applyReceipt, moveUp, type Messages } from './reduce.js'
 import { ProblemError, type Rest } from './rest.js'
 import type { Changes, Outgoing, Storage, StoredMessage, StoredThread } from './storage.js'
-import type { EventPage, Message, Me, Pin, Receipt, Thread, ThreadEvent, ThreadWithParticipants } from './types.js'
+import type { EventPage, Message, Pin, Receipt, SharedState, Thread, ThreadEvent, ThreadWithParticipants } from './types.js'
 
 /** What a thread's log needs of its client. */
 export interface Home {
@@ -30,10 +30,11 @@ export interface ThreadSnapshot {
   left: boolean
 }
 
-/** Work of the lane: a frame to apply, or a message of one's own that the server has taken. */
-type Job = { event: ThreadEvent } | { receipt: Receipt } | { sent: Message; n: number }
+/** Work of the lane: a frame to apply, a message of one's own that the server has taken, or the own state of the thread. */
+type Job = { event: ThreadEvent } | { receipt: Receipt } | { sent: Message; n: number } | { me: SharedState }
 
 const PAGE = 50
+const LOOKED_THROUGH = 200 // messages at once, by who looks through the log
 
 /**
  * The log of one thread. What changes it is done one after the other, in batches: a batch is
@@ -107,14 +108,10 @@ export class ThreadLog {
   /** Takes what a list of threads says. */
   summary(thread: Thread): void {
     if (!this.record) return
-    this.record.thread = { ...thread, last_msg_id: this.record.thread.last_msg_id ?? thread.last_msg_id }
-    this.#recordDirty = true
-    this.#changed()
-  }
-
-  setMe(me: Me): void {
-    if (!this.record) return
-    this.record.thread = { ...this.record.thread, me }
+    const { last_msg_id: last, me } = this.record.thread
+    // A message may have come since the list was made.
+    const archived = (last ?? '') > (thread.last_msg_id ?? '') ? me.archived : thread.me.archived
+    this.record.thread = { ...thread, last_msg_id: last ?? thread.last_msg_id, me: { ...thread.me, archived } }
     this.#recordDirty = true
     this.#changed()
   }
@@ -133,6 +130,16 @@ export class ThreadLog {
 
   async find(id: string): Promise<StoredMessage | undefined> {
     return this.#byId.get(id) ?? this.#home.storage.message(this.id, id)
+  }
+
+  /** All messages of the local log, newest first. */
+  async *stored(): AsyncGenerator<StoredMessage> {
+    for (let before: string | undefined; ; ) {
+      const page = await this.#home.storage.messages(this.id, before, LOOKED_THROUGH)
+      yield* page
+      if (page.length < LOOKED_THROUGH) return
+      before = page.at(-1)!.id
+    }
   }
 
   changed(): void {
@@ -159,6 +166,9 @@ export class ThreadLog {
     if ('receipt' in job) {
       applyReceipt(record, this.#target, job.receipt)
       this.#recordDirty = true
+    } else if ('me' in job) {
+      record.thread = { ...record.thread, me: { ...record.thread.me, ...job.me } }
+      this.#recordDirty = true
     } else if ('sent' in job) {
       this.#sent.push(job.n)
       const { sent } = job
@@ -167,9 +177,7 @@ export class ThreadLog {
         this.#absorb()
       }
       if (!this.#target.get(sent.id) && !(await this.#home.storage.message(this.id, sent.id))) this.#target.put(sent)
-      if ((record.thread.last_msg_id ?? '') < sent.id) {
-        record.thread = { ...record.thread, last_msg_id: sent.id, last_activity_at: sent.created_at }
-      }
+      moveUp(record, sent)
       this.#recordDirty = true
     } else {
       const { event } = job

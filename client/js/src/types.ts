@@ -17,6 +17,15 @@ export type Reaction = S['Reaction']
 
 /** A viewer's own state of a thread. */
 export type Me = S['Thread']['me']
+/** A change of it: what is absent stays. */
+export type OwnState = S['SetOwnState']
+/** What all devices of the viewer have in common of it. */
+export type SharedState = R['SharedState']
+
+export type Device = S['Device']
+export type Block = S['Block']
+export type ReportReason = S['ReportReason']
+export type ReportReceipt = S['ReportReceipt']
 
 export type Thread = S['Thread']
 export type ThreadWithParticipants = S['ThreadWithParticipants']
@@ -32,10 +41,7 @@ export interface EventPage {
   store_id?: string
 }
 
-type Newer =
-  | { t: 'prekeys_low'; one_time_prekeys?: number; pq_one_time_prekeys?: number; frame_seq: number }
-  | { t: 'thread_state'; thread_id: string; me: Me; frame_seq: number }
-  | { t: 'devices'; user_id: string; device_id: string; change: string; at: string; frame_seq: number }
+type Newer = { t: 'prekeys_low'; one_time_prekeys?: number; pq_one_time_prekeys?: number; frame_seq: number }
 
 export type DeliveredFrame = R['DeliveredFrame']
 export type ReadFrame = R['ReadFrame']
@@ -53,6 +59,8 @@ export type Frame =
   | R['TokenExpiringFrame']
   | R['AuthFrame']
   | R['SignalFrame']
+  | R['ThreadStateFrame']
+  | R['DevicesFrame']
   | R['PingFrame']
   | R['ErrorFrame']
   | Newer
