@@ -2,7 +2,7 @@ import { Changing } from './emitter.js'
 import { applyEvent, applyReceipt, moveUp, type Messages } from './reduce.js'
 import { ProblemError, type Rest } from './rest.js'
 import type { Changes, Outgoing, Storage, StoredMessage, StoredThread } from './storage.js'
-import type { EventPage, Message, Pin, Receipt, SharedState, Thread, ThreadEvent, ThreadWithParticipants } from './types.js'
+import type { EventPage, FailedFrame, Message, Pin, Receipt, SharedState, Thread, ThreadEvent, ThreadWithParticipants } from './types.js'
 
 /** What a thread's log needs of its client. */
 export interface Home {
@@ -61,6 +61,8 @@ export class ThreadLog {
   #dirty = new Map<string, StoredMessage>()
   #recordDirty = false
   #sent: number[] = []
+  // Failures of a message on its way out may come before the answer that says its id.
+  #early: FailedFrame[] = []
 
   constructor(home: Home, id: string, record?: StoredThread) {
     this.#home = home
@@ -166,6 +168,7 @@ export class ThreadLog {
     if ('receipt' in job) {
       applyReceipt(record, this.#target, job.receipt)
       this.#recordDirty = true
+      if (job.receipt.t === 'failed' && job.receipt.id > (this.newest?.id ?? '')) this.#early.push(job.receipt)
     } else if ('me' in job) {
       record.thread = { ...record.thread, me: { ...record.thread.me, ...job.me } }
       this.#recordDirty = true
@@ -178,6 +181,8 @@ export class ThreadLog {
       }
       if (!this.#target.get(sent.id) && !(await this.#home.storage.message(this.id, sent.id))) this.#target.put(sent)
       moveUp(record, sent)
+      for (const receipt of this.#early) if (receipt.id === sent.id) applyReceipt(record, this.#target, receipt)
+      this.#early = []
       this.#recordDirty = true
     } else {
       const { event } = job

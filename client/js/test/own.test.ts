@@ -1,7 +1,7 @@
 // What a user keeps for itself: its state of threads, its devices, whom it blocks, what it reports.
 import WebSocket from 'ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Client, decodeText, jsonTransport, MemoryStorage, type ClientOptions, type Frame, type Transport } from '../src/index.js'
+import { Client, decodeText, progressOf, jsonTransport, MemoryStorage, type ClientOptions, type Frame, type Transport } from '../src/index.js'
 import { mqttTransport } from '../src/mqtt.js'
 import { Server, token, until } from './server.js'
 
@@ -115,6 +115,17 @@ test('whom one blocks is listed, over pages, and a report is made once', async (
   const first = await a.report(message.id, 'spam', 'again and again')
   expect(first).toMatchObject({ message_id: message.id, reason: 'spam' })
   expect((await a.report(message.id, 'abuse')).id).toBe(first.id)
+})
+
+test('what is sent to somebody who blocks one is failed, also where the server says so before it answers', async () => {
+  const [a, b] = [await online(person()), await online(person())]
+  const thread = await a.createThread('1_TO_1', [b.userId])
+  await b.block(a.userId)
+  for (let i = 0; i < 10; i++) {
+    await a.sendText(thread, `can you hear me? ${i}`)
+    const progress = () => a.thread(thread).view.getSnapshot().messages.map((m) => progressOf(m, summary(a, thread)!.participants).state)
+    await until('failed', () => progress().length === i + 1 && progress().every((state) => state === 'failed'), 3000)
+  }
 })
 
 test('the whole local log can be looked through, also what is not in memory', async () => {
