@@ -34,6 +34,7 @@ var built embed.FS
 // Paths of the page. Assets have the hash of their content in their names.
 const (
 	TokenPath  = "/demo/token"
+	UsersPath  = "/demo/users" // says whose tokens TokenPath gives
 	assetsPath = "/assets/"
 	docsPath   = "/docs"
 )
@@ -141,6 +142,7 @@ func (p *Page) Routes(add func(method, path string, handle fiber.Handler)) {
 		add(method, docsPath, p.serve)
 		add(method, docsPath+"/*", p.serve)
 	}
+	add(fiber.MethodGet, UsersPath, p.users)
 	if p.secret != nil {
 		add(fiber.MethodPost, TokenPath, p.token)
 	}
@@ -184,6 +186,16 @@ func (p *Page) serve(c *fiber.Ctx) error {
 
 // tokenLife is short enough for a visitor to see how a page renews its token.
 const tokenLife = 15 * time.Minute
+
+// users answers with those whom the page needs to ask for no token: none without a secret.
+func (p *Page) users(c *fiber.Ctx) error {
+	users := Users
+	if p.secret == nil {
+		users = []chat.UserID{}
+	}
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.JSON(fiber.Map{"users": users})
+}
 
 // token answers with a token of a demo user.
 func (p *Page) token(c *fiber.Ctx) error {

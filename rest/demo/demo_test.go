@@ -164,6 +164,17 @@ func TestOnlyThePageItselfGetsTokens(t *testing.T) {
 	}
 }
 
+// The page knows by this whether it has to ask its visitor for a token.
+func TestPageIsToldWhoseTokensItGets(t *testing.T) {
+	for want, secret := range map[string][]byte{`{"users":["alice","bob","carol"]}`: secret, `{"users":[]}`: nil} {
+		resp := ask(t, http.MethodGet, "http://"+serve(t, secret)+UsersPath, nil)
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK || string(body) != want || resp.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%d %s, %v, %v; want %s", resp.StatusCode, body, resp.Header, err, want)
+		}
+	}
+}
+
 // HEAD says what GET would, without the body (docs/contract.md#requests).
 func TestPagesAnswerHead(t *testing.T) {
 	addr := serve(t, nil)

@@ -1,16 +1,15 @@
 import { useEffect, useState } from 'react'
+import { useSnapshot } from '../src/react.js'
 import { nameOf } from './format.js'
 import { Icon } from './icons.js'
 import { Pane } from './pane.js'
-import { PEOPLE, sessionOf, type Person } from './session.js'
-import { IconButton } from './ui.js'
+import { people } from './people.js'
+import { sessionOf } from './session.js'
+import { SignIn } from './signin.js'
+import { Dialog, IconButton, Segments } from './ui.js'
 
-type View = 'both' | Person
-
-function initialView(): View {
-  const asked = new URLSearchParams(location.search).get('as')
-  return PEOPLE.find((p) => p === asked) ?? 'both'
-}
+/** Side by side, which no user id can be. */
+const BOTH = '*'
 
 /** Light or dark: as the system has it, until the visitor says otherwise. */
 function useTheme(): [string, () => void] {
@@ -40,15 +39,24 @@ function useWide(): boolean {
 }
 
 export function App() {
-  const [view, setView] = useState<View>(initialView)
+  const { demo, here, unreachable } = useSnapshot(people.view)
+  const [view, setView] = useState(() => new URLSearchParams(location.search).get('as') ?? BOTH)
   const [theme, toggleTheme] = useTheme()
-  const [active, setActive] = useState<Person>('alice')
+  const [active, setActive] = useState<string>()
+  const [adding, setAdding] = useState(false)
   const wide = useWide()
-  const shown: Person[] = view !== 'both' ? [view] : wide ? ['alice', 'bob'] : ['alice']
-  const select = (next: View) => {
+  useEffect(() => void people.load(), [])
+
+  const shown = view !== BOTH && here.includes(view) ? [view] : view !== BOTH && demo?.length === 0 ? [] : here.slice(0, wide ? 2 : 1)
+  const choices = [...(wide && here.length > 1 ? [BOTH] : []), ...here]
+  const select = (next: string) => {
     setView(next)
-    if (next !== 'both') setActive(next)
-    history.replaceState(null, '', next === 'both' ? '/' : `/?as=${next}`)
+    if (next !== BOTH) setActive(next)
+    history.replaceState(null, '', next === BOTH ? '/' : `/?as=${encodeURIComponent(next)}`)
+  }
+  const signedIn = (user: string) => {
+    setAdding(false)
+    select(wide && here.length > 0 ? BOTH : user)
   }
   return (
     <div className="app">
@@ -61,30 +69,46 @@ export function App() {
           </svg>
           Parley
         </h1>
-        <div className="segments" role="radiogroup" aria-label="Who you are">
-          {(wide ? (['both', ...PEOPLE] as const) : PEOPLE).map((v) => {
-            const on = v === view || (v === shown[0] && shown.length === 1)
-            return (
-              <button key={v} type="button" role="radio" aria-checked={on} aria-label={v === 'both' ? 'Alice and Bob, side by side' : nameOf(v)} onClick={() => select(v)}>
-                {v === 'both' ? (
-                  <>
-                    <Icon name="columns" size={16} />
-                    Side by side
-                  </>
-                ) : (
-                  nameOf(v)
-                )}
-              </button>
-            )
-          })}
+        {here.length > 1 && (
+          <Segments
+            label="Who you are"
+            value={shown.length === 2 ? BOTH : (shown[0] ?? '')}
+            onChange={select}
+            options={choices.map((v) =>
+              v === BOTH
+                ? { value: v, name: `${here.slice(0, 2).map(nameOf).join(' and ')}, side by side`, label: <><Icon name="columns" size={16} />Side by side</> }
+                : { value: v, label: nameOf(v) },
+            )}
+          />
+        )}
+        <div className="topbar-end">
+          {demo?.length === 0 && here.length > 0 && <IconButton icon="plus" label="Sign in somebody else" onClick={() => setAdding(true)} />}
+          <IconButton icon={theme === 'dark' ? 'sun' : 'moon'} label={theme === 'dark' ? 'Light colours' : 'Dark colours'} onClick={toggleTheme} />
         </div>
-        <IconButton icon={theme === 'dark' ? 'sun' : 'moon'} label={theme === 'dark' ? 'Light colours' : 'Dark colours'} onClick={toggleTheme} />
       </header>
       <main className={`panes ${shown.length === 2 ? 'two' : ''}`}>
         {shown.map((person) => (
-          <Pane key={person} session={sessionOf(person)} active={shown.length === 1 || active === person} onActivate={() => setActive(person)} />
+          <Pane key={person} session={sessionOf(person)} active={shown.length === 1 || (active ?? shown[0]) === person} onActivate={() => setActive(person)} />
         ))}
+        {demo && shown.length === 0 && (
+          <section className="pane welcome" aria-labelledby="sign-in">
+            <div className="card">
+              <h2 id="sign-in">Sign in</h2>
+              <SignIn key={view} user={view === BOTH ? undefined : view} onDone={signedIn} />
+            </div>
+          </section>
+        )}
+        {!demo && unreachable && (
+          <section className="pane welcome" role="status">
+            <p>The server does not answer. Trying again…</p>
+          </section>
+        )}
       </main>
+      {adding && (
+        <Dialog title="Sign in somebody else" onClose={() => setAdding(false)}>
+          <SignIn onDone={signedIn} />
+        </Dialog>
+      )}
     </div>
   )
 }

@@ -2,12 +2,16 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import type { Outgoing, StoredMessage, ThreadSummary } from '../src/index.js'
 import { useClient, useSnapshot, useThread } from '../src/react.js'
+import { blockedOf, useBlocks } from './blocked.js'
 import { Composer } from './composer.js'
 import { GroupInfo, MessageInfo } from './dialogs.js'
 import { agoOf, dayOf, gone, nameOf, otherOf, previewOf, titleOf } from './format.js'
 import { Icon } from './icons.js'
 import { MessageRow, OutgoingRow } from './message.js'
 import { SecrecyNotice } from './notice.js'
+import { ownEntries } from './own.js'
+import { Report } from './report.js'
+import { BlockedBar, RequestBar } from './request.js'
 import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
 import { Avatar, DropdownMenu, IconButton } from './ui.js'
@@ -17,6 +21,7 @@ interface Props {
   session: Session
   summary: ThreadSummary
   active: boolean
+  target: { id: string } | undefined // a message to show
   onBack: () => void
   onLeft: () => void
 }
@@ -26,7 +31,7 @@ const TOGETHER_MS = 5 * 60_000
 /** When it is looked whether somebody who could not read can: less and less often. */
 const TEND_MS = [2000, 30_000] as const
 
-export function Chat({ session, summary, active, onBack, onLeft }: Props) {
+export function Chat({ session, summary, active, target, onBack, onLeft }: Props) {
   const { client } = session
   const thread = useThread(client, summary.id)
   const { presence, state } = useClient(client)
@@ -37,11 +42,14 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   const [reply, setReply] = useState<StoredMessage>()
   const [editing, setEditing] = useState<StoredMessage>()
   const [info, setInfo] = useState<StoredMessage>()
+  const [reported, setReported] = useState<StoredMessage>()
   const [people, setPeople] = useState(false)
   const [verifying, setVerifying] = useState(false)
   const [found, setFound] = useState<string>()
   const group = summary.thread.type === 'GROUP'
   const other = otherOf(summary, session.person)
+  const { accepted } = summary.thread.me
+  const blocked = useBlocks(session).some((b) => b.user_id === other)
 
   const scroller = useRef<HTMLDivElement>(null)
   const list = useRef<VirtualizerHandle>(null)
@@ -74,7 +82,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   }, [client, session, summary.id])
 
   // While somebody cannot read, or this device cannot, it is looked after.
-  useTended(session, summary.id, secret, state === 'online')
+  useTended(session, summary.id, secret, state === 'online' && accepted)
 
   const scrolled = () => {
     const box = scroller.current!
@@ -86,7 +94,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   // Who looks at the newest messages has read them.
   const newest = messages.at(-1)
   useEffect(() => {
-    if (!newest || !active || away || thread.unread === 0) return
+    if (!newest || !active || away || thread.unread === 0 || !accepted) return
     const look = () => {
       if (!document.hidden) void client.read(summary.id, newest.id).catch(() => {})
     }
@@ -96,7 +104,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
       clearTimeout(timer)
       document.removeEventListener('visibilitychange', look)
     }
-  }, [client, summary.id, newest, active, away, thread.unread])
+  }, [client, summary.id, newest, active, away, thread.unread, accepted])
 
   // Where the unread ones began when the thread was opened, or when one came unseen.
   useEffect(() => {
@@ -109,15 +117,26 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
     return () => clearTimeout(timer)
   }, [active, firstUnread])
 
+  // What is near is scrolled to; to what is far it goes at once.
+  const scrollTo = (index: number, align: 'center' | 'end') => {
+    const from = list.current?.findItemIndex(list.current.scrollOffset) ?? 0
+    const smooth = Math.abs(from - index) < 60 && !matchMedia('(prefers-reduced-motion: reduce)').matches
+    list.current?.scrollToIndex(index, { align, smooth })
+  }
   const jump = async (id: string) => {
     const log = client.thread(summary.id)
     while (!log.view.getSnapshot().messages.some((m) => m.id === id) && (await log.loadOlder()));
     const index = log.view.getSnapshot().messages.filter(forPeople).findIndex((m) => m.id === id)
     if (index < 0) return session.toast('That message is not there any more')
-    requestAnimationFrame(() => list.current?.scrollToIndex(index, { align: 'center', smooth: true }))
+    atBottom.current = false
+    requestAnimationFrame(() => scrollTo(index, 'center'))
     setFound(id)
     setTimeout(() => setFound(undefined), 1800)
   }
+
+  useEffect(() => {
+    if (target) void session.try(jump(target.id))
+  }, [target])
 
   const subtitle = typing.length > 0
     ? group ? `${typing.map(nameOf).join(', ')} typing…` : 'typing…'
@@ -133,10 +152,10 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
   const leave = () => void session.try(session.secrecy.remove(summary.id, session.person).then(onLeft))
 
   return (
-    <section className="chat" aria-label={`Conversation with ${title}`}>
+    <section className="chat" aria-label={`${nameOf(session.person)}: conversation with ${title}`}>
       <header className="chat-head">
         <IconButton icon="back" label="Back to conversations" className="back" onClick={onBack} />
-        <Avatar name={other ?? summary.thread.title ?? summary.id} group={group} online={!!other && presence[other]?.status === 'online'} size={38} />
+        <Avatar name={other ?? summary.thread.title ?? summary.id} group={group} online={!!other && state === 'online' && presence[other]?.status === 'online'} size={38} />
         <div className="chat-title">
           <div className="chat-name">
             <h2>{title}</h2>
@@ -149,10 +168,10 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
           entries={[
             group && { label: 'Members and title', icon: 'people', onSelect: () => setPeople(true) },
             { label: 'Verify encryption', icon: 'lock', onSelect: () => setVerifying(true) },
-            { label: 'Mark as read', icon: 'copies', onSelect: () => newest && void session.try(client.read(summary.id, newest.id)) },
-            !!other && { label: `Block ${nameOf(other)}`, icon: 'close', danger: true, onSelect: () => void session.try(client.block(other).then(() => session.toast(`${nameOf(other)} is blocked`))) },
-            !!other && { label: `Unblock ${nameOf(other)}`, icon: 'people', onSelect: () => void session.try(client.unblock(other).then(() => session.toast(`${nameOf(other)} is not blocked any more`))) },
-            group && { label: 'Leave the group', icon: 'back', danger: true, onSelect: leave },
+            ...ownEntries(session, summary),
+            !!other && blocked && { label: `Unblock ${nameOf(other)}`, icon: 'block', onSelect: () => void blockedOf(session).unblock(other) },
+            !!other && !blocked && { label: `Block ${nameOf(other)}`, icon: 'block', danger: true, onSelect: () => void blockedOf(session).block(other) },
+            group && { label: 'Leave the group', icon: 'leave', danger: true, onSelect: leave },
           ]}
         />
       </header>
@@ -212,6 +231,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
                     setEditing(message)
                   }}
                   onInfo={() => setInfo(message)}
+                  onReport={() => setReported(message)}
                   onJump={(id) => void jump(id)}
                 />
               </div>
@@ -231,7 +251,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
           type="button"
           className="to-bottom"
           aria-label="To the newest message"
-          onClick={() => list.current?.scrollToIndex(count - 1, { align: 'end', smooth: true })}
+          onClick={() => scrollTo(count - 1, 'end')}
         >
           {thread.unread > 0 && <span className="badge">{thread.unread}</span>}
           <Icon name="down" />
@@ -239,6 +259,10 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
       )}
       {thread.left ? (
         <p className="left-note">You are not in this conversation any more.</p>
+      ) : other && blocked ? (
+        <BlockedBar session={session} user={other} />
+      ) : !accepted ? (
+        <RequestBar session={session} summary={summary} onGone={onLeft} />
       ) : (
         <>
         <SecrecyNotice session={session} threadId={summary.id} secret={secret} others={participants.length - 1} onVerify={() => setVerifying(true)} />
@@ -253,6 +277,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
             setEditing(undefined)
           }}
           onSent={() => {
+            if (newest && thread.unread > 0) void client.read(summary.id, newest.id).catch(() => {})
             atBottom.current = true
             setFirstUnread(undefined)
           }}
@@ -262,6 +287,7 @@ export function Chat({ session, summary, active, onBack, onLeft }: Props) {
       )}
       {info && <MessageInfo session={session} message={info} onClose={() => setInfo(undefined)} />}
       {verifying && <Verify session={session} thread={thread} onClose={() => setVerifying(false)} />}
+      {reported && <Report session={session} message={reported} onClose={() => setReported(undefined)} />}
       {people && <GroupInfo session={session} thread={thread} onClose={() => setPeople(false)} />}
     </section>
   )

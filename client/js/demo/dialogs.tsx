@@ -1,8 +1,10 @@
 import { useEffect, useState } from 'react'
 import type { Receipts, StoredMessage, ThreadSnapshot } from '../src/index.js'
+import { useClient, useSnapshot } from '../src/react.js'
 import { fullTimeOf, nameOf, previewOf } from './format.js'
 import { Ticks } from './icons.js'
-import { PEOPLE, type Session } from './session.js'
+import { people } from './people.js'
+import type { Session } from './session.js'
 import { Avatar, Dialog, DropdownMenu, IconButton } from './ui.js'
 
 /** Choosing whom to talk with: one person is a conversation, several are a group. */
@@ -10,7 +12,10 @@ export function NewChat({ session, onClose, onCreated }: { session: Session; onC
   const [chosen, setChosen] = useState<string[]>([])
   const [title, setTitle] = useState('')
   const [other, setOther] = useState('')
-  const known = [...new Set([...PEOPLE, ...chosen])].filter((p) => p !== session.person)
+  const { demo = [], here } = useSnapshot(people.view)
+  const { threads } = useClient(session.client)
+  const met = threads.flatMap((t) => t.participants.map((p) => p.user_id))
+  const known = [...new Set([...demo, ...here, ...met, ...chosen])].filter((p) => p !== session.person)
   const toggle = (name: string) => setChosen(chosen.includes(name) ? chosen.filter((c) => c !== name) : [...chosen, name])
   const add = () => {
     const name = other.trim().toLowerCase()

@@ -19,6 +19,7 @@ const longDay = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'nume
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
 
 export const timeOf = (iso: string): string => clock.format(new Date(iso))
+export const dateOf = (iso: string): string => day.format(new Date(iso))
 export const fullTimeOf = (iso: string): string => full.format(new Date(iso))
 
 const daysAgo = (iso: string): number => Math.round((new Date().setHours(0, 0, 0, 0) - new Date(iso).setHours(0, 0, 0, 0)) / 86_400_000)

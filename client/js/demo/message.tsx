@@ -24,6 +24,7 @@ interface Props {
   onReply: () => void
   onEdit: () => void
   onInfo: () => void
+  onReport: () => void
   onJump: (id: string) => void
 }
 
@@ -104,6 +105,7 @@ export const MessageRow = memo(function MessageRow(props: Props) {
                 { label: pinned ? 'Unpin' : 'Pin', icon: 'pin', onSelect: () => void session.try(pinned ? client.unpin(message.thread_id, message.id) : client.pin(message.thread_id, message.id)) },
                 editable && { label: 'Edit', icon: 'edit', onSelect: props.onEdit },
                 { label: 'Details', icon: 'info', onSelect: props.onInfo },
+                !own && { label: 'Report', icon: 'flag', danger: true, onSelect: props.onReport },
                 editable && { label: 'Delete', icon: 'trash', danger: true, onSelect: () => void session.try(client.delete(message.thread_id, message.id)) },
               ]}
             />

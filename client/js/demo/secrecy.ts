@@ -76,7 +76,7 @@ export class Secrecy {
   constructor(client: Client, tell: (text: string) => void) {
     this.#client = client
     this.#tell = tell
-    this.#tabs = new BroadcastChannel(this.#name)
+    this.#tabs = new BroadcastChannel(this.name)
     this.#tabs.onmessage = () => this.#give()
     client.events.on('caught_up', () => {
       if (this.#readiness === 'failed') this.open() // the server may not have been there
@@ -91,7 +91,8 @@ export class Secrecy {
     })
   }
 
-  get #name(): string {
+  /** Of the database that holds the keys, and of whatever concerns it. */
+  get name(): string {
     return `parley-${this.#client.userId}-${this.#client.deviceId}-secrets`
   }
 
@@ -109,10 +110,10 @@ export class Secrecy {
   async #hold(turn: AbortController): Promise<void> {
     if (!globalThis.isSecureContext) throw new Error('it needs HTTPS, or localhost')
     const given = new Promise<void>((resolve) => turn.signal.addEventListener('abort', () => resolve()))
-    const holding = navigator.locks.request(this.#name, { signal: turn.signal }, async () => {
+    const holding = navigator.locks.request(this.name, { signal: turn.signal }, async () => {
       const module = (this.#module ??= await import('./mls.js'))
       await this.#client.load()
-      const mls = await module.Encryption.open(this.#client, { secrets: new module.IndexedDBSecrets(this.#name) })
+      const mls = await module.Encryption.open(this.#client, { secrets: new module.IndexedDBSecrets(this.name) })
       mls.events.on('texts', () => this.#changed())
       mls.events.on('group', (id) => this.#asked.has(id) && this.refresh(id))
       mls.events.on('error', () => setTimeout(() => void this.#again(mls), AGAIN_MS))

@@ -3,10 +3,10 @@ import { Client, jsonTransport, type Call } from '../src/index.js'
 import { Changing } from '../src/emitter.js'
 import { IndexedDBStorage } from '../src/indexeddb.js'
 import { mqttTransport } from '../src/mqtt.js'
+import { people } from './people.js'
 import { Secrecy } from './secrecy.js'
 
-export const PEOPLE = ['alice', 'bob', 'carol'] as const
-export type Person = (typeof PEOPLE)[number]
+export type Person = string
 
 /** One line of the inspector. */
 export interface Entry {
@@ -140,20 +140,11 @@ const shorten = (path: string): string =>
 
 function deviceOf(person: Person): string {
   const name = `parley.device.${person}`
-  const known = localStorage.getItem(name)
+  const known = people.deviceOf(person) ?? localStorage.getItem(name)
   if (known) return known
   const made = `browser-${crypto.randomUUID().slice(0, 8)}`
   localStorage.setItem(name, made)
   return made
-}
-
-/** Asks the server for a token: it gives one to its own page on the same machine. */
-async function demoToken(person: Person): Promise<string> {
-  const pasted = sessionStorage.getItem(`parley.token.${person}`)
-  if (pasted) return pasted
-  const answer = await fetch(`/demo/token?user=${person}`, { method: 'POST' })
-  if (!answer.ok) throw new Error('no token')
-  return ((await answer.json()) as { token: string }).token
 }
 
 const sessions = new Map<Person, Session>()
@@ -162,12 +153,26 @@ const sessions = new Map<Person, Session>()
 export function sessionOf(person: Person): Session {
   let session = sessions.get(person)
   if (!session) {
-    session = new Session(person, () => demoToken(person))
+    session = new Session(person, () => people.token(person))
     sessions.set(person, session)
     void session.client.connect()
     setTimeout(() => session!.secrecy.open()) // after the page is shown
   }
   return session
+}
+
+/** Forgets what this browser has of a person: its log, its outbox, its keys, which device it is. */
+export async function forget(person: Person): Promise<void> {
+  const session = sessions.get(person)
+  await session?.secrecy.close()
+  session?.client.close()
+  sessions.delete(person)
+  localStorage.removeItem(`parley.device.${person}`)
+  const mine = [`parley-${person}`, ...(session ? [session.secrecy.name] : [])]
+  await Promise.all(mine.map((name) => new Promise((done) => {
+    const request = indexedDB.deleteDatabase(name)
+    request.onsuccess = request.onerror = request.onblocked = done
+  })))
 }
 
 window.addEventListener('online', () => sessions.forEach((s) => s.client.hurry()))

@@ -1,71 +1,163 @@
 import { useEffect, useState } from 'react'
-import { progressOf, type StoredMessage, type ThreadSummary } from '../src/index.js'
+import { progressOf, type ThreadSummary } from '../src/index.js'
 import { useClient } from '../src/react.js'
 import { nameOf, otherOf, previewOf, shortTimeOf, titleOf } from './format.js'
 import { Icon, Ticks } from './icons.js'
+import { isMuted, isUnread, ownEntries, PLACES, placeOf, type Place } from './own.js'
+import { useSearch, type Hit } from './search.js'
 import type { Session } from './session.js'
-import { Avatar, IconButton } from './ui.js'
+import { Avatar, DropdownMenu, IconButton, Segments } from './ui.js'
 
 interface Props {
   session: Session
   selected: string | undefined
-  onSelect: (id: string) => void
+  onSelect: (id: string, message?: string) => void
   onNew: () => void
 }
 
+const NAMES: Record<Place, string> = { inbox: 'Inbox', requests: 'Requests', archived: 'Archived' }
+const NOTHING: Record<Place, string> = {
+  inbox: 'No conversations yet.',
+  requests: 'When somebody writes whom you have never answered, it waits here until you accept it.',
+  archived: 'Put away what is done. It comes back when somebody writes, unless you muted it.',
+}
+
 export function ThreadList({ session, selected, onSelect, onNew }: Props) {
-  const { threads } = useClient(session.client)
+  const { threads, state } = useClient(session.client)
+  const [place, setPlace] = useState<Place>('inbox')
   const [query, setQuery] = useState('')
-  const found = useSearch(session, query)
+  const hits = useSearch(session, query)
   const wanted = query.trim().toLowerCase()
-  const listed = threads.filter((t) => !t.left && (!wanted || titleOf(t, session.person).toLowerCase().includes(wanted)))
+  const here = threads.filter((t) => !t.left)
+  const open = here.find((t) => t.id === selected)
+  const openPlace = open && placeOf(open)
+  // What is opened from elsewhere, or moves, is followed.
+  useEffect(() => {
+    if (openPlace) setPlace(openPlace)
+  }, [selected, openPlace])
+
+  const listed = here
+    .filter((t) => (wanted ? titleOf(t, session.person).toLowerCase().includes(wanted) : placeOf(t) === place))
+    .sort((a, b) => Number(b.thread.me.pinned) - Number(a.thread.me.pinned))
+  const counts: Record<Place, number> = {
+    inbox: here.filter((t) => placeOf(t) === 'inbox' && isUnread(t) && !isMuted(t)).length,
+    requests: here.filter((t) => placeOf(t) === 'requests').length,
+    archived: 0,
+  }
+  const item = (t: ThreadSummary) => (
+    <ThreadItem
+      key={t.id}
+      session={session}
+      thread={t}
+      selected={t.id === selected}
+      onSelect={() => {
+        if (t.thread.me.marked_unread) void session.try(session.client.setMe(t.id, { marked_unread: false }))
+        onSelect(t.id)
+      }}
+    />
+  )
   return (
     <nav className="threads" aria-label={`Conversations of ${nameOf(session.person)}`}>
       <div className="threads-head">
         <label className="search">
           <Icon name="search" size={16} />
           <input type="search" placeholder="Search" aria-label="Search conversations and messages" value={query} onChange={(e) => setQuery(e.target.value)} />
+          {query && <IconButton icon="close" label="Clear the search" size={14} onClick={() => setQuery('')} />}
         </label>
         <IconButton icon="plus" label="New conversation" className="new" onClick={onNew} />
       </div>
+      {!wanted && (
+        <Segments
+          className="places"
+          label="Which conversations"
+          value={place}
+          onChange={setPlace}
+          options={PLACES.map((p) => ({
+            value: p,
+            label: (
+              <>
+                <Icon name="archive" size={16} />
+                <span>{NAMES[p]}</span>{' '}
+                {counts[p] > 0 && (
+                  <b>
+                    {counts[p]} <span className="unseen">{p === 'inbox' ? 'unread' : 'waiting'}</span>
+                  </b>
+                )}
+              </>
+            ),
+          }))}
+        />
+      )}
       <ul>
-        {listed.map((t) => (
-          <ThreadItem key={t.id} session={session} thread={t} selected={t.id === selected} onSelect={() => onSelect(t.id)} />
-        ))}
-        {found.length > 0 && <li className="threads-label">Messages</li>}
-        {found.map(({ message, thread }) => (
-          <li key={message.id}>
-            <button type="button" className="thread" onClick={() => onSelect(thread.id)}>
-              <span className="thread-text">
-                <span className="thread-top">
-                  <span className="thread-title">{titleOf(thread, session.person)}</span>
-                  <time>{shortTimeOf(message.created_at)}</time>
-                </span>
-                <span className="thread-preview">
-                  {nameOf(message.sender_id)}: {previewOf(message, session)}
-                </span>
-              </span>
-            </button>
+        {listed.map(item)}
+        {!wanted && listed.length === 0 && (
+          <li className="threads-none">
+            {here.length === 0 && (state === 'connecting' || state === 'catching_up') ? 'Reading your conversations…' : NOTHING[place]}
+            {place === 'inbox' && counts.requests > 0 && (
+              <button type="button" className="text-button" onClick={() => setPlace('requests')}>
+                {counts.requests === 1 ? '1 request waits' : `${counts.requests} requests wait`}
+              </button>
+            )}
           </li>
+        )}
+        {hits && hits.length > 0 && <li className="threads-label">Messages</li>}
+        {hits?.map((hit) => (
+          <Found key={hit.message.id} session={session} hit={hit} onSelect={() => onSelect(hit.thread.id, hit.message.id)} />
         ))}
-        {wanted && listed.length === 0 && found.length === 0 && <li className="threads-none">Nothing found</li>}
+        {wanted && listed.length === 0 && hits?.length === 0 && <li className="threads-none">Nothing found on this device.</li>}
+        {wanted.length === 1 && listed.length === 0 && <li className="threads-none">Messages are searched from two letters on.</li>}
       </ul>
+      <p className="unseen" role="status">
+        {hits && `${hits.length} messages found`}
+      </p>
     </nav>
   )
 }
 
-function ThreadItem({ session, thread, selected, onSelect }: { session: Session; thread: ThreadSummary; selected: boolean; onSelect: () => void }) {
-  const { presence } = useClient(session.client)
-  const other = otherOf(thread, session.person)
-  const { newest, unread, typing } = thread
-  const own = newest?.sender_id === session.person
+function Found({ session, hit, onSelect }: { session: Session; hit: Hit; onSelect: () => void }) {
+  const { message, thread } = hit
   return (
     <li>
-      <button type="button" className={`thread ${selected ? 'selected' : ''} ${unread ? 'unread' : ''}`} aria-current={selected || undefined} onClick={onSelect}>
-        <Avatar name={other ?? thread.thread.title ?? thread.id} group={!other} online={!!other && presence[other]?.status === 'online'} size={44} />
+      <button type="button" className="thread found-message" onClick={onSelect}>
         <span className="thread-text">
           <span className="thread-top">
             <span className="thread-title">{titleOf(thread, session.person)}</span>
+            <time>{shortTimeOf(message.created_at)}</time>
+          </span>
+          <span className="thread-preview">
+            {message.sender_id === session.person ? 'You' : nameOf(message.sender_id)}: {hit.before}
+            <mark>{hit.found}</mark>
+            {hit.after}
+          </span>
+        </span>
+      </button>
+    </li>
+  )
+}
+
+function ThreadItem({ session, thread, selected, onSelect }: { session: Session; thread: ThreadSummary; selected: boolean; onSelect: () => void }) {
+  const { presence, state } = useClient(session.client)
+  const [menu, setMenu] = useState(false)
+  const other = otherOf(thread, session.person)
+  const { newest, unread, typing } = thread
+  const { me } = thread.thread
+  const own = newest?.sender_id === session.person
+  const muted = isMuted(thread)
+  const title = titleOf(thread, session.person)
+  return (
+    <li
+      className={`thread-item ${selected ? 'selected' : ''} ${menu ? 'menu-open' : ''}`}
+      onContextMenu={(event) => {
+        event.preventDefault()
+        setMenu(true)
+      }}
+    >
+      <button type="button" className={`thread ${selected ? 'selected' : ''} ${isUnread(thread) ? 'unread' : ''}`} aria-current={selected || undefined} onClick={onSelect}>
+        <Avatar name={other ?? thread.thread.title ?? thread.id} group={!other} online={!!other && state === 'online' && presence[other]?.status === 'online'} size={44} />
+        <span className="thread-text">
+          <span className="thread-top">
+            <span className="thread-title">{title}</span>
+            {muted && <Mark icon="mute" label="muted" />}
             <time>{shortTimeOf(thread.thread.last_activity_at)}</time>
           </span>
           <span className="thread-bottom">
@@ -77,40 +169,28 @@ function ThreadItem({ session, thread, selected, onSelect }: { session: Session;
                 {newest ? `${!own && !other ? `${nameOf(newest.sender_id)}: ` : ''}${previewOf(newest, session)}` : 'No messages yet'}
               </span>
             )}
+            {me.pinned && <Mark icon="pin" label="pinned to the top" />}
             {unread > 0 && (
-              <span className="badge" aria-label={`${unread} unread`}>
+              <span className={`badge ${muted ? 'quiet' : ''}`} role="img" aria-label={`${unread} unread`}>
                 {unread > 99 ? '99+' : unread}
               </span>
             )}
+            {unread === 0 && me.marked_unread && <span className={`badge dot ${muted ? 'quiet' : ''}`} role="img" aria-label="marked as unread" />}
           </span>
         </span>
       </button>
+      <DropdownMenu
+        open={menu}
+        onOpenChange={setMenu}
+        trigger={<IconButton icon="more" label={`${title}: more`} size={18} className="thread-more" />}
+        entries={ownEntries(session, thread)}
+      />
     </li>
   )
 }
 
-/** Looks through what the local log has of the newest messages of each thread. */
-function useSearch(session: Session, query: string): { message: StoredMessage; thread: ThreadSummary }[] {
-  const [found, setFound] = useState<{ message: StoredMessage; thread: ThreadSummary }[]>([])
-  useEffect(() => {
-    const wanted = query.trim().toLowerCase()
-    if (wanted.length < 2) return setFound([])
-    let current = true
-    void look(session, wanted).then((hits) => current && setFound(hits))
-    return () => {
-      current = false
-    }
-  }, [session, query])
-  return found
-}
-
-async function look(session: Session, wanted: string): Promise<{ message: StoredMessage; thread: ThreadSummary }[]> {
-  const hits: { message: StoredMessage; thread: ThreadSummary }[] = []
-  for (const thread of session.client.getSnapshot().threads) {
-    for (const message of session.client.thread(thread.id).view.getSnapshot().messages) {
-      if (message.deleted || message.content_type === 'control') continue
-      if ((await session.secrecy.textOf(message)).toLowerCase().includes(wanted)) hits.push({ message, thread })
-    }
-  }
-  return hits.toReversed().slice(0, 20)
-}
+const Mark = ({ icon, label }: { icon: 'mute' | 'pin'; label: string }) => (
+  <span className="thread-mark" role="img" aria-label={label}>
+    <Icon name={icon} size={14} />
+  </span>
+)

@@ -102,15 +102,16 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await alice.getByRole('button', { name: 'Write to Bob' }).click()
     await say(alice, 'Hello Bob')
     await bubble(bob, 'Hello Bob').waitFor()
+    await bob.getByRole('button', { name: 'Accept' }).click()
     await bob.hover()
     await bubble(alice, 'Hello Bob').getByLabel('read. Details').waitFor()
 
     await bob.getByRole('radio', { name: 'MQTT' }).click()
     await bob.getByText('Connected').waitFor()
-    await say(bob, 'Hello over MQTT') // which accepts the thread: before, nobody sees him type
-    await bubble(alice, 'Hello over MQTT').waitFor()
     await bob.getByLabel('Message', { exact: true }).pressSequentially('Hi', { delay: 5 })
     await alice.getByText('typing…').first().waitFor()
+    await say(bob, 'Hello over MQTT')
+    await bubble(alice, 'Hello over MQTT').waitFor()
     await does(bubble(bob, 'Hello Bob'), 'Reply')
     await say(bob, 'An answer')
     await bubble(alice, 'An answer').locator('.quote', { hasText: 'Hello Bob' }).waitFor()
@@ -182,6 +183,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
 
     await tab.locator('.thread', { hasText: 'Ridge walk' }).click()
     await tab.locator('article.row', { hasText: 'Saturday?' }).waitFor()
+    await tab.getByRole('button', { name: 'Accept' }).click()
     await bubble(alice, 'Saturday?').getByText('1/2').waitFor()
     await bubble(alice, 'Saturday?').getByLabel(/Details/).click()
     await page.getByText('Read by 1 of 2').waitFor()

@@ -1,0 +1,105 @@
+// Chromium for the tests of the demo page, and what they do in it.
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from 'playwright-core'
+import { expect } from 'vitest'
+
+export const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
+
+const axe = () => readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+interface Violation {
+  id: string
+  nodes: { html: string }[]
+}
+
+/** A browser, and whatever went wrong in its pages. */
+export class Visitors {
+  readonly trouble: string[] = []
+  /** What the console may say now, as when a server is stopped. */
+  expected: RegExp | undefined
+  #browser: Browser | undefined
+
+  constructor(private url: () => string) {}
+
+  async start(): Promise<void> {
+    this.#browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser?.close()
+  }
+
+  /** A page in a browser profile of its own: another device of whoever uses it. */
+  async page(options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await this.#browser!.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce', ...options })
+    const page = await context.newPage()
+    this.watch(page)
+    return page
+  }
+
+  watch(page: Page): void {
+    page.setDefaultTimeout(Number(process.env.PARLEY_WAIT ?? 60_000))
+    page.on('pageerror', (error) => this.trouble.push(error.message))
+    page.on('console', (line) => {
+      const slower = line.text().includes('status of 409') // than another commit of the encryption
+      if (['error', 'warning'].includes(line.type()) && !slower && !this.expected?.test(line.text())) this.trouble.push(line.text())
+    })
+    page.on('request', (request) => {
+      if (!request.url().startsWith(this.url()) && !request.url().startsWith(this.url().replace('http', 'ws'))) this.trouble.push(`a request to ${request.url()}`)
+    })
+  }
+}
+
+/** Opens the page, and waits until so many people in it have keys: before, nobody can encrypt for them. */
+export async function open(page: Page, url: string, people = 1): Promise<void> {
+  let missing = people
+  const keys = page.waitForResponse((answer) => answer.request().method() === 'PUT' && answer.url().endsWith('/users/me/prekeys') && --missing === 0)
+  await page.goto(url)
+  await keys
+}
+
+export const pane = (page: Page, name: string): Locator => page.getByLabel(`${name}'s messenger`)
+export const bubble = (where: Locator, text: string | RegExp): Locator => where.locator('article.row', { hasText: text }).last()
+/** A conversation in the list, by its title. */
+export const listed = (where: Locator, title: string): Locator =>
+  where.locator('.thread-item').filter({ has: where.page().locator('.thread-title', { hasText: title }) })
+
+export async function say(where: Locator, text: string): Promise<void> {
+  await where.getByLabel('Message', { exact: true }).fill(text)
+  await where.getByLabel('Send', { exact: true }).click()
+}
+
+export const choose = (page: Page, what: string): Promise<void> => page.getByRole('menuitem', { name: what, exact: true }).click()
+
+export async function account(where: Locator, what: string): Promise<void> {
+  await where.getByRole('button', { name: ': account' }).click()
+  await choose(where.page(), what)
+}
+
+/** Chooses from the menu of a conversation in the list. */
+export async function own(where: Locator, title: string, what: string): Promise<void> {
+  await listed(where, title).hover()
+  await listed(where, title).getByLabel(/: more/).click()
+  await choose(where.page(), what)
+}
+
+export async function does(row: Locator, what: string): Promise<void> {
+  await row.hover()
+  await row.getByLabel('More').click()
+  await choose(row.page(), what)
+}
+
+/** What axe finds in the page, in both themes. */
+export async function noViolations(page: Page): Promise<void> {
+  await page.evaluate(axe())
+  const before = await page.evaluate(() => document.documentElement.dataset.theme)
+  for (const theme of ['light', 'dark']) {
+    const found = await page.evaluate(async (theme) => {
+      document.documentElement.dataset.theme = theme
+      const { violations } = await (globalThis as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } }).axe.run()
+      return violations.map((v) => `${theme}: ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).join(' | ')}`)
+    }, theme)
+    expect(found).toEqual([])
+  }
+  await page.evaluate((theme) => (document.documentElement.dataset.theme = theme), before)
+}
