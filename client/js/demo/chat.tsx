@@ -222,6 +222,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
                   repliedTo={message.reply_to_msg_id ? (byId.get(message.reply_to_msg_id) ?? null) : undefined}
                   pinned={pins.some((p) => p.message_id === message.id)}
                   found={found === message.id}
+                  readOnly={!accepted || blocked || thread.left}
                   onReply={() => {
                     setEditing(undefined)
                     setReply(message)

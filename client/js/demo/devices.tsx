@@ -43,9 +43,10 @@ export function Devices({ session, onClose }: { session: Session; onClose: () =>
                 {d.device_id}
                 {own(d) && <em>This device</em>}
               </span>
+              <small>{d.connected ? 'Connected' : capital(agoOf(d.last_seen_at))}</small>
               <small>
-                {d.connected ? 'Connected' : capital(agoOf(d.last_seen_at))} · since {dateOf(d.first_seen_at)}
-                {d.identity_key !== undefined && ` · ${d.one_time_prekeys ?? 0} keys to begin with`}
+                Since {dateOf(d.first_seen_at)}
+                {d.identity_key !== undefined && `, with ${d.one_time_prekeys ?? 0} one-time keys`}
               </small>
             </div>
             {!own(d) && asked !== d.device_id && (

@@ -21,6 +21,7 @@ interface Props {
   repliedTo: StoredMessage | null | undefined // null: not in memory
   pinned: boolean
   found: boolean
+  readOnly: boolean // nothing can be answered here
   onReply: () => void
   onEdit: () => void
   onInfo: () => void
@@ -31,7 +32,7 @@ interface Props {
 const EDITABLE_MS = 15 * 60_000
 
 export const MessageRow = memo(function MessageRow(props: Props) {
-  const { session, message, kind, text, encrypted, group, participants, first, last, repliedTo, pinned, found } = props
+  const { session, message, kind, text, encrypted, group, participants, first, last, repliedTo, pinned, found, readOnly } = props
   const { client, person } = session
   const own = message.sender_id === person
   const [picking, setPicking] = useState(false)
@@ -39,7 +40,7 @@ export const MessageRow = memo(function MessageRow(props: Props) {
   const deleted = gone(message)
   const progress = own ? progressOf(message, participants) : undefined
   const readable = kind === 'text' || kind === 'plain'
-  const editable = own && !deleted && readable && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
+  const editable = own && !deleted && readable && !readOnly && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
   const mine = (emoji: string) => message.reactions.find((r) => r.emoji === emoji)?.by.includes(person)
   const toggle = (emoji: string) =>
     void session.try(mine(emoji) ? client.unreact(message.thread_id, message.id, emoji) : client.react(message.thread_id, message.id, emoji))
@@ -93,16 +94,16 @@ export const MessageRow = memo(function MessageRow(props: Props) {
         </div>
         {!deleted && (
           <div className="actions">
-            <IconButton icon="smile" label="React" size={18} aria-expanded={picking} onClick={() => setPicking(!picking)} />
-            <IconButton icon="reply" label="Reply" size={18} onClick={props.onReply} />
+            {!readOnly && <IconButton icon="smile" label="React" size={18} aria-expanded={picking} onClick={() => setPicking(!picking)} />}
+            {!readOnly && <IconButton icon="reply" label="Reply" size={18} onClick={props.onReply} />}
             <DropdownMenu
               align={own ? 'end' : 'start'}
               trigger={<IconButton icon="more" label="More" size={18} />}
               entries={[
-                { label: 'Reply', icon: 'reply', onSelect: props.onReply },
-                { label: 'React', icon: 'smile', onSelect: () => setTimeout(() => setPicking(true)) },
+                !readOnly && { label: 'Reply', icon: 'reply', onSelect: props.onReply },
+                !readOnly && { label: 'React', icon: 'smile', onSelect: () => setTimeout(() => setPicking(true)) },
                 readable && { label: 'Copy', icon: 'copy', onSelect: () => void navigator.clipboard?.writeText(text) },
-                { label: pinned ? 'Unpin' : 'Pin', icon: 'pin', onSelect: () => void session.try(pinned ? client.unpin(message.thread_id, message.id) : client.pin(message.thread_id, message.id)) },
+                !readOnly && { label: pinned ? 'Unpin' : 'Pin', icon: 'pin', onSelect: () => void session.try(pinned ? client.unpin(message.thread_id, message.id) : client.pin(message.thread_id, message.id)) },
                 editable && { label: 'Edit', icon: 'edit', onSelect: props.onEdit },
                 { label: 'Details', icon: 'info', onSelect: props.onInfo },
                 !own && { label: 'Report', icon: 'flag', danger: true, onSelect: props.onReport },
@@ -132,6 +133,7 @@ export const MessageRow = memo(function MessageRow(props: Props) {
               aria-pressed={!!mine(r.emoji)}
               aria-label={`${r.emoji} ${r.by.map(nameOf).join(', ')}`}
               title={r.by.map((u) => (u === person ? 'You' : nameOf(u))).join(', ')}
+              disabled={readOnly}
               onClick={() => toggle(r.emoji)}
             >
               {r.emoji}

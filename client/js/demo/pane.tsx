@@ -92,7 +92,7 @@ export function Pane({ session, active, onActivate }: { session: Session; active
             pasted && { label: 'Sign out', icon: 'leave', danger: true, onSelect: () => void signOut() },
           ]}
         />
-        <span className={`state ${state}`} role="status">
+        <span className={`state ${why ? 'waiting' : state}`} role="status">
           <span className="state-dot" />
           <span className="state-text">{offline ? 'Airplane mode' : why ? 'No token' : STATES[state]}</span>
         </span>

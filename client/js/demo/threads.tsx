@@ -29,6 +29,7 @@ export function ThreadList({ session, selected, onSelect, onNew }: Props) {
   const hits = useSearch(session, query)
   const wanted = query.trim().toLowerCase()
   const here = threads.filter((t) => !t.left)
+  useMuteEnds(here)
   const open = here.find((t) => t.id === selected)
   const openPlace = open && placeOf(open)
   // What is opened from elsewhere, or moves, is followed.
@@ -96,6 +97,11 @@ export function ThreadList({ session, selected, onSelect, onNew }: Props) {
             {place === 'inbox' && counts.requests > 0 && (
               <button type="button" className="text-button" onClick={() => setPlace('requests')}>
                 {counts.requests === 1 ? '1 request waits' : `${counts.requests} requests wait`}
+              </button>
+            )}
+            {place === 'inbox' && here.length === 0 && (
+              <button type="button" className="secondary begin" onClick={onNew}>
+                Start one
               </button>
             )}
           </li>
@@ -187,6 +193,18 @@ function ThreadItem({ session, thread, selected, onSelect }: { session: Session;
       />
     </li>
   )
+}
+
+/** Renders again when somebody is muted no longer. */
+function useMuteEnds(threads: readonly ThreadSummary[]): void {
+  const [, again] = useState(0)
+  const next = Math.min(...threads.filter(isMuted).map((t) => Date.parse(t.thread.me.muted_until!)))
+  useEffect(() => {
+    const wait = next - Date.now()
+    if (wait > 2 ** 31) return // a timer takes no more, and nobody waits for it
+    const timer = setTimeout(() => again((n) => n + 1), wait + 10)
+    return () => clearTimeout(timer)
+  }, [next])
 }
 
 const Mark = ({ icon, label }: { icon: 'mute' | 'pin'; label: string }) => (

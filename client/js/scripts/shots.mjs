@@ -44,8 +44,8 @@ const pasted = await serve('--demo', '--store', 'pebble:DIR/store', '--jwt-secre
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
 const sizes = { wide: [1440, 900], tablet: [820, 1100], phone: [390, 844] }
 try {
-  const context = await browser.newContext({ reducedMotion: 'reduce', permissions: ['clipboard-read', 'clipboard-write'] })
-  const page = await context.newPage()
+  const context = await browser.newContext({ reducedMotion: 'reduce' })
+  let page = await context.newPage()
   page.setDefaultTimeout(15_000)
   let shot = 0
   const shoot = async (name, size = 'wide') => {
@@ -196,12 +196,17 @@ try {
 
   for (const size of ['tablet', 'phone']) {
     const [width, height] = sizes[size]
-    await page.setViewportSize({ width, height })
+    if (size === 'phone') {
+      await page.close()
+      page = await (await browser.newContext({ reducedMotion: 'reduce', isMobile: true, hasTouch: true, viewport: { width, height } })).newPage()
+      page.setDefaultTimeout(15_000)
+    } else await page.setViewportSize({ width, height })
+    const alice = pane('Alice')
     await page.goto(`${dev.url}/?as=alice`)
     await alice.getByText('Connected').waitFor()
     await row(alice, 'Bob').waitFor()
     await shoot('list', size)
-    await row(alice, 'Ridge').click({ button: 'right' })
+    await row(alice, 'Ridge').dispatchEvent('contextmenu')
     await shoot('thread-menu', size)
     await page.keyboard.press('Escape')
     await row(alice, 'Bob').click()
@@ -210,7 +215,6 @@ try {
     await alice.getByLabel('Conversation', { exact: true }).click()
     await shoot('chat-menu', size)
     await page.keyboard.press('Escape')
-    await alice.locator('article.row', { hasText: 'thermos' }).hover()
     await alice.locator('article.row', { hasText: 'thermos' }).getByLabel('More').click()
     await shoot('message-menu', size)
     await page.keyboard.press('Escape')
@@ -230,6 +234,25 @@ try {
     await shoot('request', size)
   }
 
+  page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  await page.setViewportSize({ width: 1440, height: 900 })
+  await page.goto(dev.url)
+  await pane('Alice').getByText('Connected').waitFor()
+  await page.keyboard.press('Tab')
+  for (let i = 0; i < 8; i++) await page.keyboard.press('Tab')
+  await shoot('focus')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Tab')
+  await shoot('focus-more')
+  await page.evaluate(async () => {
+    const { token } = await (await fetch('/demo/token?user=alice', { method: 'POST' })).json()
+    const id = localStorage.getItem('parley.device.alice')
+    await fetch(`/v1/users/me/devices/${id}`, { method: 'DELETE', headers: { Authorization: `Bearer ${token}`, 'X-Device-Id': 'other' } })
+  })
+  await pane('Alice').getByText('This device was removed').waitFor()
+  await shoot('removed')
+  await shoot('removed', 'phone')
   await page.setViewportSize({ width: 1440, height: 900 })
   await page.goto(pasted.url)
   await page.getByRole('heading', { name: 'Sign in' }).waitFor()
@@ -245,6 +268,12 @@ try {
   await shoot('signed-in')
   await page.getByLabel('Sign in somebody else').click()
   await shoot('sign-in-another')
+  await page.getByLabel('Token (JWT)').fill(tokenOf('erin', 4))
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+  await pane('Erin').getByText('offline until there is another').waitFor()
+  await shoot('token-ended')
+  await pane('Erin').getByRole('button', { name: 'Paste a token' }).click()
+  await shoot('token-again')
 } finally {
   await browser.close()
   dev.end()

@@ -54,6 +54,10 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
     await listed(bob, stranger).locator('.thread').click()
     await bob.getByText(`${stranger} wants to write to you.`).waitFor()
     expect(await bob.getByLabel('Message', { exact: true }).count(), 'a composer before it is accepted').toBe(0)
+    await bubble(bob, 'Good day').hover()
+    await bubble(bob, 'Good day').getByLabel('More').click()
+    expect(await page.getByRole('menuitem').allTextContents()).toEqual(['Copy', 'Details', 'Report'])
+    await page.keyboard.press('Escape')
     await noViolations(page)
     // He looks at it, and neither that nor that he is there is told.
     await bubble(from, 'Good day').getByLabel('delivered. Details').waitFor()
@@ -118,7 +122,11 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
     await place(there, 'Inbox 1 unread').waitFor()
     await place(alice, 'Inbox 1 unread').waitFor()
     await listed(there, 'Ridge walk').locator('.thread').click()
-    await place(alice, 'Inbox').and(alice.getByText('Inbox', { exact: true }).locator('..')).waitFor()
+    await listed(alice, 'Ridge walk').getByLabel('marked as unread').waitFor({ state: 'detached' })
+    const ridge = (await call<{ threads: { id: string; title: string }[] }>(server.url, await bearer('alice'), 'GET', '/v1/threads')).threads.find((t) => t.title === 'Ridge walk')!
+    await call(server.url, await bearer('alice'), 'PATCH', `/v1/threads/${ridge.id}/me`, { muted_until: new Date(Date.now() + 4000).toISOString() })
+    await listed(alice, 'Ridge walk').getByLabel('muted').waitFor()
+    await listed(alice, 'Ridge walk').getByLabel('muted').waitFor({ state: 'detached' }) // by itself
     await there.getByLabel('Conversation', { exact: true }).click()
     await choose(phone, 'Archive')
     await place(alice, 'Archived').click()
@@ -227,6 +235,21 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
     expect(ring).toBe('solid')
     await listed(alice, 'Bob').locator('.thread').press('Enter')
     await listed(alice, 'Bob').getByLabel('marked as unread').waitFor({ state: 'detached' })
+  })
+
+  test('behind a proxy, where the server gives no tokens, one can be pasted', async () => {
+    const far = await visitors.page({ extraHTTPHeaders: { 'X-Forwarded-For': '192.0.2.1' } })
+    visitors.expected = /status of 404/
+    await far.goto(`${server.url}/?as=carol`)
+    const carol = pane(far, 'Carol')
+    await carol.getByText('it does so on its own machine only').waitFor()
+    await carol.getByRole('button', { name: 'Paste a token' }).click()
+    await far.getByLabel('Token (JWT)').fill(await bearer('carol'))
+    await far.getByRole('button', { name: 'Sign in', exact: true }).click()
+    await carol.getByText('Connected').waitFor()
+    visitors.expected = undefined
+    await listed(carol, 'Bob').waitFor()
+    await far.context().close()
   })
 
   test('nothing was wrong all along', () => expect(visitors.trouble).toEqual([]))
