@@ -1,38 +1,15 @@
 // Pictures of the demo page in its states: `node scripts/shots.mjs DIR [WORD]` against .bin/parley, in
 // two themes and three widths. WORD leaves out states whose names do not have it.
-import { spawn } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { chromium } from 'playwright-core'
+import { browse, pane as paneOn, serve } from './stage.mjs'
 
 const [out = '/tmp/shots', word = ''] = process.argv.slice(2)
-const binary = process.env.PARLEY_BINARY ?? join(import.meta.dirname, '../../../.bin/parley')
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
 const secret = 'the secret with which these pictures are made'
 mkdirSync(out, { recursive: true })
 
-function serve(...flags) {
-  const dir = mkdtempSync(join(tmpdir(), 'parley-shots-'))
-  const child = spawn(binary, ['serve', ...flags, '--listen', '127.0.0.1:0', '--drain-delay', '0s', '--rate-send', '0', '--rate-read', '0'].map((f) => f.replace('DIR', dir)), {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  return new Promise((resolve, reject) => {
-    createInterface(child.stderr).on('line', (line) => {
-      if (!line.includes('"listening"') || !line.includes('"http"')) return
-      const end = () => {
-        child.kill('SIGKILL')
-        rmSync(dir, { recursive: true, force: true })
-      }
-      resolve({ url: `http://127.0.0.1:${/:(\d+)$/.exec(JSON.parse(line).addr)[1]}`, end })
-    })
-    child.on('exit', () => reject(new Error('the server ended')))
-  })
-}
-
-export function tokenOf(sub, seconds = 3600) {
+function tokenOf(sub, seconds = 3600) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const iat = Math.floor(Date.now() / 1000)
   const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub, scope: 'chat.read chat.write', iat, exp: iat + seconds })}`
@@ -41,7 +18,7 @@ export function tokenOf(sub, seconds = 3600) {
 
 const dev = await serve('--dev', '--data', 'DIR', '--mqtt-listen', '127.0.0.1:0')
 const pasted = await serve('--demo', '--store', 'pebble:DIR/store', '--jwt-secret', secret)
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+const browser = await browse()
 const sizes = { wide: [1440, 900], tablet: [820, 1100], phone: [390, 844] }
 try {
   const context = await browser.newContext({ reducedMotion: 'reduce' })
@@ -58,7 +35,7 @@ try {
       await page.screenshot({ path: join(out, `${String(++shot).padStart(3, '0')}-${name}-${size}-${theme}.png`) })
     }
   }
-  const pane = (name) => page.getByLabel(`${name}'s messenger`)
+  const pane = (name) => paneOn(page, name)
   const say = async (where, text) => {
     await where.getByLabel('Message', { exact: true }).fill(text)
     await where.getByLabel('Send', { exact: true }).click()
