@@ -12,7 +12,7 @@ export function RequestBar({ session, summary, onGone }: { session: Session; sum
     await blockedOf(session).block(other!)
     await archive()
   }
-  const leave = () => session.try(client.removeParticipant(summary.id, session.person).then(onGone))
+  const leave = () => session.try(session.secrecy.remove(summary.id, session.person).then(onGone))
   return (
     <footer className="request" aria-label="Request">
       <p>
