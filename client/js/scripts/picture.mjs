@@ -26,6 +26,7 @@ try {
     await page.getByRole('dialog').getByText('Carol', { exact: true }).click()
     await page.getByLabel('Name of the group').fill(title)
     await page.getByRole('button', { name: 'Create the group' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
     await alice.getByRole('heading', { name: title }).waitFor()
     await say(alice, text)
   }
@@ -36,7 +37,10 @@ try {
     await page.getByRole('menuitem', { name: what, exact: true }).click()
   }
 
+  let missing = 2
+  const keys = page.waitForResponse((answer) => answer.request().method() === 'PUT' && answer.url().endsWith('/users/me/prekeys') && --missing === 0)
   await page.goto(dev.url)
+  await keys // before, nobody can encrypt for the other
   await bob.getByRole('radio', { name: 'MQTT' }).click()
   await bob.getByText('Connected').waitFor()
   await alice.getByRole('button', { name: 'Write to Bob' }).click()

@@ -78,6 +78,7 @@ try {
     await page.getByLabel('Name of the group').fill(title)
     if (title === 'Ridge walk') await shoot('new-conversation')
     await page.getByRole('button', { name: 'Create the group' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
     await alice.getByRole('heading', { name: title }).waitFor()
     await say(alice, text)
   }
