@@ -347,11 +347,7 @@ export class Client {
 
   async #send(item: Outgoing): Promise<{ message: Message; differs: boolean }> {
     const link = this.#link
-    if (link?.send && this.#state === 'online') {
-      const message = await link.send(item.threadId, item.key, item.body)
-      const differs = message.edited_at === null && !message.deleted && message.ciphertext !== item.body.ciphertext
-      return { message, differs }
-    }
+    if (link?.send && this.#state === 'online') return link.send(item.threadId, item.key, item.body)
     const { body, headers } = await this.rest.request<Message>('POST', `/v1/threads/${item.threadId}/messages`, {
       body: item.body, idempotencyKey: item.key, attempts: 1,
     })

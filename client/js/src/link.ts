@@ -34,7 +34,7 @@ export interface Link {
   /** Gives the connection a new token. The frame `auth` says that it was taken. */
   authenticate(token: string): void
   /** Sends a message where the protocol can; rejects with ProblemError or, not knowing, with another Error. */
-  send?(threadId: string, key: string, body: SendMessage): Promise<Message>
+  send?(threadId: string, key: string, body: SendMessage): Promise<{ message: Message; differs: boolean }>
   /** Closes it with a goodbye, or cuts it off. */
   close(cut?: boolean): void
 }

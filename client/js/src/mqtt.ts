@@ -27,6 +27,7 @@ class MQTTLink implements Link {
   #device: string
   #ended = false
   #answers = new Map<string, (packet: IPublishPacket) => void>()
+  #reused = new Set<number>() // the packets whose client_seq another message had
 
   constructor(connect: (url: string, options: IClientOptions) => MqttClient, o: LinkOptions, events: LinkEvents) {
     this.#events = events
@@ -54,6 +55,9 @@ class MQTTLink implements Link {
         else events.opened()
       })
     })
+    client.on('packetreceive', (packet) => { // of a PUBACK, publish tells nothing but that it came
+      if (packet.cmd === 'puback' && packet.properties?.reasonString === 'client_seq_reused') this.#reused.add(packet.messageId!)
+    })
     client.on('disconnect', (packet) => this.#end(endingOfReason(packet.reasonCode ?? 0), packet.reasonCode))
     client.on('error', (error) => this.#end(endingOfReason((error as { code?: number }).code ?? 0), (error as { code?: number }).code))
     client.on('close', () => this.#end('lost'))
@@ -72,12 +76,13 @@ class MQTTLink implements Link {
     if (packet.qos > 0) this.#events.wire?.('out', { puback: packet.messageId })
   }
 
-  #publish(topic: string, payload: string | Uint8Array, qos: 0 | 1, shown: unknown, properties?: IClientOptions['properties'] & object): Promise<void> {
+  /** Publishes, and gives the id of the packet once it is acknowledged. */
+  #publish(topic: string, payload: string | Uint8Array, qos: 0 | 1, shown: unknown, properties?: IClientOptions['properties'] & object): Promise<number | undefined> {
     if (this.#ended) return Promise.reject(new Error('the connection has ended'))
     this.#events.wire?.('out', shown, topic)
     return new Promise((resolve, reject) => {
-      this.#client.publish(topic, typeof payload === 'string' ? payload : (payload as never), { qos, properties: properties as never }, (error) =>
-        error ? reject(error) : resolve(),
+      this.#client.publish(topic, typeof payload === 'string' ? payload : (payload as never), { qos, properties: properties as never }, (error, packet) =>
+        error ? reject(error) : resolve(packet?.messageId),
       )
     })
   }
@@ -94,9 +99,10 @@ class MQTTLink implements Link {
     this.#publish(`v1/devices/${this.#device}/auth`, token, 1, '(a token)').catch(() => {})
   }
 
-  send(threadId: string, key: string, body: SendMessage): Promise<Message> {
-    const topic = `v1/threads/${threadId}/messages`
-    return new Promise<Message>((resolve, reject) => {
+  /** The PUBACK says whether another message was kept; the answer that comes beside it says which. */
+  async send(threadId: string, key: string, body: SendMessage): Promise<{ message: Message; differs: boolean }> {
+    let acknowledged: Promise<number | undefined> | undefined
+    const message = await new Promise<Message>((resolve, reject) => {
       const timer = setTimeout(() => finish(() => reject(new Error('no answer'))), ANSWER_MS)
       const finish = (then: () => void) => {
         clearTimeout(timer)
@@ -112,14 +118,17 @@ class MQTTLink implements Link {
           reject(new ProblemError(problem.status, problem, null))
         }),
       )
-      this.#publish(topic, JSON.stringify(body), 1, body, {
+      acknowledged = this.#publish(`v1/threads/${threadId}/messages`, JSON.stringify(body), 1, body, {
         responseTopic: `v1/devices/${this.#device}/replies`,
         correlationData: new TextEncoder().encode(key) as never,
-      } as never).catch((error: unknown) => {
+      } as never)
+      acknowledged.catch((error: unknown) => {
         // A PUBACK that refuses comes with the answer that says why; everything else is the connection's end.
         if (typeof (error as { code?: unknown }).code !== 'number') finish(() => reject(error))
       })
     })
+    const packet = await acknowledged
+    return { message, differs: packet !== undefined && this.#reused.delete(packet) }
   }
 
   #end(why: Ending, code?: number): void {

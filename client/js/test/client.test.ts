@@ -69,6 +69,28 @@ describe.each([['JSON', json], ['MQTT', () => mqttTransport()]] as const)('over 
     expect(b.getSnapshot().presence[a.userId]?.status).toBe('online')
   })
 
+  test.each(['kept', 'edited', 'deleted'])('a message with the client_seq of another that was %s is sent', async (since) => {
+    const storage = new MemoryStorage()
+    const a = client(person(), { transport: transport(), storage })
+    const thread = await a.createThread('GROUP', [])
+    const used = Date.now() + 3_600_000 // above all that the clock gives
+    const { body: other } = await a.rest.request<{ id: string }>('POST', `/v1/threads/${thread}/messages`, {
+      body: { client_seq: used, ciphertext: encodeText('other'), content_type: 'text' }, idempotencyKey: 'other',
+    })
+    if (since === 'edited') await a.edit(thread, other.id, encodeText('better'))
+    if (since === 'deleted') await a.delete(thread, other.id)
+    await storage.write({ outgoing: [{
+      n: 1, threadId: thread, key: 'poisoned', body: { client_seq: used - 1, ciphertext: '', content_type: 'text' },
+      createdAt: new Date().toISOString(), attempts: 1, problem: { code: 'test', detail: '' },
+    }] })
+    await a.connect()
+    await online(a)
+    await a.sendText(thread, 'mine')
+    await until('sent', () => a.getSnapshot().outgoing === 1) // the poisoned one stays
+    const { messages } = await a.rest.get<{ messages: { ciphertext: string }[] }>(`/v1/threads/${thread}/messages`)
+    expect(messages.map((m) => decodeText(m.ciphertext))).toEqual(['mine', { kept: 'other', edited: 'better', deleted: '' }[since]])
+  })
+
   test('a device that was away gets all, once and in order', async () => {
     const { a, b, thread } = await pair(transport)
     await a.sendText(thread, 'before')
