@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.uber.org/goleak"
 
 	"github.com/parleyhq/parley/chat"
@@ -23,7 +25,7 @@ type reopenable struct {
 }
 
 // open opens a store that the end of the test closes, with its database dropped
-// before if the server is not ours.
+// after that if the server is not ours.
 func open(tb storetest.TB, server *mongod.Server, uri string, opts Options) reopenable {
 	tb.Helper()
 	s, err := Open(tb.Context(), uri, opts)
@@ -31,16 +33,31 @@ func open(tb storetest.TB, server *mongod.Server, uri string, opts Options) reop
 		tb.Fatalf("Open: %v", err)
 	}
 	tb.Cleanup(func() {
-		if server.IsExternal() {
-			if err := s.db.Drop(context.Background()); err != nil {
-				tb.Errorf("drop the database: %v", err)
-			}
-		}
 		if err := s.Close(); err != nil {
 			tb.Errorf("Close: %v", err)
 		}
+		if server.IsExternal() {
+			drop(tb, uri)
+		}
 	})
 	return reopenable{s, server, uri, opts}
+}
+
+// drop drops a database. The store's own client cannot: a test may have cut its network, and
+// may look at every command that it sends.
+func drop(tb storetest.TB, uri string) {
+	tb.Helper()
+	ctx := context.Background()
+	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		tb.Fatalf("connect: %v", err)
+	}
+	if err := client.Database(mongod.Database(uri)).Drop(ctx); err != nil {
+		tb.Errorf("drop the database: %v", err)
+	}
+	if err := client.Disconnect(ctx); err != nil {
+		tb.Errorf("disconnect: %v", err)
+	}
 }
 
 var subject = storetest.Subject{
