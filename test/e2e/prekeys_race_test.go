@@ -143,7 +143,11 @@ func TestPrekeysOverACrash(t *testing.T) {
 		t.Errorf("%d keys were given, and after the same upload there are %d", before, c.OneTimePrekeys)
 	}
 	got.fetchAll(t, s, "after-", bob.user)
-	if n := got.checkOnce(t); n < before+left {
+	late := 0
+	if onMongo { // what the killed server had asked for may be done after the keys left were counted
+		late = crashFetchers
+	}
+	if n := got.checkOnce(t); n < before+left-late {
 		t.Errorf("%d keys were given in all, %d before the crash and %d were left", n, before, left)
 	}
 }
