@@ -91,9 +91,14 @@ func TestPresentStateOfOthers(t *testing.T) {
 	}
 	people["eve"].accept(t, ann.createGroup(t, slices.Concat(crowd, []string{"eve"})...).ID) // 34 people
 	people["cid"].block(t, ann.user)
+	watch := jsonProtocol.live(t, s.device(t, ann.user, "watch"), withEphemera(ann))
 	jsonProtocol.live(t, people["bob"], options{})
 	jsonProtocol.live(t, people["cid"], options{})
 	jsonProtocol.live(t, people["eve"], options{})
+	// That Eve comes is told to all who are connected, in a large group too. It must be over
+	// before those connect who are to be told nothing of her.
+	watch.untilPresence(t, "bob", "online")
+	watch.untilPresence(t, "eve", "online")
 	for _, p := range protocols {
 		d := s.device(t, ann.user, "dev-"+p.name)
 		line := p.live(t, d, withEphemera(d))
