@@ -72,7 +72,7 @@ func (r *runner) expire(op operation) {
 		r.appendAbout(chat.Caller{}, m, event{kind: chat.KindDelete, reason: chat.DeletedByExpiry, hidden: m.hiddenFrom})
 		equal(r, "the bus", "the deletion", r.describeNotice(n), r.expected[0])
 		r.expected = r.expected[:0]
-		if users := r.unreached(m); len(users) > 0 {
+		if users := r.unreached(m); len(users) > 0 && m.thread.sees(m.by(), m) {
 			want = append(want, describeFailure(m, chat.FailedExpired, users, m.by()))
 		}
 	}

@@ -117,17 +117,18 @@ func (t *thread) completeAck(u chat.UserID, a *chat.Ack) (newest *message, sende
 }
 
 // sendersToTell is which senders hear of an ack, each with its newest message: those whose
-// messages the ack covers above what was received before, and those of the gap.
+// messages the ack covers above what was received before, and those of the gap. Who has left
+// since sees them no more and is told nothing, even once it is in again.
 func (t *thread) sendersToTell(u chat.UserID, a chat.Ack, received chat.Seq, senders map[chat.UserID]*message) map[chat.UserID]*message {
 	told := make(map[chat.UserID]*message)
 	for _, s := range a.Senders {
-		if s.Seq > received && s.User != u && t.member(s.User) != nil {
+		if s.Seq > received && s.User != u && t.sees(s.User, senders[s.User]) {
 			told[s.User] = senders[s.User]
 		}
 	}
 	for _, m := range slices.Backward(t.visible(u)) {
 		_, known := told[m.by()]
-		if m.seq() > received && m.seq() < a.From && !known && m.by() != u && t.member(m.by()) != nil {
+		if m.seq() > received && m.seq() < a.From && !known && m.by() != u && t.sees(m.by(), m) {
 			told[m.by()] = m
 		}
 	}
