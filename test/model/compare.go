@@ -68,6 +68,7 @@ func (r *runner) compareContent(what string, got *chat.Message, want *message, v
 	equal(r, what, "type", got.ContentType, shown.kind)
 	equal(r, what, "attachment", got.AttachmentID, attachment)
 	equal(r, what, "hash", got.AttachmentSHA256, hash)
+	equal(r, what, "epoch", got.Epoch, want.req.Epoch)
 	equal(r, what, "client_seq", got.ClientSeq, want.req.ClientSeq)
 	equal(r, what, "reply to", r.name(got.ReplyTo), r.name(want.req.ReplyTo))
 	equal(r, what, "expires at", got.ExpiresAt.UnixMilli(), want.expires.UnixMilli())

@@ -15,7 +15,7 @@ func (r *runner) edit(op operation) {
 	if m != nil && op.a%4 > 0 { // mostly by its sender
 		c.User = m.by()
 	}
-	req.ContentType = []chat.ContentType{"", "", "", chat.Text, chat.ImageRef, "sticker", chat.System}[op.b%7]
+	req.ContentType = []chat.ContentType{"", "", "", chat.Text, chat.ImageRef, "sticker", chat.System, chat.Control}[op.b%8]
 	switch op.a % 30 {
 	case 28:
 		req.Ciphertext = make([]byte, limits.CiphertextBytes+1)
@@ -23,7 +23,7 @@ func (r *runner) edit(op operation) {
 		req.Ciphertext = nil
 	}
 	code := firstRefusal(
-		refuseIf(len(req.Ciphertext) == 0 || req.ContentType == "sticker", chat.CodeInvalidRequest),
+		refuseIf(len(req.Ciphertext) == 0 || req.ContentType == "sticker" || req.ContentType == chat.Control, chat.CodeInvalidRequest),
 		refuseIf(len(req.Ciphertext) > limits.CiphertextBytes, chat.CodeCiphertextTooLarge),
 		refuseIf(req.ContentType == chat.System, chat.CodeMissingScope),
 		refuseMessage(m, c.User))
@@ -34,6 +34,7 @@ func (r *runner) edit(op operation) {
 		}
 		isRef := kind != chat.Text && kind != chat.System
 		code = firstRefusal(
+			refuseOfControl(m),
 			refuseIf(m.by() != c.User, chat.CodeNotTheSender),
 			refuseIf(m.tombstoneAt(r.now()) != "", chat.CodeMessageDeleted),
 			refuseIf(r.now().After(m.sent.at.Add(limits.EditWindow)), chat.CodeEditWindowClosed),

@@ -23,7 +23,7 @@ func (r *runner) look(op operation) {
 // compareView compares one of the six views of a user: four of a thread, a list of its
 // threads with its badge, and its blocks with its prekeys.
 func (r *runner) compareView(way int, u chat.UserID, t *thread, size int) {
-	page := chat.PageRequest{Size: size, ContentType: []chat.ContentType{"", "", chat.Text, chat.ImageRef}[size%4]}
+	page := chat.PageRequest{Size: size, ContentType: []chat.ContentType{"", "", chat.Text, chat.ImageRef, chat.Control}[size%5]}
 	switch way % 6 {
 	case 0:
 		r.compareHistory(u, t, page)
@@ -115,6 +115,7 @@ func (r *runner) compareThreadView(what string, v chat.ThreadView, u chat.UserID
 	equal(r, what, "created at", v.CreatedAt.UnixMilli(), t.at.UnixMilli())
 	equal(r, what, "events", v.Head.Seq, chat.Seq(len(t.log)))
 	equal(r, what, "own state", describeMe(v.Me), describeMe(r.shown(t, u)))
+	equal(r, what, "epoch", v.Head.Epoch, t.epoch)
 	equal(r, what, "unread", v.Unread, r.unread(t, u))
 	equal(r, what, "last activity", v.LastActivity().UnixMilli(), t.activity(u).UnixMilli())
 	last := t.lastMessage(u)

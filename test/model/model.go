@@ -76,6 +76,8 @@ type thread struct {
 	log     []*event
 	sent    []*message
 	pins    []pin
+	epoch   chat.Epoch
+	began   *message               // the control message that began the epoch; nil at epoch 0
 	marks   map[chat.UserID][]mark // of both kinds, as they were made
 	changes map[chat.UserID]uint64 // of what each user keeps of it for itself
 }
@@ -280,17 +282,17 @@ func newer(a, b *message) *message {
 func (md *model) unread(t *thread, u chat.UserID) (n int) {
 	read := t.last(u, chat.Read).seq
 	for _, m := range t.visible(u) {
-		if m.by() != u && m.seq() > read && m.tombstoneAt(md.now()) == "" {
+		if m.by() != u && m.seq() > read && !m.isControl() && m.tombstoneAt(md.now()) == "" {
 			n++
 		}
 	}
 	return min(n, 100)
 }
 
-// lastMessage is the newest message that is not hidden from a user.
+// lastMessage is the newest message, but control messages, that is not hidden from a user.
 func (t *thread) lastMessage(u chat.UserID) *message {
 	for _, m := range slices.Backward(t.sent) {
-		if m.hiddenFrom != u {
+		if m.hiddenFrom != u && !m.isControl() {
 			return m
 		}
 	}

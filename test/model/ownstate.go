@@ -32,7 +32,7 @@ func (md *model) shown(t *thread, user chat.UserID) chat.Me {
 // other than while it had the thread muted.
 func (t *thread) archived(me *member) bool {
 	ends := func(m *message) bool {
-		return m.hiddenFrom != me.user && m.seq() > me.own.archived && m.sent.at.After(me.own.muted)
+		return !m.isControl() && m.hiddenFrom != me.user && m.seq() > me.own.archived && m.sent.at.After(me.own.muted)
 	}
 	return me.own.archived > 0 && !slices.ContainsFunc(t.sent, ends)
 }

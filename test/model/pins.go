@@ -74,6 +74,7 @@ func (r *runner) pin(op operation) {
 		var full bool
 		room, full = t.roomForPin(c.User, r.now())
 		code = firstRefusal(
+			refuseOfControl(m),
 			refuseIf(m.tombstoneAt(r.now()) != "", chat.CodeMessageDeleted),
 			refuseIf(was < 0 && full, chat.CodeTooManyPins))
 	}

@@ -27,7 +27,7 @@ func (r *runner) react(op operation) {
 // have.
 func (r *runner) reactOften(op operation) {
 	m, id := r.someMessage(op)
-	if op.a%5 > 0 || m == nil || refuseMessage(m, people[op.by]) != "" || m.tombstoneAt(r.now()) != "" {
+	if op.a%5 > 0 || m == nil || refuseMessage(m, people[op.by]) != "" || m.isControl() || m.tombstoneAt(r.now()) != "" {
 		return
 	}
 	for i := range chat.MaxReactions + 1 {
@@ -42,6 +42,7 @@ func (r *runner) reactWith(op operation, m *message, id chat.MessageID, emoji st
 	code := firstRefusal(refuseIf(!valid, chat.CodeInvalidRequest), refuseMessage(m, c.User))
 	if code == "" {
 		code = firstRefusal(
+			refuseOfControl(m),
 			refuseIf(m.tombstoneAt(r.now()) != "", chat.CodeMessageDeleted),
 			refuseIf(m.reaction(emoji) < 0 && len(m.reactions) >= chat.MaxReactions, chat.CodeTooManyReactions))
 	}

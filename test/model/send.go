@@ -37,6 +37,10 @@ func (r *runner) send(op operation) {
 		req.Ciphertext = make([]byte, limits.CiphertextBytes+op.b%3)
 	case 16:
 		req.ContentType, req.AttachmentID = chat.AudioRef, "blob"
+	case 17, 18:
+		req.ContentType, req.Epoch = chat.Control, someEpoch(t, op)
+	case 19:
+		req.Epoch = chat.Epoch(op.b % 2) // only a control message may have one
 	}
 	if op.b%3 == 0 {
 		req.TTL = []time.Duration{time.Minute, time.Second, 10 * time.Minute, time.Hour, 25 * time.Hour, time.Millisecond}[op.a%6]
@@ -100,7 +104,7 @@ func (r *runner) refuseSend(c chat.Caller, req chat.SendRequest, t *thread) chat
 	switch {
 	case system && c.User != service.User:
 		return chat.CodeMissingScope
-	case isRef && req.AttachmentID == "", req.TTL != 0 && req.TTL < time.Second:
+	case isRef && req.AttachmentID == "", req.TTL != 0 && req.TTL < time.Second, refuseControl(req):
 		return chat.CodeInvalidRequest
 	case len(req.Ciphertext) > limits.CiphertextBytes:
 		return chat.CodeCiphertextTooLarge
@@ -121,7 +125,7 @@ func (r *runner) refuseNewMessage(c chat.Caller, req chat.SendRequest, t *thread
 	case r.denied[req.AttachmentSHA256]:
 		return chat.CodeAttachmentBlocked
 	}
-	return ""
+	return r.refuseEpoch(c.User, req, t)
 }
 
 // trySend sends what was asked for: a new message, or one that was sent before.
@@ -150,6 +154,7 @@ func (r *runner) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest
 		c.User, c.Device, req.Ciphertext, req.ContentType, threadName(t), req.IdempotencyKey, req.TTL, nameOf(reply), code)
 	res, err := node.Send(r.ctx(), c, req)
 	if !r.checkError(err, code) {
+		r.compareConflict(err, c.User, t)
 		return
 	}
 	equal(r, "the answer", "outcome", res.Outcome, chat.Sent)
@@ -157,7 +162,7 @@ func (r *runner) trySend(c chat.Caller, node *chat.Service, req chat.SendRequest
 	r.keys[idempotencyKey{c.User, req.Thread, req.IdempotencyKey}] = keyUse{at: r.now(), message: m, send: req}
 	r.numbers[number] = m
 	r.tracef("     it is %s", m.name)
-	r.accepts(t, c.User)
+	r.acceptsBySending(m, c.User)
 	r.compareNotices()
 	r.compareMessage("the message sent", res.Event, m, c.User)
 	r.lookAt(m)
@@ -177,6 +182,9 @@ func (r *runner) addMessage(c chat.Caller, req chat.SendRequest, t *thread) *mes
 	}
 	m.sent = r.append(t, c, event{kind: chat.KindMessage, about: m})
 	t.sent, r.messages = append(t.sent, m), append(r.messages, m)
+	if req.Epoch > 0 {
+		t.epoch, t.began = req.Epoch, m
+	}
 	r.expectEvent(t, m.sent)
 	if m.hiddenFrom != "" {
 		r.expectFailure(m, chat.FailedBlocked, m.hiddenFrom)
@@ -186,7 +194,7 @@ func (r *runner) addMessage(c chat.Caller, req chat.SendRequest, t *thread) *mes
 
 func sameSend(a, b chat.SendRequest) bool {
 	return a.Thread == b.Thread && a.ClientSeq == b.ClientSeq && string(a.Ciphertext) == string(b.Ciphertext) && a.ContentType == b.ContentType &&
-		a.AttachmentID == b.AttachmentID && a.AttachmentSHA256 == b.AttachmentSHA256 && a.ReplyTo == b.ReplyTo && a.TTL == b.TTL
+		a.AttachmentID == b.AttachmentID && a.AttachmentSHA256 == b.AttachmentSHA256 && a.ReplyTo == b.ReplyTo && a.TTL == b.TTL && a.Epoch == b.Epoch
 }
 
 // resend sends a message that was sent before.
@@ -217,7 +225,7 @@ func (r *runner) resend(c chat.Caller, node *chat.Service, req chat.SendRequest,
 		r.expectEvent(m.thread, m.sent)
 	}
 	if want != chat.Gone && sameSend(m.req, req) {
-		r.accepts(m.thread, c.User)
+		r.acceptsBySending(m, c.User)
 	}
 	r.tracef("%s on %s sends %s again, a duplicate by %s", c.User, c.Device, m, by)
 	res, err := node.Send(r.ctx(), c, req)
