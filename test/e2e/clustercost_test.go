@@ -21,9 +21,9 @@ var costLoads = []struct {
 	pause    time.Duration
 }{{20, 400 * time.Millisecond}, {80, 100 * time.Millisecond}, {300, 10 * time.Millisecond}}
 
-// TestCostOfSeveralNodes measures what a message from one person to another costs the nodes,
-// over three nodes and over one, at the same load. The two of a pair are at different
-// nodes. It prints what docs/performance.md shows.
+// TestCostOfSeveralNodes measures what a message from one person to another costs the nodes:
+// over three nodes and over one, at the same load in all, and at the same load for each node. The
+// two of a pair are at different nodes. It prints what docs/performance.md shows.
 func TestCostOfSeveralNodes(t *testing.T) {
 	needsMongo(t)
 	ofTheLongRun(t)
@@ -31,22 +31,23 @@ func TestCostOfSeveralNodes(t *testing.T) {
 	if err != nil {
 		t.Fatalf("building the server: %v", err)
 	}
-	one, three := measureNodes(t, binary, 1), measureNodes(t, binary, clusterNodes)
+	one := measureNodes(t, binary, 1, costPairs)
+	three, full := measureNodes(t, binary, clusterNodes, costPairs), measureNodes(t, binary, clusterNodes, clusterNodes*costPairs)
 	for i, load := range costLoads {
-		for _, m := range []nodesCost{one[i], three[i]} {
-			t.Logf("%d pairs, each a message every %v, %d nodes: %.2f ms of CPU and %.1f MongoDB commands a message", costPairs, load.pause, m.nodes, m.cpu*1000, m.commands)
+		for _, m := range []nodesCost{one[i], three[i], full[i]} {
+			t.Logf("%d pairs, each a message every %v, %d nodes: %.2f ms of CPU and %.1f MongoDB commands a message", m.pairs, load.pause, m.nodes, m.cpu*1000, m.commands)
 		}
-		t.Logf("three nodes take %.2f times the CPU of one", three[i].cpu/one[i].cpu)
+		t.Logf("three nodes take %.2f times the CPU of one, and %.2f times if each has the load of the one", three[i].cpu/one[i].cpu, full[i].cpu/one[i].cpu)
 	}
 }
 
 // nodesCost is what one delivered message costs all nodes together.
 type nodesCost struct {
-	nodes         int
+	nodes, pairs  int
 	cpu, commands float64
 }
 
-func measureNodes(t *testing.T, binary string, n int) (costs []nodesCost) {
+func measureNodes(t *testing.T, binary string, n, pairs int) (costs []nodesCost) {
 	t.Helper()
 	uri, bus := mongod.Start(t).URI(), natsd.Start(t)
 	host, _, _ := strings.Cut(strings.TrimPrefix(uri, "mongodb://"), "/")
@@ -57,8 +58,8 @@ func measureNodes(t *testing.T, binary string, n int) (costs []nodesCost) {
 		nodes[i].begin(t)
 		nodes[i].awaitHealth(t, "ok")
 	}
-	senders, threads, lines := make([]*device, costPairs), make([]string, costPairs), make([]*client, costPairs)
-	for i := range costPairs {
+	senders, threads, lines := make([]*device, pairs), make([]string, pairs), make([]*client, pairs)
+	for i := range pairs {
 		senders[i] = nodes[i%n].device(t, fmt.Sprint("a", i), "d")
 		senders[i].bulk = true
 		threads[i] = senders[i].createOneToOne(t, fmt.Sprint("b", i)).ID
@@ -74,18 +75,18 @@ func measureNodes(t *testing.T, binary string, n int) (costs []nodesCost) {
 	}
 	for _, load := range costLoads {
 		before, asked := cpu(), mongo.Commands()
-		var pairs sync.WaitGroup
+		var sending sync.WaitGroup
 		for i, d := range senders {
-			pairs.Go(func() {
+			sending.Go(func() {
 				for range load.messages {
 					<-time.After(load.pause)
 					lines[i].untilMessage(t, d.send(t, threads[i], "hello").ID)
 				}
 			})
 		}
-		pairs.Wait()
-		messages := float64(costPairs * load.messages)
-		costs = append(costs, nodesCost{n, (cpu() - before) / messages, float64(mongo.Commands()-asked) / messages})
+		sending.Wait()
+		messages := float64(pairs * load.messages)
+		costs = append(costs, nodesCost{n, pairs, (cpu() - before) / messages, float64(mongo.Commands()-asked) / messages})
 	}
 	return costs
 }
