@@ -87,9 +87,9 @@ class JSONLink implements Link {
     this.#watchdog = setTimeout(() => this.close(true), SILENCE_MS)
   }
 
-  #send(frame: Record<string, unknown>): void {
+  #send(frame: Record<string, unknown>, shown = frame): void {
     if (this.#ended || this.#socket.readyState !== 1) return
-    this.#events.wire?.('out', frame)
+    this.#events.wire?.('out', shown)
     this.#socket.send(JSON.stringify(frame))
   }
 
@@ -110,7 +110,7 @@ class JSONLink implements Link {
   }
 
   authenticate(token: string): void {
-    this.#send({ t: 'auth', token })
+    this.#send({ t: 'auth', token }, { t: 'auth', token: '(a token)' })
   }
 
   close(cut = false): void {

@@ -210,6 +210,19 @@ test('a token is renewed before its end, and nothing is lost', async () => {
   await online(a)
 })
 
+test('a renewed token is shown to nobody who watches the wire', async () => {
+  for (const transport of [json, () => mqttTransport()]) {
+    const seen: string[] = []
+    const a = client(person(), {
+      transport: transport(), token: () => token(`person${people}`, 5), onWire: (_, data) => seen.push(JSON.stringify(data)),
+    })
+    await a.connect()
+    await online(a)
+    await until('the renewal', () => seen.some((s) => s.includes('(a token)')))
+    expect(seen.filter((s) => s.includes('eyJ'))).toEqual([])
+  }
+})
+
 test('another store: the log is read anew', async () => {
   const storage = new MemoryStorage()
   const { a, b, thread } = await pair()
