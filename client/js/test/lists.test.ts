@@ -310,7 +310,9 @@ describe.skipIf(!executablePath)('without tokens of its own', { timeout: 240_000
     await bubble(erin, 'Hello Erin').waitFor()
     expect(await page.evaluate(() => Object.values(localStorage).some((value) => value.includes('eyJ'))), 'a token outside of the tab').toBe(false)
 
+    const reloaded = page.waitForEvent('load')
     await account(erin, 'Sign out')
+    await reloaded
     await dana.getByText('Connected').waitFor()
     expect(await erin.count()).toBe(0)
     expect(await page.evaluate(async () => (await indexedDB.databases()).map((db) => db.name))).not.toContain('parley-erin')
