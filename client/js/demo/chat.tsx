@@ -94,7 +94,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
   // Who looks at the newest messages has read them.
   const newest = messages.at(-1)
   useEffect(() => {
-    if (!newest || !active || away || thread.unread === 0 || !accepted) return
+    if (!newest || !active || away || thread.unread === 0 || !accepted || thread.left) return
     const look = () => {
       if (!document.hidden) void client.read(summary.id, newest.id).catch(() => {})
     }
@@ -104,7 +104,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
       clearTimeout(timer)
       document.removeEventListener('visibilitychange', look)
     }
-  }, [client, summary.id, newest, active, away, thread.unread, accepted])
+  }, [client, summary.id, newest, active, away, thread.unread, accepted, thread.left])
 
   // Where the unread ones began when the thread was opened, or when one came unseen.
   useEffect(() => {
