@@ -65,6 +65,7 @@ export class Secrecy {
   #turn: AbortController | undefined // of the keys, which one tab has at a time
   #held: Promise<void> = Promise.resolve()
   #tabs: BroadcastChannel
+  #closed = false
   #beginning = new Set<string>() // conversations whose encryption begins
   #asked = new Set<string>() // conversations of which the standing is to be known
   #standings = new Map<string, Standing>()
@@ -98,6 +99,7 @@ export class Secrecy {
 
   /** Takes the keys from whichever tab has them, and opens the encryption. */
   open(): void {
+    if (this.#closed) return
     const turn = new AbortController()
     this.#turn = turn
     this.#become('opening')
@@ -142,6 +144,7 @@ export class Secrecy {
 
   /** Ends it: nothing of the keys is in use after that. */
   async close(): Promise<void> {
+    this.#closed = true
     this.#give()
     this.#tabs.close()
     await this.#held

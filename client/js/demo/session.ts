@@ -164,6 +164,7 @@ export function sessionOf(person: Person): Session {
 /** Forgets what this browser has of a person: its log, its outbox, its keys, which device it is. */
 export async function forget(person: Person): Promise<void> {
   const session = sessions.get(person)
+  session?.setOffline(true) // nothing that is under way waits for the network
   await session?.secrecy.close()
   session?.client.close()
   sessions.delete(person)
