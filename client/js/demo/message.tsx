@@ -7,6 +7,7 @@ import { EmojiPicker } from './picker.js'
 import type { Content } from './secrecy.js'
 import type { Session } from './session.js'
 import { DropdownMenu, IconButton } from './ui.js'
+import type { Waiting } from './waiting.js'
 
 interface Props {
   session: Session
@@ -159,6 +160,29 @@ function useLifetime(message: StoredMessage): number | undefined {
 }
 
 /** A message on its way out. */
+/** A message that waits to be encrypted. */
+export function WaitingRow({ item, onTakeBack }: { item: Waiting; onTakeBack: () => void }) {
+  return (
+    <article className="row own first last" aria-label={`Waits to be encrypted: ${item.text}`}>
+      <div className="bubble-line">
+        <div className="bubble waiting">
+          <span className="text">{item.text}</span>
+          <span className="meta">
+            <time dateTime={item.createdAt}>{timeOf(item.createdAt)}</time>
+            <Icon name="lock" size={13} />
+          </span>
+        </div>
+      </div>
+      <p className="trouble quiet">
+        Waits to be encrypted
+        <button type="button" className="text-button" onClick={onTakeBack}>
+          Take back
+        </button>
+      </p>
+    </article>
+  )
+}
+
 export function OutgoingRow({ session, item }: { session: Session; item: Outgoing }) {
   const { kind, text } = session.secrecy.contentOf({ ciphertext: item.body.ciphertext, thread_id: item.threadId, sender_id: session.person })
   return (

@@ -5,6 +5,7 @@ import { IndexedDBStorage } from '../src/indexeddb.js'
 import { mqttTransport } from '../src/mqtt.js'
 import { people } from './people.js'
 import { Secrecy } from './secrecy.js'
+import { WaitingTexts } from './waiting.js'
 
 export type Person = string
 
@@ -169,6 +170,7 @@ export async function forget(person: Person): Promise<void> {
   session?.client.close()
   sessions.delete(person)
   localStorage.removeItem(`parley.device.${person}`)
+  WaitingTexts.forget(person)
   const mine = [`parley-${person}`, ...(session ? [session.secrecy.name] : [])]
   await Promise.all(mine.map((name) => new Promise((done) => {
     const request = indexedDB.deleteDatabase(name)

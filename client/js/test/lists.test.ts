@@ -47,7 +47,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
     await from.getByRole('button', { name: 'New conversation' }).first().click()
     await tab.getByRole('dialog').getByText('Bob', { exact: true }).click()
     await tab.getByRole('button', { name: 'Start' }).click()
-    await tab.getByRole('dialog').waitFor({ state: 'detached' }) // the encryption begins
+    await tab.getByRole('dialog').waitFor({ state: 'detached' })
     await say(from, `Good day, this is ${stranger}`)
     await place(bob, 'Requests 1 waiting').waitFor()
     await place(bob, 'Requests').click()
