@@ -84,6 +84,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await bubble(alice, 'An answer').locator('.quote', { hasText: 'Hello Bob' }).waitFor()
 
     await does(bubble(alice, 'Hello over MQTT'), 'React')
+    await noViolations(page) // of the emojis
     await page.getByRole('group', { name: 'Emojis' }).getByLabel('👍').click()
     await bubble(bob, 'Hello over MQTT').getByLabel('👍 Alice').waitFor()
     await does(bubble(alice, 'Hello over MQTT'), 'Pin')
@@ -95,6 +96,11 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await does(bubble(bob, 'A better answer'), 'Delete')
     await bubble(alice, 'This message was deleted').waitFor()
 
+    for (const opener of ['Disappearing messages', 'Connection', 'Conversation']) {
+      await alice.getByLabel(opener, { exact: true }).click()
+      await noViolations(page) // of a menu
+      await page.keyboard.press('Escape')
+    }
     await alice.getByLabel('Disappearing messages').click()
     await page.getByRole('menuitem', { name: '10 seconds' }).click()
     await say(alice, 'Gone soon')
@@ -142,6 +148,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await page.getByRole('dialog').getByText('Bob').click()
     await page.getByRole('dialog').getByText('Carol').click()
     await page.getByLabel('Name of the group').fill('Ridge walk')
+    await noViolations(page) // of the new conversation
     await page.getByRole('button', { name: 'Create the group' }).click()
     await alice.getByRole('heading', { name: 'Ridge walk' }).waitFor()
     await say(alice, 'Saturday?')
@@ -152,6 +159,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await bubble(alice, 'Saturday?').getByText('1/2').waitFor()
     await bubble(alice, 'Saturday?').getByLabel(/Details/).click()
     await page.getByText('Read by 1 of 2').waitFor()
+    await noViolations(page) // of the message's details
     await page.keyboard.press('Escape')
     await tab.goto(`${server.url}/?as=alice`)
     await alice.getByText('Alice is open in another tab').waitFor()

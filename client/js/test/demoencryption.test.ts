@@ -218,7 +218,9 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
 
     // And is put out.
     await menu(alice.getByLabel('Conversation', { exact: true }), 'Members and title')
+    await noViolations(page) // of the group
     await page.getByLabel('Carol: change').click()
+    await noViolations(page) // and of a menu in it
     await page.getByRole('menuitem', { name: 'Remove' }).dispatchEvent('click')
     await page.keyboard.press('Escape')
     await carol.locator('.thread', { hasText: 'Bob and Carol' }).waitFor({ state: 'detached' })
