@@ -41,7 +41,8 @@ export const MessageRow = memo(function MessageRow(props: Props) {
   const deleted = gone(message)
   const progress = own ? progressOf(message, participants) : undefined
   const readable = kind === 'text' || kind === 'plain'
-  const editable = own && !deleted && readable && !readOnly && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
+  const mutable = own && !deleted && !readOnly && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
+  const editable = mutable && readable
   const mine = (emoji: string) => message.reactions.find((r) => r.emoji === emoji)?.by.includes(person)
   const toggle = (emoji: string) =>
     void session.try(mine(emoji) ? client.unreact(message.thread_id, message.id, emoji) : client.react(message.thread_id, message.id, emoji))
@@ -108,7 +109,7 @@ export const MessageRow = memo(function MessageRow(props: Props) {
                 editable && { label: 'Edit', icon: 'edit', onSelect: props.onEdit },
                 { label: 'Details', icon: 'info', onSelect: props.onInfo },
                 !own && { label: 'Report', icon: 'flag', danger: true, onSelect: props.onReport },
-                editable && { label: 'Delete', icon: 'trash', danger: true, onSelect: () => void session.try(client.delete(message.thread_id, message.id)) },
+                mutable && { label: 'Delete', icon: 'trash', danger: true, onSelect: () => void session.try(client.delete(message.thread_id, message.id)) },
               ]}
             />
             {picking && (

@@ -42,7 +42,7 @@ export interface Secret {
 type Written = Pick<StoredMessage, 'ciphertext' | 'thread_id'> & { sender_id?: string }
 
 const WHY: Record<Unreadable, string> = {
-  before_joining: 'Sent before this device was let in: it cannot read it',
+  before_joining: 'Sent before this device was let in',
   no_key: 'This device does not have the key of this message',
   not_encrypted: 'Not encrypted',
   another_sender: 'Signed by somebody else than the server says: not shown',
