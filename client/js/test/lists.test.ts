@@ -90,6 +90,8 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
       await bob.getByLabel('Message', { exact: true }).pressSequentially('Yes', { delay: 5 })
       await alice.getByText('typing…').first().waitFor()
       await say(bob, 'Good day to you')
+      await alice.hover()
+      await bubble(bob, 'Good day to you').getByLabel('read. Details').waitFor()
     }
   })
 
