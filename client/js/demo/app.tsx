@@ -6,7 +6,7 @@ import { Pane } from './pane.js'
 import { people } from './people.js'
 import { sessionOf } from './session.js'
 import { SignIn } from './signin.js'
-import { Dialog, IconButton, Segments } from './ui.js'
+import { Dialog, IconButton, Segments, Within } from './ui.js'
 
 /** Side by side, which no user id can be. */
 const BOTH = '*'
@@ -44,6 +44,7 @@ export function App() {
   const [theme, toggleTheme] = useTheme()
   const [active, setActive] = useState<string>()
   const [adding, setAdding] = useState(false)
+  const [main, setMain] = useState<HTMLElement | null>(null)
   const wide = useWide()
   useEffect(() => void people.load(), [])
 
@@ -86,10 +87,12 @@ export function App() {
           <IconButton icon={theme === 'dark' ? 'sun' : 'moon'} label={theme === 'dark' ? 'Light colours' : 'Dark colours'} onClick={toggleTheme} />
         </div>
       </header>
-      <main className={`panes ${shown.length === 2 ? 'two' : ''}`}>
-        {shown.map((person) => (
-          <Pane key={person} session={sessionOf(person)} active={shown.length === 1 || (active ?? shown[0]) === person} onActivate={() => setActive(person)} />
-        ))}
+      <main ref={setMain} className={`panes ${shown.length === 2 ? 'two' : ''}`}>
+        <Within value={main}>
+          {shown.map((person) => (
+            <Pane key={person} session={sessionOf(person)} active={shown.length === 1 || (active ?? shown[0]) === person} onActivate={() => setActive(person)} />
+          ))}
+        </Within>
         {demo && shown.length === 0 && (
           <section className="pane welcome" aria-labelledby="sign-in">
             <div className="card">

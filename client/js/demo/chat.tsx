@@ -7,7 +7,7 @@ import { Composer } from './composer.js'
 import { GroupInfo, MessageInfo } from './dialogs.js'
 import { agoOf, dayOf, gone, nameOf, otherOf, previewOf, titleOf } from './format.js'
 import { Icon } from './icons.js'
-import { MessageRow, OutgoingRow } from './message.js'
+import { MessageRow, OutgoingRow, WaitingRow } from './message.js'
 import { SecrecyNotice } from './notice.js'
 import { ownEntries } from './own.js'
 import { Report } from './report.js'
@@ -16,6 +16,7 @@ import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
 import { Avatar, DropdownMenu, IconButton } from './ui.js'
 import { Verify } from './verify.js'
+import type { Waiting } from './waiting.js'
 
 interface Props {
   session: Session
@@ -45,6 +46,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
   const [reported, setReported] = useState<StoredMessage>()
   const [people, setPeople] = useState(false)
   const [verifying, setVerifying] = useState(false)
+  const [takenBack, setTakenBack] = useState<Waiting>()
   const [found, setFound] = useState<string>()
   const group = summary.thread.type === 'GROUP'
   const other = otherOf(summary, session.person)
@@ -59,8 +61,9 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
   const [firstUnread, setFirstUnread] = useState<string>()
   const byId = useMemo(() => new Map(messages.map((m) => [m.id, m])), [messages])
 
-  const rows = useMemo(() => [...messages, ...outgoing], [messages, outgoing])
-  const count = messages.length + outgoing.length
+  const waiting = session.secrecy.waiting.of(summary.id)
+  const rows = useMemo(() => [...messages, ...outgoing, ...waiting], [messages, outgoing, waiting])
+  const count = rows.length
   // Who is at the bottom stays there, whatever grows: messages, reactions, the line of who is typing.
   useEffect(() => {
     const box = scroller.current!
@@ -94,7 +97,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
   // Who looks at the newest messages has read them.
   const newest = messages.at(-1)
   useEffect(() => {
-    if (!newest || !active || away || thread.unread === 0 || !accepted) return
+    if (!newest || !active || away || thread.unread === 0 || !accepted || thread.left) return
     const look = () => {
       if (!document.hidden) void client.read(summary.id, newest.id).catch(() => {})
     }
@@ -104,7 +107,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
       clearTimeout(timer)
       document.removeEventListener('visibilitychange', look)
     }
-  }, [client, summary.id, newest, active, away, thread.unread, accepted])
+  }, [client, summary.id, newest, active, away, thread.unread, accepted, thread.left])
 
   // Where the unread ones began when the thread was opened, or when one came unseen.
   useEffect(() => {
@@ -188,8 +191,20 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
       <div className="messages" ref={scroller} onScroll={scrolled} role="log" aria-label="Messages" tabIndex={0}>
         <div className="filler" />
         <Virtualizer ref={list} scrollRef={scroller} shift={prepending} data={rows}>
-          {(item: StoredMessage | Outgoing, i: number) => {
+          {(item: StoredMessage | Outgoing | Waiting, i: number) => {
             if ('key' in item) return <OutgoingRow key={item.key} session={session} item={item} />
+            if ('waits' in item) {
+              return (
+                <WaitingRow
+                  key={item.waits}
+                  item={item}
+                  onTakeBack={() => {
+                    session.secrecy.waiting.remove(summary.id, item)
+                    setTakenBack(item)
+                  }}
+                />
+              )
+            }
             const message = item
             const before = messages[i - 1]
             const after = messages[i + 1]
@@ -273,6 +288,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
           secret={secret}
           reply={reply}
           editing={editing}
+          takenBack={takenBack}
           onDone={() => {
             setReply(undefined)
             setEditing(undefined)

@@ -6,6 +6,7 @@ import { EmojiPicker } from './picker.js'
 import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
 import { DropdownMenu, IconButton } from './ui.js'
+import type { Waiting } from './waiting.js'
 
 interface Props {
   session: Session
@@ -13,6 +14,7 @@ interface Props {
   secret: Secret
   reply: StoredMessage | undefined
   editing: StoredMessage | undefined
+  takenBack: Waiting | undefined
   onDone: () => void
   onSent: () => void
   onEditLast: () => void
@@ -20,7 +22,7 @@ interface Props {
 
 const LIVES = [[0, 'Messages stay'], [10, '10 seconds'], [300, '5 minutes'], [86_400, '1 day'], [604_800, '1 week']] as const
 
-export function Composer({ session, threadId, secret, reply, editing, onDone, onSent, onEditLast }: Props) {
+export function Composer({ session, threadId, secret, reply, editing, takenBack, onDone, onSent, onEditLast }: Props) {
   const { client, secrecy } = session
   const draft = `parley.draft.${session.person}.${threadId}`
   const [text, setText] = useState(() => sessionStorage.getItem(draft) ?? '')
@@ -33,6 +35,11 @@ export function Composer({ session, threadId, secret, reply, editing, onDone, on
     if (editing || reply) input.current?.focus()
   }, [editing, reply, session])
   useEffect(() => {
+    if (!takenBack) return
+    giveBack(takenBack.text)
+    input.current?.focus()
+  }, [takenBack])
+  useEffect(() => {
     if (!editing) sessionStorage.setItem(draft, text)
   }, [draft, text, editing])
   useLayoutEffect(() => {
@@ -41,7 +48,10 @@ export function Composer({ session, threadId, secret, reply, editing, onDone, on
     box.style.height = `${Math.min(box.scrollHeight, 160)}px`
   }, [text])
 
-  const blocked = secret.mode === 'nobody' || secret.mode === 'outside' || secret.mode === 'unavailable'
+  const waits = secret.mode === 'nobody' || secret.mode === 'outside'
+  const blocked = secret.mode === 'unavailable' || (!!editing && waits)
+  /** Nothing that was written is lost: it comes before what is being written. */
+  const giveBack = (back: string) => setText((text) => (text ? `${back}\n${text}` : back))
 
   const cancel = () => {
     if (editing) setText('')
@@ -56,7 +66,7 @@ export function Composer({ session, threadId, secret, reply, editing, onDone, on
       onSent()
       const options = { ...(reply ? { replyTo: reply.id } : {}), ...(life ? { ttlSeconds: life } : {}) }
       void session.try(secrecy.send(threadId, trimmed, secret.mode, options).catch((error: unknown) => {
-        setText((text) => text || trimmed) // it is not lost
+        giveBack(trimmed)
         throw error
       }))
     }

@@ -12,6 +12,7 @@ export function NewChat({ session, onClose, onCreated }: { session: Session; onC
   const [chosen, setChosen] = useState<string[]>([])
   const [title, setTitle] = useState('')
   const [other, setOther] = useState('')
+  const [creating, setCreating] = useState(false)
   const { demo = [], here } = useSnapshot(people.view)
   const { threads } = useClient(session.client)
   const met = threads.flatMap((t) => t.participants.map((p) => p.user_id))
@@ -22,8 +23,11 @@ export function NewChat({ session, onClose, onCreated }: { session: Session; onC
     if (name && name !== session.person && !chosen.includes(name)) setChosen([...chosen, name])
     setOther('')
   }
-  const create = () =>
-    session.try(session.secrecy.createThread(chosen.length === 1 && !title ? '1_TO_1' : 'GROUP', chosen, title || undefined).then(onCreated))
+  const create = async () => {
+    setCreating(true)
+    await session.try(session.secrecy.createThread(chosen.length === 1 && !title ? '1_TO_1' : 'GROUP', chosen, title || undefined).then(onCreated))
+    setCreating(false)
+  }
   return (
     <Dialog title="New conversation" onClose={onClose}>
       <ul className="people">
@@ -52,8 +56,8 @@ export function NewChat({ session, onClose, onCreated }: { session: Session; onC
       {chosen.length > 1 && (
         <input className="field" placeholder="Name of the group" aria-label="Name of the group" maxLength={256} value={title} onChange={(e) => setTitle(e.target.value)} />
       )}
-      <button type="button" className="primary wide" disabled={chosen.length === 0} onClick={() => void create()}>
-        {chosen.length > 1 ? 'Create the group' : 'Start'}
+      <button type="button" className="primary wide" disabled={chosen.length === 0 || creating} onClick={() => void create()}>
+        {creating ? 'Creating…' : chosen.length > 1 ? 'Create the group' : 'Start'}
       </button>
     </Dialog>
   )

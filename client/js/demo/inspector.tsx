@@ -3,7 +3,7 @@ import { useSnapshot } from '../src/react.js'
 import type { Entry, Session } from './session.js'
 import { IconButton } from './ui.js'
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 })
+const clock = new Intl.DateTimeFormat(undefined, { hourCycle: 'h23', hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 })
 const ARROWS = { in: '↓', out: '↑', rest: '⇄' } as const
 
 /** What this client says and hears: frames and calls, newest first. */

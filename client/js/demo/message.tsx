@@ -7,6 +7,7 @@ import { EmojiPicker } from './picker.js'
 import type { Content } from './secrecy.js'
 import type { Session } from './session.js'
 import { DropdownMenu, IconButton } from './ui.js'
+import type { Waiting } from './waiting.js'
 
 interface Props {
   session: Session
@@ -40,7 +41,8 @@ export const MessageRow = memo(function MessageRow(props: Props) {
   const deleted = gone(message)
   const progress = own ? progressOf(message, participants) : undefined
   const readable = kind === 'text' || kind === 'plain'
-  const editable = own && !deleted && readable && !readOnly && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
+  const mutable = own && !deleted && !readOnly && Date.now() - Date.parse(message.created_at) < EDITABLE_MS
+  const editable = mutable && readable
   const mine = (emoji: string) => message.reactions.find((r) => r.emoji === emoji)?.by.includes(person)
   const toggle = (emoji: string) =>
     void session.try(mine(emoji) ? client.unreact(message.thread_id, message.id, emoji) : client.react(message.thread_id, message.id, emoji))
@@ -107,7 +109,7 @@ export const MessageRow = memo(function MessageRow(props: Props) {
                 editable && { label: 'Edit', icon: 'edit', onSelect: props.onEdit },
                 { label: 'Details', icon: 'info', onSelect: props.onInfo },
                 !own && { label: 'Report', icon: 'flag', danger: true, onSelect: props.onReport },
-                editable && { label: 'Delete', icon: 'trash', danger: true, onSelect: () => void session.try(client.delete(message.thread_id, message.id)) },
+                mutable && { label: 'Delete', icon: 'trash', danger: true, onSelect: () => void session.try(client.delete(message.thread_id, message.id)) },
               ]}
             />
             {picking && (
@@ -159,6 +161,29 @@ function useLifetime(message: StoredMessage): number | undefined {
 }
 
 /** A message on its way out. */
+/** A message that waits to be encrypted. */
+export function WaitingRow({ item, onTakeBack }: { item: Waiting; onTakeBack: () => void }) {
+  return (
+    <article className="row own first last" aria-label={`Waits to be encrypted: ${item.text}`}>
+      <div className="bubble-line">
+        <div className="bubble waiting">
+          <span className="text">{item.text}</span>
+          <span className="meta">
+            <time dateTime={item.createdAt}>{timeOf(item.createdAt)}</time>
+            <Icon name="lock" size={13} />
+          </span>
+        </div>
+      </div>
+      <p className="trouble quiet">
+        Waits to be encrypted
+        <button type="button" className="text-button" onClick={onTakeBack}>
+          Take back
+        </button>
+      </p>
+    </article>
+  )
+}
+
 export function OutgoingRow({ session, item }: { session: Session; item: Outgoing }) {
   const { kind, text } = session.secrecy.contentOf({ ciphertext: item.body.ciphertext, thread_id: item.threadId, sender_id: session.person })
   return (

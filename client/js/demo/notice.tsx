@@ -12,18 +12,19 @@ export function SecrecyNotice({ session, threadId, secret, others, onVerify }: {
   const { secrecy } = session
   const { readiness, why } = secrecy.view.getSnapshot()
   const { mode, without, changed, mayBePlain } = secret
-  const plainly = { label: 'Write without encryption', does: () => secrecy.choosePlain(threadId) }
+  const waiting = secrecy.waiting.of(threadId).length > 0
+  const plainly = { label: `${waiting ? 'Send' : 'Write'} without encryption`, does: () => secrecy.choosePlain(threadId) }
   const begin = { label: 'Encrypt from now on', does: () => void session.try(secrecy.begin(threadId)) }
   switch (mode) {
     case 'plain':
       return (
-        <Line icon="unlock" text="Not encrypted: the server can read what is written here." action={readiness === 'open' && mayBePlain && without.length < others ? begin : undefined} />
+        <Line icon="unlock" text="Not encrypted: the server can read what is written here." action={readiness === 'open' && mayBePlain && without.length < others ? begin : waiting ? plainly : undefined} />
       )
     case 'nobody':
       return mayBePlain ? (
         <Line
           icon="lock"
-          text={`${named(without)} ${have(without)} no device with encryption yet: there is one once ${named(without)} ${without.length === 1 ? 'opens' : 'open'} this page. You can wait, or write so that the server can read it.`}
+          text={`${named(without)} ${have(without)} no device with encryption yet. What you write waits until ${named(without)} ${without.length === 1 ? 'opens' : 'open'} this page; or you write so that the server can read it.`}
           action={plainly}
         />
       ) : (

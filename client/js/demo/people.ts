@@ -21,6 +21,10 @@ interface Claims {
 /** What is wrong with a token, in a sentence for who pasted it. */
 export class Refusal extends Error {}
 
+class SignedOut extends Error {
+  override message = 'signed out'
+}
+
 const KEPT = 'parley.people'
 const RETRY_MS = 2000
 
@@ -34,7 +38,8 @@ class People {
 
   #demo: string[] | undefined
   #pasted: string[] = JSON.parse(sessionStorage.getItem(KEPT) ?? '[]') as string[]
-  #waiting = new Map<string, { why: string; go: (token: string) => void }>()
+  #waiting = new Map<string, { why: string; go: (token: string) => void; fail: (error: Error) => void }>()
+  #signedOut = new Set<string>()
   #unreachable = false
 
   /** Asks the server whose tokens it gives, until it answers. */
@@ -53,6 +58,7 @@ class People {
 
   /** A token that is good now. Without one it waits until somebody pastes it. */
   token = async (user: string): Promise<string> => {
+    if (this.#signedOut.has(user)) throw new SignedOut()
     const kept = sessionStorage.getItem(tokenKey(user))
     if (kept) {
       const why = await refusalOf(kept)
@@ -73,6 +79,7 @@ class People {
     const why = await refusalOf(token)
     if (why) throw new Refusal(why)
     sessionStorage.setItem(tokenKey(sub), token)
+    this.#signedOut.delete(sub)
     if (!this.#pasted.includes(sub)) this.#keep([...this.#pasted, sub])
     this.#waiting.get(sub)?.go(token)
     this.#waiting.delete(sub)
@@ -82,6 +89,9 @@ class People {
 
   remove(user: string): void {
     sessionStorage.removeItem(tokenKey(user))
+    this.#signedOut.add(user)
+    this.#waiting.get(user)?.fail(new SignedOut()) // what waits for a token would wait for ever
+    this.#waiting.delete(user)
     this.#keep(this.#pasted.filter((other) => other !== user))
     this.view.changed()
   }
@@ -98,8 +108,8 @@ class People {
   }
 
   #wait(user: string, why: string): Promise<string> {
-    return new Promise((go) => {
-      this.#waiting.set(user, { why, go })
+    return new Promise((go, fail) => {
+      this.#waiting.set(user, { why, go, fail })
       this.view.changed()
     })
   }

@@ -4,6 +4,7 @@ import { decodeText, encodeText, toBase64, type Client, type SendOptions, type S
 import { Changing } from '../src/emitter.js'
 import type { Encryption, Seen, Standing, Unreadable } from '../src/mls/index.js'
 import { nameOf } from './format.js'
+import { WaitingTexts } from './waiting.js'
 
 /** What a message says, and how it came. */
 export interface Content {
@@ -41,7 +42,7 @@ export interface Secret {
 type Written = Pick<StoredMessage, 'ciphertext' | 'thread_id'> & { sender_id?: string }
 
 const WHY: Record<Unreadable, string> = {
-  before_joining: 'Sent before this device was let in: it cannot read it',
+  before_joining: 'Sent before this device was let in',
   no_key: 'This device does not have the key of this message',
   not_encrypted: 'Not encrypted',
   another_sender: 'Signed by somebody else than the server says: not shown',
@@ -51,6 +52,11 @@ const WHY: Record<Unreadable, string> = {
 const AGAIN_MS = 3000
 /** So many conversations are looked after when the encryption opens; others when they are shown. */
 const TENDED = 30
+/** So often it is looked whether what waits can be encrypted. */
+const LOOK_MS = 3000
+
+/** What is written now cannot be encrypted, and waits until it can. */
+class NotYet extends Error {}
 
 export class Secrecy {
   readonly view = new Changing(() => ({ readiness: this.#readiness, why: this.#why, standings: new Map(this.#standings) }))
@@ -65,7 +71,11 @@ export class Secrecy {
   #turn: AbortController | undefined // of the keys, which one tab has at a time
   #held: Promise<void> = Promise.resolve()
   #tabs: BroadcastChannel
-  #beginning = new Set<string>() // conversations whose encryption begins
+  readonly waiting: WaitingTexts
+  #sending = new Map<string, Promise<void>>() // what waits, by conversation
+  #looking: ReturnType<typeof setInterval>
+  #closed = false
+  #beginning = new Map<string, Promise<void>>() // conversations whose encryption begins
   #asked = new Set<string>() // conversations of which the standing is to be known
   #standings = new Map<string, Standing>()
   #numbersChanged = new Map<string, readonly string[]>()
@@ -76,6 +86,8 @@ export class Secrecy {
   constructor(client: Client, tell: (text: string) => void) {
     this.#client = client
     this.#tell = tell
+    this.waiting = new WaitingTexts(client.userId, () => this.#changed())
+    this.#looking = setInterval(() => this.#look(), LOOK_MS)
     this.#tabs = new BroadcastChannel(this.name)
     this.#tabs.onmessage = () => this.#give()
     client.events.on('caught_up', () => {
@@ -98,12 +110,13 @@ export class Secrecy {
 
   /** Takes the keys from whichever tab has them, and opens the encryption. */
   open(): void {
+    if (this.#closed) return
     const turn = new AbortController()
     this.#turn = turn
     this.#become('opening')
     this.#tabs.postMessage('wanted')
     this.#held = this.#hold(turn).catch((error: unknown) => {
-      if (this.#turn === turn) this.#become('failed', error instanceof Error ? error.message : String(error))
+      if (this.#turn === turn) this.#become('failed', messageOf(error))
     })
   }
 
@@ -142,6 +155,9 @@ export class Secrecy {
 
   /** Ends it: nothing of the keys is in use after that. */
   async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#looking)
+    this.waiting.close()
     this.#give()
     this.#tabs.close()
     await this.#held
@@ -191,6 +207,7 @@ export class Secrecy {
       if (!standing || mls !== this.#mls) return
       this.#standings.set(threadId, standing)
       this.#changed()
+      void this.#sendWaiting(threadId).catch(() => {}) // it goes on waiting
       if (standing.state === 'in') await this.#checkNumbers(threadId)
     }
     void ask().catch(() => {}).finally(() => {
@@ -229,25 +246,33 @@ export class Secrecy {
   #chosen = (threadId: string): boolean => localStorage.getItem(this.#choice(threadId)) !== null
   #choice = (threadId: string): string => `parley.plain.${this.#client.userId}.${threadId}`
 
-  /** The person has chosen to write without encryption. */
+  /** The person has chosen to write without encryption: what waits for it goes out so. */
   choosePlain(threadId: string): void {
     localStorage.setItem(this.#choice(threadId), 'chosen')
     this.#changed()
+    void this.#sendWaiting(threadId, 'plain').catch((error: unknown) => this.#tell(messageOf(error)))
   }
 
   /** Encrypts what is written in a conversation from now on. */
-  async begin(threadId: string): Promise<void> {
-    const group = this.#need().group(threadId)
-    localStorage.removeItem(this.#choice(threadId))
-    this.#beginning.add(threadId)
-    this.#changed()
-    try {
-      await group.reconcile()
-      await this.#ask(threadId)
-    } finally {
-      this.#beginning.delete(threadId)
+  begin(threadId: string): Promise<void> {
+    let beginning = this.#beginning.get(threadId)
+    if (!beginning) {
+      beginning = this.#begin(threadId).finally(() => {
+        this.#beginning.delete(threadId)
+        this.#changed()
+        this.refresh(threadId)
+      })
+      this.#beginning.set(threadId, beginning)
       this.#changed()
     }
+    return beginning
+  }
+
+  async #begin(threadId: string): Promise<void> {
+    const group = this.#need().group(threadId)
+    localStorage.removeItem(this.#choice(threadId))
+    await group.reconcile()
+    await this.#ask(threadId)
   }
 
   #need(): Encryption {
@@ -255,14 +280,17 @@ export class Secrecy {
     return this.#mls
   }
 
-  /** A conversation that is encrypted from its beginning, if there is anybody to encrypt for. */
+  /** A conversation whose encryption begins at once, if there is anybody to encrypt for. */
   async createThread(type: '1_TO_1' | 'GROUP', userIds: string[], title?: string): Promise<string> {
     const id = await this.#client.createThread(type, userIds, title)
-    if (await this.#opened()) {
-      await this.#ask(id)
-      if (this.of(id).mode === 'new') await this.begin(id)
-    }
+    void this.#beginNew(id).catch((error: unknown) => this.#tell(messageOf(error)))
     return id
+  }
+
+  async #beginNew(threadId: string): Promise<void> {
+    if (!(await this.#opened())) return
+    await this.#ask(threadId)
+    if (this.of(threadId).mode === 'new') await this.begin(threadId)
   }
 
   /** Asks how a conversation stands, and waits for the answer. */
@@ -275,12 +303,42 @@ export class Secrecy {
 
   /**
    * Sends a text, in the mode that the person saw when it was written: it is never sent without
-   * encryption where that was not shown.
+   * encryption where that was not shown. What cannot be encrypted yet waits until it can.
    */
   async send(threadId: string, text: string, shown: Mode, options?: SendOptions): Promise<void> {
+    const { mode } = this.of(threadId)
+    if (mode === shown && (mode === 'plain' || (mode === 'encrypted' && this.waiting.of(threadId).length === 0))) {
+      return this.#sendNow(threadId, text, shown, options)
+    }
+    this.waiting.add(threadId, text, options)
+    await this.#sendWaiting(threadId, shown).catch((error: unknown) => {
+      if (!(error instanceof NotYet)) this.#tell(messageOf(error))
+    })
+  }
+
+  async #sendNow(threadId: string, text: string, shown: Mode, options?: SendOptions): Promise<void> {
     if (await this.#encrypts(threadId, shown)) await this.#need().sendText(threadId, text, options)
     else await this.#client.sendText(threadId, text, options)
     if (this.#standings.get(threadId)?.state === 'none') this.refresh(threadId)
+  }
+
+  /** Sends what waits in a conversation, one after the other; what cannot be sent goes on waiting. */
+  async #sendWaiting(threadId: string, shown: Mode = this.of(threadId).mode === 'plain' ? 'nobody' : this.of(threadId).mode): Promise<void> {
+    for (let before; (before = this.#sending.get(threadId)); ) await before.catch(() => {})
+    if (this.waiting.of(threadId).length === 0) return
+    const sending = (async () => {
+      for (let next; !this.#closed && (next = this.waiting.of(threadId)[0]); this.waiting.remove(threadId, next)) {
+        await this.#sendNow(threadId, next.text, shown, next.options)
+      }
+    })()
+    this.#sending.set(threadId, sending)
+    await sending.finally(() => this.#sending.delete(threadId))
+  }
+
+  /** Asks how those conversations stand in which something waits. */
+  #look(): void {
+    if (!this.#mls || !this.#client.online) return
+    for (const threadId of this.waiting.threads) void this.tend(threadId)
   }
 
   async edit(threadId: string, id: string, text: string, shown: Mode): Promise<void> {
@@ -290,6 +348,7 @@ export class Secrecy {
 
   async #encrypts(threadId: string, shown: Mode): Promise<boolean> {
     await this.#opened()
+    await this.#beginning.get(threadId)?.catch(() => {})
     if (this.of(threadId).mode === 'opening') await this.#ask(threadId)
     const { mode } = this.of(threadId)
     switch (mode) {
@@ -300,11 +359,11 @@ export class Secrecy {
         if (shown === 'plain') return false
         throw new Error('Not sent: this conversation is not encrypted')
       case 'nobody':
-        throw new Error('Not sent: nobody here has a device with encryption yet')
+        throw new NotYet('Not sent: nobody here has a device with encryption yet')
       case 'outside':
-        throw new Error('Not sent: this device is not let in yet')
+        throw new NotYet('Not sent: this device is not let in yet')
       default:
-        throw new Error('Not sent: the encryption is not open')
+        throw new NotYet('Not sent: the encryption is not open')
     }
   }
 
@@ -401,6 +460,8 @@ export class Secrecy {
     this.#changed()
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** How a message of MLS begins: version 1, and a private message (RFC 9420, 6). */
 const SEALED = toBase64(Uint8Array.of(0, 1, 0, 2)).slice(0, 5)

@@ -5,6 +5,7 @@ import { IndexedDBStorage } from '../src/indexeddb.js'
 import { mqttTransport } from '../src/mqtt.js'
 import { people } from './people.js'
 import { Secrecy } from './secrecy.js'
+import { WaitingTexts } from './waiting.js'
 
 export type Person = string
 
@@ -164,10 +165,12 @@ export function sessionOf(person: Person): Session {
 /** Forgets what this browser has of a person: its log, its outbox, its keys, which device it is. */
 export async function forget(person: Person): Promise<void> {
   const session = sessions.get(person)
+  session?.setOffline(true) // nothing that is under way waits for the network
   await session?.secrecy.close()
   session?.client.close()
   sessions.delete(person)
   localStorage.removeItem(`parley.device.${person}`)
+  WaitingTexts.forget(person)
   const mine = [`parley-${person}`, ...(session ? [session.secrecy.name] : [])]
   await Promise.all(mine.map((name) => new Promise((done) => {
     const request = indexedDB.deleteDatabase(name)

@@ -148,6 +148,7 @@ function ThreadItem({ session, thread, selected, onSelect }: { session: Session;
   const { newest, unread, typing } = thread
   const { me } = thread.thread
   const own = newest?.sender_id === session.person
+  const waiting = session.secrecy.waiting.of(thread.id).at(-1)
   const muted = isMuted(thread)
   const title = titleOf(thread, session.person)
   return (
@@ -169,6 +170,11 @@ function ThreadItem({ session, thread, selected, onSelect }: { session: Session;
           <span className="thread-bottom">
             {typing.length > 0 ? (
               <span className="thread-preview is-typing">{other ? 'typing…' : `${typing.map(nameOf).join(', ')} typing…`}</span>
+            ) : waiting ? (
+              <span className="thread-preview">
+                <Icon name="lock" size={13} />
+                {waiting.text}
+              </span>
             ) : (
               <span className="thread-preview">
                 {newest && own && !newest.deleted && <Ticks state={progressOf(newest, thread.participants).state} />}

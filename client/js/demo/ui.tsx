@@ -56,8 +56,8 @@ export function Segments<T extends string>({ label, options, value, onChange, cl
   )
 }
 
-/** The dialog that something is in: a menu must lie within it to be above it. */
-const Within = createContext<HTMLElement | null>(null)
+/** What a menu lies in: the dialog that it belongs to, to be above it, and else what the page is about. */
+export const Within = createContext<HTMLElement | null>(null)
 
 /** A dialog of the browser: it keeps the focus, closes with Escape, and lies above everything. */
 export function Dialog({ title, onClose, children, wide = false }: { title: string; onClose: () => void; children: ReactNode; wide?: boolean }) {

@@ -18,6 +18,7 @@ function tokenOf(sub, seconds = 3600) {
 
 const dev = await serve('--dev', '--data', 'DIR', '--mqtt-listen', '127.0.0.1:0')
 const pasted = await serve('--demo', '--store', 'pebble:DIR/store', '--jwt-secret', secret)
+const servers = [dev, pasted]
 const browser = await browse()
 const sizes = { wide: [1440, 900], tablet: [820, 1100], phone: [390, 844] }
 try {
@@ -82,7 +83,7 @@ try {
     await alice.getByRole('heading', { name: title }).waitFor()
     await say(alice, text)
   }
-  const row = (where, title) => where.locator('.thread-item', { has: page.locator('.thread-title', { hasText: title }) })
+  const row = (where, title) => where.locator('.thread-item').filter({ has: where.page().locator('.thread-title', { hasText: title }) })
   const own = async (where, text, what) => {
     await row(where, text).hover()
     await row(where, text).getByLabel(/: more/).click()
@@ -118,7 +119,7 @@ try {
   await alice.getByRole('button', { name: ': account' }).click()
   await shoot('account')
   await item('Devices').click()
-  await page.getByText('This device').waitFor()
+  await page.getByText('This device', { exact: true }).waitFor()
   await shoot('devices')
   await page.keyboard.press('Escape')
   await bob.locator('article.row', { hasText: 'platform 3' }).hover()
@@ -188,6 +189,18 @@ try {
     await shoot('thread-menu', size)
     await page.keyboard.press('Escape')
     await row(alice, 'Bob').click()
+    if (size === 'phone') {
+      // It is a new device: the history stays unreadable, and Bob lets it in.
+      const bobs = await context.newPage()
+      await bobs.goto(`${dev.url}/?as=bob`)
+      const bob = paneOn(bobs, 'Bob')
+      await row(bob, 'Alice').click()
+      await alice.getByLabel('Encrypted. Details', { exact: true }).waitFor()
+      await shoot('new-device', size)
+      for (const text of ['So, Saturday it is?', 'I take the thermos']) await say(bob, text)
+      await say(alice, 'And I bring bread and cheese')
+      await bobs.close()
+    }
     await alice.locator('article.row', { hasText: 'thermos' }).waitFor()
     await shoot('chat', size)
     await alice.getByLabel('Conversation', { exact: true }).click()
@@ -199,7 +212,7 @@ try {
     if (size === 'phone') await alice.getByLabel('Back to conversations').click()
     await alice.getByRole('button', { name: ': account' }).click()
     await item('Devices').click()
-    await page.getByText('This device').waitFor()
+    await page.getByText('This device', { exact: true }).waitFor()
     await shoot('devices', size)
     await page.keyboard.press('Escape')
     await alice.getByLabel('Inspector', { exact: true }).click()
@@ -210,6 +223,94 @@ try {
     await row(pane('Carol'), 'Ridge').click()
     await pane('Carol').getByRole('button', { name: 'Accept' }).waitFor()
     await shoot('request', size)
+  }
+
+  // The encryption: in a browser of Alice alone, where nothing was said before.
+  page = await (await browser.newContext({ reducedMotion: 'reduce' })).newPage()
+  page.setDefaultTimeout(15_000)
+  await page.setViewportSize({ width: 1440, height: 900 })
+  const sealed = await serve('--dev', '--data', 'DIR', '--mqtt-listen', '127.0.0.1:0')
+  servers.push(sealed)
+  const both = async (name) => {
+    await shoot(name)
+    await shoot(name, 'phone')
+    await page.setViewportSize({ width: 1440, height: 900 })
+  }
+  const menu = async (where, what) => {
+    await where.getByLabel('Conversation', { exact: true }).click()
+    await item(what).click()
+  }
+  {
+    await page.goto(sealed.url)
+    const [alice, bob] = [pane('Alice'), pane('Bob')]
+    await alice.getByText('Connected').waitFor()
+    await bob.getByText('Connected').waitFor()
+    await alice.getByRole('button', { name: 'Write to Bob' }).click()
+    await say(alice, 'Is this room safe?')
+    await bob.getByRole('button', { name: 'Accept' }).click()
+    await say(bob, 'As far as I can see')
+    await alice.getByLabel('Encrypted. Details', { exact: true }).waitFor()
+    await both('encrypted')
+    await menu(alice, 'Verify encryption')
+    await page.getByLabel('Safety number of you and Bob').waitFor()
+    await both('verify')
+    await page.getByRole('button', { name: 'Bob sees the same' }).click()
+    await page.getByRole('dialog').getByText('Compared').waitFor()
+    await both('verify-compared')
+    await page.keyboard.press('Escape')
+    await alice.getByLabel('Inspector', { exact: true }).click()
+    await alice.locator('.entry.rest', { hasText: /POST threads.*messages/ }).first().getByRole('button').click()
+    await alice.locator('.written').waitFor()
+    await both('inspector-encrypted')
+    await alice.getByLabel('Close the inspector').click()
+
+    for (const name of ['dave', 'erin']) {
+      await alice.getByLabel('New conversation').click()
+      await page.getByLabel('User id', { exact: true }).fill(name)
+      await page.getByRole('button', { name: 'Add', exact: true }).click()
+      await page.getByRole('button', { name: 'Start' }).click()
+      await alice.getByRole('heading', { name, exact: false }).waitFor()
+      await alice.getByText('no device with encryption yet').waitFor()
+      if (name === 'dave') await both('waiting-for-keys')
+      await alice.getByLabel('Message', { exact: true }).fill('There you are, write when you have opened the page')
+      await alice.getByLabel('Send', { exact: true }).click()
+      await alice.getByText('Waits to be encrypted').waitFor()
+      if (name === 'dave') await both('waiting')
+    }
+    await alice.getByRole('button', { name: 'Send without encryption' }).click()
+    await alice.getByText('Not encrypted: the server').waitFor()
+    await alice.getByText('Waits to be encrypted').waitFor({ state: 'detached' })
+    await both('not-encrypted')
+    await menu(alice, 'Verify encryption')
+    await page.getByRole('dialog').waitFor()
+    await both('verify-not-encrypted')
+    await page.keyboard.press('Escape')
+
+    // Bob in another browser: there is nobody to let it in, and then there is.
+    const alices = page
+    await page.goto('about:blank')
+    page = await (await browser.newContext({ reducedMotion: 'reduce' })).newPage()
+    page.setDefaultTimeout(15_000)
+    await page.setViewportSize({ width: 1440, height: 900 })
+    await page.goto(`${sealed.url}/?as=bob`)
+    const bobs = page
+    await row(pane('Bob'), 'Alice').click()
+    await pane('Bob').getByText('This device is new here').waitFor()
+    await pane('Bob').getByText('Sent before this device').first().waitFor().catch(() => {})
+    await both('outside')
+    page = alices
+    await page.goto(`${sealed.url}/?as=alice`)
+    await row(pane('Alice'), 'Bob').click()
+    await pane('Alice').getByText('The safety number with Bob').waitFor()
+    await both('number-changed')
+    await pane('Alice').getByRole('button', { name: 'Compare again' }).click()
+    await page.getByText('It is another than the one you compared.').waitFor()
+    await both('verify-changed')
+    await page.keyboard.press('Escape')
+    await say(pane('Alice'), 'Welcome to your new laptop')
+    page = bobs
+    await pane('Bob').locator('article.row', { hasText: 'new laptop' }).waitFor()
+    await both('cannot-be-decrypted')
   }
 
   page = await context.newPage()
@@ -254,6 +355,5 @@ try {
   await shoot('token-again')
 } finally {
   await browser.close()
-  dev.end()
-  pasted.end()
+  for (const server of servers) server.end()
 }

@@ -42,7 +42,8 @@ export class Visitors {
     page.on('pageerror', (error) => this.trouble.push(error.message))
     page.on('console', (line) => {
       const slower = line.text().includes('status of 409') // than another commit of the encryption
-      if (['error', 'warning'].includes(line.type()) && !slower && !this.expected?.test(line.text())) this.trouble.push(line.text())
+      const icon = line.location().url.endsWith('/favicon.ico') // which pages beside the demo do not name
+      if (['error', 'warning'].includes(line.type()) && !slower && !icon && !this.expected?.test(line.text())) this.trouble.push(`${line.text()} (${line.location().url})`)
     })
     page.on('request', (request) => {
       if (!request.url().startsWith(this.url()) && !request.url().startsWith(this.url().replace('http', 'ws'))) this.trouble.push(`a request to ${request.url()}`)

@@ -1,17 +1,16 @@
 // The demo page as people use it: in Chromium, against the real server.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { chromium, type Browser, type Locator, type Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bubble, choose, does, executablePath, noViolations, open, pane as paneOn, say, Visitors } from './browser.js'
 import { DevServer } from './server.js'
 
 const root = new URL('..', import.meta.url).pathname
 const dist = join(root, '../../rest/demo/dist')
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
 const files = (dir: string) => (readdirSync(dir, { recursive: true }) as string[]).filter((name) => name.includes('.')).sort()
 
 test('the embedded page is what its source builds to, and is small', { timeout: 600_000 }, () => {
@@ -42,54 +41,22 @@ if (!executablePath) console.log('there is no chromium on this machine: the demo
 
 describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
   const server = new DevServer()
-  let browser: Browser
+  const visitors = new Visitors(() => server.url)
   let page: Page
-  const trouble: string[] = []
-  let expected: RegExp | undefined // what a network that is cut makes the browser say
 
-  const watch = (p: Page) => {
-    p.setDefaultTimeout(60_000)
-    p.on('pageerror', (error) => trouble.push(error.message))
-    p.on('console', (line) => {
-      const slower = line.text().includes('status of 409') // than another commit of the encryption
-      if (['error', 'warning'].includes(line.type()) && !slower && !expected?.test(line.text())) trouble.push(line.text())
-    })
-    p.on('request', (request) => {
-      if (!request.url().startsWith(server.url) && !request.url().startsWith(server.url.replace('http', 'ws'))) trouble.push(`a request to ${request.url()}`)
-    })
-  }
-  const pane = (name: string): Locator => page.getByLabel(`${name}'s messenger`)
-  const say = async (where: Locator, text: string) => {
-    await where.getByLabel('Message', { exact: true }).fill(text)
-    await where.getByLabel('Send', { exact: true }).click()
-  }
-  const bubble = (where: Locator, text: string | RegExp) => where.locator('article.row', { hasText: text }).last()
-  const does = async (row: Locator, what: string) => {
-    await row.hover()
-    await row.getByLabel('More').click()
-    await page.getByRole('menuitem', { name: what }).click()
-  }
+  const pane = (name: string): Locator => paneOn(page, name)
   const connection = async (where: Locator, what: string) => {
     await where.getByLabel('Connection').click()
-    await page.getByRole('menuitem', { name: what, exact: true }).click()
-  }
-  const noViolations = async () => {
-    await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'))
-    const found = await page.evaluate(async () => {
-      const { violations } = await (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } }).axe.run()
-      return violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).join(' | ')}`)
-    })
-    expect(found).toEqual([])
+    await choose(page, what)
   }
 
   beforeAll(async () => {
     await server.start()
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
-    page = await (await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce' })).newPage()
-    watch(page)
+    await visitors.start()
+    page = await visitors.page()
   }, 120_000)
   afterAll(async () => {
-    await browser?.close()
+    await visitors.stop()
     await server.remove()
   })
 
@@ -117,6 +84,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await bubble(alice, 'An answer').locator('.quote', { hasText: 'Hello Bob' }).waitFor()
 
     await does(bubble(alice, 'Hello over MQTT'), 'React')
+    await noViolations(page) // of the emojis
     await page.getByRole('group', { name: 'Emojis' }).getByLabel('👍').click()
     await bubble(bob, 'Hello over MQTT').getByLabel('👍 Alice').waitFor()
     await does(bubble(alice, 'Hello over MQTT'), 'Pin')
@@ -128,6 +96,11 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await does(bubble(bob, 'A better answer'), 'Delete')
     await bubble(alice, 'This message was deleted').waitFor()
 
+    for (const opener of ['Disappearing messages', 'Connection', 'Conversation']) {
+      await alice.getByLabel(opener, { exact: true }).click()
+      await noViolations(page) // of a menu
+      await page.keyboard.press('Escape')
+    }
     await alice.getByLabel('Disappearing messages').click()
     await page.getByRole('menuitem', { name: '10 seconds' }).click()
     await say(alice, 'Gone soon')
@@ -135,12 +108,12 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await bubble(bob, 'This message has disappeared').waitFor()
     await alice.getByLabel(/^Disappearing messages/).click()
     await page.getByRole('menuitem', { name: 'Messages stay' }).click()
-    await noViolations()
+    await noViolations(page)
   })
 
   test('offline composing, a killed connection, a restart of the server, a reload', async () => {
     const [alice, bob] = [pane('Alice'), pane('Bob')]
-    expected = /WebSocket|ERR_|Failed to load resource/
+    visitors.expected = /WebSocket|ERR_|Failed to load resource/
     await connection(alice, 'Go offline')
     await say(alice, 'Written offline')
     await bubble(alice, 'Written offline').getByLabel('sending').waitFor()
@@ -163,20 +136,19 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await page.reload()
     await bubble(bob, 'Kept over a reload').waitFor()
     expect(await alice.locator('article.row', { hasText: 'Kept over a reload' }).count()).toBe(1)
-    expected = undefined
+    visitors.expected = undefined
   })
 
   test('a group of three, its receipts, a second tab, the inspector, a phone, the dark', async () => {
     const alice = pane('Alice')
     const tab = await page.context().newPage()
-    watch(tab)
-    const keys = tab.waitForResponse(/users\/me\/prekeys/)
-    await tab.goto(`${server.url}/?as=carol`)
-    await keys // before, she could not read what is sent
+    visitors.watch(tab)
+    await open(tab, `${server.url}/?as=carol`)
     await alice.getByLabel('New conversation').click()
     await page.getByRole('dialog').getByText('Bob').click()
     await page.getByRole('dialog').getByText('Carol').click()
     await page.getByLabel('Name of the group').fill('Ridge walk')
+    await noViolations(page) // of the new conversation
     await page.getByRole('button', { name: 'Create the group' }).click()
     await alice.getByRole('heading', { name: 'Ridge walk' }).waitFor()
     await say(alice, 'Saturday?')
@@ -187,6 +159,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await bubble(alice, 'Saturday?').getByText('1/2').waitFor()
     await bubble(alice, 'Saturday?').getByLabel(/Details/).click()
     await page.getByText('Read by 1 of 2').waitFor()
+    await noViolations(page) // of the message's details
     await page.keyboard.press('Escape')
     await tab.goto(`${server.url}/?as=alice`)
     await alice.getByText('Alice is open in another tab').waitFor()
@@ -199,7 +172,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await bubble(alice, 'Look inside').getByLabel(/Details/).waitFor()
     await alice.locator('.entry.rest', { hasText: /POST threads.*messages/ }).first().getByRole('button').click()
     await alice.locator('.entry-body', { hasText: 'Look inside' }).waitFor()
-    await noViolations()
+    await noViolations(page)
     await alice.getByLabel('Close the inspector').click()
 
     await page.getByLabel('Dark colours').click()
@@ -208,7 +181,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await alice.locator('.thread', { hasText: 'Bob' }).click()
     await bubble(alice, 'Kept over a reload').waitFor()
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
-    await noViolations()
+    await noViolations(page)
   })
 
   test('a long thread stays smooth, and nothing was wrong all along', async () => {
@@ -218,6 +191,6 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await connection(alice, 'Send 200 messages')
     await bubble(alice, 'Message 200 of 200').getByLabel(/Details/).waitFor({ timeout: 240_000 }) // the server has it
     expect(await alice.locator('article.row').count(), 'rows of 200 messages in the page').toBeLessThan(80)
-    expect(trouble).toEqual([])
+    expect(visitors.trouble).toEqual([])
   })
 })

@@ -1,11 +1,8 @@
 // The encryption of the demo page, in Chromium, against the real server.
-import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bubble, choose, does, executablePath, noViolations, pane as paneOn, say, Visitors } from './browser.js'
 import { DevServer } from './server.js'
-
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
 
 /** What the server has of a thread, as a user of it gets it. */
 interface Stored {
@@ -15,38 +12,20 @@ interface Stored {
 
 describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 }, () => {
   const server = new DevServer()
-  let browser: Browser
-  let context: BrowserContext
+  const visitors = new Visitors(() => server.url)
   let page: Page
-  const trouble: string[] = []
 
+  /** A tab beside the others: another page of the same devices. */
   const opened = async (url: string): Promise<Page> => {
-    const p = await context.newPage()
-    p.setDefaultTimeout(60_000)
-    p.on('pageerror', (error) => trouble.push(error.message))
-    p.on('console', (line) => {
-      if (['error', 'warning'].includes(line.type()) && !line.text().startsWith('Failed to load resource')) trouble.push(line.text())
-    })
-    p.on('response', (answer) => {
-      const what = `${answer.status()} ${answer.request().method()} ${new URL(answer.url()).pathname}`
-      // Who is put out was reading, and a commit may be slower than another one.
-      if (answer.status() >= 400 && !/^403 POST .*\/read$|^409 POST .*\/messages$/.test(what)) trouble.push(what)
-    })
-    p.on('request', (request) => {
-      if (!request.url().startsWith(server.url) && !request.url().startsWith(server.url.replace('http', 'ws'))) trouble.push(`a request to ${request.url()}`)
-    })
-    await p.goto(url)
-    return p
+    const tab = await page.context().newPage()
+    visitors.watch(tab)
+    await tab.goto(url)
+    return tab
   }
-  const pane = (name: string, p = page): Locator => p.getByLabel(`${name}'s messenger`)
-  const bubble = (where: Locator, text: string | RegExp) => where.locator('article.row', { hasText: text }).last()
-  const say = async (where: Locator, text: string) => {
-    await where.getByLabel('Message', { exact: true }).fill(text)
-    await where.getByLabel('Send', { exact: true }).click()
-  }
-  const menu = async (button: Locator, what: string, p = page) => {
+  const pane = (name: string, on = page): Locator => paneOn(on, name)
+  const menu = async (button: Locator, what: string) => {
     await button.click()
-    await p.getByRole('menuitem', { name: what, exact: true }).click()
+    await choose(page, what)
   }
   const begin = async (where: Locator, ...people: string[]) => {
     await where.getByLabel('New conversation').click()
@@ -81,23 +60,15 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await digits.waitFor()
     return digits.getByRole('listitem').allTextContents()
   }
-  const noViolations = async (p = page) => {
-    await p.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'))
-    const found = await p.evaluate(async () => {
-      const { violations } = await (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } }).axe.run()
-      return violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).join(' | ')}`)
-    })
-    expect(found).toEqual([])
-  }
 
   beforeAll(async () => {
     await server.start()
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
-    context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce' })
-    page = await opened(server.url)
+    await visitors.start()
+    page = await visitors.page()
+    await page.goto(server.url)
   }, 120_000)
   afterAll(async () => {
-    await browser?.close()
+    await visitors.stop()
     await server.remove()
   })
 
@@ -112,12 +83,10 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await bob.getByText('Connected').waitFor()
     await say(bob, 'The second secret')
     await bubble(alice, 'The second secret').waitFor()
-    await bubble(bob, 'The first secret').hover()
-    await menu(bubble(bob, 'The first secret').getByLabel('More'), 'Reply')
+    await does(bubble(bob, 'The first secret'), 'Reply')
     await say(bob, 'A third one')
     await bubble(alice, 'A third one').locator('.quote', { hasText: 'The first secret' }).waitFor()
-    await bubble(bob, 'A third one').hover()
-    await menu(bubble(bob, 'A third one').getByLabel('More'), 'Edit')
+    await does(bubble(bob, 'A third one'), 'Edit')
     await bob.getByLabel('Message', { exact: true }).fill('A better third one')
     await bob.getByLabel('Save').click()
     await bubble(alice, 'A better third one').getByText('edited').waitFor()
@@ -141,12 +110,12 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     const seen = await digitsOf(pane('Alice'), 'Bob')
     expect(seen.join(' ')).toMatch(/^(\d{5} ){11}\d{5}$/)
     for (const fact of ['trusted on first use', 'who writes to whom, when and how much', 'was audited']) await page.getByRole('dialog').getByText(fact).waitFor()
-    await noViolations()
+    await noViolations(page)
     await page.keyboard.press('Escape')
     expect(await digitsOf(pane('Bob'), 'Alice')).toEqual(seen)
     await page.getByRole('button', { name: 'Alice sees the same' }).click()
     await page.getByRole('dialog').getByText('Compared').waitFor()
-    await noViolations()
+    await noViolations(page)
     await page.keyboard.press('Escape')
   })
 
@@ -193,7 +162,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await begin(alice, 'Bob', 'Carol')
     await alice.locator('.entry.rest', { hasText: 'commit, epoch 1' }).first().getByRole('button').click()
     await alice.getByText('a commit that begins epoch 1, with a welcome').waitFor()
-    await noViolations()
+    await noViolations(page)
     await alice.getByLabel('Close the inspector').click()
   })
 
@@ -249,7 +218,9 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
 
     // And is put out.
     await menu(alice.getByLabel('Conversation', { exact: true }), 'Members and title')
+    await noViolations(page) // of the group
     await page.getByLabel('Carol: change').click()
+    await noViolations(page) // and of a menu in it
     await page.getByRole('menuitem', { name: 'Remove' }).dispatchEvent('click')
     await page.keyboard.press('Escape')
     await carol.locator('.thread', { hasText: 'Bob and Carol' }).waitFor({ state: 'detached' })
@@ -282,16 +253,11 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await page.getByRole('button', { name: 'Add', exact: true }).click()
     await page.getByRole('button', { name: 'Start' }).click()
     await alice.getByText('Dave has no device with encryption yet').waitFor()
-    await alice.getByLabel('Message', { exact: true }).fill('Hello Dave')
-    expect(await alice.getByLabel('Send', { exact: true }).isDisabled()).toBe(true)
-    await alice.getByLabel('Message', { exact: true }).press('Enter')
     await alice.getByRole('button', { name: 'Write without encryption' }).click()
     await alice.getByLabel('Not encrypted. Details').waitFor()
-    await alice.getByText('Not encrypted: the server can read what is written here').waitFor()
-    expect(await alice.locator('article.row').count(), 'nothing was sent before').toBe(0)
-    await alice.getByLabel('Send', { exact: true }).click()
+    await say(alice, 'Hello Dave')
     await bubble(alice, 'Hello Dave').getByLabel(/Details/).waitFor()
-    await noViolations()
+    await noViolations(page)
     expect(await alice.getByText('Encrypt from now on').count()).toBe(0)
   })
 
@@ -317,7 +283,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await bubble(alice, 'The script goes on').getByText('not encrypted').waitFor()
     expect(await bubble(alice, 'Sealed now').getByText('not encrypted').count()).toBe(0)
     expect((await stored('alice', 'From a script')).messages[2]!.ciphertext).toMatch(/^AAEAA/)
-    await noViolations()
+    await noViolations(page)
   })
 
   test('two tabs of one device have the keys one after the other', async () => {
@@ -343,5 +309,5 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await tab.close()
   })
 
-  test('nothing was wrong all along', () => expect(trouble).toEqual([]))
+  test('nothing was wrong all along', () => expect(visitors.trouble).toEqual([]))
 })

@@ -47,7 +47,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
     await from.getByRole('button', { name: 'New conversation' }).first().click()
     await tab.getByRole('dialog').getByText('Bob', { exact: true }).click()
     await tab.getByRole('button', { name: 'Start' }).click()
-    await tab.getByRole('dialog').waitFor({ state: 'detached' }) // the encryption begins
+    await tab.getByRole('dialog').waitFor({ state: 'detached' })
     await say(from, `Good day, this is ${stranger}`)
     await place(bob, 'Requests 1 waiting').waitFor()
     await place(bob, 'Requests').click()
@@ -90,6 +90,8 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
       await bob.getByLabel('Message', { exact: true }).pressSequentially('Yes', { delay: 5 })
       await alice.getByText('typing…').first().waitFor()
       await say(bob, 'Good day to you')
+      await alice.hover()
+      await bubble(bob, 'Good day to you').getByLabel('read. Details').waitFor()
     }
   })
 
@@ -310,10 +312,43 @@ describe.skipIf(!executablePath)('without tokens of its own', { timeout: 240_000
     await bubble(erin, 'Hello Erin').waitFor()
     expect(await page.evaluate(() => Object.values(localStorage).some((value) => value.includes('eyJ'))), 'a token outside of the tab').toBe(false)
 
+    const reloaded = page.waitForEvent('load')
     await account(erin, 'Sign out')
+    await reloaded
     await dana.getByText('Connected').waitFor()
     expect(await erin.count()).toBe(0)
     expect(await page.evaluate(async () => (await indexedDB.databases()).map((db) => db.name))).not.toContain('parley-erin')
+  })
+
+  test('who signs out while no token is left, or while another tab is used, leaves nothing', async () => {
+    const databases = () => page.evaluate(async () => (await indexedDB.databases()).map((db) => db.name))
+    visitors.expected = /status of 401|WebSocket/
+    await page.getByLabel('Sign in somebody else').click()
+    await signIn('', token('gina', 5))
+    const gina = pane(page, 'Gina')
+    await gina.getByText('Gina is offline until there is another.').waitFor()
+    await gina.getByRole('button', { name: 'Write to Dana' }).click() // which waits for a token
+    let reloaded = page.waitForEvent('load')
+    await account(gina, 'Sign out')
+    await reloaded
+    expect((await databases()).filter((name) => name!.includes('gina'))).toEqual([])
+    visitors.expected = undefined
+
+    await page.getByLabel('Sign in somebody else').click()
+    await signIn('', token('erin'))
+    const erin = pane(page, 'Erin')
+    await erin.getByText('Connected').waitFor()
+    const tab = await page.context().newPage()
+    visitors.watch(tab)
+    await tab.goto(server.url)
+    await tab.getByLabel('Token (JWT)').fill(token('erin'))
+    await tab.getByRole('button', { name: 'Sign in', exact: true }).click()
+    await erin.getByText('Erin is open in another tab').waitFor()
+    await tab.close()
+    reloaded = page.waitForEvent('load')
+    await account(erin, 'Sign out')
+    await reloaded
+    expect((await databases()).filter((name) => name!.includes('erin'))).toEqual([])
   })
 
   test('a token that ends is asked for anew, and what was written goes out then', async () => {
