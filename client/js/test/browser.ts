@@ -90,6 +90,15 @@ export async function does(row: Locator, what: string): Promise<void> {
   await choose(row.page(), what)
 }
 
+/** Edits a message. No person is as quick as a test: the old text is there before the new one is written. */
+export async function edit(where: Locator, text: string, better: string): Promise<void> {
+  await does(bubble(where, text), 'Edit')
+  const input = where.getByLabel('Message', { exact: true })
+  await expect.poll(() => input.inputValue()).toBe(text)
+  await input.fill(better)
+  await where.getByLabel('Save').click()
+}
+
 /** What axe finds in the page, in both themes. */
 export async function noViolations(page: Page): Promise<void> {
   await page.evaluate(axe())

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { bubble, choose, does, executablePath, noViolations, open, pane as paneOn, say, Visitors } from './browser.js'
+import { bubble, choose, does, edit, executablePath, noViolations, open, pane as paneOn, say, Visitors } from './browser.js'
 import { DevServer } from './server.js'
 
 const root = new URL('..', import.meta.url).pathname
@@ -89,9 +89,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await bubble(bob, 'Hello over MQTT').getByLabel('👍 Alice').waitFor()
     await does(bubble(alice, 'Hello over MQTT'), 'Pin')
     await bob.locator('.pinned', { hasText: 'Hello over MQTT' }).waitFor()
-    await does(bubble(bob, 'An answer'), 'Edit')
-    await bob.getByLabel('Message', { exact: true }).fill('A better answer')
-    await bob.getByLabel('Save').click()
+    await edit(bob, 'An answer', 'A better answer')
     await bubble(alice, 'A better answer').getByText('edited').waitFor()
     await does(bubble(bob, 'A better answer'), 'Delete')
     await bubble(alice, 'This message was deleted').waitFor()

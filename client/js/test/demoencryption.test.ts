@@ -1,7 +1,7 @@
 // The encryption of the demo page, in Chromium, against the real server.
 import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { bubble, choose, does, executablePath, noViolations, pane as paneOn, say, Visitors } from './browser.js'
+import { bubble, choose, does, edit, executablePath, noViolations, pane as paneOn, say, Visitors } from './browser.js'
 import { DevServer } from './server.js'
 
 /** What the server has of a thread, as a user of it gets it. */
@@ -86,9 +86,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await does(bubble(bob, 'The first secret'), 'Reply')
     await say(bob, 'A third one')
     await bubble(alice, 'A third one').locator('.quote', { hasText: 'The first secret' }).waitFor()
-    await does(bubble(bob, 'A third one'), 'Edit')
-    await bob.getByLabel('Message', { exact: true }).fill('A better third one')
-    await bob.getByLabel('Save').click()
+    await edit(bob, 'A third one', 'A better third one')
     await bubble(alice, 'A better third one').getByText('edited').waitFor()
 
     const texts = ['The first secret', 'The second secret', 'A better third one']
