@@ -1,5 +1,5 @@
 import {
-  createApplicationMessage, createCommit, createGroup, decodeGroupState, decodeMlsMessage, emptyPskIndex, encodeGroupState, encodeMlsMessage,
+  createApplicationMessage, createGroup, decodeGroupState, decodeMlsMessage, emptyPskIndex, encodeGroupState, encodeMlsMessage,
   processPrivateMessage, zeroOutUint8Array,
   type CiphersuiteImpl, type ClientConfig, type ClientState, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal,
 } from 'ts-mls'
@@ -10,7 +10,8 @@ import { fromBase64, toBase64 } from '../bytes.js'
 import type { Client } from '../client.js'
 import { ProblemError } from '../rest.js'
 import type { EventPage, Message, ThreadEvent, ThreadWithParticipants } from '../types.js'
-import { decodeEnvelope, encodeEnvelope } from './envelope.js'
+import { makeCommit, type Made } from './commit.js'
+import { decodeEnvelope } from './envelope.js'
 import type { Standing } from './encryption.js'
 import { decodeKeyPackage, deviceOf, nameOf, type Device } from './identity.js'
 import { joinGroup } from './join.js'
@@ -187,7 +188,7 @@ export class Group {
       await this.#advance()
       await this.#reconcile()
     } catch (error) {
-      if (!this.#state || this.#state.groupContext.epoch === 0n || (error instanceof ProblemError && error.status < 500)) throw error
+      if (!this.#state || this.#state.groupContext.epoch === 0n || !isAway(error)) throw error
     }
   }
 
@@ -359,11 +360,12 @@ export class Group {
       const begins = this.#state!.groupContext.epoch === 0n // nobody has heard of it
       const { since, checked: before } = this.#record!
       const { proposals, checked } = await this.home.membership.proposals(this.threadId, leavesOf(this.#state!), since ?? '', before ?? {})
-      if ((proposals.length > 0 || begins) && !(await this.#commit(proposals))) continue
+      if ((proposals.length > 0 || begins) && !(await this.#commitAll(proposals))) continue
       await this.#write({ ...this.#record!, checked }, this.#state)
       this.#stale = false
       return
     }
+    throw new Error(`others were faster ${REBASES} times to change the group of thread ${this.threadId}`)
   }
 
   /** Begins the group of a thread that has none. It counts once its first commit is stored. */
@@ -377,16 +379,21 @@ export class Group {
     return true
   }
 
-  /** Sends a commit. It reports false if another one was faster, which is taken in then. */
-  async #commit(proposals: Proposal[]): Promise<boolean> {
-    const result = await createCommit({ state: this.#state!, cipherSuite: this.home.cs }, { extraProposals: proposals, ratchetTreeExtension: true })
-    const envelope = encodeEnvelope({
-      commit: encodeMlsMessage(result.commit),
-      ...(result.welcome ? { welcome: encodeMlsMessage({ version: 'mls10', wireformat: 'mls_welcome', welcome: result.welcome }) } : {}),
-    })
+  /** Commits to these, in as many messages as it takes. It reports false if another one was faster, which is taken in then. */
+  async #commitAll(proposals: Proposal[]): Promise<boolean> {
+    for (let rest = proposals; ; ) {
+      const made = await makeCommit(this.#state!, this.home.cs, rest)
+      if (!made) return true
+      if (!(await this.#send(made))) return false
+      if (made.rest.length === 0) return true
+      rest = made.rest
+    }
+  }
+
+  async #send({ state, envelope }: Made): Promise<boolean> {
     const pending: Pending = {
       key: crypto.randomUUID(), clientSeq: this.home.client.nextClientSeq(), ciphertext: toBase64(envelope),
-      epoch: this.#record!.epoch + 1, state: encodeGroupState(result.newState),
+      epoch: this.#record!.epoch + 1, state: encodeGroupState(state),
     }
     await this.#write({ ...this.#record!, pending }, this.#state)
     await this.#resume()
@@ -419,6 +426,12 @@ export function decodeMls(bytes: Uint8Array): MLSMessage | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The server could not be asked: it gave no whole answer, or says that it cannot now. */
+function isAway(error: unknown): boolean {
+  if (error instanceof ProblemError) return error.status >= 500
+  return error instanceof TypeError || error instanceof SyntaxError || (error instanceof DOMException && error.name === 'TimeoutError')
 }
 
 const isOf = (groupId: Uint8Array, threadId: string): boolean => new TextDecoder().decode(groupId) === threadId

@@ -14,6 +14,9 @@ export type Checked = Readonly<Record<string, string>>
 /** The clocks of two servers that tell times differ by less. */
 const SKEW_MS = 60_000
 
+/** A key package of this module has some 500 characters of base64. Every member keeps what is in it. */
+const PACKAGE_CHARS = 4096
+
 /** Whom a group has to let in and out to be those who are in its thread, each with all devices that have keys. */
 export class Membership {
   constructor(private client: Client, private cs: CiphersuiteImpl, private self: Device) {}
@@ -96,10 +99,12 @@ export class Membership {
 
   /** The key package of a bundle, if it is one of the device that it is said to be of. */
   #keyPackageOf(device: Device, bundle: Schemas['DeviceBundle']) {
+    if (bundle.one_time_prekey.public_key.length > PACKAGE_CHARS) return undefined
     try {
       const keyPackage = decodeKeyPackage(fromBase64(bundle.one_time_prekey.public_key))
       const named = keyPackage && deviceOf(keyPackage.leafNode.credential)
       const genuine = named && nameOf(named) === nameOf(device) && keyPackage.cipherSuite === this.cs.name &&
+        keyPackage.leafNode.capabilities.credentials.includes('basic') &&
         sameBytes(keyPackage.leafNode.signaturePublicKey, fromBase64(bundle.identity_key))
       return genuine ? keyPackage : undefined
     } catch {

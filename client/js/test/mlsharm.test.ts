@@ -1,0 +1,126 @@
+// What people of a thread, the server and a failing disk can do to a group.
+import WebSocket from 'ws'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl } from 'ts-mls'
+import { Client, jsonTransport, toBase64 } from '../src/index.js'
+import { makeKeyPackage, type Identity } from '../src/mls/identity.js'
+import { Encryption, MemorySecrets } from '../src/mls/index.js'
+import { Server, token, until } from './server.js'
+
+const server = new Server()
+const ends: (() => void)[] = []
+let cs: CiphersuiteImpl
+beforeAll(async () => {
+  await server.start()
+  cs = await getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'))
+})
+afterAll(async () => {
+  for (const end of ends) end()
+  await server.remove()
+})
+
+async function connected(userId: string, deviceId: string): Promise<Client> {
+  const client = new Client({ url: server.url, userId, deviceId, token: () => token(userId), transport: jsonTransport({ WebSocket: WebSocket as never }) })
+  ends.push(() => client.close())
+  await client.connect()
+  await until(`${userId} online`, () => client.online)
+  return client
+}
+
+let people = 0
+
+/** A connected device that encrypts. */
+class Person {
+  private constructor(readonly client: Client, readonly mls: Encryption, readonly secrets: MemorySecrets) {}
+
+  static async come(userId = `harm${++people}`, deviceId = 'd', secrets = new MemorySecrets()): Promise<Person> {
+    const client = await connected(userId, deviceId)
+    return new Person(client, await Encryption.open(client, { secrets, packages: 20 }), secrets)
+  }
+
+  static many(n: number): Promise<Person[]> {
+    return Promise.all(Array.from({ length: n }, () => Person.come()))
+  }
+
+  get id(): string {
+    return this.client.userId
+  }
+
+  /** The devices in the group of a thread, as this one sees it. */
+  async group(thread: string): Promise<string[]> {
+    return (await this.mls.group(thread).members()).map(({ device }) => `${device.userId}/${device.deviceId}`).sort()
+  }
+
+  async texts(thread: string): Promise<string[]> {
+    await this.mls.sync(thread)
+    const { messages } = await this.client.rest.get<{ messages: { ciphertext: string; content_type: string; sender_id: string }[] }>(`/v1/threads/${thread}/messages`)
+    const shown = messages.filter((m) => m.content_type !== 'control').reverse().map((m) => this.mls.load(m))
+    return (await Promise.all(shown)).map((revealed) => (!revealed ? '…' : 'text' in revealed ? revealed.text : `(${revealed.why})`))
+  }
+
+  async reads(thread: string, ...want: string[]): Promise<void> {
+    let got: string[] = []
+    await until('it', async () => (got = await this.texts(thread)).join() === want.join(), 10_000).catch(() => {
+      throw new Error(`${this.id} reads ${got}, not ${want}`)
+    })
+  }
+
+  async control(thread: string, ciphertext: string, epoch?: number): Promise<void> {
+    await this.client.sendControl(thread, { key: crypto.randomUUID(), clientSeq: this.client.nextClientSeq(), ciphertext, epoch: epoch as number })
+  }
+
+  async epoch(thread: string): Promise<number> {
+    return (await this.client.rest.get<{ epoch: number }>(`/v1/threads/${thread}`)).epoch
+  }
+}
+
+const names = (...of: Person[]) => of.map((p) => `${p.id}/${p.client.deviceId}`).sort()
+
+describe('a key package that no group can take', () => {
+  /** Uploads what another device of a person would, with an identity of that person's choice. */
+  const upload = async (userId: string, deviceId: string, identity: Identity) => {
+    const device = await connected(userId, deviceId)
+    const own = await makeKeyPackage(cs, { userId, deviceId }, identity, 1)
+    const key = { key_id: 1, public_key: toBase64(own.public), signature: 'AAAA' }
+    const body = { identity_key: toBase64(identity.publicKey), signed_prekey: key, last_resort_prekey: key, one_time_prekeys: [] }
+    await device.rest.request('PUT', '/v1/users/me/prekeys', { body })
+  }
+
+  test('keeps nobody in, and nobody out', async () => {
+    const [ann, bob, eve, mal, cat] = await Person.many(5) as [Person, Person, Person, Person, Person]
+    const thread = await ann.mls.createThread('GROUP', [bob.id, eve.id, mal.id])
+    await ann.mls.sendText(thread, 'all')
+    const { identity } = (await eve.secrets.get<{ identity: Identity }>('ring'))!
+    await upload(eve.id, 'e2', identity)
+    await ann.client.removeParticipant(thread, mal.id)
+    ann.mls.group(thread).changed()
+    await ann.mls.sendText(thread, 'without mal')
+    expect(await ann.group(thread)).toEqual(names(ann, bob, eve))
+    await bob.mls.addParticipant(thread, cat.id)
+    await cat.mls.sendText(thread, 'with cat')
+    await ann.reads(thread, 'all', 'without mal', 'with cat')
+
+    const other = await cat.mls.createThread('GROUP', [bob.id, eve.id])
+    expect(await cat.group(other)).toEqual(names(cat, bob, eve))
+  })
+})
+
+test('a message is not sent to who could not be let out', async () => {
+  const [ann, bob, mal, eve] = await Person.many(4) as [Person, Person, Person, Person]
+  const thread = await ann.mls.createThread('GROUP', [bob.id, mal.id, eve.id])
+  await ann.mls.sendText(thread, 'all')
+  await ann.client.removeParticipant(thread, mal.id)
+  ann.mls.group(thread).changed()
+  await bob.mls.close()
+  await eve.mls.close()
+  const send = ann.client.sendControl.bind(ann.client)
+  ann.client.sendControl = async (id, control) => {
+    await eve.control(id, 'AAAA', (await eve.epoch(id)) + 1)
+    return send(id, control)
+  }
+  await expect(ann.mls.sendText(thread, 'without mal')).rejects.toThrow('others were faster')
+  ann.client.sendControl = send
+  await ann.mls.sendText(thread, 'now')
+  expect(await ann.group(thread)).toEqual(names(ann, bob, eve))
+  expect(await ann.texts(thread)).toEqual(['all', 'now'])
+})
