@@ -1,10 +1,15 @@
 // What people of a thread, the server and a failing disk can do to a group.
 import WebSocket from 'ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl } from 'ts-mls'
+import { createGroup, decodeMlsMessage, getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl, type Proposal } from 'ts-mls'
+import { defaultClientConfig } from 'ts-mls/clientConfig.js'
 import { Client, jsonTransport, toBase64 } from '../src/index.js'
-import { makeKeyPackage, type Identity } from '../src/mls/identity.js'
+import { makeCommit, type Made } from '../src/mls/commit.js'
+import { decodeEnvelope } from '../src/mls/envelope.js'
+import { leavesOf } from '../src/mls/group.js'
+import { decodeKeyPackage, makeKeyPackage, type Identity } from '../src/mls/identity.js'
 import { Encryption, MemorySecrets } from '../src/mls/index.js'
+import { joinGroup } from '../src/mls/join.js'
 import { Server, token, until } from './server.js'
 
 const server = new Server()
@@ -122,5 +127,62 @@ test('a message is not sent to who could not be let out', async () => {
   ann.client.sendControl = send
   await ann.mls.sendText(thread, 'now')
   expect(await ann.group(thread)).toEqual(names(ann, bob, eve))
-  expect(await ann.texts(thread)).toEqual(['all', 'now'])
+  await ann.reads(thread, 'all', 'now')
+})
+
+test('a commit that the server refuses is not sent again', async () => {
+  const [ann, bob, cat] = await Person.many(3) as [Person, Person, Person]
+  const thread = await ann.mls.createThread('GROUP', [bob.id])
+  await bob.mls.sync(thread)
+  await bob.mls.close()
+  const send = ann.client.sendControl.bind(ann.client)
+  let first: string | undefined
+  ann.client.sendControl = (id, control) => {
+    first ??= control.key
+    return send(id, control.key === first ? { ...control, ciphertext: toBase64(new Uint8Array(256 * 1024 + 1)) } : control)
+  }
+  await expect(ann.mls.addParticipant(thread, cat.id)).rejects.toMatchObject({ code: 'ciphertext_too_large' })
+  ann.mls.group(thread).changed()
+  await ann.mls.sendText(thread, 'three')
+  expect(await ann.group(thread)).toEqual(names(ann, bob, cat))
+  await cat.reads(thread, 'three')
+})
+
+describe('commits of what others have uploaded', () => {
+  const own = async (userId: string, suite = cs) => makeKeyPackage(suite, { userId, deviceId: 'd' }, await cs.signature.keygen(), 1)
+  const group = async () => {
+    const first = await own('first')
+    return createGroup(new TextEncoder().encode('thread'), decodeKeyPackage(first.public)!, first.private, [], cs, defaultClientConfig)
+  }
+  const addition = ({ public: encoded }: { public: Uint8Array }): Proposal => ({ proposalType: 'add', add: { keyPackage: decodeKeyPackage(encoded)! } })
+  const usersIn = ({ state }: Made) => leavesOf(state).map(({ device }) => device.userId)
+
+  test('are as many as it takes', async () => {
+    const many = await Promise.all(Array.from({ length: 120 }, (_, n) => own(`${n}`.padStart(1500, 'x'))))
+    const made: Made[] = []
+    for (let state = await group(), rest = many.map(addition); made.length === 0 || rest.length > 0; ) {
+      const next = (await makeCommit(state, cs, rest))!
+      made.push(next)
+      state = next.state
+      rest = next.rest
+    }
+    expect(made.length).toBeGreaterThan(1)
+    for (const { envelope } of made) expect(envelope.length).toBeLessThanOrEqual(256 * 1024)
+    expect(usersIn(made.at(-1)!).length).toBe(121)
+    const [message] = decodeMlsMessage(decodeEnvelope(made.at(-1)!.envelope)!.welcome!, 0)!
+    const last = many.at(-1)!
+    const joined = message.wireformat === 'mls_welcome' && (await joinGroup(message.welcome, decodeKeyPackage(last.public)!, last.private, cs, defaultClientConfig))
+    expect(joined && leavesOf(joined).length).toBe(121)
+  })
+
+  test('leave out who has the key of another that comes', async () => {
+    const pair = await cs.hpke.generateKeyPair()
+    let n = 0
+    const twins = { ...cs, hpke: { ...cs.hpke, generateKeyPair: () => (n++ % 2 ? Promise.resolve(pair) : cs.hpke.generateKeyPair()) } }
+    const come = [await own('a', twins), await own('b', twins), await own('c')].map(addition)
+    let made = (await makeCommit(await group(), cs, come))!
+    while (made.rest.length > 0) made = (await makeCommit(made.state, cs, made.rest)) ?? { ...made, rest: [] }
+    expect(usersIn(made)).toEqual(['first', 'a', 'c'])
+    expect(await makeCommit(made.state, cs, [come[1]!])).toBeUndefined()
+  })
 })

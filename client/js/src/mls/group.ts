@@ -410,10 +410,11 @@ export class Group {
       await this.home.client.sendControl(this.threadId, pending)
       this.#taken = pending.key
     } catch (error) {
-      if (!(error instanceof ProblemError) || error.code !== 'epoch_conflict') throw error
+      if (!isRefused(error)) throw error
       // A group that nobody has seen is dropped; another state follows the winner's commit.
       const begun = this.#state?.groupContext.epoch === 0n
       await this.#write({ ...this.#record!, pending: undefined, ...(begun ? { state: undefined } : {}) }, begun ? undefined : this.#state)
+      if (error.code !== 'epoch_conflict') throw error
     }
     await this.#advance()
   }
@@ -427,6 +428,10 @@ export function decodeMls(bytes: Uint8Array): MLSMessage | undefined {
     return undefined
   }
 }
+
+/** The same request would be refused again. */
+const isRefused = (error: unknown): error is ProblemError =>
+  error instanceof ProblemError && error.status >= 400 && error.status < 500 && ![401, 408, 429].includes(error.status)
 
 /** The server could not be asked: it gave no whole answer, or says that it cannot now. */
 function isAway(error: unknown): boolean {
