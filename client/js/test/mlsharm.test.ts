@@ -32,6 +32,18 @@ async function connected(userId: string, deviceId: string): Promise<Client> {
   return client
 }
 
+/** Fails to write what has a key that begins so, once. */
+class FailingSecrets extends MemorySecrets {
+  fails: string | undefined
+
+  override async write(changes: ReadonlyMap<string, unknown>): Promise<void> {
+    const fails = this.fails !== undefined && [...changes.keys()].some((key) => key.startsWith(this.fails!))
+    if (!fails) return super.write(changes)
+    this.fails = undefined
+    throw new Error('the disk is full')
+  }
+}
+
 let people = 0
 
 /** A connected device that encrypts. */
@@ -184,5 +196,31 @@ describe('commits of what others have uploaded', () => {
     while (made.rest.length > 0) made = (await makeCommit(made.state, cs, made.rest)) ?? { ...made, rest: [] }
     expect(usersIn(made)).toEqual(['first', 'a', 'c'])
     expect(await makeCommit(made.state, cs, [come[1]!])).toBeUndefined()
+  })
+})
+
+describe('a write that fails once', () => {
+  /** Ann and bob, who hears of nothing by himself. */
+  const two = async () => {
+    const secrets = new FailingSecrets()
+    const [ann, bob] = [await Person.come(), await Person.come(undefined, 'd', secrets)]
+    const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+    await ann.mls.sendText(thread, 'first')
+    await bob.reads(thread, 'first')
+    bob.client.close()
+    const again = await Person.come(bob.id, 'd', secrets)
+    again.client.close()
+    return { ann, bob: again, thread, secrets }
+  }
+
+  test('loses no text', async () => {
+    const { ann, bob, thread, secrets } = await two()
+    await ann.mls.sendText(thread, 'precious')
+    await until('it is sent', () => ann.client.getSnapshot().outgoing === 0)
+    secrets.fails = 'text/'
+    await expect(bob.mls.sync(thread)).rejects.toThrow('disk')
+    await bob.mls.sync(thread)
+    await bob.mls.close()
+    await (await Person.come(bob.id, 'd', secrets)).reads(thread, 'first', 'precious')
   })
 })

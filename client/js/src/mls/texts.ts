@@ -34,9 +34,10 @@ export class Texts {
     return found
   }
 
-  /** Whether the text is there, in the changes or from before. */
+  /** Whether the text is there, in the changes or stored. What is only shown does not count: it may never have been written. */
   async known(changes: ReadonlyMap<string, unknown>, ciphertext: string): Promise<boolean> {
-    const revealed = (changes.get(await textKey(ciphertext)) as Revealed | undefined) ?? (await this.load(ciphertext))
+    const key = await textKey(ciphertext)
+    const revealed = (changes.get(key) ?? (await this.secrets.get(key))) as Revealed | undefined
     return revealed !== undefined && 'text' in revealed
   }
 
