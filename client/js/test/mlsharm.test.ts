@@ -224,3 +224,23 @@ describe('a write that fails once', () => {
     await (await Person.come(bob.id, 'd', secrets)).reads(thread, 'first', 'precious')
   })
 })
+
+test('a restored store makes no group deaf', async () => {
+  const [ann, bob] = await Person.many(2) as [Person, Person]
+  const thread = await ann.mls.createThread('1_TO_1', [bob.id])
+  await ann.mls.sendText(thread, 'kept')
+  await bob.reads(thread, 'kept')
+  server.backup()
+  const lost = ['lost 1', 'lost 2', 'lost 3']
+  for (const text of lost) await ann.mls.sendText(thread, text)
+  await bob.reads(thread, 'kept', ...lost)
+  await server.restore()
+  for (const { client } of [ann, bob]) {
+    client.hurry()
+    await until('it is there again', () => client.online)
+  }
+  await ann.mls.sendText(thread, 'after')
+  await bob.reads(thread, 'kept', 'after')
+  await bob.mls.sendText(thread, 'indeed')
+  await ann.reads(thread, 'kept', 'after', 'indeed')
+})

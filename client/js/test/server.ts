@@ -1,5 +1,5 @@
 // A real server for the tests, and the tokens that it takes.
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -51,6 +51,19 @@ export class Server {
     const ended = new Promise((resolve) => child.on('exit', resolve))
     child.kill(signal)
     await ended
+  }
+
+  /** Copies the store while the server runs. */
+  backup(): void {
+    execFileSync(binary, ['backup', '--store', `pebble:${this.#dir}/store`, `${this.#dir}/backup`], { stdio: 'ignore' })
+  }
+
+  /** Starts it again, with the store as it was at the backup. */
+  async restore(): Promise<void> {
+    await this.stop()
+    rmSync(`${this.#dir}/store`, { recursive: true })
+    execFileSync(binary, ['restore', '--store', `pebble:${this.#dir}/store`, `${this.#dir}/backup`], { stdio: 'ignore' })
+    await this.start()
   }
 
   async remove(): Promise<void> {

@@ -91,7 +91,10 @@ export class Encryption {
     }
     this.#stops = [
       client.events.on('frame', (frame) => this.#seen(frame)),
-      client.events.on('store_changed', () => (this.#offered = false)), // the other store has no keys of this device
+      client.events.on('store_changed', () => {
+        this.#offered = false // the other store may have no keys of this device
+        for (const group of this.#groups.values()) group.restored()
+      }),
       client.events.on('caught_up', () => void this.#offer().catch(this.#failed)),
     ]
   }

@@ -32,6 +32,8 @@ interface Pending {
 
 /** What is kept of a thread's group. */
 interface GroupRecord {
+  /** The id of the store whose log it is. */
+  store?: string | undefined
   /** Every event of the thread up to this one was looked at. */
   seq: number
   /** The thread's epoch behind that event, as far as this user sees it. Not that of MLS: a control message may take one and be no commit. */
@@ -83,6 +85,8 @@ export class Group {
   #state: ClientState | undefined
   #turn: Promise<unknown> = Promise.resolve()
   #stale = true
+  /** The log was not asked for since the start, or since the server has another store: frames do not tell where they belong. */
+  #unasked = true
   #closed = false
 
   constructor(private home: GroupHome, readonly threadId: string) {}
@@ -90,6 +94,11 @@ export class Group {
   /** Who is in it may have changed: the next message looks before it is sent. */
   changed(): void {
     this.#stale = true
+  }
+
+  /** The server has another store: its log begins anew. */
+  restored(): void {
+    this.#unasked = true
   }
 
   /** Takes in what the thread's log has. */
@@ -216,14 +225,33 @@ export class Group {
 
   async #advance(frame?: ThreadEvent): Promise<void> {
     await this.#load()
-    if (frame && frame.seq <= this.#record!.seq) return
-    if (frame && frame.seq === this.#record!.seq + 1 && !('omitted' in frame)) return this.#take([frame])
+    if (frame && !this.#unasked) {
+      if (frame.seq <= this.#record!.seq) return
+      if (frame.seq === this.#record!.seq + 1 && !('omitted' in frame)) return this.#take([frame])
+    }
     if (this.#left) return
     for (let since: number | null = this.#record!.seq; since !== null; ) {
       const page: EventPage = await this.home.client.rest.get<EventPage>(`/v1/threads/${this.threadId}/events`, { since_seq: since, page_size: 100 })
-      await this.#take(page.events)
-      since = page.next_since_seq
+      if (await this.#isOfAnother(page.store_id)) since = 0
+      else {
+        await this.#take(page.events)
+        since = page.next_since_seq
+      }
     }
+    this.#unasked = false
+  }
+
+  /** A store that was restored gives the same numbers to other events: what it has is looked at from its beginning. The group's state stays. */
+  async #isOfAnother(store: string | undefined): Promise<boolean> {
+    const { store: before } = this.#record!
+    if (store === undefined || before === store) return false
+    this.#stale = true
+    if (before === undefined) {
+      this.#record = { ...this.#record!, store }
+      return false
+    }
+    await this.#write({ ...this.#record!, store, seq: 0, epoch: 0, pending: undefined, checked: undefined }, this.#state)
+    return true
   }
 
   /** Takes in some events that follow, and keeps what they make of the group in one write. */
@@ -315,7 +343,7 @@ export class Group {
     const joined = envelope.welcome && (!state || record.back) ? await this.#join(envelope.welcome, changes) : undefined
     if (joined) {
       this.#stale = true
-      return { record: { seq: record.seq, epoch: record.epoch, begun: true, since: event.created_at } satisfies GroupRecord, state: joined }
+      return { record: { store: record.store, seq: record.seq, epoch: record.epoch, begun: true, since: event.created_at } satisfies GroupRecord, state: joined }
     }
     return { record, state: state && (await this.#follow(commit, state)) }
   }
