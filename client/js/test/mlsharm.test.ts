@@ -1,11 +1,13 @@
 // What people of a thread, the server and a failing disk can do to a group.
 import WebSocket from 'ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createGroup, decodeMlsMessage, getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl, type Proposal } from 'ts-mls'
+import {
+  createCommit, createGroup, decodeGroupState, decodeMlsMessage, encodeMlsMessage, getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl, type ClientState, type Proposal,
+} from 'ts-mls'
 import { defaultClientConfig } from 'ts-mls/clientConfig.js'
 import { Client, jsonTransport, toBase64 } from '../src/index.js'
 import { makeCommit, type Made } from '../src/mls/commit.js'
-import { decodeEnvelope } from '../src/mls/envelope.js'
+import { decodeEnvelope, encodeEnvelope } from '../src/mls/envelope.js'
 import { leavesOf } from '../src/mls/group.js'
 import { decodeKeyPackage, makeKeyPackage, type Identity } from '../src/mls/identity.js'
 import { Encryption, MemorySecrets } from '../src/mls/index.js'
@@ -83,7 +85,13 @@ class Person {
   }
 
   async control(thread: string, ciphertext: string, epoch?: number): Promise<void> {
-    await this.client.sendControl(thread, { key: crypto.randomUUID(), clientSeq: this.client.nextClientSeq(), ciphertext, epoch: epoch as number })
+    await this.client.sendControl(thread, { key: crypto.randomUUID(), clientSeq: this.client.nextClientSeq(), ciphertext, ...(epoch ? { epoch } : {}) })
+  }
+
+  /** The group's own state, as a client of the person's making has it. */
+  async state(thread: string): Promise<ClientState> {
+    const { state } = (await this.secrets.get<{ state: Uint8Array }>(`group/${thread}`))!
+    return { ...decodeGroupState(state, 0)![0], clientConfig: defaultClientConfig }
   }
 
   async epoch(thread: string): Promise<number> {
@@ -243,4 +251,33 @@ test('a restored store makes no group deaf', async () => {
   await bob.reads(thread, 'kept', 'after')
   await bob.mls.sendText(thread, 'indeed')
   await ann.reads(thread, 'kept', 'after', 'indeed')
+})
+
+describe('who has a client of his own making', () => {
+  test('ends no group', async () => {
+    const [ann, bob, mal] = await Person.many(3) as [Person, Person, Person]
+    const thread = await ann.mls.createThread('GROUP', [bob.id, mal.id])
+    await mal.mls.sync(thread)
+    const reinit: Proposal = {
+      proposalType: 'reinit', reinit: { groupId: new TextEncoder().encode(thread), version: 'mls10', cipherSuite: cs.name, extensions: [] },
+    }
+    const { commit } = await createCommit({ state: await mal.state(thread), cipherSuite: cs }, { extraProposals: [reinit] })
+    await mal.control(thread, toBase64(encodeEnvelope({ commit: encodeMlsMessage(commit) })), (await mal.epoch(thread)) + 1)
+    await ann.mls.removeParticipant(thread, mal.id)
+    await bob.mls.sendText(thread, 'it goes on')
+    await ann.reads(thread, 'it goes on')
+    expect(await bob.group(thread)).toEqual(names(ann, bob))
+  })
+
+  test('begins none by a commit that has no epoch', async () => {
+    const [ann, mal] = await Person.many(2) as [Person, Person]
+    const thread = await ann.client.createThread('GROUP', [mal.id])
+    const privateMessage = {
+      groupId: new TextEncoder().encode(thread), epoch: 0n, contentType: 'commit' as const, authenticatedData: new Uint8Array(),
+      encryptedSenderData: new Uint8Array(4), ciphertext: new Uint8Array(4),
+    }
+    await mal.control(thread, toBase64(encodeEnvelope({ commit: encodeMlsMessage({ version: 'mls10', wireformat: 'mls_private_message', privateMessage }) })))
+    await ann.mls.sendText(thread, 'all the same')
+    await mal.reads(thread, 'all the same')
+  })
 })

@@ -1,7 +1,7 @@
 import {
   createApplicationMessage, createGroup, decodeGroupState, decodeMlsMessage, emptyPskIndex, encodeGroupState, encodeMlsMessage,
   processPrivateMessage, zeroOutUint8Array,
-  type CiphersuiteImpl, type ClientConfig, type ClientState, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal,
+  type CiphersuiteImpl, type ClientConfig, type ClientState, type IncomingMessageCallback, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal,
 } from 'ts-mls'
 import { decryptSenderData } from 'ts-mls/privateMessage.js'
 import type { RatchetTree } from 'ts-mls/ratchetTree.js'
@@ -326,8 +326,9 @@ export class Group {
   }
 
   async #control(event: ThreadEvent & { t: 'msg' }, before: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
+    if (event.epoch === undefined) return { record: before, state } // it has no place among the commits
     const { pending } = before
-    let record: GroupRecord = { ...before, epoch: event.epoch ?? before.epoch }
+    let record: GroupRecord = { ...before, epoch: event.epoch }
     const own = pending && event.sender_id === this.home.device.userId && event.device_id === this.home.device.deviceId && event.epoch === pending.epoch
     if (own) return { record: { ...record, begun: true, pending: undefined, since: record.since ?? event.created_at } satisfies GroupRecord, state: this.#decode(pending.state) }
     const ciphertext = event.omitted ? (await this.home.client.rest.get<Message>(`/v1/messages/${event.id}`)).ciphertext : event.ciphertext
@@ -366,13 +367,13 @@ export class Group {
   }
 
   /**
-   * Applies another's commit. One that is not of the state's epoch, or broken, changes nothing: no other
-   * member can follow it either. Undefined once this device is let out.
+   * Applies another's commit. One that is not of the state's epoch, broken, or with proposals that this
+   * module never makes changes nothing: no other member follows it either. Undefined once this device is let out.
    */
   async #follow(commit: PrivateMessage, state: ClientState): Promise<ClientState | undefined> {
     if (commit.epoch !== state.groupContext.epoch) return state
     try {
-      const result = await processPrivateMessage(state, commit, emptyPskIndex, this.home.cs)
+      const result = await processPrivateMessage(state, commit, emptyPskIndex, this.home.cs, letsInOrOut)
       return result.newState.groupActiveState.kind === 'active' ? result.newState : undefined
     } catch {
       return state
@@ -466,6 +467,10 @@ function isAway(error: unknown): boolean {
   if (error instanceof ProblemError) return error.status >= 500
   return error instanceof TypeError || error instanceof SyntaxError || (error instanceof DOMException && error.name === 'TimeoutError')
 }
+
+/** Others end the group, or change what it is. */
+const letsInOrOut: IncomingMessageCallback = (incoming) =>
+  incoming.kind === 'commit' && incoming.proposals.every(({ proposal }) => proposal.proposalType === 'add' || proposal.proposalType === 'remove') ? 'accept' : 'reject'
 
 const isOf = (groupId: Uint8Array, threadId: string): boolean => new TextDecoder().decode(groupId) === threadId
 
