@@ -231,6 +231,17 @@ describe('a write that fails once', () => {
     await bob.mls.close()
     await (await Person.come(bob.id, 'd', secrets)).reads(thread, 'first', 'precious')
   })
+
+  test('makes nobody miss a commit', async () => {
+    const { ann, bob, thread, secrets } = await two()
+    await Person.come(ann.id, 'laptop')
+    ann.mls.group(thread).changed()
+    await ann.mls.sendText(thread, 'to the laptop too')
+    await until('it is sent', () => ann.client.getSnapshot().outgoing === 0)
+    secrets.fails = 'trusted/'
+    await expect(bob.mls.sync(thread)).rejects.toThrow('disk')
+    await bob.reads(thread, 'first', 'to the laptop too')
+  })
 })
 
 test('a restored store makes no group deaf', async () => {

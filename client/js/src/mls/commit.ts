@@ -2,6 +2,7 @@
 import { createCommit, encodeMlsMessage, type CiphersuiteImpl, type ClientState, type Proposal } from 'ts-mls'
 import { encodeEnvelope } from './envelope.js'
 import { hex } from './identity.js'
+import { NotStored } from './secrets.js'
 
 /** What the server takes as one control message. */
 const ENVELOPE_BYTES = 256 * 1024
@@ -23,7 +24,9 @@ export async function makeCommit(state: ClientState, cs: CiphersuiteImpl, propos
   const removals = proposals.filter((p) => p.proposalType !== 'add')
   let [additions, rest]: [Proposal[], Proposal[]] = [proposals.filter((p) => p.proposalType === 'add'), []]
   while (additions.length > 0) {
-    const made = await make(state, cs, [...removals, ...additions]).catch(() => undefined)
+    const made = await make(state, cs, [...removals, ...additions]).catch((error) => {
+      if (error instanceof NotStored) throw error
+    })
     if (made && made.envelope.length <= ENVELOPE_BYTES) return { ...made, rest }
     const half = additions.length >> 1
     if (half > 0) [additions, rest] = [additions.slice(0, half), [...additions.slice(half), ...rest]]

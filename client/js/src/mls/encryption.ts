@@ -9,7 +9,7 @@ import { Group, type GroupHome } from './group.js'
 import { deviceOf, nameOf, safetyNumber, sameBytes, type Device } from './identity.js'
 import { KeyRing } from './keyring.js'
 import { Membership } from './membership.js'
-import { MemorySecrets, type SecretStore } from './secrets.js'
+import { MemorySecrets, NotStored, type SecretStore } from './secrets.js'
 import { Texts, type Revealed } from './texts.js'
 
 const SUITE = 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'
@@ -83,7 +83,11 @@ export class Encryption {
     const config: ClientConfig = {
       keyRetentionConfig: { ...defaultKeyRetentionConfig, retainKeysForEpochs: EPOCHS_KEPT, maximumForwardRatchetSteps: 2000 },
       lifetimeConfig: defaultLifetimeConfig, keyPackageEqualityConfig: defaultKeyPackageEqualityConfig, paddingConfig: defaultPaddingConfig,
-      authService: { validateCredential: (credential, key) => this.#trust(deviceOf(credential), key) },
+      authService: {
+        validateCredential: (credential, key) => this.#trust(deviceOf(credential), key).catch((error) => {
+          throw new NotStored(error)
+        }),
+      },
     }
     this.#home = {
       client, secrets, texts: this.#texts, cs, config, device, ring, membership: new Membership(client, cs, device),

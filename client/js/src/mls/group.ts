@@ -17,8 +17,8 @@ import { decodeKeyPackage, deviceOf, nameOf, type Device } from './identity.js'
 import { joinGroup } from './join.js'
 import type { KeyRing } from './keyring.js'
 import type { Checked, Membership } from './membership.js'
-import type { SecretStore } from './secrets.js'
-import type { Texts } from './texts.js'
+import { NotStored, type SecretStore } from './secrets.js'
+import type { Revealed, Texts } from './texts.js'
 
 /** A commit on its way out: it may be stored already, or another one may have taken its epoch. */
 interface Pending {
@@ -288,7 +288,7 @@ export class Group {
 
   /** Decrypts a message, which can be done once: its text is kept. */
   async #open(event: { id: string; ciphertext: string }, state: ClientState | undefined, changes: Map<string, unknown>) {
-    const { texts, cs } = this.home
+    const { texts } = this.home
     if (event.ciphertext === '') return state // deleted meanwhile
     if (await texts.known(changes, event.ciphertext)) {
       await texts.name(changes, event.id, event.ciphertext)
@@ -301,18 +301,17 @@ export class Group {
     }
     const { epoch } = message.privateMessage
     if (state && epoch > state.groupContext.epoch) return state // the content of a later edit, which comes in its place
-    try {
-      if (!state) throw new Error('in no group')
-      const result = await processPrivateMessage(state, message.privateMessage, emptyPskIndex, cs)
-      if (result.kind !== 'applicationMessage') throw new Error('a handshake in place of a message')
-      const by = await this.#senderOf(message.privateMessage, state)
-      await texts.keep(changes, event.ciphertext, { text: new TextDecoder().decode(result.message), by }, event.id)
-      return result.newState
-    } catch {
-      const why = !state ? 'before_joining' : 'no_key'
-      await texts.keep(changes, event.ciphertext, { why }, event.id)
-      return state
-    }
+    const opened = state && (await this.#decrypt(message.privateMessage, state).catch(() => undefined))
+    const why = !state ? 'before_joining' : 'no_key'
+    await texts.keep(changes, event.ciphertext, opened?.revealed ?? { why }, event.id)
+    return opened?.state ?? state
+  }
+
+  async #decrypt(message: PrivateMessage, state: ClientState): Promise<{ revealed: Revealed; state: ClientState }> {
+    const result = await processPrivateMessage(state, message, emptyPskIndex, this.home.cs)
+    if (result.kind !== 'applicationMessage') throw new Error('a handshake in place of a message')
+    const by = await this.#senderOf(message, state)
+    return { revealed: { text: new TextDecoder().decode(result.message), by }, state: result.newState }
   }
 
   /** Whose leaf has signed a message that was decrypted: the server could name another sender. */
@@ -329,9 +328,9 @@ export class Group {
     if (event.epoch === undefined) return { record: before, state } // it has no place among the commits
     const { pending } = before
     let record: GroupRecord = { ...before, epoch: event.epoch }
+    const ciphertext = event.omitted ? (await this.home.client.rest.get<Message>(`/v1/messages/${event.id}`)).ciphertext : event.ciphertext
     const own = pending && event.sender_id === this.home.device.userId && event.device_id === this.home.device.deviceId && event.epoch === pending.epoch
     if (own) return { record: { ...record, begun: true, pending: undefined, since: record.since ?? event.created_at } satisfies GroupRecord, state: this.#decode(pending.state) }
-    const ciphertext = event.omitted ? (await this.home.client.rest.get<Message>(`/v1/messages/${event.id}`)).ciphertext : event.ciphertext
     const envelope = decodeEnvelope(fromBase64(ciphertext))
     const commit = envelope && commitOf(envelope.commit, this.threadId)
     if (!envelope || !commit) return { record, state } // another protocol's, of a later form, or broken
@@ -361,7 +360,8 @@ export class Group {
       if (!isOf(state.groupContext.groupId, this.threadId)) return undefined
       await this.home.ring.used(own, changes)
       return state
-    } catch {
+    } catch (error) {
+      if (error instanceof NotStored) throw error
       return undefined // broken: whoever made it can let this device in anew
     }
   }
@@ -375,7 +375,8 @@ export class Group {
     try {
       const result = await processPrivateMessage(state, commit, emptyPskIndex, this.home.cs, letsInOrOut)
       return result.newState.groupActiveState.kind === 'active' ? result.newState : undefined
-    } catch {
+    } catch (error) {
+      if (error instanceof NotStored) throw error
       return state
     }
   }

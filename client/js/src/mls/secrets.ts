@@ -14,6 +14,14 @@ export interface SecretStore {
   close(): void
 }
 
+/** What is known could not be read or kept. It says nothing of what was looked at, which is looked at again. */
+export class NotStored extends Error {
+  override name = 'NotStored'
+  constructor(cause: unknown) {
+    super(`the secrets cannot be used: ${cause}`, { cause })
+  }
+}
+
 /** Keeps everything in memory: a device that ends with its process. */
 export class MemorySecrets implements SecretStore {
   #entries = new Map<string, unknown>()
