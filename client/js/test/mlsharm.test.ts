@@ -292,3 +292,19 @@ describe('who has a client of his own making', () => {
     await mal.reads(thread, 'all the same')
   })
 })
+
+test('what the server shows in the place of an own commit is not taken for it', async () => {
+  const [ann, bob, cat] = await Person.many(3) as [Person, Person, Person]
+  const thread = await ann.mls.createThread('GROUP', [bob.id])
+  await ann.mls.sync(thread)
+  const send = ann.client.sendControl.bind(ann.client)
+  ann.client.sendControl = async (id, control) => {
+    ann.client.sendControl = send
+    await send(id, { ...control, key: crypto.randomUUID(), clientSeq: ann.client.nextClientSeq(), ciphertext: 'AAAA' })
+    throw new TypeError('no answer')
+  }
+  await expect(ann.mls.addParticipant(thread, cat.id)).rejects.toThrow('no answer')
+  await ann.mls.sync(thread)
+  await ann.mls.sendText(thread, 'to all')
+  for (const p of [bob, cat]) await p.reads(thread, 'to all')
+})

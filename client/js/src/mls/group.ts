@@ -329,7 +329,7 @@ export class Group {
     const { pending } = before
     let record: GroupRecord = { ...before, epoch: event.epoch }
     const ciphertext = event.omitted ? (await this.home.client.rest.get<Message>(`/v1/messages/${event.id}`)).ciphertext : event.ciphertext
-    const own = pending && event.sender_id === this.home.device.userId && event.device_id === this.home.device.deviceId && event.epoch === pending.epoch
+    const own = pending && event.epoch === pending.epoch && ciphertext === pending.ciphertext
     if (own) return { record: { ...record, begun: true, pending: undefined, since: record.since ?? event.created_at } satisfies GroupRecord, state: this.#decode(pending.state) }
     const envelope = decodeEnvelope(fromBase64(ciphertext))
     const commit = envelope && commitOf(envelope.commit, this.threadId)
