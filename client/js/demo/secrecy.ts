@@ -46,6 +46,7 @@ const WHY: Record<Unreadable, string> = {
   no_key: 'This device does not have the key of this message',
   not_encrypted: 'Not encrypted',
   another_sender: 'Signed by somebody else than the server says: not shown',
+  another_thread: 'Written in another conversation than the server says: not shown',
 }
 
 /** So long after a failure what was missed is read again. */

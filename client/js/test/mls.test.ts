@@ -191,7 +191,7 @@ test('what is written while the server is away, over a start without it', async 
   await until('it is sent', () => ann.client.getSnapshot().outgoing === 0)
   ann.client.disconnect()
   await ann.mls.sendText(thread, 'offline')
-  expect(ann.client.thread(thread).view.getSnapshot().outgoing.map((item) => ann.mls.reveal(item.body))).toEqual([{ text: 'offline', by: ann.id }])
+  expect(ann.client.thread(thread).view.getSnapshot().outgoing.map((item) => ann.mls.reveal(item.body))).toEqual([{ text: 'offline', by: ann.id, thread }])
   await ann.mls.close()
 
   // The same device starts again, and knows what it knew.
@@ -202,7 +202,7 @@ test('what is written while the server is away, over a start without it', async 
   await client.load()
   const mls = await Encryption.open(client, { secrets: ann.secrets })
   const [waiting] = client.thread(thread).view.getSnapshot().outgoing
-  expect(await mls.load(waiting!.body)).toEqual({ text: 'offline', by: ann.id })
+  expect(await mls.load(waiting!.body)).toEqual({ text: 'offline', by: ann.id, thread })
   await mls.sendText(thread, 'still offline')
   await client.connect()
   await bob.reads(thread, 'there', 'offline', 'still offline')
@@ -327,7 +327,7 @@ test('the newest message of a thread is one for people', async () => {
   await ann.mls.addParticipant(thread, cat.id)
   await until('the control message', () => bob.client.thread(thread).view.getSnapshot().messages.at(-1)?.content_type === 'control')
   const { newest } = bob.client.getSnapshot().threads.find((t) => t.id === thread)!
-  expect(newest && (await bob.mls.load(newest))).toEqual({ text: 'hello', by: ann.id })
+  expect(newest && (await bob.mls.load(newest))).toEqual({ text: 'hello', by: ann.id, thread })
 })
 
 test('a message is of whom the group says, not of whom the server says', async () => {
@@ -337,7 +337,7 @@ test('a message is of whom the group says, not of whom the server says', async (
   await bob.reads(thread, 'by ann')
   const [message] = bob.client.thread(thread).view.getSnapshot().messages.filter((m) => m.content_type !== 'control')
   expect(await bob.mls.load({ ...message!, sender_id: cat.id })).toEqual({ why: 'another_sender' })
-  expect(bob.mls.reveal({ ...message!, sender_id: ann.id })).toEqual({ text: 'by ann', by: ann.id })
+  expect(bob.mls.reveal({ ...message!, sender_id: ann.id })).toEqual({ text: 'by ann', by: ann.id, thread })
 })
 
 test('what is seen of a ciphertext without its key', async () => {

@@ -72,7 +72,7 @@ class Person {
 
   async texts(thread: string): Promise<string[]> {
     await this.mls.sync(thread)
-    const { messages } = await this.client.rest.get<{ messages: { ciphertext: string; content_type: string; sender_id: string }[] }>(`/v1/threads/${thread}/messages`)
+    const { messages } = await this.client.rest.get<{ messages: { ciphertext: string; content_type: string; sender_id: string; thread_id: string }[] }>(`/v1/threads/${thread}/messages`)
     const shown = messages.filter((m) => m.content_type !== 'control').reverse().map((m) => this.mls.load(m))
     return (await Promise.all(shown)).map((revealed) => (!revealed ? '…' : 'text' in revealed ? revealed.text : `(${revealed.why})`))
   }
@@ -100,6 +100,24 @@ class Person {
 }
 
 const names = (...of: Person[]) => of.map((p) => `${p.id}/${p.client.deviceId}`).sort()
+
+test('a text that the server shows in another thread, as of who wrote it, is refused there', async () => {
+  const [ann, bob, cat] = await Person.many(3) as [Person, Person, Person]
+  const pair = await ann.mls.createThread('1_TO_1', [bob.id])
+  const group = await ann.mls.createThread('GROUP', [bob.id, cat.id])
+  await ann.mls.sendText(pair, 'yes')
+  await ann.mls.sendText(group, 'shall we?')
+  await bob.reads(pair, 'yes')
+  const { messages } = await ann.client.rest.get<{ messages: { ciphertext: string; content_type: string }[] }>(`/v1/threads/${pair}/messages`)
+  const { ciphertext } = messages.find((m) => m.content_type === 'text')!
+  await ann.client.rest.request('POST', `/v1/threads/${group}/messages`, { // as the server could, without her
+    body: { client_seq: ann.client.nextClientSeq(), ciphertext, content_type: 'text' }, idempotencyKey: 'moved',
+  })
+  await bob.reads(group, 'shall we?', '(another_thread)')
+  await ann.reads(group, 'shall we?', '(another_thread)')
+  await cat.reads(group, 'shall we?', '(no_key)')
+  await bob.reads(pair, 'yes')
+})
 
 describe('a key package that no group can take', () => {
   /** Uploads what another device of a person would, with an identity of that person's choice. */

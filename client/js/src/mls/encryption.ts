@@ -36,6 +36,13 @@ export type EncryptionEvents = {
   error: unknown
 }
 
+/** A message as the server tells it. */
+export interface Sealed {
+  ciphertext: string
+  sender_id?: string
+  thread_id?: string
+}
+
 export interface EncryptionOptions {
   /** In memory without it: the texts are lost with the page. */
   secrets?: SecretStore
@@ -210,13 +217,13 @@ export class Encryption {
   }
 
   /** What a message says, of those that were decrypted or loaded; see load. */
-  reveal(message: { ciphertext: string; sender_id?: string }): Revealed | undefined {
-    return checked(this.#texts.shown(message.ciphertext), message.sender_id)
+  reveal(message: Sealed): Revealed | undefined {
+    return checked(this.#texts.shown(message.ciphertext), message)
   }
 
   /** What a message says. */
-  async load(message: { ciphertext: string; sender_id?: string }): Promise<Revealed | undefined> {
-    return checked(await this.#texts.load(message.ciphertext), message.sender_id)
+  async load(message: Sealed): Promise<Revealed | undefined> {
+    return checked(await this.#texts.load(message.ciphertext), message)
   }
 
   /** Digits for two people to compare, outside of this. They are the same if each sees the other's devices as they are. */
@@ -273,8 +280,11 @@ export class Encryption {
   }
 }
 
-/** What a message says, if it is of the person whom the server names. */
-function checked(revealed: Revealed | undefined, sender: string | undefined): Revealed | undefined {
-  const other = revealed && 'text' in revealed && revealed.by !== undefined && sender !== undefined && revealed.by !== sender
-  return other ? { why: 'another_sender' } : revealed
+/** What a message says, if it is of the person and the thread that the server names. */
+function checked(revealed: Revealed | undefined, message: Sealed): Revealed | undefined {
+  if (!revealed || !('text' in revealed)) return revealed
+  const { by, thread } = revealed
+  if (by !== undefined && message.sender_id !== undefined && by !== message.sender_id) return { why: 'another_sender' }
+  if (thread !== undefined && message.thread_id !== undefined && thread !== message.thread_id) return { why: 'another_thread' }
+  return revealed
 }

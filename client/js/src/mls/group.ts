@@ -123,7 +123,7 @@ export class Group {
       const ciphertext = toBase64(encodeMlsMessage({ version: 'mls10', wireformat: 'mls_private_message', privateMessage }))
       // The key is used up before the message can leave: none is ever used twice.
       const changes = new Map<string, unknown>()
-      await this.home.texts.keep(changes, ciphertext, { text, by: this.home.device.userId })
+      await this.home.texts.keep(changes, ciphertext, { text, by: this.home.device.userId, thread: this.threadId })
       await this.#write({ ...this.#record!, state: encodeGroupState(newState) }, newState, changes)
       consumed.forEach(zeroOutUint8Array)
       return ciphertext
@@ -311,7 +311,7 @@ export class Group {
     const result = await processPrivateMessage(state, message, emptyPskIndex, this.home.cs)
     if (result.kind !== 'applicationMessage') throw new Error('a handshake in place of a message')
     const by = await this.#senderOf(message, state)
-    return { revealed: { text: new TextDecoder().decode(result.message), by }, state: result.newState }
+    return { revealed: { text: new TextDecoder().decode(result.message), by, thread: this.threadId }, state: result.newState }
   }
 
   /** Whose leaf has signed a message that was decrypted: the server could name another sender. */

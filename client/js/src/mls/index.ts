@@ -1,4 +1,4 @@
-export { Encryption, type EncryptionEvents, type EncryptionOptions, type Standing } from './encryption.js'
+export { Encryption, type EncryptionEvents, type EncryptionOptions, type Sealed, type Standing } from './encryption.js'
 export { Group, NotInGroup } from './group.js'
 export { inspect, type Seen } from './inspect.js'
 export { IndexedDBSecrets, MemorySecrets, type SecretChanges, type SecretStore } from './secrets.js'

@@ -8,10 +8,11 @@ export type Unreadable =
   | 'no_key' // its key is gone, or was never there
   | 'not_encrypted' // it is no MLS message: who sent it did not encrypt it
   | 'another_sender' // it is of somebody else than the server says
+  | 'another_thread' // it was written in another thread than the server says
 
 /** What a message says, or why that is not known. */
 export type Revealed =
-  | { text: string; by?: string } // the user whose device has signed it
+  | { text: string; by?: string; thread?: string } // the user whose device has signed it, and where
   | { why: Unreadable }
 
 /**
