@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,14 +101,17 @@ func TestRunEndsWhileNothingCanBeWritten(t *testing.T) {
 					}
 				})
 				thread := bob.create(t, client.Group, "ann-"+name+kind)
-				ann.await(t, "the thread", func(events, _ []client.Frame) bool { return len(events) == 1 })
+				bob.say(t, thread, "to be acknowledged before")
+				bob.await(t, "that it was", func(_, frames []client.Frame) bool { // no other acknowledgement is on its way then
+					return slices.ContainsFunc(frames, func(f client.Frame) bool { return f.Type == "delivered" })
+				})
 				r.stall.Store(true)
 				written := make(chan error, 1)
 				go func() { written <- ann.Signal(t.Context(), thread, "large", make([]byte, 64<<20)) }()
 				<-r.stalled
 				if acknowledging {
 					bob.say(t, thread, "to be acknowledged")
-					ann.await(t, "the message", func(events, _ []client.Frame) bool { return len(events) == 2 })
+					ann.await(t, "the message", func(events, _ []client.Frame) bool { return len(events) == 3 })
 				}
 				ended := make(chan struct{})
 				go func() {
