@@ -126,11 +126,14 @@ func (m *model) atEnd(rt *rapid.T) {
 	m.compareRecords(rt)
 }
 
-func (m *model) anyThread(rt *rapid.T) chat.ThreadID {
-	if len(m.threads) == 0 {
+func (m *model) anyThread(rt *rapid.T) chat.ThreadID { return oneOf(rt, m.threads) }
+
+// oneOf ends the action if there is none yet: another is drawn in its place.
+func oneOf(rt *rapid.T, threads []chat.ThreadID) chat.ThreadID {
+	if len(threads) == 0 {
 		rt.Skip("no thread yet")
 	}
-	return m.threads[rapid.IntRange(0, len(m.threads)-1).Draw(rt, "thread")]
+	return threads[rapid.IntRange(0, len(threads)-1).Draw(rt, "thread")]
 }
 
 // anyPlace is a thread, or now and then the id of one that was never created.
@@ -335,11 +338,10 @@ func (m *model) duplicate(e chat.Event) (by chat.DuplicateOf, existing chat.Even
 	return by, existing
 }
 
+// changeMember adds somebody to a group or takes somebody out: nobody joins or leaves a 1:1.
 func (m *model) changeMember(rt *rapid.T) {
-	id := m.anyThread(rt)
-	if m.state(id).Type == chat.OneToOne {
-		rt.Skip("nobody joins or leaves a 1:1")
-	}
+	isPair := func(id chat.ThreadID) bool { return m.state(id).Type == chat.OneToOne }
+	id := oneOf(rt, slices.DeleteFunc(slices.Clone(m.threads), isPair))
 	user := rapid.SampledFrom(people).Draw(rt, "user")
 	d := addition(user)
 	d.Change.Pending = rapid.Bool().Draw(rt, "pending")
