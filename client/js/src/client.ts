@@ -83,6 +83,7 @@ export interface ControlMessage {
   clientSeq: number
   ciphertext: string
   epoch?: number
+  ttlSeconds?: number
 }
 
 class StoreChanged extends Error {}
@@ -253,8 +254,10 @@ export class Client {
    * that is the thread's next, else the ProblemError says epoch_conflict. It may be repeated as it is.
    */
   async sendControl(threadId: string, control: ControlMessage): Promise<Message> {
-    const { key, clientSeq, ciphertext, epoch } = control
-    const body = { client_seq: clientSeq, ciphertext, content_type: 'control', ...(epoch ? { epoch } : {}) }
+    const { key, clientSeq, ciphertext, epoch, ttlSeconds } = control
+    const body = {
+      client_seq: clientSeq, ciphertext, content_type: 'control', ...(epoch ? { epoch } : {}), ...(ttlSeconds ? { ttl_seconds: ttlSeconds } : {}),
+    }
     const answer = await this.rest.request<Message>('POST', `/v1/threads/${threadId}/messages`, { body, idempotencyKey: key })
     await this.#threads.get(threadId)?.open()
     return answer.body
