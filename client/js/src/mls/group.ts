@@ -3,9 +3,6 @@ import {
   processPrivateMessage, zeroOutUint8Array,
   type CiphersuiteImpl, type ClientConfig, type ClientState, type IncomingMessageCallback, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal,
 } from 'ts-mls'
-import { decryptSenderData } from 'ts-mls/privateMessage.js'
-import type { RatchetTree } from 'ts-mls/ratchetTree.js'
-import { leafToNodeIndex, toLeafIndex } from 'ts-mls/treemath.js'
 import { fromBase64, toBase64 } from '../bytes.js'
 import type { Client } from '../client.js'
 import { ProblemError } from '../rest.js'
@@ -18,6 +15,7 @@ import { joinGroup } from './join.js'
 import type { KeyRing } from './keyring.js'
 import type { Checked, Membership } from './membership.js'
 import { NotStored, type SecretStore } from './secrets.js'
+import { signerOf } from './signer.js'
 import type { Revealed, Texts } from './texts.js'
 
 /** A commit on its way out: it may be stored already, or another one may have taken its epoch. */
@@ -310,18 +308,8 @@ export class Group {
   async #decrypt(message: PrivateMessage, state: ClientState): Promise<{ revealed: Revealed; state: ClientState }> {
     const result = await processPrivateMessage(state, message, emptyPskIndex, this.home.cs)
     if (result.kind !== 'applicationMessage') throw new Error('a handshake in place of a message')
-    const by = await this.#senderOf(message, state)
+    const by = (await signerOf(message, state, this.home.cs))?.device.userId ?? '' // the server could name another sender
     return { revealed: { text: new TextDecoder().decode(result.message), by, thread: this.threadId }, state: result.newState }
-  }
-
-  /** Whose leaf has signed a message that was decrypted: the server could name another sender. */
-  async #senderOf(message: PrivateMessage, state: ClientState): Promise<string> {
-    const past = state.historicalReceiverData.get(message.epoch)
-    const secret = past?.senderDataSecret ?? state.keySchedule.senderDataSecret
-    const tree: RatchetTree = past?.ratchetTree ?? state.ratchetTree
-    const sender = await decryptSenderData(message, secret, this.home.cs)
-    const node = sender && tree[leafToNodeIndex(toLeafIndex(sender.leafIndex))]
-    return (node?.nodeType === 'leaf' && deviceOf(node.leaf.credential)?.userId) || ''
   }
 
   async #control(event: ThreadEvent & { t: 'msg' }, before: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
