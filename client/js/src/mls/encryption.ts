@@ -5,6 +5,7 @@ import { ProblemError } from '../rest.js'
 import type { components } from '../generated/openapi.js'
 import type { Outgoing } from '../storage.js'
 import type { Frame, ThreadEvent } from '../types.js'
+import { Again, type Ask } from './again.js'
 import { Group, type GroupHome } from './group.js'
 import { deviceOf, nameOf, safetyNumber, sameBytes, type Device } from './identity.js'
 import { KeyRing } from './keyring.js'
@@ -33,6 +34,8 @@ export type EncryptionEvents = {
   texts: void
   /** How a thread stands may have changed: see standing. */
   group: string
+  /** What `asks` gives of a thread may have changed. */
+  asked: string
   error: unknown
 }
 
@@ -76,6 +79,7 @@ export class Encryption {
   #groups = new Map<string, Group>()
   #home: GroupHome
   #texts: Texts
+  #again: Again
   #stops: (() => void)[]
   #offering: Promise<void> | undefined
   #offered = false
@@ -87,6 +91,10 @@ export class Encryption {
     this.#ring = ring
     this.device = device
     this.#texts = new Texts(secrets, () => this.events.emit('texts', undefined))
+    this.#again = new Again({
+      client, secrets, texts: this.#texts, cs, device,
+      group: (threadId) => this.group(threadId), asked: (threadId) => this.events.emit('asked', threadId), failed: (error) => this.#failed(error),
+    })
     const config: ClientConfig = {
       keyRetentionConfig: { ...defaultKeyRetentionConfig, retainKeysForEpochs: EPOCHS_KEPT, maximumForwardRatchetSteps: 2000 },
       lifetimeConfig: defaultLifetimeConfig, keyPackageEqualityConfig: defaultKeyPackageEqualityConfig, paddingConfig: defaultPaddingConfig,
@@ -97,7 +105,7 @@ export class Encryption {
       },
     }
     this.#home = {
-      client, secrets, texts: this.#texts, cs, config, device, ring, membership: new Membership(client, cs, device),
+      client, secrets, texts: this.#texts, cs, config, device, ring, membership: new Membership(client, cs, device), again: this.#again,
       moved: (threadId) => this.events.emit('group', threadId),
     }
     this.#stops = [
@@ -106,7 +114,10 @@ export class Encryption {
         this.#offered = false // the other store may have no keys of this device
         for (const group of this.#groups.values()) group.restored()
       }),
-      client.events.on('caught_up', () => void this.#offer().catch(this.#failed)),
+      client.events.on('caught_up', () => {
+        this.#offer().catch(this.#failed)
+        this.#again.resume().catch(this.#failed)
+      }),
     ]
   }
 
@@ -123,6 +134,7 @@ export class Encryption {
     if (!client.online) return encryption
     try {
       await encryption.#offer()
+      encryption.#again.resume().catch(encryption.#failed)
     } catch (error) {
       if (error instanceof ProblemError && error.status < 500) {
         await encryption.close()
@@ -199,6 +211,30 @@ export class Encryption {
     if (state === 'outside' && !this.#client.thread(threadId).record?.left) this.#client.signal(threadId, ASK, '')
   }
 
+  /**
+   * Asks the devices of those who sent them, and the user's own others, to send again these messages, which
+   * this one cannot read. Each does once its person agrees. Whatever was asked for may be asked for again;
+   * an ask stands for seven days.
+   */
+  askAgain(threadId: string, ids: string[]): Promise<void> {
+    return this.#again.askAgain(threadId, ids)
+  }
+
+  /** The messages that were asked for and cannot be read yet. */
+  waitingFor(threadId: string): Promise<string[]> {
+    return this.#again.waitingFor(threadId)
+  }
+
+  /** What other devices ask for, as far as this one has it and they may have it. The server has to be there. */
+  asks(threadId: string): Promise<Ask[]> {
+    return this.#again.asks(threadId)
+  }
+
+  /** Sends an ask's messages again, for the device that asks alone, or drops the ask. */
+  answer(threadId: string, askId: string, give: boolean): Promise<void> {
+    return this.#again.answer(threadId, askId, give)
+  }
+
   async #keep(threadId: string): Promise<void> {
     const group = this.group(threadId)
     group.changed()
@@ -241,6 +277,7 @@ export class Encryption {
       case 'reaction':
       case 'thread':
         this.group(frame.thread_id).advance(frame as ThreadEvent).catch(this.#failed)
+        if (frame.t === 'del') this.#again.deleted(frame.thread_id, frame.id).catch(this.#failed)
         if (frame.t === 'thread' && (frame.event === 'participant_added' || frame.event === 'participant_removed')) this.#tendSoon(frame.thread_id)
         return
       case 'devices':

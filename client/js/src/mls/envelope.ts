@@ -1,8 +1,10 @@
-// What a control message of a thread holds for MLS: a commit, and with it the welcome of those whom
-// it lets in. Both are in one message, so that a commit never stands without its welcome.
+// What a control message of a thread holds for MLS. With an epoch it is a commit, and with it the welcome
+// of those whom it lets in: both are in one message, so that a commit never stands without its welcome.
+// Without an epoch it is a private message for those in the group, about texts that are sent again.
 
 /** The first byte: which form the rest has. */
 const FORM = 1
+const PRIVATE_FORM = 2
 
 export interface Envelope {
   /** An MLSMessage (RFC 9420, 6), as bytes. */
@@ -27,4 +29,17 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope | undefined {
   if (5 + length > bytes.length) return undefined
   const welcome = bytes.subarray(5 + length)
   return { commit: bytes.subarray(5, 5 + length), ...(welcome.length > 0 ? { welcome } : {}) }
+}
+
+/** The form, and an MLSMessage (RFC 9420, 6). */
+export function encodePrivate(message: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + message.length)
+  bytes[0] = PRIVATE_FORM
+  bytes.set(message, 1)
+  return bytes
+}
+
+/** Undefined for what is of another form. */
+export function decodePrivate(bytes: Uint8Array): Uint8Array | undefined {
+  return bytes.length > 1 && bytes[0] === PRIVATE_FORM ? bytes.subarray(1) : undefined
 }

@@ -7,6 +7,7 @@ import { fromBase64, toBase64 } from '../bytes.js'
 import type { Client } from '../client.js'
 import { ProblemError } from '../rest.js'
 import type { EventPage, Message, ThreadEvent, ThreadWithParticipants } from '../types.js'
+import type { Again } from './again.js'
 import { makeCommit, type Made } from './commit.js'
 import { decodeEnvelope } from './envelope.js'
 import type { Standing } from './encryption.js'
@@ -58,6 +59,7 @@ export interface GroupHome {
   device: Device
   ring: KeyRing
   membership: Membership
+  again: Again
   /** A group's log went on. */
   moved(threadId: string): void
 }
@@ -125,6 +127,26 @@ export class Group {
       await this.#write({ ...this.#record!, state: encodeGroupState(newState) }, newState, changes)
       consumed.forEach(zeroOutUint8Array)
       return ciphertext
+    })
+  }
+
+  /**
+   * Does something with the group's state in its turn. The changes that it makes and the state that it
+   * returns, if any, are kept in one write. For `present` the group is brought to where the thread is
+   * first, and the device has to be in it.
+   */
+  use(work: (state: ClientState | undefined, changes: Map<string, unknown>) => Promise<ClientState | void>, present = false): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#load()
+      if (present) {
+        if (!this.#state) await this.#advance()
+        if (this.#state) await this.#refresh()
+        if (!this.#state) throw new NotInGroup(this.threadId)
+      }
+      const changes = new Map<string, unknown>()
+      const state = await work(this.#state, changes)
+      if (state) await this.#write({ ...this.#record!, state: encodeGroupState(state) }, state, changes)
+      else if (changes.size > 0) await this.home.secrets.write(changes)
     })
   }
 
@@ -293,7 +315,7 @@ export class Group {
       return state
     }
     const message = decodeMls(fromBase64(event.ciphertext))
-    if (message?.wireformat !== 'mls_private_message') {
+    if (message?.wireformat !== 'mls_private_message' || message.privateMessage.authenticatedData.length > 0) { // with those it is no text, see again.ts
       await texts.keep(changes, event.ciphertext, { why: 'not_encrypted' }, event.id)
       return state
     }
@@ -313,7 +335,7 @@ export class Group {
   }
 
   async #control(event: ThreadEvent & { t: 'msg' }, before: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
-    if (event.epoch === undefined) return { record: before, state } // it has no place among the commits
+    if (event.epoch === undefined) return { record: before, state: state && (await this.home.again.take(event, state, changes)) } // it has no place among the commits
     const { pending } = before
     let record: GroupRecord = { ...before, epoch: event.epoch }
     const ciphertext = event.omitted ? (await this.home.client.rest.get<Message>(`/v1/messages/${event.id}`)).ciphertext : event.ciphertext
@@ -448,7 +470,7 @@ export function decodeMls(bytes: Uint8Array): MLSMessage | undefined {
 }
 
 /** The same request would be refused again. */
-const isRefused = (error: unknown): error is ProblemError =>
+export const isRefused = (error: unknown): error is ProblemError =>
   error instanceof ProblemError && error.status >= 400 && error.status < 500 && ![401, 408, 429].includes(error.status)
 
 /** The server could not be asked: it gave no whole answer, or says that it cannot now. */
@@ -461,7 +483,7 @@ function isAway(error: unknown): boolean {
 const letsInOrOut: IncomingMessageCallback = (incoming) =>
   incoming.kind === 'commit' && incoming.proposals.every(({ proposal }) => proposal.proposalType === 'add' || proposal.proposalType === 'remove') ? 'accept' : 'reject'
 
-const isOf = (groupId: Uint8Array, threadId: string): boolean => new TextDecoder().decode(groupId) === threadId
+export const isOf = (groupId: Uint8Array, threadId: string): boolean => new TextDecoder().decode(groupId) === threadId
 
 /** A commit as it is sent: encrypted, for the group of that thread. */
 function commitOf(bytes: Uint8Array, threadId: string): PrivateMessage | undefined {

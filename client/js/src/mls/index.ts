@@ -1,3 +1,4 @@
+export type { Ask } from './again.js'
 export { Encryption, type EncryptionEvents, type EncryptionOptions, type Sealed, type Standing } from './encryption.js'
 export { Group, NotInGroup } from './group.js'
 export { inspect, type Seen } from './inspect.js'
