@@ -26,7 +26,7 @@
 // do, and however late an event comes into a log: the event lies behind the end of its
 // log, hence above the device's position in that thread, and the next look finds it.
 //
-// Read in this order: feed.go, stream.go, origin.go, progress.go, item.go,
+// Read in this order: feed.go, stream.go, merge.go, origin.go, progress.go, item.go,
 // tailcache.go.
 package feed
 
