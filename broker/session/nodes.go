@@ -87,15 +87,6 @@ func (r *Registry) handleNode(n chat.NodeNotice) {
 	}
 }
 
-// yield ends an older connection of a device that has connected to another node.
-func (r *Registry) yield(to chat.Connection) {
-	for _, s := range r.of(to.User) {
-		if s.device == to.Device && s.conn < to.Conn {
-			s.takenOver()
-		}
-	}
-}
-
 // number has the store number the session's connection. It gives the device's position if
 // that came along and nobody may raise it still.
 func (r *Registry) number(s *Session) (*chat.StoredPosition, error) {
@@ -142,21 +133,6 @@ func (r *Registry) isAlone(s *Session) bool {
 		!slices.ContainsFunc(r.presence.Elsewhere(s.user), func(c chat.Connection) bool { return c.Device == s.device })
 }
 
-// elsewhere looks for connections of the session's device to other nodes: it gives the
-// highest number below its own, and whether one is above.
-func (r *Registry) elsewhere(s *Session) (older chat.Conn, newer bool) {
-	for _, c := range r.presence.Elsewhere(s.user) {
-		switch {
-		case c.Device != s.device:
-		case c.Conn > s.conn:
-			newer = true
-		default:
-			older = max(older, c.Conn)
-		}
-	}
-	return older, newer
-}
-
 // devicesElsewhere counts the user's devices that are connected to other nodes and to none of
 // the sessions. If the device itself is, it takes that connection over: then it is 0 or less.
 func (r *Registry) devicesElsewhere(user chat.UserID, device chat.DeviceID, here []*Session) int {
@@ -170,39 +146,6 @@ func (r *Registry) devicesElsewhere(user chat.UserID, device chat.DeviceID, here
 		}
 	}
 	return len(devices)
-}
-
-// awaited is a connection to another node: a session of its device waits until what was
-// acknowledged there is stored.
-type awaited struct {
-	conn chat.Conn
-	left chan struct{} // closed when it is
-}
-
-// await is called with mu held.
-func (sh *userShard) await(s *Session, older chat.Conn) *awaited {
-	a := &awaited{conn: older, left: make(chan struct{})}
-	sh.awaited[keptKey{s.user, s.device}] = a
-	return a
-}
-
-func (sh *userShard) stopAwaiting(s *Session) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if key := (keptKey{s.user, s.device}); sh.awaited[key] == s.await {
-		delete(sh.awaited, key)
-	}
-}
-
-// left notes that a connection to another node has left, and stored what was acknowledged.
-func (sh *userShard) left(c chat.Connection) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	key := keptKey{c.User, c.Device}
-	if a := sh.awaited[key]; a != nil && c.Conn >= a.conn {
-		close(a.left)
-		delete(sh.awaited, key)
-	}
 }
 
 // settled notes that an ended session has stored what was acknowledged, and tells the others.

@@ -288,25 +288,6 @@ func (r *Registry) admit(s *Session, kept []subscription, holds bool) error {
 	return nil
 }
 
-// inherit takes on the subscriptions of the connection that the session takes over, or
-// those that the store has.
-func (s *Session) inherit(filters []subscription, found bool) bool {
-	if s.prev != nil && !s.prev.params.SubscribesAll {
-		s.prev.mu.Lock()
-		filters, found = s.prev.declared.filters, s.prev.params.KeepFor > 0 // a clean session ends with its connection
-		s.keeping.stored = s.keeping.stored || s.prev.keeping.stored
-		s.prev.mu.Unlock()
-	}
-	if s.params.CleanStart || !found {
-		return false
-	}
-	s.declared = interest{everything: s.declared.everything, filters: filters}
-	for _, sub := range filters {
-		askPresence(&s.greeting, sub.filter)
-	}
-	return true
-}
-
 // remove forgets an ended session. Its subscriptions are kept if it asked for it.
 // It gives the time from which the user has none on this node; zero while it has.
 func (r *Registry) remove(s *Session) (lastSeen time.Time) {
