@@ -12,11 +12,17 @@
 //
 // Read in this order: chat.go and id.go for the names of things; event.go,
 // message.go, thread.go for the log and what it folds into; visible.go for who sees
-// what; store.go and bus.go for the ports; service.go; append.go for the way of every
-// change into a log; then send.go and retry.go, messagechange.go with edit.go,
-// reactions.go and pins.go, and receipts.go with markread.go and acknowledge.go. What is left stands alone: create.go and
-// participants.go, history.go and pagecursor.go, expire.go, typing.go, prekeys.go,
-// blocks.go, moderation.go, and ratelimit.go.
+// what; store.go and bus.go for the ports; service.go; appendqueue.go for the way of
+// every change into a log, and doubts.go for a change whose outcome is unknown; then
+// send.go and retry.go, messagechange.go with edit.go, reactions.go and pins.go, and
+// receipts.go with markread.go and acknowledge.go.
+//
+// What is left stands alone. About threads: create.go, meet.go with strangers.go,
+// participants.go, threads.go, ownstate.go with ownstateagain.go; history.go and
+// pagecursor.go; expire.go. About people and their devices: devices.go with forget.go,
+// prekeys.go with groupprekeys.go, epoch.go, blocks.go with veil.go, presence.go,
+// typing.go, signals.go, moderation.go; rates.go and ratelimit.go. About several nodes:
+// nodes.go, idclock.go with skew.go and skewguard.go, openmints.go, lease.go.
 package chat
 
 import (

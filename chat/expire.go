@@ -13,7 +13,7 @@ const expiryBatch = 128
 // has the lease of sweeps (docs/contract.md#disappearing-messages). What readers see does not depend on
 // it: they are shown a tombstone from the millisecond on at which a message
 // expires; see [Event.AsOf]. When a message expires is fixed when it is appended
-// (append.go).
+// (appendqueue.go).
 func (s *Service) RunExpiry(ctx context.Context) {
 	ticker := time.NewTicker(leaseEvery)
 	defer ticker.Stop()
