@@ -18,9 +18,12 @@
 // longer. The handlers hear of a loss only where such a look cannot find what is missing.
 //
 // Goroutines, all ended by Close: connect makes the connection, greet watches it come up,
-// send empties the outbox, tick beats, enlist tells the register, repair looks for what is
-// missing, tellLosses calls the handlers. What comes in, the client's own goroutine hands to
-// the handlers.
+// send empties the outbox, tick sends heartbeats, enlist tells the register that this node
+// lives, repair looks for what is missing, tellLosses calls the handlers. The goroutine of
+// NATS's client hands what comes in to the handlers.
+//
+// Read in this order: nats.go, outbox.go, heartbeat.go (what nodes tell of themselves),
+// peers.go (what of theirs is missing), repair.go (the look for it), config.go.
 package nats
 
 import (
@@ -31,7 +34,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,15 +50,6 @@ import (
 const (
 	subjects    = 64
 	beatSubject = subjects
-)
-
-// Periods of the work in the background.
-const (
-	beatEvery   = time.Second
-	enlistEvery = 2 * time.Second
-	lookEvery   = 3 * time.Second // what others may have stored, while they are not heard
-	lossPause   = 500 * time.Millisecond
-	byeTimeout  = 500 * time.Millisecond
 )
 
 // What may wait for the handlers before NATS's client drops some, which is noticed.
@@ -385,22 +378,6 @@ func (b *Bus) unreadable(err error) {
 	}
 }
 
-func (b *Bus) receiveBeat(data []byte) {
-	beat, err := wire.ReadBeat(data)
-	if err != nil {
-		b.unreadable(err)
-		return
-	}
-	if beat.From == b.node {
-		return
-	}
-	if b.peers.beat(beat, time.Now()) {
-		b.log.Debug("notices of another node are missing, and it cannot be told which", "from", uint64(beat.From))
-		b.lose()
-	}
-	b.look()
-}
-
 // lose has the handlers told of a loss.
 func (b *Bus) lose() {
 	select {
@@ -425,84 +402,6 @@ func (b *Bus) tellLosses() {
 			return
 		}
 	}
-}
-
-// tick beats, and tells of the dead.
-func (b *Bus) tick() {
-	ticker := time.NewTicker(beatEvery)
-	defer ticker.Stop()
-	var looked time.Time
-	for {
-		b.beat(false)
-		now := time.Now()
-		if b.register == nil && now.Sub(looked) >= lookEvery && (b.peers.watch(now) || !b.connected.Load()) {
-			looked = now
-			b.lose()
-		}
-		if b.connected.Load() || b.enlisted.Load() { // else it is this node that nobody hears
-			for _, dead := range b.peers.died(now) {
-				b.log.Warn("another node is not heard any more", "node", uint64(dead))
-				b.local.NodeGone(dead)
-			}
-		}
-		select {
-		case <-ticker.C:
-		case <-b.ctx.Done():
-			return
-		}
-	}
-}
-
-// beat queues a heartbeat. How the node stands is asked for before the numbers are read:
-// what is below its closed id has a number by then.
-func (b *Bus) beat(leaving bool) {
-	st := b.standing()
-	b.out.beat(wire.Beat{From: b.node, Began: st.Began, Closed: st.Closed, Leaving: leaving && !st.Open})
-}
-
-// enlist keeps this node in the register, and learns who else is there.
-func (b *Bus) enlist() {
-	ticker := time.NewTicker(enlistEvery)
-	defer ticker.Stop()
-	b.listed = time.Now()
-	for failing := false; ; {
-		own, asked := b.standing(), time.Now()
-		own.Node = b.node
-		ctx, cancel := context.WithTimeout(b.ctx, enlistEvery)
-		live, err := b.register.Live(ctx, own)
-		cancel()
-		if err != nil && !failing && b.ctx.Err() == nil {
-			b.log.Warn("the register of nodes cannot be reached, will retry", "error", err)
-		}
-		failing = err != nil
-		b.enlisted.Store(!failing)
-		if !failing {
-			b.noteLive(live, asked, time.Now())
-		}
-		select {
-		case <-ticker.C:
-		case <-b.ctx.Done():
-			return
-		}
-	}
-}
-
-// noteLive takes note of the nodes that live, and has those looked for that are not heard.
-// Between two lists that are further apart than one reaches back, a node may have come,
-// stored something and ended: if it was not heard either, nobody here knows that it was there.
-func (b *Bus) noteLive(live []chat.Standing, asked, now time.Time) {
-	b.live.Store(&live)
-	if now.Sub(b.listed) > chat.LiveFor {
-		b.peers.blind(now)
-		b.lose()
-	}
-	b.listed = asked
-	others := slices.DeleteFunc(slices.Clone(live), func(st chat.Standing) bool { return st.Node == b.node })
-	lost := b.peers.listed(others, now)
-	if b.peers.watch(now) || lost {
-		b.lose()
-	}
-	b.look()
 }
 
 // Subscribe implements [chat.Bus].
