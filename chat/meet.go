@@ -62,7 +62,7 @@ func (s *Service) strangersAmong(ctx context.Context, user UserID, people []User
 	return strangers, pairs, nil
 }
 
-// meetMembers settles who of a new thread's members has to accept it, and refuses those who
+// meetMembers decides who of a new thread's members has to accept it, and refuses those who
 // cannot be put into it. It lists the strangers among them, unless it is a 1:1 that is there.
 func (s *Service) meetMembers(ctx context.Context, by UserID, change *ThreadChange) (strangers []UserID, err error) {
 	others := make([]UserID, 0, len(change.Members))
@@ -92,7 +92,7 @@ func (s *Service) meetMembers(ctx context.Context, by UserID, change *ThreadChan
 	return strangers, nil
 }
 
-// meet has people meet in a thread that is about to be created: it settles who has to accept it,
+// meet has people meet in a thread that is about to be created: it decides who has to accept it,
 // counts the strangers, and refuses what may not be. A retry it lets through, and counts nobody:
 // it is about to be answered as one.
 func (s *Service) meet(ctx context.Context, created Event) error {

@@ -192,7 +192,7 @@ func (s *Service) changeOwnState(ctx context.Context, user UserID, id ThreadID, 
 }
 
 // with is the state after a change, where the log ends with end. Whether the thread is
-// archived is settled anew by every change: what came while it was muted counts no more.
+// archived is decided anew by every change: what came while it was muted counts no more.
 func (st OwnState) with(change StateChange, archived bool, end Seq) OwnState {
 	set(&st.Accepted, change.Accepted)
 	set(&st.MutedUntil, change.MutedUntil)

@@ -166,7 +166,7 @@ func (a *Admission) Begin(ctx context.Context, order *SendOrder) (*Sending, erro
 	return sending, err
 }
 
-// knownBefore settles what a repetition costs: a read, and no write. If the user reads too
+// knownBefore decides what a repetition costs: a read, and no write. If the user reads too
 // fast it waits, as long as the admission may, or is refused.
 func (a *Admission) knownBefore(ctx context.Context) error {
 	a.Cancel()

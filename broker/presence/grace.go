@@ -50,15 +50,15 @@ func (t *Tracker) EndGraces() {
 		sh.mu.Lock()
 		if u := sh.users[d.user]; u != nil && u.leftAt.Equal(d.at) {
 			u.gone = true
-			t.settle(u, d.user, false)
+			t.announceGone(u, d.user, false)
 		}
 		sh.mu.Unlock()
 	}
 }
 
-// settle has a user who is gone announced, by one node. It is called with the lock of the
+// announceGone has a user who is gone announced, by one node. It is called with the lock of the
 // user's shard held; again says that the node which was to do so may not have.
-func (t *Tracker) settle(u *user, id chat.UserID, again bool) {
+func (t *Tracker) announceGone(u *user, id chat.UserID, again bool) {
 	if u.mine && !again {
 		t.change(u, id)
 		return

@@ -147,7 +147,7 @@ func (sh *shard) forget(t *Tracker, node chat.NodeID, now time.Time) {
 			u.last, u.leftAt, u.gone = node, now, true
 		}
 		if u.gone && u.announced && (before > 0 || !u.mine) {
-			t.settle(u, id, false)
+			t.announceGone(u, id, false)
 		}
 	}
 }

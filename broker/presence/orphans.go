@@ -99,7 +99,7 @@ func (t *Tracker) forgetUser(d departure, again bool) {
 	switch {
 	case u == nil || !u.gone || !u.leftAt.Equal(d.at) || u.orphan || u.queued:
 	case u.announced && again:
-		t.settle(u, d.user, true)
+		t.announceGone(u, d.user, true)
 	default:
 		delete(sh.users, d.user)
 	}

@@ -92,7 +92,7 @@ func (s *Session) flush(ctx context.Context) {
 	for {
 		due, more := s.drainAcks()
 		if !more {
-			s.settle()
+			s.tellStored()
 			return
 		}
 		pause := receiptsEvery
@@ -103,7 +103,7 @@ func (s *Session) flush(ctx context.Context) {
 			s.reg.stats.StoreErrors.Add("receipts", 1)
 			s.reg.log.Warn("receipts not stored, will retry", "user", s.user, "device", s.device, "error", err)
 			if !s.keepUnstored(due) {
-				s.settle()
+				s.tellStored()
 				return
 			}
 			pause = storeRetry
@@ -165,20 +165,20 @@ func (s *Session) endFlush() {
 	if s.removed {
 		close(s.done)
 		s.flushing = true // for good: nobody flushes an ended session again
-		s.settling = true
+		s.untold = true
 	}
 }
 
-// settle follows the end of a flush: after the last one, the registry and the other nodes are
+// tellStored follows the end of a flush: after the last one, the registry and the other nodes are
 // told.
-func (s *Session) settle() {
+func (s *Session) tellStored() {
 	s.mu.Lock()
-	last := s.settling
-	s.settling = false
+	last := s.untold
+	s.untold = false
 	s.mu.Unlock()
 	if last {
 		s.noteSeen()
-		s.reg.settled(s)
+		s.reg.noteStored(s)
 	}
 }
 

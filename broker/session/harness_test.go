@@ -356,7 +356,7 @@ func (d *device) Close(r Reason) {
 	d.cond.Broadcast()
 }
 
-// disconnect ends the connection and waits until the session is settled.
+// disconnect ends the connection and waits until the session has stored all.
 func (d *device) disconnect() {
 	d.mu.Lock()
 	d.ended = true

@@ -148,8 +148,8 @@ func (r *Registry) devicesElsewhere(user chat.UserID, device chat.DeviceID, here
 	return len(devices)
 }
 
-// settled notes that an ended session has stored what was acknowledged, and tells the others.
-func (r *Registry) settled(s *Session) {
+// noteStored notes that an ended session has stored what was acknowledged, and tells the others.
+func (r *Registry) noteStored(s *Session) {
 	sh, key := r.shard(s.user), keptKey{s.user, s.device}
 	sh.mu.Lock()
 	if sh.storing[key]--; sh.storing[key] == 0 {

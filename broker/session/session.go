@@ -199,7 +199,7 @@ type Session struct {
 	watched       bool      // a timer looks after the full window
 	ended         bool
 	removed       bool      // from the registry, after it ended
-	settling      bool      // all is stored, and the registry is to be told
+	untold        bool      // all is stored, and the registry is to be told
 	lastSeen      time.Time // it was the user's last session until then; zero: not, or stored
 }
 
