@@ -89,7 +89,7 @@ func (p *pubacks) add(id uint16, a session.Answer) {
 // addLater answers a publish of that size when it is stored. Only the reader calls it. It
 // waits while the queue is full, or the user has too many bytes in queues.
 func (p *pubacks) addLater(id uint16, size int, publish session.Unanswered) {
-	if !p.bytes.take(size, p.over.Load) {
+	if !p.bytes.reserve(size, p.over.Load) {
 		publish.GiveUp()
 		return
 	}

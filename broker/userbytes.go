@@ -24,9 +24,9 @@ func newUserBytes() *userBytes {
 	return u
 }
 
-// take waits until there is room for so many bytes, and takes them. It reports false, and
-// takes none, once stopped is true; whoever makes it so calls wake.
-func (u *userBytes) take(bytes int, stopped func() bool) bool {
+// reserve waits until there is room for so many bytes, and counts them. It reports false, and
+// counts none, once stopped is true; whoever makes it so calls wake.
+func (u *userBytes) reserve(bytes int, stopped func() bool) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for u.bytes > 0 && u.bytes+bytes > maxUserBytes && !stopped() {

@@ -11,8 +11,8 @@ const epochRule = "must be an integer from 1 to 9007199254740991"
 // EpochGate is a store that processes of an earlier version may use too, which know nothing of
 // epochs.
 type EpochGate interface {
-	// TakesEpochs is an error while there may be such a process. Then no epoch is begun.
-	TakesEpochs(ctx context.Context) error
+	// CheckEpochs is an error while there may be such a process. Then no epoch is begun.
+	CheckEpochs(ctx context.Context) error
 }
 
 // mayBegin refuses a control message with an epoch that is not the one after the thread's,

@@ -10,14 +10,14 @@ import (
 // Leaser is what a store that several nodes share has besides the port [Store]: leases, by
 // which one of the nodes does what would be done again and again by each.
 type Leaser interface {
-	// Lease gives how a lease stands; the zero state is of one that nobody ever took.
+	// Lease gives how a lease stands; the zero state is of one that nobody ever had.
 	Lease(ctx context.Context, name string) (LeaseState, error)
-	// TakeLease gives a lease that stands as seen, and no other, to a node: it has the next
-	// turn then. taken is false if it stands otherwise, and nothing was changed.
-	TakeLease(ctx context.Context, name string, seen LeaseState, by NodeID) (taken bool, err error)
+	// GiveLease gives a lease that stands as seen, and no other, to a node: it has the next
+	// turn then. given is false if it stands otherwise, and nothing was changed.
+	GiveLease(ctx context.Context, name string, seen LeaseState, to NodeID) (given bool, err error)
 }
 
-// LeaseState says who holds a lease, and how often it was taken or renewed.
+// LeaseState says who holds a lease, and how often it was given or renewed.
 type LeaseState struct {
 	Holder NodeID // zero: nobody does
 	Turn   int64
@@ -59,7 +59,7 @@ func NewLease(leaser Leaser, name string, node NodeID, now func() time.Time) *Le
 // Held reports whether the node held the lease when it last looked.
 func (l *Lease) Held() bool { return l == nil || l.held.Load() }
 
-// Keep renews the lease, or looks whether it is free and takes it. An error leaves it to
+// Keep renews the lease, or has it given to this node if it is free. An error leaves it to
 // others.
 func (l *Lease) Keep(ctx context.Context) error {
 	if l == nil {
@@ -74,8 +74,8 @@ func (l *Lease) Keep(ctx context.Context) error {
 
 func (l *Lease) keep(ctx context.Context) (held bool, err error) {
 	if l.held.Load() {
-		if taken, err := l.take(ctx, l.node); err != nil || taken {
-			return taken, err
+		if given, err := l.giveTo(ctx, l.node); err != nil || given {
+			return given, err
 		}
 	}
 	state, err := l.leaser.Lease(ctx, l.name)
@@ -89,7 +89,7 @@ func (l *Lease) keep(ctx context.Context) (held bool, err error) {
 	if state.Holder != 0 && state.Holder != l.node && now.Sub(l.since) < LeaseTerm {
 		return false, nil
 	}
-	return l.take(ctx, l.node)
+	return l.giveTo(ctx, l.node)
 }
 
 // Release leaves the lease to others, at once.
@@ -102,14 +102,14 @@ func (l *Lease) Release(ctx context.Context) error {
 	if !l.held.Swap(false) {
 		return nil
 	}
-	_, err := l.take(ctx, 0)
+	_, err := l.giveTo(ctx, 0)
 	return err
 }
 
-func (l *Lease) take(ctx context.Context, by NodeID) (taken bool, err error) {
-	taken, err = l.leaser.TakeLease(ctx, l.name, l.seen, by)
-	if taken {
-		l.seen, l.since = LeaseState{by, l.seen.Turn + 1}, l.now()
+func (l *Lease) giveTo(ctx context.Context, to NodeID) (given bool, err error) {
+	given, err = l.leaser.GiveLease(ctx, l.name, l.seen, to)
+	if given {
+		l.seen, l.since = LeaseState{to, l.seen.Turn + 1}, l.now()
 	}
-	return taken, err
+	return given, err
 }

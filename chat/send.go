@@ -188,7 +188,7 @@ type references struct {
 
 func (s *Service) loadReferences(ctx context.Context, req SendRequest) (refs references, err error) {
 	if req.Epoch > 0 && s.epochs != nil {
-		if err := s.epochs.TakesEpochs(ctx); err != nil {
+		if err := s.epochs.CheckEpochs(ctx); err != nil {
 			return refs, Unavailable("begin an epoch", err)
 		}
 	}

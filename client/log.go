@@ -25,7 +25,7 @@ func (c *Client) receive(ctx context.Context, f Frame, store string) error {
 		return errStoreChanged // it waited while a call found another store
 	}
 	if f.IsEvent() {
-		return c.take(ctx, f)
+		return c.handle(ctx, f)
 	}
 	if c.options.OnFrame != nil {
 		c.options.OnFrame(ctx, f)
@@ -66,9 +66,9 @@ func (c *Client) sameStore(ctx context.Context, id string) error {
 	return errStoreChanged
 }
 
-// take gives an event to the owner, unless it has it, after all that is before it in its thread.
+// handle gives an event to the owner, unless it has it, after all that is before it in its thread.
 // The caller has the log.
-func (c *Client) take(ctx context.Context, f Frame) error {
+func (c *Client) handle(ctx context.Context, f Frame) error {
 	position, known := c.positions[f.ThreadID]
 	if !known && !c.options.FromStart {
 		return c.deliver(ctx, f)
@@ -140,10 +140,10 @@ func (c *Client) deliver(ctx context.Context, f Frame) error {
 	return nil
 }
 
-// takeOwn gives a message of one's own to the owner when the server has it: the server does not
+// handleOwn gives a message of one's own to the owner when the server has it: the server does not
 // tell it to the device that sent it. The message was sent while that store was known: another one
 // that was found since then does not have it.
-func (c *Client) takeOwn(ctx context.Context, m contracts.Message, store string) error {
+func (c *Client) handleOwn(ctx context.Context, m contracts.Message, store string) error {
 	f, err := frameOf(m)
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (c *Client) takeOwn(ctx context.Context, m contracts.Message, store string)
 		return errStoreChanged
 	}
 	if _, known := c.positions[f.ThreadID]; known || c.options.FromStart {
-		return c.take(ctx, f)
+		return c.handle(ctx, f)
 	}
 	// It does not tell where the thread begins for this device: events before it may be on their way.
 	if c.ahead[f.ThreadID][f.Seq] {

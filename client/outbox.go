@@ -185,7 +185,7 @@ func (o *outbox) try(ctx context.Context, item Outgoing) error {
 		o.mu.Unlock()
 		return o.replace(ctx, item)
 	}
-	if err := o.c.takeOwn(ctx, message, store); err != nil {
+	if err := o.c.handleOwn(ctx, message, store); err != nil {
 		return err
 	}
 	return o.drop(ctx, item.N)

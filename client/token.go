@@ -41,7 +41,7 @@ func newTokens(provider TokenProvider) *tokens {
 	return t
 }
 
-func (t *tokens) take(ctx context.Context) error {
+func (t *tokens) acquire(ctx context.Context) error {
 	select {
 	case <-t.lock:
 		return nil
@@ -50,14 +50,14 @@ func (t *tokens) take(ctx context.Context) error {
 	}
 }
 
-func (t *tokens) give() { t.lock <- struct{}{} }
+func (t *tokens) release() { t.lock <- struct{}{} }
 
 // get returns the present token, or a new one if that should be renewed.
 func (t *tokens) get(ctx context.Context) (string, error) {
-	if err := t.take(ctx); err != nil {
+	if err := t.acquire(ctx); err != nil {
 		return "", err
 	}
-	defer t.give()
+	defer t.release()
 	if now := time.Now(); t.current != "" && (now.Before(t.renewAt()) || now.Sub(t.begun) < freshFor) {
 		return t.current, nil
 	}
@@ -71,10 +71,10 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 // renewed returns a token other than the one that was refused, asking for it unless somebody
 // else already has.
 func (t *tokens) renewed(ctx context.Context, refused string) (string, error) {
-	if err := t.take(ctx); err != nil {
+	if err := t.acquire(ctx); err != nil {
 		return "", err
 	}
-	defer t.give()
+	defer t.release()
 	if t.current != refused && t.current != "" {
 		return t.current, nil
 	}
@@ -84,9 +84,9 @@ func (t *tokens) renewed(ctx context.Context, refused string) (string, error) {
 
 // forget has the next one who needs a token ask for another.
 func (t *tokens) forget(ctx context.Context) {
-	if t.take(ctx) == nil {
+	if t.acquire(ctx) == nil {
 		t.current = ""
-		t.give()
+		t.release()
 	}
 }
 
@@ -112,10 +112,10 @@ func (t *tokens) renewAt() time.Time {
 
 // untilRenewal is how long the present token need not be renewed.
 func (t *tokens) untilRenewal(ctx context.Context) (string, time.Duration, error) {
-	if err := t.take(ctx); err != nil {
+	if err := t.acquire(ctx); err != nil {
 		return "", 0, err
 	}
-	defer t.give()
+	defer t.release()
 	return t.current, time.Until(t.renewAt()), nil
 }
 

@@ -34,7 +34,7 @@ func (c *conn) readBody(limit int) (body []byte, err error) {
 	if n == chunked {
 		body, err = c.readChunks(limit)
 	} else {
-		body, err = c.take(int(n))
+		body, err = c.next(int(n))
 	}
 	if err != nil {
 		return nil, refuseBody(err)
@@ -51,16 +51,16 @@ func (c *conn) sendContinue() error {
 	return err
 }
 
-// take gives the next n bytes, which stay in the chunk.
-func (c *conn) take(n int) ([]byte, error) {
+// next gives the next n bytes, which stay in the chunk.
+func (c *conn) next(n int) ([]byte, error) {
 	for len(c.unread) < n {
 		if err := c.fill(); err != nil {
 			return nil, err
 		}
 	}
-	taken := c.unread[:n:n]
+	given := c.unread[:n:n]
 	c.unread = c.unread[n:]
-	return taken, nil
+	return given, nil
 }
 
 // readChunks reads a body that comes in chunks (RFC 9112, 7.1), with its trailers, which
@@ -78,13 +78,13 @@ func (c *conn) readChunks(limit int) ([]byte, error) {
 			return nil, bodyTooLarge()
 		}
 		for left := int(size); left > 0; {
-			part, err := c.take(min(left, chunkBytes/2)) // as it arrives
+			part, err := c.next(min(left, chunkBytes/2)) // as it arrives
 			if err != nil {
 				return nil, err
 			}
 			body, left = append(body, part...), left-len(part)
 		}
-		if end, err := c.take(2); err != nil {
+		if end, err := c.next(2); err != nil {
 			return nil, err
 		} else if string(end) != "\r\n" {
 			return nil, fmt.Errorf("%w: one is longer than it says", errBroken)
@@ -100,7 +100,7 @@ const (
 
 // chunkSize reads the line before a chunk: hex digits, maybe extensions.
 func (c *conn) chunkSize() (size int64, err error) {
-	line, err := c.takeLine()
+	line, err := c.nextLine()
 	if err != nil {
 		return 0, err
 	}
@@ -123,7 +123,7 @@ func (c *conn) chunkSize() (size int64, err error) {
 
 func (c *conn) skipTrailers() error {
 	for range maxTrailerLines {
-		line, err := c.takeLine()
+		line, err := c.nextLine()
 		if err != nil || len(line) == 0 {
 			return err
 		}
@@ -134,8 +134,8 @@ func (c *conn) skipTrailers() error {
 	return fmt.Errorf("%w: too many trailers", errBroken)
 }
 
-// takeLine gives the next line without its CR LF.
-func (c *conn) takeLine() ([]byte, error) {
+// nextLine gives the next line without its CR LF.
+func (c *conn) nextLine() ([]byte, error) {
 	for searched := 0; ; {
 		end := bytes.IndexByte(c.unread[searched:], '\n')
 		if end < 0 && len(c.unread) <= maxChunkLine {

@@ -70,7 +70,7 @@ func (f *Feed) resolveOrigin(ctx context.Context, lines []chat.UserThread) (orig
 	case err != nil:
 		return nil, err
 	case named != nil && stored.Acknowledged:
-		takeBack(at, named)
+		lowerTo(at, named)
 	case named != nil:
 		at = named
 	case !known:
@@ -101,8 +101,8 @@ func (f *Feed) position(ctx context.Context) (chat.Position, bool, error) {
 	return f.logs.Store.Position(ctx, f.reader.User, f.reader.Device)
 }
 
-// takeBack lowers a position to another one.
-func takeBack(position, to map[chat.ThreadID]chat.Seq) {
+// lowerTo lowers a position to another one.
+func lowerTo(position, to map[chat.ThreadID]chat.Seq) {
 	for thread, seq := range position {
 		position[thread] = min(seq, to[thread])
 	}

@@ -70,7 +70,7 @@ type inFlights struct {
 // maxInFlight is how many frames are remembered of all devices that are away: 16 MB at most.
 const maxInFlight = 1 << 18
 
-// put remembers what a device's connection left. What it put before was taken.
+// put remembers what a device's connection left. What it put before was popped.
 func (f *inFlights) put(key keptKey, left inFlight) {
 	if len(left.packets) == 0 {
 		return
@@ -87,8 +87,8 @@ func (f *inFlights) put(key keptKey, left inFlight) {
 	}
 }
 
-// take gives what a device's last connection left, and forgets it.
-func (f *inFlights) take(key keptKey) (left inFlight) {
+// pop gives what a device's last connection left, and forgets it.
+func (f *inFlights) pop(key keptKey) (left inFlight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.devices != nil {

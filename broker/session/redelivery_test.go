@@ -98,7 +98,7 @@ func TestWhatIsInFlightIsBounded(t *testing.T) {
 		t.Errorf("%d frames are remembered, want %d", f.frames, maxInFlight)
 	}
 	f.put(keptKey{"bob", "phone"}, frames(1))
-	if f.take(keptKey{"0", "phone"}).last != 0 || f.take(keptKey{"1", "phone"}).last != 7 || f.take(keptKey{"bob", "phone"}).last != 7 {
+	if f.pop(keptKey{"0", "phone"}).last != 0 || f.pop(keptKey{"1", "phone"}).last != 7 || f.pop(keptKey{"bob", "phone"}).last != 7 {
 		t.Error("it is not who left first, and that one alone, who is forgotten")
 	}
 	if want := maxInFlight - 2*1024; f.frames != want {

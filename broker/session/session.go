@@ -297,7 +297,7 @@ const takeoverTimeout = 2 * time.Second
 func (s *Session) begin() {
 	s.mu.Lock()
 	if !s.params.SubscribesAll && !s.ended {
-		if left := s.reg.inFlight.take(keptKey{s.user, s.device}); s.resumed {
+		if left := s.reg.inFlight.pop(keptKey{s.user, s.device}); s.resumed {
 			s.again, s.window.lastPacket = left.packets, left.last
 		}
 	}

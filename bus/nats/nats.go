@@ -309,7 +309,7 @@ func (b *Bus) send(ready <-chan struct{}) {
 		case <-b.ctx.Done():
 			return
 		}
-		batch = b.out.take(batch)
+		batch = b.out.drain(batch)
 		for _, out := range batch {
 			switch err := conn.Publish(b.names[out.subject], out.data); {
 			case err != nil:
@@ -475,7 +475,7 @@ func (b *Bus) goodbye(conn *nats.Conn) {
 	if !conn.IsConnected() {
 		return
 	}
-	for _, out := range b.out.take(nil) {
+	for _, out := range b.out.drain(nil) {
 		_ = conn.Publish(b.names[out.subject], out.data)
 	}
 	_ = conn.FlushTimeout(byeTimeout)

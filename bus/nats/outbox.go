@@ -71,12 +71,12 @@ func (o *outbox) add(out outgoing) {
 	}
 }
 
-// take gives all that waits. The caller gives back the slice of the last time.
-func (o *outbox) take(used []outgoing) []outgoing {
+// drain gives all that waits. The caller gives back the slice of the last time.
+func (o *outbox) drain(used []outgoing) []outgoing {
 	clear(used)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	taken := o.waiting
+	drained := o.waiting
 	o.waiting, o.bytes = used[:0], 0
-	return taken
+	return drained
 }

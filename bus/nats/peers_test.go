@@ -325,13 +325,13 @@ func TestOutboxIsBounded(t *testing.T) {
 	for range 5 {
 		o.put(7, big())
 	}
-	if got := o.take(nil); len(got) != 3 || o.overflowed.Load() != 2 {
+	if got := o.drain(nil); len(got) != 3 || o.overflowed.Load() != 2 {
 		t.Fatalf("%d wait and %d did not fit, want 3 and 2", len(got), o.overflowed.Load())
 	}
 	o.put(7, nil)
 	o.put(7, big())
 	o.put(8, big())
-	got := o.take(nil)
+	got := o.drain(nil)
 	for i, want := range []byte{7, 1} {
 		if n := got[i].data[16]; n != want {
 			t.Errorf("notice %d has number %d, want %d", i, n, want)

@@ -154,9 +154,9 @@ type backups struct {
 	wg     sync.WaitGroup
 }
 
-// takeBackups has a server take requests for backups of its embedded store. A server that
+// serveBackups has a server take requests for backups of its embedded store. A server that
 // cannot does without.
-func takeBackups(storeURL string, s any, log *slog.Logger) *backups {
+func serveBackups(storeURL string, s any, log *slog.Logger) *backups {
 	source, ok := s.(interface{ Backup(dir string) error })
 	dir, err := store.Embedded(storeURL)
 	if !ok || err != nil {

@@ -137,7 +137,7 @@ func (n *node) open(ctx context.Context) error {
 	if n.store, err = openStore(ctx, n.set.store, opts); err != nil {
 		return fmt.Errorf("open --store: %w", err)
 	}
-	n.backups = takeBackups(n.set.store, n.store, n.log)
+	n.backups = serveBackups(n.set.store, n.store, n.log)
 	n.store = withPausePoints(n.store)
 	if n.bus, err = n.openBus(); err != nil {
 		return fmt.Errorf("open --bus: %w", err)

@@ -211,10 +211,10 @@ func (s *Store) build(ctx context.Context, progress Progress) error {
 	return wrap("mark the database with the format", err)
 }
 
-// TakesEpochs implements [chat.EpochGate]: a build of format 4 that appends to a log leaves the
+// CheckEpochs implements [chat.EpochGate]: a build of format 4 that appends to a log leaves the
 // epoch out of its head, and the same could be begun twice. A node that was started before the
 // store was prepared finds that out here.
-func (s *Store) TakesEpochs(ctx context.Context) error {
+func (s *Store) CheckEpochs(ctx context.Context) error {
 	if s.onlyNew.Load() {
 		return nil
 	}

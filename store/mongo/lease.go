@@ -26,18 +26,18 @@ func (s *Store) Lease(ctx context.Context, name string) (chat.LeaseState, error)
 	return chat.LeaseState{Holder: chat.NodeID(doc.Holder), Turn: doc.Turn}, wrap("look at the lease of "+name, err)
 }
 
-// TakeLease implements [chat.Leaser].
-func (s *Store) TakeLease(ctx context.Context, name string, seen chat.LeaseState, by chat.NodeID) (bool, error) {
+// GiveLease implements [chat.Leaser].
+func (s *Store) GiveLease(ctx context.Context, name string, seen chat.LeaseState, to chat.NodeID) (bool, error) {
 	doing := "take the lease of " + name
 	if seen.Turn == 0 {
-		_, err := s.quickMeta.InsertOne(ctx, leaseDoc{leaseID(name), int64(by), 1})
+		_, err := s.quickMeta.InsertOne(ctx, leaseDoc{leaseID(name), int64(to), 1})
 		if mongo.IsDuplicateKeyError(err) {
 			return false, nil
 		}
 		return err == nil, wrap(doing, err)
 	}
 	result, err := s.quickMeta.UpdateOne(ctx, d("_id", leaseID(name), "turn", seen.Turn, "holder", int64(seen.Holder)),
-		d("$set", d("holder", int64(by)), "$inc", d("turn", int64(1))))
+		d("$set", d("holder", int64(to)), "$inc", d("turn", int64(1))))
 	if err != nil {
 		return false, wrap(doing, err)
 	}

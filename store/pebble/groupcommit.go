@@ -78,7 +78,7 @@ func (d *durable) commitEvents(ctx context.Context, b *pebble.Batch, newest chat
 		_ = b.Close()
 		return context.Cause(ctx)
 	}
-	if err := d.takes(); err != nil {
+	if err := d.checkWritable(); err != nil {
 		_ = b.Close()
 		return err
 	}
@@ -102,8 +102,8 @@ func newSyncs() *measure.Histogram {
 		time.Second, 5*time.Second)
 }
 
-// takes returns why the store takes no writes now, or nil.
-func (d *durable) takes() error {
+// checkWritable returns why the store takes no writes now, or nil.
+func (d *durable) checkWritable() error {
 	if err := d.failed(); err != nil {
 		return err
 	}

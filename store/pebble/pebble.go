@@ -261,7 +261,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	defer v.release()
-	return s.state.takes()
+	return s.state.checkWritable()
 }
 
 // Failed tells once, by an error, that the store has failed and has to be opened anew, and that

@@ -198,7 +198,7 @@ func (s *Store) applyUnsynced(b *pebble.Batch) (err error) {
 		return err
 	}
 	defer v.release()
-	if err := s.state.takes(); err != nil {
+	if err := s.state.checkWritable(); err != nil {
 		return err
 	}
 	defer func() { // as in durable.write; the next commit finds out the same

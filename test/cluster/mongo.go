@@ -114,8 +114,8 @@ func (m *Mongo) HoldInsert(collection string, by time.Duration) (held, landed <-
 	return m.hold.held, m.hold.landed
 }
 
-// take gives the order to hold a message back, if it is for this one.
-func (m *Mongo) take(message []byte) *holding {
+// popHold gives the order to hold a message back, if it is for this one.
+func (m *Mongo) popHold(message []byte) *holding {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.hold == nil || !bytes.Contains(message, insertInto(m.hold.collection)) {
@@ -171,7 +171,7 @@ func (m *Mongo) carry(client net.Conn) {
 			}
 			continue
 		}
-		if h := m.take(message); h != nil {
+		if h := m.popHold(message); h != nil {
 			close(h.held)
 			<-time.After(h.by)
 			mu.Lock()
