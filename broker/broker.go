@@ -19,7 +19,7 @@
 // Read in this order: broker.go, mqtt_conn.go, guard.go, mochi.go, pubacks.go,
 // mqtt_transport.go, writer.go; then the bytes of packets, packet.go, packet_check.go,
 // packet_write.go; then WebSockets, upgrade.go, websocket_read.go, websocket_write.go,
-// json_conn.go; and visits.go, what operators are told.
+// json_conn.go; and connectionlog.go, what operators are told of connections.
 package broker
 
 import (

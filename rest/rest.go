@@ -5,10 +5,10 @@
 //
 // [New] makes the [Server] of a [Config]. The head of a request is received and its framing
 // judged before anything else (conn.go, framing.go). The request passes the middleware (request
-// id, metrics, panics; middleware.go; the log, accesslog.go) and the door, which asks for a token (door.go), is
+// id, metrics, panics; middleware.go; the log, accesslog.go), has its token checked (authenticate.go), is
 // routed (routes.go), checked and read (request.go, readbody.go), calls one use case
 // (usecases.go lists them) and is answered (response.go).
-// Read in this order: rest.go, conn.go, door.go, routes.go, request.go, messages.go,
+// Read in this order: rest.go, conn.go, authenticate.go, routes.go, request.go, messages.go,
 // response.go, middleware.go.
 package rest
 

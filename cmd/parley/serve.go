@@ -51,7 +51,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := level.UnmarshalText([]byte(set.logLevel)); err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
-	n, err := start(ctx, set, slog.New(newSeldomHandler(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))))
+	n, err := start(ctx, set, slog.New(newRepeatsHandler(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))))
 	if err != nil {
 		return err
 	}

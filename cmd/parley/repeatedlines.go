@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// seldomHandler is a slog.Handler that passes on a warning or error once a second at most, for the
+// repeatsHandler is a slog.Handler that passes on a warning or error once a second at most, for the
 // whole process: a store that fails fails for everybody at once. The next one that passes says
 // how many were left out. The access log, whose lines each say something else, passes whole.
-type seldomHandler struct {
+type repeatsHandler struct {
 	slog.Handler
 	repeats *repeats
 }
@@ -32,12 +32,12 @@ const repeatEvery = time.Second
 // maxRepeats bounds the texts that are remembered. They are constants of the code, so there are few.
 const maxRepeats = 1024
 
-func newSeldomHandler(h slog.Handler) slog.Handler {
-	return seldomHandler{h, &repeats{last: make(map[string]*repeat)}}
+func newRepeatsHandler(h slog.Handler) slog.Handler {
+	return repeatsHandler{h, &repeats{last: make(map[string]*repeat)}}
 }
 
 // Handle implements slog.Handler.
-func (h seldomHandler) Handle(ctx context.Context, r slog.Record) error {
+func (h repeatsHandler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level < slog.LevelWarn || r.Message == "request" {
 		return h.Handler.Handle(ctx, r)
 	}
@@ -72,11 +72,11 @@ func (p *repeats) pass(text string, now time.Time) (passes bool, left int) {
 }
 
 // WithAttrs implements slog.Handler.
-func (h seldomHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return seldomHandler{h.Handler.WithAttrs(attrs), h.repeats}
+func (h repeatsHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return repeatsHandler{h.Handler.WithAttrs(attrs), h.repeats}
 }
 
 // WithGroup implements slog.Handler.
-func (h seldomHandler) WithGroup(name string) slog.Handler {
-	return seldomHandler{h.Handler.WithGroup(name), h.repeats}
+func (h repeatsHandler) WithGroup(name string) slog.Handler {
+	return repeatsHandler{h.Handler.WithGroup(name), h.repeats}
 }

@@ -13,7 +13,7 @@ import (
 func TestRepeatedWarningsAreSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		log := slog.New(newSeldomHandler(slog.NewTextHandler(&out, nil)))
+		log := slog.New(newRepeatsHandler(slog.NewTextHandler(&out, nil)))
 		for i := range 25 {
 			log.With("device", i).Warn("not stored")
 			log.Info("not stored")
