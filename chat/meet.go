@@ -19,7 +19,8 @@ func cannotAdd(field string, people []UserID) error {
 	return refusal
 }
 
-// unlessTheyBlock refuses to put people into a group who block the one who does that.
+// unlessTheyBlock refuses to put people into a group if any of them blocks the user who
+// adds them.
 func (s *Service) unlessTheyBlock(ctx context.Context, by UserID, field string, people []UserID) error {
 	blockers, err := s.store.WhoBlocks(ctx, by, people)
 	switch {

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// openMints knows which ids this process has minted, or is about to mint, for events that
-// are neither told to the others nor known never to come. So it can name the closed id: all
-// that this process minted below it is stored and published, or will never be stored. Who
-// misses a notice of this process looks in the log from the closed id on to which it was
-// complete, and finds exactly what it missed.
+// openMints knows the ids of this process whose events are not decided yet: an event may be
+// about to be stored, or is stored and not published. From them follows the closed id: all
+// that this process minted below it is stored and published, or will never be stored. A node
+// that misses a notice of this process reads the log from the last closed id up to which it
+// had missed nothing. So it finds exactly what it missed.
 //
 // A mint is opened before its ids are made, and closed when what came of them is published.
 // An append in doubt holds its mint open for as long as it is looked at.

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// What a user changes of its state is told once, by a notice that the bus may lose, or that
-// nobody publishes since the store did not answer in time. No log has it. So each state that
-// was changed here is looked up again and told again, a few times. Who has told its devices of
-// that revision drops it.
+// When a user changes its own state of a thread, one notice tells its devices. The bus may
+// lose that notice, and there is none if the store did not answer in time. No log has the
+// change, so no device would find it there. Therefore this node reads each state that was
+// changed at it again, and publishes it again, tellAgainTimes. A node that has told its
+// devices of that revision ignores the repetition.
 const (
 	tellAgainEvery = 5 * time.Second
 	tellAgainTimes = 2

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Timekeeper is a store with a clock of its own, as one has that nodes share. The embedded
-// store has none.
+// Timekeeper is a store that has a clock of its own: one that several nodes share. The
+// embedded store is none.
 type Timekeeper interface {
 	// Time is the present time by the store's clock.
 	Time(ctx context.Context) (time.Time, error)
@@ -28,7 +28,7 @@ const (
 // anything.
 const MaxSkew = time.Minute
 
-// DefaultSkewTolerance is how far it may be if nobody is to hear of it.
+// DefaultSkewTolerance is how far it may be before operators are told.
 const DefaultSkewTolerance = 5 * time.Second
 
 // Errors of a clock that is apart from the store's.
@@ -40,7 +40,7 @@ var (
 )
 
 // Skew says how far a node's clock is from that of the store that it shares with others.
-// The zero time by which it is apart stands until the first comparison.
+// Until the first comparison both count as equal.
 type Skew struct {
 	cfg SkewConfig
 	by  atomic.Int64 // at the last comparison: above zero if the node is ahead
@@ -58,13 +58,13 @@ type SkewConfig struct {
 	Shared func(by time.Duration) bool
 }
 
-// sameSkew is how much two clocks that agree may differ in how far they seem to be from the
-// store's.
+// sameSkew is by how much two nodes may measure different distances from the store's clock
+// if their clocks count as agreeing.
 const sameSkew = 5 * time.Second
 
 // MostAgree reports whether most of the live nodes have a clock that is as far from the
-// store's as the given one is by now, which is the own node's. One that is alone does not
-// agree with itself.
+// store's as the given one is by now, which is the own node's. For a node that is alone it
+// reports false.
 func MostAgree(by time.Duration, own NodeID, live []Standing) bool {
 	agree := 1
 	others := 0

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Veil is what one user sees of a message otherwise than the other one of its 1:1, since it
-// blocked that one while the message was changed (docs/contract.md#blocks). That was
-// decided when each change was made: the end of the block lifts nothing.
+// Veil is how one user of a 1:1 sees a message differently from the other user. While a user
+// blocks the other one, it does not see how that one changes a message
+// (docs/contract.md#blocks). Which changes a veil hides was decided when each was made: when
+// the block ends, they stay hidden.
 type Veil struct {
 	User    UserID
 	Content *Content         // in place of the content, until the next edit that the user sees; nil: it sees the content

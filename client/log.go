@@ -12,8 +12,8 @@ import (
 // errStoreChanged ends a connection on which it is not clear which frames are of which store.
 var errStoreChanged = errors.New("the server has another store")
 
-// receive takes one frame, of that store of the server if it is known. Whoever calls it
-// acknowledges the frame if it returns nil.
+// receive handles one frame. store is the server's store that the frame's connection has named; ""
+// if it has named none yet. Whoever calls it acknowledges the frame if it returns nil.
 func (c *Client) receive(ctx context.Context, f Frame, store string) error {
 	c.log.Lock()
 	defer c.log.Unlock()
@@ -140,9 +140,10 @@ func (c *Client) deliver(ctx context.Context, f Frame) error {
 	return nil
 }
 
-// handleOwn gives a message of one's own to the owner when the server has it: the server does not
-// tell it to the device that sent it. The message was sent while that store was known: another one
-// that was found since then does not have it.
+// handleOwn gives a message of this device to the owner when the server has it, since the server
+// sends no frame of it to the device that sent it. store is the server's store that was known when
+// the message was sent. If the client has found another one since then, that one does not have the
+// message.
 func (c *Client) handleOwn(ctx context.Context, m contracts.Message, store string) error {
 	f, err := frameOf(m)
 	if err != nil {

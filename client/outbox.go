@@ -42,8 +42,9 @@ func (o *outbox) load(items []Outgoing) {
 	}
 }
 
-// nextSeq only has to be new on this device, and to rise: the clock does that, also over a loss
-// of the store. The caller has the lock.
+// nextSeq gives the next client_seq, which must be new on this device and above those before it.
+// It comes from the clock, so it is new even if the client's store was lost. The caller has the
+// lock.
 func (o *outbox) nextSeq() int64 {
 	o.lastSeq = max(o.lastSeq+1, time.Now().UnixMilli())
 	return o.lastSeq

@@ -134,8 +134,8 @@ func (c *Client) connection(ctx context.Context) (online bool, err error) {
 	}
 }
 
-// closeAfter closes the connection when ctx ends: once it is left, or soon while an acknowledgement
-// is still waiting for the network.
+// closeAfter closes the connection after ctx has ended: when left is closed, or after lastAck if an
+// acknowledgement is still waiting for the network then.
 func closeAfter(ctx context.Context, link Link, left <-chan struct{}) {
 	<-ctx.Done()
 	_ = pause(context.WithoutCancel(ctx), lastAck, left) // its context does not end

@@ -17,7 +17,7 @@ import (
 // Bounds of what the requests of one user hold at once (docs/contract.md#rates). One that
 // would exceed them waits until others of the user have ended; it is not refused. A request
 // ends when its answer has been handed to the socket, so a client that does not read its
-// answers waits for itself.
+// answers holds up only further requests of its own user.
 const (
 	maxFlights     = 16
 	maxFlightBytes = 8 << 20

@@ -67,7 +67,7 @@ type Tracker struct {
 	closed  bool
 	leaving []departure // in order of time
 	timer   *time.Timer // for the first of them; nil while there is none
-	past    []departure // those whose grace is over, and who may be remembered in vain; in order of time
+	past    []departure // those whose grace is over, and who are still to be forgotten (Forget); in order of time
 	orphans orphans
 	others  map[chat.NodeID]bool // the other nodes that live
 	dead    map[chat.NodeID]bool // those that were found to be gone, and have not shown all their connections since

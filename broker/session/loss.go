@@ -17,8 +17,9 @@ const (
 	lossSpread = 30 * time.Second
 )
 
-// Skip implements [chat.Skipper]: a message, or what is for connected people only, is of use
-// where somebody of its audience is connected. Who connects later reads messages from the store.
+// Skip implements [chat.Skipper]. The bus asks it about messages, and about what only connected
+// people are told: this node skips them if nobody of the audience is connected to it. Whoever
+// connects later reads messages from the store.
 func (r *Registry) Skip(audience []chat.UserID, _ chat.MessageID) bool {
 	for _, user := range audience {
 		if len(r.of(user)) > 0 {

@@ -49,8 +49,8 @@ func (o *outbox) put(subject int, stamped []byte) {
 	o.add(outgoing{subject, stamped})
 }
 
-// beat queues a heartbeat behind all that it tells of. It is queued however much waits;
-// one that waits already says the same in its time.
+// beat queues a heartbeat behind all that it tells of, also when the outbox is full. If the
+// last that waits is a heartbeat, it queues no second one.
 func (o *outbox) beat(b wire.Beat) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -139,9 +139,8 @@ func later(a, b chat.EventID) chat.EventID {
 	return a
 }
 
-// of finds or makes a peer. One that is new has sent nothing that this node heard: all
-// that it sent before counts as lost, whether or not anybody here was to hear it. It
-// reports whether another had to be forgotten.
+// of finds or makes a peer. Of a new peer this node has heard nothing, so all that it sent
+// before counts as lost. It reports whether another had to be forgotten.
 func (p *peers) of(from chat.NodeID, now time.Time) (found *peer, forgot bool) {
 	if found = p.all[from]; found != nil {
 		return found, false
@@ -161,9 +160,9 @@ func (p *peers) of(from chat.NodeID, now time.Time) (found *peer, forgot bool) {
 	return found, forgot
 }
 
-// watch has those that are silent looked for: that live, or did until a short time ago.
-// It reports whether anything may be missing that no look finds, or has found until its node
-// is forgotten.
+// watch marks silent nodes for a look into the log, and forgets those that were unheard for
+// goneAfter. It reports whether anything may be missing that no look finds, also because its
+// node was forgotten before a look has ended.
 func (p *peers) watch(now time.Time) (lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -248,8 +247,8 @@ func (p *peers) listed(live []chat.Standing, now time.Time) (lost bool) {
 	return lost
 }
 
-// blind takes note that this node could not tell until now who lives: those that are silent
-// may have stored something until a moment ago, and are looked for as if they had.
+// blind is called when this node could not tell for a while which nodes live. A silent node
+// may have stored something until a moment ago, so each counts as having just fallen silent.
 func (p *peers) blind(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// repeatsHandler is a slog.Handler that passes on a warning or error once a second at most, for the
-// whole process: a store that fails fails for everybody at once. The next one that passes says
-// how many were left out. The access log, whose lines each say something else, passes whole.
+// repeatsHandler is a slog.Handler that logs a warning or error with the same text at most
+// once a second, in the whole process: while the store fails, every request has the same to
+// say. The next line with that text says how many were left out. Of the access log every line
+// is logged, since each tells of another request.
 type repeatsHandler struct {
 	slog.Handler
 	repeats *repeats

@@ -7,7 +7,8 @@ import (
 	"github.com/parleyhq/parley/chat"
 )
 
-// Kept says of the subscriptions that are kept for a device what its store's bounds go by.
+// Kept describes the subscriptions that a store keeps for one device, as far as [Surplus]
+// needs to know them.
 type Kept struct {
 	Key   string // the store's
 	At    time.Time

@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 )
 
-// closeToOthers takes from everybody but the owner what a store's directory of before, or an
-// operator, has left open: what is in it are messages. It says so once. What cannot be changed
-// is no reason not to serve.
+// closeToOthers takes the permissions of everybody but the owner from a store's directory and
+// its files, since they hold messages. An earlier version or an operator may have left them
+// open. It logs one line if it has changed anything. What it cannot change it logs too, and
+// the store is opened all the same.
 func closeToOthers(dir string, log *slog.Logger) {
 	closed, failed := 0, error(nil)
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
