@@ -19,4 +19,9 @@
 // The realtime connection speaks JSON over a WebSocket, or MQTT 5 with the package client/mqtt;
 // [API] is the HTTP side, and can be used without a Client. Bodies have the types of the package
 // contracts.
+//
+// To learn how it works, read in this order: client.go (what a client has), reconnect.go (one
+// connection after the other), log.go (events in order, each once), outbox.go (messages on their
+// way out), store.go with filestore.go, link.go with json.go (what a transport gives), token.go,
+// api.go.
 package client

@@ -73,8 +73,8 @@ func AppendNotice(b []byte, n *chat.Notice) []byte {
 	return w.b
 }
 
-// isLive reports whether a node changes nothing by a notice but what it tells to the
-// audience's connections.
+// isLive reports whether a notice is for the audience's connections alone: a node that has
+// none of them may ignore it.
 func isLive(n *chat.Notice) bool {
 	return n.Receipt != nil && n.Receipt.Kind == chat.Delivered || n.Failure != nil || n.Typing != nil || n.Signal != nil
 }

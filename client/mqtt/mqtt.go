@@ -146,7 +146,7 @@ func (l *link) connect(ctx context.Context, to client.Target) error {
 	return nil
 }
 
-// replies is the topic that answers to messages come by.
+// replies is the topic to which the server publishes its answers to messages.
 func (l *link) replies() string { return "v1/devices/" + l.device + "/replies" }
 
 func (l *link) received(r paho.PublishReceived) (bool, error) {
@@ -236,7 +236,7 @@ func (l *link) publish(ctx context.Context, p *paho.Publish) (*paho.PublishRespo
 	return l.paho.Publish(ctx, p)
 }
 
-// whileItLives is ctx until the connection's end at most.
+// whileItLives makes a context that ends with ctx, or before that with the connection.
 func (l *link) whileItLives(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(l.life, func() { cancel(context.Cause(l.life)) })
@@ -267,9 +267,10 @@ func (l *link) Authenticate(ctx context.Context, token string) error {
 // maxPayload leaves room for the rest of a packet of 128 KiB (docs/contract.md#limits).
 const maxPayload = 127 << 10
 
-// Send implements client.Link. The PUBACK says whether the message is stored, and if not it but
-// another is; the answer, which the server publishes to the response topic, says what. What fits
-// no packet, and a thread whose name is no level of a topic, it leaves to HTTP.
+// Send implements client.Link. The PUBACK says whether the message is stored, or whether another
+// message has its client_seq. The answer, which the server publishes to the response topic, has the
+// stored message or the refusal. A message that fits no packet, or is of a thread whose name cannot be in a
+// topic, is left to HTTP: Send returns errors.ErrUnsupported.
 func (l *link) Send(ctx context.Context, thread, key string, body client.SendBody) (m contracts.Message, differs bool, err error) {
 	payload, err := json.Marshal(body)
 	if err != nil {

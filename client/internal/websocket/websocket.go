@@ -1,5 +1,5 @@
-// Package websocket is the client's side of a WebSocket: a dial that tells of a refusal as HTTP
-// does, and whole messages.
+// Package websocket is the client's side of a WebSocket. Dial returns the server's refusal with its
+// HTTP status and code; a Conn reads and writes whole messages.
 package websocket
 
 import (
@@ -26,11 +26,12 @@ const (
 	goodbyeTimeout = time.Second      // the same once the connection is closed
 )
 
-// messageLimit is more than any message of the server has: a frame with a message of 64 KiB, or a
-// packet of 128 KiB.
+// messageLimit is the longest message that is read. The server sends none that long: its longest
+// are a frame with a ciphertext of 64 KiB and an MQTT packet of 128 KiB.
 const messageLimit = 1 << 20
 
-// RefusedError is a handshake that was answered with something else than a WebSocket.
+// RefusedError says that the server, or a proxy before it, did not upgrade the connection, and what
+// it answered instead.
 type RefusedError struct {
 	Status int
 	Code   string // of a problem; "" if the body is none, as of a proxy
@@ -89,7 +90,7 @@ const (
 	refusalLimit = 4 << 10  // more than a problem of the server has
 )
 
-// refusalOf reads an answer, of a long one the beginning.
+// refusalOf makes the error of an answer. It reads only the beginning of a long body.
 func refusalOf(status int, raw io.Reader) *RefusedError {
 	refused := &RefusedError{Status: status}
 	answer, err := http.ReadResponse(bufio.NewReader(io.LimitReader(raw, headerLimit)), nil)
@@ -169,8 +170,8 @@ func (c *Conn) Close() error {
 	return c.net.Close()
 }
 
-// Stream is the connection as a stream of bytes, for a protocol that minds no borders of
-// messages. Silence is as in Read.
+// Stream is the connection as a stream of bytes, for a protocol to which it does not matter where
+// one WebSocket message ends (MQTT). Silence is as in Read.
 func (c *Conn) Stream(silence time.Duration) net.Conn {
 	return &stream{Conn: c.net, ws: c, silence: silence}
 }
