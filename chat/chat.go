@@ -14,7 +14,7 @@
 // message.go, thread.go for the log and what it folds into; visible.go for who sees
 // what; store.go and bus.go for the ports; service.go; appendqueue.go for the way of
 // every change into a log, and doubts.go for a change whose outcome is unknown; then
-// send.go and retry.go, messagechange.go with edit.go, reactions.go and pins.go, and
+// send.go and idempotency.go, messagechange.go with edit.go, reactions.go and pins.go, and
 // receipts.go with markread.go and acknowledge.go.
 //
 // What is left stands alone. About threads: create.go, meet.go with strangers.go,
