@@ -8,10 +8,10 @@ import { defaultClientConfig } from 'ts-mls/clientConfig.js'
 import { Client, jsonTransport, toBase64 } from '../src/index.js'
 import { makeCommit, type Made } from '../src/mls/commit.js'
 import { decodeEnvelope, encodeEnvelope } from '../src/mls/envelope.js'
-import { leavesOf } from '../src/mls/group.js'
 import { decodeKeyPackage, makeKeyPackage, type Identity } from '../src/mls/identity.js'
 import { Encryption, MemorySecrets } from '../src/mls/index.js'
 import { joinGroup } from '../src/mls/join.js'
+import { leavesOf } from '../src/mls/leaves.js'
 import { Server, token, until } from './server.js'
 
 const server = new Server()

@@ -7,12 +7,14 @@ import type { Client } from '../client.js'
 import { ProblemError } from '../rest.js'
 import type { Message, ThreadEvent, ThreadWithParticipants } from '../types.js'
 import { decodePrivate, encodePrivate } from './envelope.js'
-import { decodeMls, isOf, isRefused, leavesOf, type Group } from './group.js'
+import { isRefused, type Group } from './group.js'
 import { concat, nameOf, sameBytes, type Device } from './identity.js'
+import { decodeMls, leavesOf } from './leaves.js'
 import { ASKED, encodeGiven, encodeRequest, parseGiven, parseRequest, type AnswerRequest, type AskRequest, type Given } from './requests.js'
 import type { SecretChanges, SecretStore } from './secrets.js'
 import { signerOf, type Signer } from './signer.js'
 import type { Revealed, Texts } from './texts.js'
+import { isOf } from './walk.js'
 
 /** Another device's ask for texts that this one has. */
 export interface Ask {

@@ -1,53 +1,19 @@
-import {
-  createApplicationMessage, createGroup, decodeGroupState, decodeMlsMessage, emptyPskIndex, encodeGroupState, encodeMlsMessage,
-  processPrivateMessage, zeroOutUint8Array,
-  type CiphersuiteImpl, type ClientConfig, type ClientState, type IncomingMessageCallback, type LeafNode, type MLSMessage, type PrivateMessage, type Proposal,
-} from 'ts-mls'
-import { fromBase64, toBase64 } from '../bytes.js'
+import { createApplicationMessage, createGroup, encodeGroupState, encodeMlsMessage, zeroOutUint8Array, type CiphersuiteImpl, type ClientConfig, type ClientState, type Proposal } from 'ts-mls'
+import { toBase64 } from '../bytes.js'
 import type { Client } from '../client.js'
 import { ProblemError } from '../rest.js'
-import type { EventPage, Message, ThreadEvent, ThreadWithParticipants } from '../types.js'
+import type { EventPage, ThreadEvent, ThreadWithParticipants } from '../types.js'
 import type { Again } from './again.js'
 import { makeCommit, type Made } from './commit.js'
-import { decodeEnvelope } from './envelope.js'
 import type { Standing } from './encryption.js'
-import { decodeKeyPackage, deviceOf, nameOf, type Device } from './identity.js'
-import { joinGroup } from './join.js'
+import { decodeKeyPackage, type Device } from './identity.js'
 import type { KeyRing } from './keyring.js'
-import type { Checked, Membership } from './membership.js'
-import { NotStored, type SecretStore } from './secrets.js'
-import { signerOf } from './signer.js'
-import type { Revealed, Texts } from './texts.js'
-
-/** A commit on its way out: it may be stored already, or another one may have taken its epoch. */
-interface Pending {
-  key: string
-  clientSeq: number
-  ciphertext: string
-  epoch: number
-  /** The group's state if it is taken. */
-  state: Uint8Array
-}
-
-/** What is kept of a thread's group. */
-interface GroupRecord {
-  /** The id of the store whose log it is. */
-  store?: string | undefined
-  /** Every event of the thread up to this one was looked at. */
-  seq: number
-  /** The thread's epoch behind that event, as far as this user sees it. Not that of MLS: a control message may take one and be no commit. */
-  epoch: number
-  /** A commit of somebody's was seen: the thread has a group. */
-  begun?: true
-  /** The group's state behind that event; none while the device is in no group. */
-  state?: Uint8Array
-  pending?: Pending
-  /** The user came into the thread while the device was in its group: others may have let it out meanwhile, and let it in anew. */
-  back?: true
-  /** When this device came into the group, by the server's clock. */
-  since?: string
-  checked?: Checked
-}
+import { leavesOf } from './leaves.js'
+import type { Membership } from './membership.js'
+import { decodeState, recordOf, type GroupRecord, type Pending, type Standpoint } from './record.js'
+import type { SecretStore } from './secrets.js'
+import type { Texts } from './texts.js'
+import { Walk, type Effects } from './walk.js'
 
 /** What a group needs of its device. */
 export interface GroupHome {
@@ -88,8 +54,11 @@ export class Group {
   /** The log was not asked for since the start, or since the server has another store: frames do not tell where they belong. */
   #unasked = true
   #closed = false
+  #walk: Walk
 
-  constructor(private home: GroupHome, readonly threadId: string) {}
+  constructor(private home: GroupHome, readonly threadId: string) {
+    this.#walk = new Walk(home, threadId)
+  }
 
   /** Who is in it may have changed: the next message looks before it is sent. */
   changed(): void {
@@ -224,16 +193,11 @@ export class Group {
   async #load(): Promise<void> {
     if (this.#record) return
     this.#record = (await this.home.secrets.get<GroupRecord>(this.#key)) ?? { seq: 0, epoch: 0 }
-    this.#state = this.#decode(this.#record.state)
+    this.#state = decodeState(this.#record.state, this.home.config)
   }
 
   get #key(): string {
     return `group/${this.threadId}`
-  }
-
-  #decode(bytes: Uint8Array | undefined): ClientState | undefined {
-    const [state] = (bytes && decodeGroupState(bytes, 0)) ?? []
-    return state && { ...state, clientConfig: this.home.config }
   }
 
   async #write(record: GroupRecord, state: ClientState | undefined, changes = new Map<string, unknown>()): Promise<void> {
@@ -276,119 +240,17 @@ export class Group {
 
   /** Takes in some events that follow, and keeps what they make of the group in one write. */
   async #take(events: readonly ThreadEvent[]): Promise<void> {
-    const changes = new Map<string, unknown>()
-    let record = this.#record!
-    let state = this.#state
+    const effects: Effects = { changes: new Map() }
+    const before: Standpoint = { record: this.#record!, state: this.#state }
+    let at = before
     for (const event of events) {
-      if (event.seq <= record.seq) continue
-      const next = await this.#step(event, record, state, changes)
-      record = { ...next.record, seq: event.seq }
-      state = next.state
+      if (event.seq <= at.record.seq) continue
+      const { record, state } = await this.#walk.step(event, at, effects)
+      at = { record: { ...record, seq: event.seq }, state }
     }
-    if (record === this.#record) return
-    await this.#write({ ...record, state: state && encodeGroupState(state) }, state, changes)
-  }
-
-  async #step(event: ThreadEvent, record: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
-    switch (event.t) {
-      case 'msg':
-        if (event.content_type === 'control') return this.#control(event, record, state, changes)
-        return { record, state: await this.#open(event, state, changes) }
-      case 'edit':
-        return { record, state: await this.#open(event, state, changes) }
-      case 'del':
-        await this.home.texts.forget(changes, event.id)
-        break
-      case 'thread':
-        if (event.event === 'participant_added' || event.event === 'participant_removed') this.#stale = true
-        if (event.event === 'participant_added' && event.user_id === this.home.device.userId && state) record = { ...record, back: true }
-    }
-    return { record, state }
-  }
-
-  /** Decrypts a message, which can be done once: its text is kept. */
-  async #open(event: { id: string; ciphertext: string }, state: ClientState | undefined, changes: Map<string, unknown>) {
-    const { texts } = this.home
-    if (event.ciphertext === '') return state // deleted meanwhile
-    if (await texts.known(changes, event.ciphertext)) {
-      await texts.name(changes, event.id, event.ciphertext)
-      return state
-    }
-    const message = decodeMls(fromBase64(event.ciphertext))
-    if (message?.wireformat !== 'mls_private_message' || message.privateMessage.authenticatedData.length > 0) { // with those it is no text, see again.ts
-      await texts.keep(changes, event.ciphertext, { why: 'not_encrypted' }, event.id)
-      return state
-    }
-    const { epoch } = message.privateMessage
-    if (state && epoch > state.groupContext.epoch) return state // the content of a later edit, which comes in its place
-    const opened = state && (await this.#decrypt(message.privateMessage, state).catch(() => undefined))
-    const why = !state ? 'before_joining' : 'no_key'
-    await texts.keep(changes, event.ciphertext, opened?.revealed ?? { why }, event.id)
-    return opened?.state ?? state
-  }
-
-  async #decrypt(message: PrivateMessage, state: ClientState): Promise<{ revealed: Revealed; state: ClientState }> {
-    const result = await processPrivateMessage(state, message, emptyPskIndex, this.home.cs)
-    if (result.kind !== 'applicationMessage') throw new Error('a handshake in place of a message')
-    const by = (await signerOf(message, state, this.home.cs))?.device.userId ?? '' // the server could name another sender
-    return { revealed: { text: new TextDecoder().decode(result.message), by, thread: this.threadId }, state: result.newState }
-  }
-
-  async #control(event: ThreadEvent & { t: 'msg' }, before: GroupRecord, state: ClientState | undefined, changes: Map<string, unknown>) {
-    if (event.epoch === undefined) return { record: before, state: state && (await this.home.again.take(event, state, changes)) } // it has no place among the commits
-    const { pending } = before
-    let record: GroupRecord = { ...before, epoch: event.epoch }
-    const ciphertext = event.omitted ? (await this.home.client.rest.get<Message>(`/v1/messages/${event.id}`)).ciphertext : event.ciphertext
-    const own = pending && event.epoch === pending.epoch && ciphertext === pending.ciphertext
-    if (own) return { record: { ...record, begun: true, pending: undefined, since: record.since ?? event.created_at } satisfies GroupRecord, state: this.#decode(pending.state) }
-    const envelope = decodeEnvelope(fromBase64(ciphertext))
-    const commit = envelope && commitOf(envelope.commit, this.threadId)
-    if (!envelope || !commit) return { record, state } // another protocol's, of a later form, or broken
-    record = { ...record, begun: true }
-    // Who began the group while another one was faster drops its own: that never was anybody's.
-    if (state?.groupContext.epoch === 0n && commit.epoch === 0n) {
-      state = undefined
-      record = { ...record, pending: undefined }
-    }
-    const joined = envelope.welcome && (!state || record.back) ? await this.#join(envelope.welcome, changes) : undefined
-    if (joined) {
-      this.#stale = true
-      return { record: { store: record.store, seq: record.seq, epoch: record.epoch, begun: true, since: event.created_at } satisfies GroupRecord, state: joined }
-    }
-    return { record, state: state && (await this.#follow(commit, state)) }
-  }
-
-  /** Joins by a welcome, if it is for this device, of this thread and whole. */
-  async #join(welcome: Uint8Array, changes: Map<string, unknown>): Promise<ClientState | undefined> {
-    const message = decodeMls(welcome)
-    if (message?.wireformat !== 'mls_welcome') return undefined
-    const own = await this.home.ring.packageFor(message.welcome)
-    if (!own) return undefined
-    const keyPackage = decodeKeyPackage(own.public)!
-    try {
-      const state = await joinGroup(message.welcome, keyPackage, own.private, this.home.cs, this.home.config)
-      if (!isOf(state.groupContext.groupId, this.threadId)) return undefined
-      await this.home.ring.used(own, changes)
-      return state
-    } catch (error) {
-      if (error instanceof NotStored) throw error
-      return undefined // broken: whoever made it can let this device in anew
-    }
-  }
-
-  /**
-   * Applies another's commit. One that is not of the state's epoch, broken, or with proposals that this
-   * module never makes changes nothing: no other member follows it either. Undefined once this device is let out.
-   */
-  async #follow(commit: PrivateMessage, state: ClientState): Promise<ClientState | undefined> {
-    if (commit.epoch !== state.groupContext.epoch) return state
-    try {
-      const result = await processPrivateMessage(state, commit, emptyPskIndex, this.home.cs, letsInOrOut)
-      return result.newState.groupActiveState.kind === 'active' ? result.newState : undefined
-    } catch (error) {
-      if (error instanceof NotStored) throw error
-      return state
-    }
+    if (at === before) return
+    await this.#write(recordOf(at), at.state, effects.changes)
+    if (effects.stale) this.#stale = true
   }
 
   /** Commits until nobody has to be let in or out. */
@@ -460,15 +322,6 @@ export class Group {
   }
 }
 
-/** An MLSMessage; undefined for what is none. */
-export function decodeMls(bytes: Uint8Array): MLSMessage | undefined {
-  try {
-    return decodeMlsMessage(bytes, 0)?.[0]
-  } catch {
-    return undefined
-  }
-}
-
 /** The same request would be refused again. */
 export const isRefused = (error: unknown): error is ProblemError =>
   error instanceof ProblemError && error.status >= 400 && error.status < 500 && ![401, 408, 429].includes(error.status)
@@ -478,36 +331,3 @@ function isAway(error: unknown): boolean {
   if (error instanceof ProblemError) return error.status >= 500
   return error instanceof TypeError || error instanceof SyntaxError || (error instanceof DOMException && error.name === 'TimeoutError')
 }
-
-/** Others end the group, or change what it is. */
-const letsInOrOut: IncomingMessageCallback = (incoming) =>
-  incoming.kind === 'commit' && incoming.proposals.every(({ proposal }) => proposal.proposalType === 'add' || proposal.proposalType === 'remove') ? 'accept' : 'reject'
-
-export const isOf = (groupId: Uint8Array, threadId: string): boolean => new TextDecoder().decode(groupId) === threadId
-
-/** A commit as it is sent: encrypted, for the group of that thread. */
-function commitOf(bytes: Uint8Array, threadId: string): PrivateMessage | undefined {
-  const message = decodeMls(bytes)
-  if (message?.wireformat !== 'mls_private_message') return undefined
-  const { contentType, groupId } = message.privateMessage
-  return contentType === 'commit' && isOf(groupId, threadId) ? message.privateMessage : undefined
-}
-
-export interface Leaf {
-  index: number
-  device: Device
-  leaf: LeafNode
-}
-
-/** The devices in a group, by their places in its tree. */
-export function leavesOf(state: ClientState): Leaf[] {
-  const leaves: Leaf[] = []
-  state.ratchetTree.forEach((node, at) => {
-    if (node?.nodeType !== 'leaf') return
-    const device = deviceOf(node.leaf.credential)
-    if (device) leaves.push({ index: at / 2, device, leaf: node.leaf })
-  })
-  return leaves
-}
-
-export const isIn = (leaves: Leaf[], device: Device): boolean => leaves.some((leaf) => nameOf(leaf.device) === nameOf(device))

@@ -3,8 +3,8 @@ import { fromBase64 } from '../bytes.js'
 import type { Client } from '../client.js'
 import { ProblemError } from '../rest.js'
 import type { components } from '../generated/openapi.js'
-import type { Leaf } from './group.js'
 import { decodeKeyPackage, deviceOf, nameOf, sameBytes, type Device } from './identity.js'
+import type { Leaf } from './leaves.js'
 
 type Schemas = components['schemas']
 
