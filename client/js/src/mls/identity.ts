@@ -5,6 +5,9 @@ import {
   type CiphersuiteImpl, type Credential, type KeyPackage, type PrivateKeyPackage,
 } from 'ts-mls'
 
+/** What the contract has as the id of a user or a device. */
+const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+
 /** A device, as the credential of its leaf names it. Neither name can have a slash. */
 export interface Device {
   userId: string
@@ -17,11 +20,15 @@ export const credentialOf = (device: Device): Credential => ({
   credentialType: 'basic', identity: new TextEncoder().encode(nameOf(device)),
 })
 
-/** The device that a credential names. Other kinds of credentials name none. */
+/**
+ * The device that a credential names. Other kinds of credentials name none, and neither does one whose
+ * ids are not those of the contract: they could look like another's on a screen.
+ */
 export function deviceOf(credential: Credential): Device | undefined {
   if (credential.credentialType !== 'basic') return undefined
-  const [userId, deviceId, ...more] = new TextDecoder().decode((credential as { identity: Uint8Array }).identity).split('/')
-  return userId && deviceId && more.length === 0 ? { userId, deviceId } : undefined
+  const identity = new TextDecoder('utf-8', { ignoreBOM: true }).decode((credential as { identity: Uint8Array }).identity)
+  const [userId = '', deviceId = '', ...more] = identity.split('/')
+  return ID.test(userId) && ID.test(deviceId) && more.length === 0 ? { userId, deviceId } : undefined
 }
 
 /** The keys with which a device signs; made once for each installation. */
