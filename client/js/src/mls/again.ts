@@ -14,7 +14,6 @@ import { ASKED, encodeGiven, encodeRequest, parseGiven, parseRequest, type Answe
 import type { SecretChanges, SecretStore } from './secrets.js'
 import { signerOf, type Signer } from './signer.js'
 import type { Revealed, Texts } from './texts.js'
-import { isOf } from './walk.js'
 
 /** Another device's ask for texts that this one has. */
 export interface Ask {
@@ -193,7 +192,7 @@ export class Again {
     const { device, cs } = this.home
     const threadId = event.thread_id
     if (event.sender_id === device.userId && event.device_id === device.deviceId) return state
-    const message = privateOf(await this.#bytes(event, changes), threadId)
+    const message = privateOf(await this.#bytes(event, changes), state)
     if (!message) return state
     const opened = await processPrivateMessage(state, message, emptyPskIndex, cs).catch(() => undefined)
     if (opened?.kind !== 'applicationMessage') return state
@@ -490,13 +489,13 @@ function lessOf(asks: TheirAsk[], messages: string[], some: (ask: TheirAsk) => b
 
 const sizeOf = (given: Given): number => encodeGiven([given]).length
 
-/** A private message of that thread's group about texts that are sent again. */
-function privateOf(bytes: Uint8Array, threadId: string): PrivateMessage | undefined {
+/** A private message of this group about texts that are sent again. */
+function privateOf(bytes: Uint8Array, { groupContext }: ClientState): PrivateMessage | undefined {
   const encoded = decodePrivate(bytes)
   const message = encoded && decodeMls(encoded)
   if (message?.wireformat !== 'mls_private_message') return undefined
   const { contentType, groupId, authenticatedData } = message.privateMessage
-  return contentType === 'application' && isOf(groupId, threadId) && sameBytes(authenticatedData, MARK) ? message.privateMessage : undefined
+  return contentType === 'application' && sameBytes(groupId, groupContext.groupId) && sameBytes(authenticatedData, MARK) ? message.privateMessage : undefined
 }
 
 /** Does something for each, a few at a time, and gives what comes of it in their order. */

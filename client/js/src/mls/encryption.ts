@@ -21,8 +21,14 @@ const PACKAGES = 50
 /** Messages of so many epochs ago can still be read: those which a device that was away sends late. */
 const EPOCHS_KEPT = 32
 
-/** The signal by which a device asks those of a group to let it in. */
+/**
+ * The signal by which a device asks those of a group to let it in. It cannot use the leaf that it may have.
+ * Its data is which group of the thread it means, as digits; nothing for any. The server names whose device it is.
+ */
 const ASK = 'mls.join'
+
+/** A device that has to be let in asks by itself as its thread goes on, and so often at most. */
+const ASK_MS = 60_000
 
 /** One of the devices that could let somebody in does it: each waits a while of its own, and looks whether it is done. */
 const TEND_MS = [300, 3000] as const
@@ -36,6 +42,8 @@ export type EncryptionEvents = {
   group: string
   /** What `asks` gives of a thread may have changed. */
   asked: string
+  /** A person's device came into a group to others of the same person. Its texts are as that person's from then on. */
+  device_added: { threadId: string; device: Device }
   error: unknown
 }
 
@@ -84,6 +92,8 @@ export class Encryption {
   #offering: Promise<void> | undefined
   #offered = false
   #tending = new Map<string, ReturnType<typeof setTimeout>>()
+  #asking = new Map<string, ReturnType<typeof setTimeout>>()
+  #asked = new Map<string, number>()
 
   private constructor(client: Client, secrets: SecretStore, cs: CiphersuiteImpl, ring: KeyRing, device: Device) {
     this.#client = client
@@ -107,6 +117,9 @@ export class Encryption {
     this.#home = {
       client, secrets, texts: this.#texts, cs, config, device, ring, membership: new Membership(client, cs, device), again: this.#again,
       moved: (threadId) => this.events.emit('group', threadId),
+      tend: (threadId) => this.#tendSoon(threadId),
+      ask: (threadId) => this.#askSoon(threadId),
+      added: (threadId, device) => this.events.emit('device_added', { threadId, device }),
     }
     this.#stops = [
       client.events.on('frame', (frame) => this.#seen(frame)),
@@ -149,6 +162,7 @@ export class Encryption {
     for (const stop of this.#stops) stop()
     for (const timer of this.#tending.values()) clearTimeout(timer)
     this.#tending.clear()
+    for (const timer of this.#asking.values()) clearTimeout(timer)
     await this.#offering?.catch(() => {})
     await Promise.all([...this.#groups.values()].map((group) => group.close()))
     this.#secrets.close()
@@ -207,8 +221,19 @@ export class Encryption {
    */
   async tend(threadId: string): Promise<void> {
     await this.#keep(threadId)
-    const { state } = await this.standing(threadId)
-    if (state === 'outside' && !this.#client.thread(threadId).record?.left) this.#client.signal(threadId, ASK, '')
+    const ask = await this.group(threadId).asks()
+    if (ask === undefined || !this.#client.online) return
+    this.#asked.set(threadId, Date.now())
+    this.#client.signal(threadId, ASK, ask)
+  }
+
+  /**
+   * Begins a new group in a thread that has one which nobody can let this device into: because all have
+   * lost their keys, say, or somebody has begun a false one. All devices of those who are in the thread
+   * are let in, and leave the older group. What was sent before is not read by it.
+   */
+  beginAnew(threadId: string): Promise<void> {
+    return this.group(threadId).beginAnew()
   }
 
   /**
@@ -287,7 +312,9 @@ export class Encryption {
         }
         return
       case 'signal':
-        if (frame.name === ASK) this.#tendSoon(frame.thread_id)
+        if (frame.name !== ASK) return
+        this.group(frame.thread_id).asked({ userId: frame.user_id, deviceId: frame.device_id }, frame.data).catch(this.#failed)
+        this.#tendSoon(frame.thread_id)
         return
       case 'prekeys_low':
         this.publish().catch(this.#failed)
@@ -303,6 +330,15 @@ export class Encryption {
       this.#tending.delete(threadId)
       this.#keep(threadId).catch(this.#failed)
     }, least + Math.random() * (most - least)))
+  }
+
+  /** Asks in a while, unless it has asked a while ago. */
+  #askSoon(threadId: string): void {
+    if (this.#asking.has(threadId) || Date.now() - (this.#asked.get(threadId) ?? -Infinity) < ASK_MS) return
+    this.#asking.set(threadId, setTimeout(() => {
+      this.#asking.delete(threadId)
+      this.tend(threadId).catch(this.#failed)
+    }, TEND_MS[0]))
   }
 
   /** Trusts a key that is seen for the first time, and tells of one that is another than before. */

@@ -6,11 +6,11 @@ import type { EventPage, ThreadEvent, ThreadWithParticipants } from '../types.js
 import type { Again } from './again.js'
 import { makeCommit, type Made } from './commit.js'
 import type { Standing } from './encryption.js'
-import { decodeKeyPackage, type Device } from './identity.js'
+import { decodeKeyPackage, hex, nameOf, type Device } from './identity.js'
 import type { KeyRing } from './keyring.js'
 import { leavesOf } from './leaves.js'
-import type { Membership } from './membership.js'
-import { decodeState, recordOf, type GroupRecord, type Pending, type Standpoint } from './record.js'
+import type { Membership, Proposed } from './membership.js'
+import { decodeState, groupIdOf, placeOf, recordOf, type GroupRecord, type Pending, type Standpoint } from './record.js'
 import type { SecretStore } from './secrets.js'
 import type { Texts } from './texts.js'
 import { Walk, type Effects } from './walk.js'
@@ -28,6 +28,12 @@ export interface GroupHome {
   again: Again
   /** A group's log went on. */
   moved(threadId: string): void
+  /** The device is in another group of the thread than before: who is to be in that is looked at soon. */
+  tend(threadId: string): void
+  /** The device has to be let into a group. */
+  ask(threadId: string): void
+  /** A device has come into the group to another of the same person. */
+  added(threadId: string, device: Device): void
 }
 
 /** The device is in no group of that thread, and another one has begun it: a member has to let it in. */
@@ -40,6 +46,9 @@ export class NotInGroup extends Error {
 
 /** So often a commit is made anew when another one is faster. */
 const REBASES = 20
+
+/** A device's leaf is replaced once in that time, however often the device asks. */
+const RENEW_MS = 10 * 60_000
 
 /**
  * The MLS group of one thread. Its state moves along the thread's log, event by event, so every device
@@ -55,6 +64,10 @@ export class Group {
   #unasked = true
   #closed = false
   #walk: Walk
+  /** Devices that asked to be let in anew, with the key of the leaf that each had then. */
+  #renew = new Map<string, string>()
+  /** When devices were seen to have new leaves, and people without a leaf were looked at, by this device's clock. */
+  #renewed = new Map<string, number>()
 
   constructor(private home: GroupHome, readonly threadId: string) {
     this.#walk = new Walk(home, threadId)
@@ -87,7 +100,7 @@ export class Group {
   encrypt(text: string): Promise<string> {
     return this.#inTurn(async () => {
       await this.#refresh()
-      if (!this.#state) throw new NotInGroup(this.threadId)
+      if (!this.#state || this.#record!.behind) throw new NotInGroup(this.threadId)
       const { newState, privateMessage, consumed } = await createApplicationMessage(this.#state, new TextEncoder().encode(text), this.home.cs)
       const ciphertext = toBase64(encodeMlsMessage({ version: 'mls10', wireformat: 'mls_private_message', privateMessage }))
       // The key is used up before the message can leave: none is ever used twice.
@@ -110,7 +123,7 @@ export class Group {
       if (present) {
         if (!this.#state) await this.#advance()
         if (this.#state) await this.#refresh()
-        if (!this.#state) throw new NotInGroup(this.threadId)
+        if (!this.#state || this.#record!.behind) throw new NotInGroup(this.threadId)
       }
       const changes = new Map<string, unknown>()
       const state = await work(this.#state, changes)
@@ -135,12 +148,60 @@ export class Group {
     })
   }
 
+  /**
+   * A device says that it cannot use the leaf that it may have in a group; see asks. The next keep replaces
+   * it in one commit: that leaf and no other, and not if a leaf of the device was replaced a while ago.
+   */
+  asked(device: Device, ask: string): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#load()
+      const name = nameOf(device)
+      if (!this.#state || name === nameOf(this.home.device)) return
+      if (ask !== '' && ask !== askFor(placeOf(this.#state, this.threadId).group)) return
+      const own = leavesOf(this.#state).find((one) => nameOf(one.device) === name)
+      const whose = own ? name : device.userId
+      if (Date.now() - (this.#renewed.get(whose) ?? -Infinity) < RENEW_MS) return
+      if (own) this.#renew.set(name, hex(own.leaf.hpkePublicKey))
+      else {
+        // Somebody has let it out: its person's devices are looked at, though they are the same as before.
+        this.#renewed.set(whose, Date.now())
+        this.#record = { ...this.#record!, checked: { ...this.#record!.checked, [whose]: 'asked' } }
+      }
+      this.#stale = true
+    })
+  }
+
+  /**
+   * Begins a new group in a thread whose group cannot let this device in. Who is let into it leaves the
+   * older one. If somebody else begins one at the same time and lets this device in, that is it.
+   */
+  beginAnew(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#load()
+      const before = this.#latest
+      let proposed: Proposed | undefined
+      for (let n = 0; n < REBASES; n++) {
+        await this.#advance()
+        await this.#resume()
+        if (this.#latest > before) return this.#reconcile()
+        const { epoch } = await this.home.client.rest.get<ThreadWithParticipants>(`/v1/threads/${this.threadId}`)
+        if (!this.#record!.begun && epoch === this.#record!.epoch) return this.#reconcile()
+        proposed ??= await this.home.membership.proposals(this.threadId, [], [], '', {})
+        if (await this.#beginAt(epoch + 1, proposed)) {
+          this.#stale = true
+          return this.#reconcile()
+        }
+      }
+      throw new Error(`others were faster ${REBASES} times to change the group of thread ${this.threadId}`)
+    })
+  }
+
   standing(): Promise<Standing> {
     return this.#inTurn(async () => {
       await this.#load()
-      if (!this.#state) await this.#advance()
-      if (this.#state) return { state: 'in', without: this.#without(this.#state) }
-      if (this.#left) return { state: 'outside', without: [] }
+      if (!this.#state || this.#record!.behind) await this.#advance()
+      if (this.#state && !this.#record!.behind) return { state: 'in', without: this.#without(this.#state) }
+      if (this.#left || this.#record!.behind) return { state: 'outside', without: [] }
       const { epoch, participants } = await this.home.client.rest.get<ThreadWithParticipants>(`/v1/threads/${this.threadId}`)
       if (this.#record!.begun || epoch !== this.#record!.epoch) return { state: 'outside', without: [] }
       const others = participants.filter((p) => p.user_id !== this.home.device.userId)
@@ -148,9 +209,28 @@ export class Group {
     })
   }
 
+  /** What this device asks of others, if it has to be let into a group: into a certain one, or "" for any of the thread. */
+  async asks(): Promise<string | undefined> {
+    const { state } = await this.standing()
+    return this.#inTurn(async () => {
+      await this.#load()
+      const { later, behind } = this.#record!
+      if (this.#left) return undefined
+      if (behind && this.#state) return askFor(placeOf(this.#state, this.threadId).group)
+      if (!this.#state && state === 'outside') return ''
+      if (later !== undefined) return askFor(later)
+      return undefined
+    })
+  }
+
   /** The user is not in the thread any more: the server says nothing of it. */
   get #left(): boolean {
     return this.home.client.thread(this.threadId).record?.left ?? false
+  }
+
+  /** The latest group of the thread in which this device was, or -1. */
+  get #latest(): number {
+    return this.#record!.top?.group ?? -1
   }
 
   /** The people of the thread, as the log has them, who have no leaf. */
@@ -205,6 +285,7 @@ export class Group {
     this.#record = record
     this.#state = state
     this.home.moved(this.threadId)
+    if (record.behind || record.later) this.home.ask(this.threadId)
   }
 
   async #advance(frame?: ThreadEvent): Promise<void> {
@@ -234,13 +315,13 @@ export class Group {
       this.#record = { ...this.#record!, store }
       return false
     }
-    await this.#write({ ...this.#record!, store, seq: 0, epoch: 0, pending: undefined, checked: undefined }, this.#state)
+    await this.#write({ ...this.#record!, store, seq: 0, epoch: 0, pending: undefined, checked: undefined, restored: true, unread: undefined }, this.#state)
     return true
   }
 
   /** Takes in some events that follow, and keeps what they make of the group in one write. */
   async #take(events: readonly ThreadEvent[]): Promise<void> {
-    const effects: Effects = { changes: new Map() }
+    const effects: Effects = { changes: new Map(), added: [], renewed: [] }
     const before: Standpoint = { record: this.#record!, state: this.#state }
     let at = before
     for (const event of events) {
@@ -251,20 +332,28 @@ export class Group {
     if (at === before) return
     await this.#write(recordOf(at), at.state, effects.changes)
     if (effects.stale) this.#stale = true
+    if (effects.moved) this.home.tend(this.threadId)
+    for (const device of effects.renewed) this.#renewed.set(nameOf(device), Date.now())
+    for (const device of effects.added) this.home.added(this.threadId, device)
   }
 
   /** Commits until nobody has to be let in or out. */
   async #reconcile(): Promise<void> {
-    if (!this.#stale && this.#state) return
+    if (this.#record!.behind || (!this.#stale && this.#state)) return
     for (let n = 0; n < REBASES; n++) {
       await this.#resume()
       if (!this.#state && !(await this.#begin())) return
       const begins = this.#state!.groupContext.epoch === 0n // nobody has heard of it
       const { since, checked: before } = this.#record!
-      const { proposals, checked } = await this.home.membership.proposals(this.threadId, leavesOf(this.#state!), since ?? '', before ?? {})
+      const leaves = leavesOf(this.#state!)
+      const renew = leaves.filter(({ device, leaf }) => this.#renew.get(nameOf(device)) === hex(leaf.hpkePublicKey))
+      const { proposals, checked } = await this.home.membership.proposals(this.threadId, leaves, renew, since ?? '', before ?? {})
+      // A commit may be among what it could not read: one of its own would lead away from the others.
+      if (proposals.length > 0 && this.#record!.unread) return this.#write({ ...this.#record!, behind: true }, this.#state)
       if ((proposals.length > 0 || begins) && !(await this.#commitAll(proposals))) continue
       await this.#write({ ...this.#record!, checked }, this.#state)
       this.#stale = false
+      this.#renew.clear()
       return
     }
     throw new Error(`others were faster ${REBASES} times to change the group of thread ${this.threadId}`)
@@ -272,12 +361,25 @@ export class Group {
 
   /** Begins the group of a thread that has none. It counts once its first commit is stored. */
   async #begin(): Promise<boolean> {
-    const { client, cs, config } = this.home
-    const thread = await client.rest.get<{ epoch: number }>(`/v1/threads/${this.threadId}`)
+    const thread = await this.home.client.rest.get<{ epoch: number }>(`/v1/threads/${this.threadId}`)
     const { epoch, begun } = this.#record!
     if (begun || thread.epoch !== epoch) return false // there is one, or may be: this user does not see from where on the epoch rose
-    const own = await this.home.ring.firstPackage()
-    this.#state = await createGroup(new TextEncoder().encode(this.threadId), decodeKeyPackage(own.public)!, own.private, [], cs, config)
+    this.#state = await this.#newGroup(0)
+    return true
+  }
+
+  async #newGroup(group: number): Promise<ClientState> {
+    const { cs, config, ring } = this.home
+    const own = await ring.firstPackage()
+    return createGroup(groupIdOf(this.threadId, group), decodeKeyPackage(own.public)!, own.private, [], cs, config)
+  }
+
+  /** Begins a group at that epoch of the thread. It reports false if another one has taken the epoch. */
+  async #beginAt(epoch: number, { proposals, checked }: Proposed): Promise<boolean> {
+    if (epoch <= this.#latest) throw new Error(`thread ${this.threadId} had a later group before its store was restored`)
+    const made = (await makeCommit(await this.#newGroup(epoch), this.home.cs, proposals))!
+    if (!(await this.#send(made, epoch)) || this.#latest !== epoch) return false
+    if (made.rest.length === 0 || (await this.#commitAll(made.rest))) await this.#write({ ...this.#record!, checked }, this.#state)
     return true
   }
 
@@ -292,10 +394,10 @@ export class Group {
     }
   }
 
-  async #send({ state, envelope }: Made): Promise<boolean> {
+  async #send({ state, envelope }: Made, epoch = this.#record!.epoch + 1): Promise<boolean> {
     const pending: Pending = {
       key: crypto.randomUUID(), clientSeq: this.home.client.nextClientSeq(), ciphertext: toBase64(envelope),
-      epoch: this.#record!.epoch + 1, state: encodeGroupState(state),
+      epoch, state: encodeGroupState(state),
     }
     await this.#write({ ...this.#record!, pending }, this.#state)
     await this.#resume()
@@ -321,6 +423,8 @@ export class Group {
     await this.#advance()
   }
 }
+
+const askFor = (group: number): string => toBase64(new TextEncoder().encode(`${group}`))
 
 /** The same request would be refused again. */
 export const isRefused = (error: unknown): error is ProblemError =>

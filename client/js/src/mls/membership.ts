@@ -17,26 +17,36 @@ const SKEW_MS = 60_000
 /** A key package of this module has some 500 characters of base64. Every member keeps what is in it. */
 const PACKAGE_CHARS = 4096
 
+/** What a commit has to propose, and what was looked at to find that. */
+export interface Proposed {
+  proposals: Proposal[]
+  checked: Checked
+}
+
 /** Whom a group has to let in and out to be those who are in its thread, each with all devices that have keys. */
 export class Membership {
   constructor(private client: Client, private cs: CiphersuiteImpl, private self: Device) {}
 
   /**
    * What a commit has to propose. Only people whose devices have changed are looked at: since they were
-   * last, or since this device is in the group, for those who let it in had looked then.
+   * last, or since this device is in the group, for those who let it in had looked then. The leaves to renew
+   * are taken out if the same commit puts new ones of their devices in.
    */
-  async proposals(threadId: string, leaves: Leaf[], since: string, checked: Checked): Promise<{ proposals: Proposal[]; checked: Checked }> {
+  async proposals(threadId: string, leaves: Leaf[], renew: Leaf[], since: string, checked: Checked): Promise<Proposed> {
     const { participants } = await this.client.rest.get<Schemas['ThreadWithParticipants']>(`/v1/threads/${threadId}`)
     const inThread = new Set(participants.map((p) => p.user_id))
     const out = leaves.filter(({ device }) => !inThread.has(device.userId))
     const stays = new Set(leaves.map(({ device }) => nameOf(device)))
     const seen: Record<string, string> = {}
     const missing: string[] = []
+    const renewing: Leaf[] = []
     for (const { user_id, devices_at } of participants) {
       const own = leaves.filter(({ device }) => device.userId === user_id)
       const last = devices_at ?? ''
       seen[user_id] = last
-      if (user_id in checked ? checked[user_id] === last : own.length > 0 && isBefore(last, since)) continue
+      const again = renew.filter(({ device }) => device.userId === user_id)
+      const unchanged = user_id in checked ? checked[user_id] === last : own.length > 0 && isBefore(last, since)
+      if (unchanged && again.length === 0) continue
       const devices = own.length > 0 ? await this.#devicesOf(user_id) : undefined
       for (const leaf of devices ? own : []) {
         const identity = devices!.get(leaf.device.deviceId)
@@ -44,9 +54,12 @@ export class Membership {
         out.push(leaf)
         stays.delete(nameOf(leaf.device))
       }
+      for (const leaf of again) if (stays.delete(nameOf(leaf.device))) renewing.push(leaf)
       if (!devices || [...devices.keys()].some((deviceId) => !stays.has(nameOf({ userId: user_id, deviceId })))) missing.push(user_id)
     }
     const additions = await this.#additions(threadId, missing, stays)
+    const comes = new Set(additions.map(({ device }) => nameOf(device)))
+    out.push(...renewing.filter(({ device }) => comes.has(nameOf(device))))
     const added = new Set(additions.map(({ device }) => device.userId))
     // Who has keys and could not be let in now is looked at again.
     for (const { user_id, devices_at } of participants) if (devices_at && missing.includes(user_id) && !added.has(user_id)) delete seen[user_id]
