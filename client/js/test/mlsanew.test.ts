@@ -266,6 +266,29 @@ test('a device that asks again and again has its own leaf replaced once', async 
   for (const p of [ann, bob, eve]) await p.reads(thread, 'first', 'still here')
 })
 
+test('a device that asks once more before it knows that it is in stays where it is', async () => {
+  const [ann, eve] = await Person.many(2) as [Person, Person]
+  const thread = await ann.mls.createThread('GROUP', [eve.id])
+  await eve.mls.sendText(thread, 'first')
+  await ann.reads(thread, 'first')
+  const before = await ann.epoch(thread)
+  let heard = 0
+  ann.client.events.on('signal', () => heard++)
+  const ask = async (of: string) => {
+    const all = heard + 1
+    eve.client.signal(thread, 'mls.join', of)
+    await until('it is heard', () => heard >= all)
+    await ann.mls.tend(thread)
+  }
+  await ask('')
+  expect(await ann.epoch(thread)).toBe(before)
+  // It says that it cannot go on with its leaf, and then reads of its end in the commit that lets it in anew.
+  await ask(btoa('0'))
+  expect(await ann.epoch(thread)).toBe(before + 1)
+  await ann.mls.sendText(thread, 'second')
+  await eve.reads(thread, 'first', 'second')
+})
+
 describe('begin anew', () => {
   test('after a false first commit', async () => {
     const [ann, bob, mal] = await Person.many(3) as [Person, Person, Person]

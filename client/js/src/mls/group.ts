@@ -50,6 +50,9 @@ const REBASES = 20
 /** A device's leaf is replaced once in that time, however often the device asks. */
 const RENEW_MS = 10 * 60_000
 
+/** A device that was let in may ask for it once more before it has read that. */
+const COMES_MS = 30_000
+
 /**
  * The MLS group of one thread. Its state moves along the thread's log, event by event, so every device
  * has the same at the same event. A commit is a control message with an epoch, of which the server
@@ -66,6 +69,8 @@ export class Group {
   #walk: Walk
   /** Devices that asked to be let in anew, with the key of the leaf that each had then. */
   #renew = new Map<string, string>()
+  /** When devices were seen to come into the group, by this device's clock. */
+  #came = new Map<string, number>()
   /** When devices were seen to have new leaves, and people without a leaf were looked at, by this device's clock. */
   #renewed = new Map<string, number>()
 
@@ -159,6 +164,7 @@ export class Group {
       if (!this.#state || name === nameOf(this.home.device)) return
       if (ask !== '' && ask !== askFor(placeOf(this.#state, this.threadId).group)) return
       const own = leavesOf(this.#state).find((one) => nameOf(one.device) === name)
+      if (own && ask === '' && Date.now() - (this.#came.get(name) ?? -Infinity) < COMES_MS) return
       const whose = own ? name : device.userId
       if (Date.now() - (this.#renewed.get(whose) ?? -Infinity) < RENEW_MS) return
       if (own) this.#renew.set(name, hex(own.leaf.hpkePublicKey))
@@ -321,7 +327,7 @@ export class Group {
 
   /** Takes in some events that follow, and keeps what they make of the group in one write. */
   async #take(events: readonly ThreadEvent[]): Promise<void> {
-    const effects: Effects = { changes: new Map(), added: [], renewed: [] }
+    const effects: Effects = { changes: new Map(), added: [], came: [], renewed: [] }
     const before: Standpoint = { record: this.#record!, state: this.#state }
     let at = before
     for (const event of events) {
@@ -333,6 +339,7 @@ export class Group {
     await this.#write(recordOf(at), at.state, effects.changes)
     if (effects.stale) this.#stale = true
     if (effects.moved) this.home.tend(this.threadId)
+    for (const device of effects.came) this.#came.set(nameOf(device), Date.now())
     for (const device of effects.renewed) this.#renewed.set(nameOf(device), Date.now())
     for (const device of effects.added) this.home.added(this.threadId, device)
   }

@@ -24,6 +24,8 @@ export interface Effects {
   moved?: true
   /** Devices that came into the group to others of the same people. */
   added: Device[]
+  /** Devices that came into the group, whoever's they are. */
+  came: Device[]
   /** Devices whose leaves were replaced by others. */
   renewed: Device[]
 }
@@ -191,7 +193,9 @@ export class Walk {
     } catch (error) {
       if (error instanceof NotStored) throw error
       if (!(await this.#isSigned(message, state))) return { ...at, record: missing(record, 0n) }
-      return { ...at, record: { ...record, unfollowed: (record.unfollowed ?? 0) + 1 } }
+      // One that puts this device out and in again cannot be followed by the leaf that it takes away.
+      const joined = await this.#join(commit.welcome, commit, time, at, effects)
+      return joined ?? { ...at, record: { ...record, unfollowed: (record.unfollowed ?? 0) + 1 } }
     }
   }
 
@@ -203,13 +207,16 @@ export class Walk {
 
   /** Notes which devices others have put into the group between two states: new ones of people who had another there, and the same ones anew. */
   #compare(before: ClientState | undefined, after: ClientState, effects: Effects): void {
-    if (!before || before.groupContext.epoch === 0n) return
+    if (!before) return
     const old = leavesOf(before)
     for (const { device, leaf } of leavesOf(after)) {
       const same = old.find((one) => nameOf(one.device) === nameOf(device))
       const put = leaf.leafNodeSource === 'key_package' // a device that commits makes its own leaf
       if (same && put && !sameBytes(same.leaf.hpkePublicKey, leaf.hpkePublicKey)) effects.renewed.push(device)
-      if (!same && old.some((one) => one.device.userId === device.userId)) effects.added.push(device)
+      if (same) continue
+      effects.came.push(device)
+      const begins = before.groupContext.epoch === 0n
+      if (!begins && old.some((one) => one.device.userId === device.userId)) effects.added.push(device)
     }
   }
 }
