@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/parleyhq/parley/bus/local"
 	"github.com/parleyhq/parley/chat"
@@ -239,6 +242,57 @@ func (n *node) backlog(threads, messages int) []chat.UserID {
 		}
 	}
 	return others
+}
+
+// BenchmarkConnect has a device that has acknowledged everything of 3,000 threads connect, up
+// to caught_up, and leave again. All of that is older than what replays look at by time.
+func BenchmarkConnect(b *testing.B) {
+	const threads = 3000
+	n := newNode(b, Limits{})
+	reg := NewRegistry(Config{Store: n.store, Bus: local.New(), Chat: nowhere{n.chat}})
+	b.Cleanup(func() { reg.Close(context.Background()) })
+	createGroups(b, n.store, threads, time.Now().Add(-time.Hour))
+	connect := func() (frames int) {
+		r := openReader(b, reg, as("alice", "phone"), true, 0)
+		for !r.read() {
+		}
+		r.sess.End()
+		<-r.sess.done
+		return r.got
+	}
+	if got := connect(); got != threads {
+		b.Fatalf("the first connect ever got %d frames", got)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := connect(); got != 0 {
+			b.Fatalf("%d frames came again", got)
+		}
+	}
+}
+
+// createGroups makes groups of alice, each with somebody else. Who waits for the disk does
+// so together.
+func createGroups(tb testing.TB, st chat.Store, groups int, at time.Time) {
+	tb.Helper()
+	var made sync.WaitGroup
+	const together = 50
+	for range together {
+		made.Go(func() {
+			for range groups / together {
+				id := chat.ThreadID(uuid.Must(uuid.NewV7()))
+				if err := st.CreateThread(tb.Context(), chat.Event{
+					Thread: id, Seq: 1, ID: chat.EventIDAt(at), At: at, Kind: chat.KindThread, By: "alice", Device: "web",
+					Change: &chat.ThreadChange{Event: chat.ThreadCreated, Type: chat.Group, Members: []chat.InitialMember{
+						{User: "alice", Role: chat.Admin}, {User: chat.UserID("peer-" + id.String()), Role: chat.Member},
+					}},
+				}); err != nil {
+					tb.Error(err)
+				}
+			}
+		})
+	}
+	made.Wait()
 }
 
 // BenchmarkWindow fills a window and empties it, or keeps it full. One operation is

@@ -3,12 +3,9 @@ package session
 import (
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/parleyhq/parley/bus/local"
 	"github.com/parleyhq/parley/chat"
@@ -52,7 +49,7 @@ func (c *counted) take() []int64 {
 	return []int64{c.heads.Swap(0), c.peers.Swap(0), c.lines.Swap(0), c.marks.Swap(0), c.events.Swap(0)}
 }
 
-// A connection of a user with 3,000 threads (2,944 by whole batches) reads their heads once. Presence reads who is in
+// A connection of a user with 3,000 threads reads their heads once. Presence reads who is in
 // them, and no heads: once to tell them that the user came, unless another device is there, and
 // once for whom the device is told of.
 func TestConnectingReadsTheHeadsOnce(t *testing.T) {
@@ -78,23 +75,7 @@ func TestConnectingReadsTheHeadsOnce(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	var made sync.WaitGroup
-	for range 64 { // who waits for the disk does so together
-		made.Go(func() {
-			for range threads / 64 {
-				id := chat.ThreadID(uuid.Must(uuid.NewV7()))
-				if err := st.CreateThread(t.Context(), chat.Event{
-					Thread: id, Seq: 1, ID: chat.EventIDAt(time.Now()), At: time.Now(), Kind: chat.KindThread, By: "alice", Device: "web",
-					Change: &chat.ThreadChange{Event: chat.ThreadCreated, Type: chat.Group, Members: []chat.InitialMember{
-						{User: "alice", Role: chat.Admin}, {User: chat.UserID("peer-" + id.String()), Role: chat.Member},
-					}},
-				}); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	made.Wait()
+	createGroups(t, st, threads, time.Now())
 
 	connect := func(what string, device chat.DeviceID, want ...int64) *device {
 		reads.take()
@@ -104,7 +85,7 @@ func TestConnectingReadsTheHeadsOnce(t *testing.T) {
 		n.awaitAnnounced()
 		got := reads.take()
 		t.Logf("%s with %d threads: %d passes over heads, %d over participants, %d lines, %d marks, %d reads of logs",
-			what, threads/64*64, got[0], got[1], got[2], got[3], got[4])
+			what, threads, got[0], got[1], got[2], got[3], got[4])
 		if !slices.Equal(got[:3], want) {
 			t.Errorf("%s: %v passes over heads, passes over participants, and lines; want %v", what, got[:3], want)
 		}
