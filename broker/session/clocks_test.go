@@ -2,12 +2,17 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/parleyhq/parley/bus/local"
 	"github.com/parleyhq/parley/chat"
+	"github.com/parleyhq/parley/store"
 )
 
 // The clock is set, by seconds or by a month, forward or back, while the server runs or
@@ -16,6 +21,11 @@ import (
 // acknowledged it.
 func TestSteppedClocksLoseNothing(t *testing.T) {
 	t.Parallel()
+	forEachStep(t, steppedClock)
+}
+
+// forEachStep runs a test for each step of the clock on each store.
+func forEachStep(t *testing.T, test func(t *testing.T, url string, by time.Duration, restart bool)) {
 	for i, step := range []time.Duration{5 * time.Second, 20 * time.Second, time.Minute, time.Hour, 30 * 24 * time.Hour} {
 		for j, by := range []time.Duration{step, -step} {
 			for k, restart := range []bool{false, true} {
@@ -26,7 +36,7 @@ func TestSteppedClocksLoseNothing(t *testing.T) {
 					}
 					t.Run(fmt.Sprintf("%s, by %v, restart %v", store.name, by, restart), func(t *testing.T) {
 						t.Parallel()
-						steppedClock(t, store.url(t), by, restart)
+						test(t, store.url(t), by, restart)
 					})
 				}
 			}
@@ -104,6 +114,135 @@ func steppedClock(t *testing.T, url string, by time.Duration, restart bool) {
 			t.Errorf("%s is told %d events again", user, c.Replayed)
 		}
 		d.disconnect()
+	}
+}
+
+// Over a step of the clock, what is counted by it stays exact: when a message was sent, how long
+// it is there and may be edited, when a participant joined, and for how long the key of a
+// message is remembered. What was sent before is not stored twice, remembered or not.
+func TestTimesAreExactOverASteppedClock(t *testing.T) {
+	t.Parallel()
+	forEachStep(t, exactTimes)
+}
+
+// stillClock stands where a test sets it.
+type stillClock struct{ at atomic.Int64 }
+
+func (c *stillClock) now() time.Time       { return time.UnixMilli(c.at.Load()).UTC() }
+func (c *stillClock) set(to time.Time)     { c.at.Store(to.UnixMilli()) }
+func (c *stillClock) step(d time.Duration) { c.set(c.now().Add(d)) }
+
+// serveBy serves the store of a URL by a clock.
+func serveBy(t *testing.T, url string, c *stillClock) (service *chat.Service, stop func()) {
+	t.Helper()
+	st, err := store.Open(t.Context(), url, store.Options{Now: c.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, err := st.NewestID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus := local.New()
+	service = chat.New(chat.Config{Store: st, Bus: bus, Now: c.now, Newest: newest})
+	stop = sync.OnceFunc(func() {
+		service.Close(context.Background())
+		if err := errors.Join(bus.Close(), st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return service, stop
+}
+
+func exactTimes(t *testing.T, url string, by time.Duration, restart bool) {
+	const ttl, editWindow, keyWindow = time.Hour, 15 * time.Minute, 24 * time.Hour
+	clock := new(stillClock)
+	clock.set(time.Now())
+	clock.step(-by) // so that the step is to the true time
+	s, stop := serveBy(t, url, clock)
+	alice := as("alice", "web")
+	thread, _, err := s.CreateThread(t.Context(), alice, chat.CreateThread{Type: chat.Group, Participants: []chat.UserID{"bob"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := func(n int, ttl time.Duration) chat.SendRequest {
+		return chat.SendRequest{Thread: thread.ID, IdempotencyKey: fmt.Sprint("k", n), ClientSeq: int64(n), Ciphertext: []byte("text"), TTL: ttl}
+	}
+	send := func(n int, ttl time.Duration) chat.SendResult {
+		t.Helper()
+		r, err := s.Send(t.Context(), alice, request(n, ttl))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	edit := func(m chat.Event) bool {
+		t.Helper()
+		_, err := s.Edit(t.Context(), alice, m.ID, chat.EditRequest{Ciphertext: []byte("edited")})
+		if err != nil && chat.CodeOf(err) != chat.CodeEditWindowClosed {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	before := []chat.Event{send(1, 0).Event, send(2, ttl).Event}
+
+	clock.step(by)
+	if restart {
+		stop()
+		s, _ = serveBy(t, url, clock)
+	}
+	now := clock.now()
+	carol, _, err := s.AddParticipant(t.Context(), alice, thread.ID, "carol")
+	if err != nil || !carol.JoinedAt.Equal(now) {
+		t.Errorf("carol joined at %v (%v), want %v", carol.JoinedAt, err, now)
+	}
+	outcome := chat.Replayed
+	if by > keyWindow {
+		outcome = chat.ClientSeqTaken
+	}
+	if again := send(1, 0); again.Event.ID != before[0].ID || again.Outcome != outcome || again.Differs {
+		t.Errorf("the retry: %+v, want %s again, outcome %v", again, before[0].ID, outcome)
+	}
+	if got, want := edit(before[0]), by <= editWindow; got != want {
+		t.Errorf("what was sent before the step is edited: %v, want %v", got, want)
+	}
+	after := []chat.Event{send(3, 0).Event, send(4, ttl).Event}
+	for _, m := range after {
+		if !m.At.Equal(now) {
+			t.Errorf("sent at %v, want %v", m.At, now)
+		}
+	}
+	for _, m := range []chat.Event{before[1], after[1]} {
+		if want := m.At.Add(ttl); !m.Message.ExpiresAt.Equal(want) {
+			t.Errorf("sent at %v it expires at %v, want %v", m.At, m.Message.ExpiresAt, want)
+		}
+	}
+	clock.set(now.Add(editWindow))
+	if !edit(after[0]) {
+		t.Error("at the end of its window a message cannot be edited")
+	}
+	clock.step(time.Millisecond)
+	if edit(after[0]) {
+		t.Error("a message is edited after its window")
+	}
+	expiring := []chat.Event{before[1], after[1]}
+	slices.SortFunc(expiring, func(a, b chat.Event) int { return a.Message.ExpiresAt.Compare(b.Message.ExpiresAt) })
+	for _, m := range expiring {
+		for _, early := range []time.Duration{time.Millisecond, 0} {
+			clock.set(m.Message.ExpiresAt.Add(-early))
+			if err := s.ExpireDue(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.Message(t.Context(), alice, m.ID)
+			if err != nil || (got.Message.Deleted == "") != (early > 0) {
+				t.Errorf("sent at %v for %v, at %v it is %q (%v)", m.At, ttl, clock.now(), got.Message.Deleted, err)
+			}
+		}
+	}
+	page, err := s.History(t.Context(), alice, thread.ID, chat.PageRequest{})
+	if err != nil || len(page.Messages) != 4 {
+		t.Errorf("%d messages are stored (%v), want 4", len(page.Messages), err)
 	}
 }
 
