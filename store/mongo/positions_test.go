@@ -1,11 +1,14 @@
 package mongo
 
 import (
+	"context"
 	"maps"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
 
 	"github.com/parleyhq/parley/chat"
 	"github.com/parleyhq/parley/test/mongod"
@@ -44,5 +47,47 @@ func TestPositionsOfFormat2AreConverted(t *testing.T) {
 	}
 	if p, _, err := upgraded.Position(ctx, "bob", "phone"); err != nil || p.Through[byCursor] != 3 {
 		t.Errorf("raised it is %+v, %v", p, err)
+	}
+}
+
+// An acknowledgement in one thread is one command, and as long in a position of many threads
+// as in one of few.
+func TestAnAcknowledgementWritesTheSameHoweverManyThreads(t *testing.T) {
+	var updates, bytes atomic.Int64
+	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if e.CommandName == "update" {
+			updates.Add(1)
+			bytes.Add(int64(len(e.Command)))
+		}
+	}}
+	server := mongod.Shared(t)
+	s := open(t, server, server.URI(), Options{monitor: monitor})
+	var wrote [2]int64
+	for i, threads := range []int{1, 3000} {
+		user := chat.UserID([]string{"ann", "bob"}[i])
+		p := chat.Position{Through: map[chat.ThreadID]chat.Seq{}}
+		for n := range threads {
+			p.Through[chat.ThreadID{byte(n >> 8), byte(n), 15: 1}] = 1_000_000
+		}
+		if _, err := s.BeginPosition(t.Context(), user, "phone", p); err != nil {
+			t.Fatal(err)
+		}
+		updates.Store(0)
+		bytes.Store(0)
+		to := chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: 1_000_001}, Acknowledged: true}
+		if err := s.RaisePosition(t.Context(), user, "phone", 0, to); err != nil {
+			t.Fatal(err)
+		}
+		if wrote[i] = bytes.Load(); updates.Load() != 1 {
+			t.Errorf("with %d threads it is %d commands", threads, updates.Load())
+		}
+		stored, err := s.positions.FindOne(t.Context(), d("_id", deviceKey(user, "phone"))).Raw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("an acknowledgement in a position of %d threads, of %d bytes, is one command of %d bytes", threads, len(stored), wrote[i])
+	}
+	if wrote[0] != wrote[1] || wrote[0] == 0 {
+		t.Errorf("%d bytes with 1 thread, %d with 3,000", wrote[0], wrote[1])
 	}
 }

@@ -61,9 +61,11 @@ func TestAnAcknowledgementWritesTheSameHoweverManyThreads(t *testing.T) {
 		for n := range threads {
 			p.Through[chat.ThreadID{byte(n >> 8), byte(n), 15: 1}] = 1_000_000
 		}
+		empty := s.db.Metrics().WAL.BytesIn
 		if _, err := s.BeginPosition(t.Context(), "bob", "phone", p); err != nil {
 			t.Fatal(err)
 		}
+		whole := s.db.Metrics().WAL.BytesIn - empty
 		raise := func(seq chat.Seq) {
 			to := chat.Position{Through: map[chat.ThreadID]chat.Seq{{15: 1}: seq}, Acknowledged: true}
 			if err := s.RaisePosition(t.Context(), "bob", "phone", 0, to); err != nil {
@@ -74,7 +76,7 @@ func TestAnAcknowledgementWritesTheSameHoweverManyThreads(t *testing.T) {
 		before := s.db.Metrics().WAL.BytesIn
 		raise(1_000_002)
 		wrote[i] = s.db.Metrics().WAL.BytesIn - before
-		t.Logf("an acknowledgement in a position of %d threads writes %d bytes, in one write", threads, wrote[i])
+		t.Logf("an acknowledgement in a position of %d threads, of %d bytes, writes %d bytes, in one write", threads, whole, wrote[i])
 	}
 	if wrote[0] != wrote[1] || wrote[0] == 0 {
 		t.Errorf("%d bytes with 1 thread, %d with 3,000", wrote[0], wrote[1])
