@@ -410,3 +410,19 @@ func BenchmarkInterest(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkChangeFilter has a client ask for one of its 1,024 filters again, with another QoS.
+func BenchmarkChangeFilter(b *testing.B) {
+	var i interest
+	for n := range maxFilters {
+		name := fmt.Sprintf("v1/presence/user-%04d", n)
+		i.add(name, mustFilter(b, name), 0)
+	}
+	const name = "v1/presence/user-0007"
+	filter, level := mustFilter(b, name), byte(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		level ^= 1
+		i.add(name, filter, level)
+	}
+}

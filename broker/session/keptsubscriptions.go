@@ -131,7 +131,7 @@ func (s *Session) storeSubscriptions(ctx context.Context, k chat.KeptSubscriptio
 		s.mu.Unlock()
 		return
 	}
-	filters, was := s.declared.filters, s.keeping
+	filters, was := s.declared.share().filters, s.keeping
 	k.Keep = min(s.params.KeepFor, s.reg.limits.KeepSubscriptions)
 	s.keeping.changed, s.keeping.stored = false, was.stored || k.Keep > 0
 	s.mu.Unlock()

@@ -284,7 +284,7 @@ func (r *Registry) admit(s *Session, kept []subscription, holds bool) error {
 	if !s.params.SubscribesAll {
 		s.resumed = s.inherit(kept, holds || older > 0 && len(kept) > 0)
 	}
-	s.interest = s.declared
+	s.interest = s.declared.share()
 	return nil
 }
 

@@ -407,7 +407,7 @@ func (s *Session) Unsubscribe(name string) bool {
 // [Session.Hold] before, so that no frame goes out before the acknowledgement.
 func (s *Session) Subscribed() {
 	s.mu.Lock()
-	s.interest = s.declared
+	s.interest = s.declared.share()
 	s.greeting.Merge(&s.asked)
 	if s.replays {
 		s.replays, s.inbox.resync, s.inbox.catchUp = false, true, true

@@ -8,14 +8,15 @@ import (
 )
 
 // interest is what a session has subscribed, each filter with its QoS. What a filter
-// matches, contracts.Filter says (contracts/topics.go). The zero value is nothing. It is a
-// value: a change leaves the copies that the writer goes by as they are. Only one of the
-// copies is changed.
+// matches, contracts.Filter says (contracts/topics.go). The zero value is nothing. Only one
+// interest of a session is changed. Others get it as it is by share, and a change leaves what
+// they got: it copies the filters first, once for all changes until the next share.
 type interest struct {
 	everything bool // a JSON connection
 	filters    []subscription
-	places     map[string]int // of the filters, by name; only of the copy that is changed
+	places     map[string]int // of the filters, by name; only of the one that is changed
 	bytes      int            // of the names
+	own        bool           // nobody else has the filters
 }
 
 type subscription struct {
@@ -47,7 +48,7 @@ func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh, ch
 	sub := subscription{name, f, qos}
 	if at := i.place(name); at >= 0 {
 		if changed = i.filters[at].qos != qos; changed {
-			i.filters = slices.Clone(i.filters)
+			i.makeOwn()
 			i.filters[at] = sub
 		}
 		return true, false, changed
@@ -55,20 +56,41 @@ func (i *interest) add(name string, f contracts.Filter, qos byte) (ok, fresh, ch
 	if len(i.filters) >= maxFilters || i.bytes+len(name) > maxFiltersBytes {
 		return false, false, false
 	}
-	// The copies end before it, whether or not they share the memory.
+	// Whoever shares the memory has an end before it.
 	i.filters = append(i.filters, sub)
 	i.places[name] = len(i.filters) - 1
 	i.bytes += len(name)
 	return true, true, true
 }
 
+// remove takes a filter away. The last one gets its place.
 func (i *interest) remove(name string) bool {
 	at := i.place(name)
-	if at >= 0 {
-		i.filters = slices.Delete(slices.Clone(i.filters), at, at+1)
-		i.places = nil
+	if at < 0 {
+		return false
 	}
-	return at >= 0
+	i.makeOwn()
+	end := len(i.filters) - 1
+	i.filters[at] = i.filters[end]
+	i.places[i.filters[at].name] = at
+	i.filters[end] = subscription{} // holds nothing any more
+	i.filters = i.filters[:end]
+	delete(i.places, name)
+	i.bytes -= len(name)
+	return true
+}
+
+// share gives the interest as it is now, which later changes leave alone.
+func (i *interest) share() interest {
+	i.own = false
+	return interest{everything: i.everything, filters: i.filters}
+}
+
+// makeOwn makes the filters nobody else's, to be changed in place.
+func (i *interest) makeOwn() {
+	if !i.own {
+		i.filters, i.own = slices.Clone(i.filters), true
+	}
 }
 
 // size is how long the names are together.

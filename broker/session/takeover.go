@@ -73,7 +73,7 @@ func (r *Registry) elsewhere(s *Session) (older chat.Conn, newer bool) {
 func (s *Session) inherit(filters []subscription, found bool) bool {
 	if s.prev != nil && !s.prev.params.SubscribesAll {
 		s.prev.mu.Lock()
-		filters, found = s.prev.declared.filters, s.prev.params.KeepFor > 0 // a clean session ends with its connection
+		filters, found = s.prev.declared.share().filters, s.prev.params.KeepFor > 0 // a clean session ends with its connection
 		s.keeping.stored = s.keeping.stored || s.prev.keeping.stored
 		s.prev.mu.Unlock()
 	}
