@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -131,12 +132,15 @@ func TestSlowReadersOfAUserHoldBoundedMemory(t *testing.T) {
 	}
 	// Another user's request comes after theirs on every shared way, and is answered.
 	w.get("/v1/messages/01ARZ3NDEKTSV4RRFFQ69G5FAV").refused(http.StatusNotFound, chat.CodeMessageNotFound)
-	grown := heap() - before
-	t.Logf("%d slow readers of pages of 1 MiB: %d pages built, the heap has grown by %d KiB", readers, g.pages.Load(), grown>>10)
-	// All pages at once, as ciphertext and as JSON, would be over 90 MiB. On a busy machine
-	// the buffers of those that were written last are still there.
-	if grown > 64<<20 {
-		t.Errorf("the heap has grown by %d MiB", grown>>20)
+	// All pages at once, as ciphertext and as JSON, would be over 90 MiB. What goes on holding
+	// them is a fault; pages that were handed to their sockets just now are not.
+	grown := inMB(before, heap())
+	for deadline := time.Now().Add(2 * time.Minute); grown > 64 && time.Now().Before(deadline); grown = inMB(before, heap()) {
+		runtime.Gosched()
+	}
+	t.Logf("%d slow readers of pages of 1 MiB: %d pages built, the heap has grown by %.1f MiB", readers, g.pages.Load(), grown)
+	if grown > 64 {
+		t.Errorf("the heap has grown by %.1f MiB", grown)
 	}
 	var wg sync.WaitGroup
 	for i, conn := range conns {
