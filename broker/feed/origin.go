@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -23,7 +24,7 @@ type start struct {
 	seq    chat.Seq
 }
 
-func byThread(a start, thread chat.ThreadID) int { return slices.Compare(a.thread[:], thread[:]) }
+func byThread(a start, thread chat.ThreadID) int { return bytes.Compare(a.thread[:], thread[:]) }
 
 func newOrigin(through map[chat.ThreadID]chat.Seq) origin {
 	o := make(origin, 0, len(through))

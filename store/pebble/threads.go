@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -135,6 +136,9 @@ func (s *Store) UserThreads(ctx context.Context, user chat.UserID) ([]chat.UserT
 	var lines []chat.UserThread
 	err = v.scan(ctx, within(userThreadsPrefix(user)), false, func(key, value []byte) (bool, error) {
 		line, err := v.userThread(threadAtEnd(key), value)
+		if len(lines) == cap(lines) { // append would copy those of a user with thousands many times
+			lines = slices.Grow(lines, max(32, len(lines)))
+		}
 		lines = append(lines, line)
 		return true, err
 	})
