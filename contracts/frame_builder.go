@@ -86,6 +86,7 @@ func (b *frameBuilder) bytes(name string, value []byte) {
 func (b *frameBuilder) members(members []chat.InitialMember, joined time.Time) {
 	b.name("participants")
 	b.buf = append(b.buf, '[')
+	at := AppendTime(nil, joined) // once for all of them
 	for i, m := range members {
 		if i > 0 {
 			b.buf = append(b.buf, ',')
@@ -93,8 +94,10 @@ func (b *frameBuilder) members(members []chat.InitialMember, joined time.Time) {
 		b.buf = append(b.buf, `{"user_id":`...)
 		b.buf, _ = jsontext.AppendQuote(b.buf, string(m.User)) // see text
 		b.text("role", string(m.Role))
-		b.time("joined_at", joined)
-		b.buf = append(b.buf, '}')
+		b.name("joined_at")
+		b.buf = append(b.buf, '"')
+		b.buf = append(b.buf, at...)
+		b.buf = append(b.buf, '"', '}')
 	}
 	b.buf = append(b.buf, ']')
 }
