@@ -68,3 +68,32 @@ func TestPubackThatRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A PUBACK with a code that no PUBACK has ends the connection, and acknowledges nothing.
+func TestPubackWithAnUnknownCode(t *testing.T) {
+	s := startServer(t)
+	ann, bob := s.device(t, "ann", "a"), s.device(t, "bob", "b")
+	group := ann.createGroup(t, bob.user)
+	line := dialRaw(t, s, mqtt5)
+	line.accepted(t, helloOf(bob))
+	line.subscribe(t, 1, 1, "v1/threads/+/frames")
+	sent := ann.send(t, group.ID, "hello")
+	d := line.deliver(t)
+	for !contains(d.payload, sent.ID) {
+		line.puback(t, d.id)
+		d = line.deliver(t)
+	}
+	line.bytes(t, []byte{0x40, 3, byte(d.id >> 8), byte(d.id), 0xFF})
+	if code := line.ends(t); code != 0x82 {
+		t.Errorf("the connection ended with %#x, want 0x82", code)
+	}
+	again := dialRaw(t, s, mqtt5)
+	again.accepted(t, helloOf(bob)) // the old connection's receipts are stored by now
+	if state := ann.stateOf(t, sent.ID, bob.user); state != "SENT" {
+		t.Errorf("it is %s, want SENT", state)
+	}
+	again.subscribe(t, 1, 1, "v1/threads/+/frames")
+	for d = again.deliver(t); !contains(d.payload, sent.ID); d = again.deliver(t) {
+		again.puback(t, d.id)
+	}
+}
