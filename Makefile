@@ -95,12 +95,12 @@ e2e-mongo: test-prepare $(if $(NEW_NODE),$(CLIENT_MODULES)) ## the same on a Mon
 LONG_MINUTES ?= 20
 
 .PHONY: test-long
-test-long: ## the model's 20 long histories on each store, as many as LONG_MINUTES (20) allow, the hammer's long backlog, the hammer with many steps of the clock, a user with 3,000 threads, and every fault of a cluster
+test-long: ## the model's 20 long histories on each store, as many as LONG_MINUTES (20) allow, the hammer's long backlog, the hammer with many steps of the clock, users with 3,000 threads, and every fault of a cluster
 	cd test/model && $(GO_TEST) -race -count=1 -run '^Test(Pebble|MongoDB)$$' \
 	  -model.histories 20 -model.operations 2000 -model.budget $(LONG_MINUTES)m
 	$(GO_TEST) -race -count=1 -run '^TestModel$$' ./store/pebble ./store/mongo -storetest.times 3
 	$(GO_TEST) -race -count=1 -run '^Test(CommandsOfBigUsers|CostsOfOwnStates)$$' ./store/mongo -users.threads 3000
-	cd $(E2E) && PARLEY_E2E_STORE=pebble PARLEY_E2E_LONG=1 $(GO_TEST) -race -count=1 -run '^TestHammer(WithAClockThatIsSet)?$$' .
+	cd $(E2E) && PARLEY_E2E_STORE=pebble PARLEY_E2E_LONG=1 $(GO_TEST) -race -count=1 -run '^Test(Hammer(WithAClockThatIsSet)?|ManyFiltersOfPresenceHoldNobodyUp)$$' .
 	cd $(E2E) && PARLEY_E2E_STORE=mongodb PARLEY_E2E_LONG=1 $(GO_TEST) -race -count=1 -parallel 4 -run '^Test(Cluster|CostOfSeveralNodes|CostOfARepair)' .
 
 .PHONY: lint

@@ -8,9 +8,13 @@ import (
 )
 
 // A user with many threads connects with four devices again and again, each time with 50 filters
-// of presence. Whoever else connects meanwhile is told who is online.
+// of presence. Whoever else connects meanwhile is told who is online. The long run has ten times
+// as many threads.
 func TestManyFiltersOfPresenceHoldNobodyUp(t *testing.T) {
 	threads, filters := bulk(300), 50
+	if longRun {
+		threads = bulk(3270)
+	}
 	s := startServer(t)
 	ann, bob, heavy := s.device(t, "ann", "a"), s.device(t, "bob", "b"), s.device(t, "heavy", "h0")
 	ann.createGroup(t, bob.user)
