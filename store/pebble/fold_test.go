@@ -101,7 +101,7 @@ func TestDeletedContentLeavesTheDisk(t *testing.T) {
 	disk := vfs.NewMem()
 	s := open(t, Options{FS: disk, Now: func() time.Time { return testTime }})
 	create(t, s, creationOf(chat.Group, 1, "ann", "bob"))
-	secrets := make([][]byte, 2) // random: no compression hides them
+	secrets := make([][]byte, 2) // random: no compression hides their middles
 	for i := range secrets {
 		secrets[i] = make([]byte, 64)
 		_, _ = rand.Read(secrets[i])
@@ -112,6 +112,10 @@ func TestDeletedContentLeavesTheDisk(t *testing.T) {
 		t.Helper()
 		if err := s.db.Flush(); err != nil {
 			t.Fatal(err)
+		}
+		// A compaction keeps what a snapshot shows. Readers have one; that of before the last write ends a moment after it.
+		for s.db.Metrics().Snapshots.Count > 1 {
+			runtime.Gosched()
 		}
 		if err := s.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false); err != nil {
 			t.Fatal(err)
@@ -137,7 +141,8 @@ func wantInTables(t *testing.T, disk vfs.FS, when string, secrets [][]byte, want
 		tables := tablesOf(t, disk)
 		got = got[:0]
 		for _, secret := range secrets {
-			got = append(got, bytes.Contains(tables, secret))
+			// The first bytes may be compressed together with what stands before them.
+			got = append(got, bytes.Contains(tables, secret[8:len(secret)-8]))
 		}
 		if slices.Equal(got, want) {
 			return
