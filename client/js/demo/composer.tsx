@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'react'
 import type { StoredMessage } from '../src/index.js'
 import { nameOf, previewOf } from './format.js'
 import { Icon } from './icons.js'
+import { kept } from './kept.js'
 import { EmojiPicker } from './picker.js'
 import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
@@ -24,7 +25,7 @@ const LIVES = [[0, 'Messages stay'], [10, '10 seconds'], [300, '5 minutes'], [86
 
 export function Composer({ session, threadId, secret, reply, editing, takenBack, onDone, onSent, onEditLast }: Props) {
   const { client, secrecy } = session
-  const draft = `parley.draft.${session.person}.${threadId}`
+  const draft = kept(session.person, 'draft', threadId)
   const [text, setText] = useState(() => sessionStorage.getItem(draft) ?? '')
   const [life, setLife] = useState(0)
   const [picking, setPicking] = useState(false)

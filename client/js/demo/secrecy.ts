@@ -4,6 +4,7 @@ import { decodeText, encodeText, toBase64, type Client, type SendOptions, type S
 import { Changing } from '../src/emitter.js'
 import type { Encryption, Seen, Standing, Unreadable } from '../src/mls/index.js'
 import { nameOf } from './format.js'
+import { kept } from './kept.js'
 import { WaitingTexts } from './waiting.js'
 
 /** What a message says, and how it came. */
@@ -106,7 +107,7 @@ export class Secrecy {
 
   /** Of the database that holds the keys, and of whatever concerns it. */
   get name(): string {
-    return `parley-${this.#client.userId}-${this.#client.deviceId}-secrets`
+    return kept(this.#client.userId, this.#client.deviceId, 'secrets')
   }
 
   /** Takes the keys from whichever tab has them, and opens the encryption. */
@@ -245,7 +246,7 @@ export class Secrecy {
   }
 
   #chosen = (threadId: string): boolean => localStorage.getItem(this.#choice(threadId)) !== null
-  #choice = (threadId: string): string => `parley.plain.${this.#client.userId}.${threadId}`
+  #choice = (threadId: string): string => kept(this.#client.userId, 'plain', threadId)
 
   /** The person has chosen to write without encryption: what waits for it goes out so. */
   choosePlain(threadId: string): void {
@@ -441,7 +442,7 @@ export class Secrecy {
 
   /** The number that was compared with a person, in this conversation. */
   comparedWith = (threadId: string, userId: string): string | undefined => localStorage.getItem(this.#comparison(threadId, userId)) ?? undefined
-  #comparison = (threadId: string, userId: string): string => `parley.compared.${this.#client.userId}.${threadId}.${userId}`
+  #comparison = (threadId: string, userId: string): string => kept(this.#client.userId, 'compared', threadId, userId)
 
   /** The person says that the other one sees the same number. */
   compared(threadId: string, userId: string, number: string): void {

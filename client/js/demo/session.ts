@@ -3,9 +3,9 @@ import { Client, jsonTransport, type Call } from '../src/index.js'
 import { Changing } from '../src/emitter.js'
 import { IndexedDBStorage } from '../src/indexeddb.js'
 import { mqttTransport } from '../src/mqtt.js'
+import { deviceKey, forgetKept, kept, logName, protocolKey } from './kept.js'
 import { people } from './people.js'
 import { Secrecy } from './secrecy.js'
-import { WaitingTexts } from './waiting.js'
 
 export type Person = string
 
@@ -39,6 +39,7 @@ export class Session {
   #toasts: { n: number; text: string }[] = []
   #offline = false
   #told = false
+  #tabs: BroadcastChannel // of this person
 
   constructor(readonly person: Person, token: () => Promise<string>) {
     this.client = new Client({
@@ -46,7 +47,7 @@ export class Session {
       userId: person,
       deviceId: deviceOf(person),
       token,
-      storage: new IndexedDBStorage(`parley-${person}`),
+      storage: new IndexedDBStorage(logName(person)),
       transport: this.#transport(),
       fetch: (input, init) => (this.#offline ? Promise.reject(new TypeError('offline')) : fetch(input, init)),
       onCall: (call) => this.#call(call),
@@ -59,16 +60,30 @@ export class Session {
     })
     this.client.events.on('poisoned', ({ problem }) => this.toast(`A message could not be sent: ${problem?.detail}`))
     this.client.events.on('store_changed', () => this.toast('The server has another store: reading everything anew'))
+    this.#tabs = new BroadcastChannel(kept(person))
+    this.#tabs.onmessage = () => location.reload() // it was forgotten: nothing that is here may be written again
+  }
+
+  /** Ends it: nothing of its storage is in use after that. */
+  close(): void {
+    this.#tabs.onmessage = null
+    this.client.close()
+  }
+
+  /** Tells the other tabs that this person was forgotten. */
+  tellTabs(): void {
+    this.#tabs.postMessage('forgotten')
+    this.#tabs.close()
   }
 
   get protocol(): 'json' | 'mqtt' {
-    return localStorage.getItem(`parley.protocol.${this.person}`) === 'mqtt' ? 'mqtt' : 'json'
+    return localStorage.getItem(protocolKey(this.person)) === 'mqtt' ? 'mqtt' : 'json'
   }
 
   #transport = () => (this.protocol === 'mqtt' ? mqttTransport() : jsonTransport())
 
   use(protocol: 'json' | 'mqtt'): void {
-    localStorage.setItem(`parley.protocol.${this.person}`, protocol)
+    localStorage.setItem(protocolKey(this.person), protocol)
     this.client.use(this.#transport())
   }
 
@@ -140,7 +155,7 @@ const shorten = (path: string): string =>
   path.replace(/^\/?v1\//, '').replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, (id) => `…${id.slice(-4)}`).replace(/\b[0-9A-Z]{26}\b/g, (id) => `…${id.slice(-4)}`)
 
 function deviceOf(person: Person): string {
-  const name = `parley.device.${person}`
+  const name = deviceKey(person)
   const known = people.deviceOf(person) ?? localStorage.getItem(name)
   if (known) return known
   const made = `browser-${crypto.randomUUID().slice(0, 8)}`
@@ -162,20 +177,16 @@ export function sessionOf(person: Person): Session {
   return session
 }
 
-/** Forgets what this browser has of a person: its log, its outbox, its keys, which device it is. */
+/** Forgets what this browser has of a person: its log, its outbox, its keys, what it wrote, which device it is. */
 export async function forget(person: Person): Promise<void> {
   const session = sessions.get(person)
   session?.setOffline(true) // nothing that is under way waits for the network
   await session?.secrecy.close()
-  session?.client.close()
+  session?.close()
   sessions.delete(person)
-  localStorage.removeItem(`parley.device.${person}`)
-  WaitingTexts.forget(person)
-  const mine = [`parley-${person}`, ...(session ? [session.secrecy.name] : [])]
-  await Promise.all(mine.map((name) => new Promise((done) => {
-    const request = indexedDB.deleteDatabase(name)
-    request.onsuccess = request.onerror = request.onblocked = done
-  })))
+  const gone = forgetKept(person)
+  session?.tellTabs()
+  await gone
 }
 
 window.addEventListener('online', () => sessions.forEach((s) => s.client.hurry()))

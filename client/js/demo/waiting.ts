@@ -1,6 +1,7 @@
 // What was written and cannot be encrypted yet. It is kept in this browser, and sent in the order in
 // which it was written.
 import type { SendOptions } from '../src/index.js'
+import { kept } from './kept.js'
 
 export interface Waiting {
   waits: string // which one it is
@@ -9,7 +10,7 @@ export interface Waiting {
   createdAt: string
 }
 
-const prefix = (user: string): string => `parley.waiting.${user}.`
+const prefix = (user: string): string => kept(user, 'waiting', '')
 
 export class WaitingTexts {
   #user: string
@@ -65,11 +66,6 @@ export class WaitingTexts {
       this.#known.delete(threadId)
     }
     this.#changed()
-  }
-
-  /** Forgets what a person wrote. */
-  static forget(user: string): void {
-    for (const key of Object.keys(localStorage)) if (key.startsWith(prefix(user))) localStorage.removeItem(key)
   }
 }
 

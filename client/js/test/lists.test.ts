@@ -351,6 +351,58 @@ describe.skipIf(!executablePath)('without tokens of its own', { timeout: 240_000
     expect((await databases()).filter((name) => name!.includes('erin'))).toEqual([])
   })
 
+  test('who signs out takes its keys, choices and texts along, from all tabs', async () => {
+    const left = (user: string) =>
+      page.evaluate(async (user) => {
+        const names = [...Object.keys(localStorage), ...Object.keys(sessionStorage), ...(await indexedDB.databases()).map((db) => db.name!)]
+        return names.filter((name) => name.includes(user)).sort()
+      }, user)
+    await page.getByLabel('Sign in somebody else').click()
+    await signIn('', token('erin'))
+    const [dana, erin] = [pane(page, 'Dana'), pane(page, 'Erin')]
+    await erin.getByText('Connected').waitFor()
+    await listed(erin, 'Dana').locator('.thread').click()
+    await listed(dana, 'Erin').locator('.thread').click()
+    for (const side of [dana, erin]) await side.getByLabel('Encrypted. Details', { exact: true }).waitFor()
+    await erin.getByLabel('Encrypted. Details', { exact: true }).click()
+    await page.getByRole('button', { name: 'Dana sees the same' }).click()
+    await page.keyboard.press('Escape')
+    await erin.getByLabel('Message', { exact: true }).fill('A draft of Erin')
+    for (const [other, choice] of [['hugo', false], ['ines', true]] as const) {
+      await erin.getByLabel('New conversation').first().click()
+      await page.getByLabel('User id', { exact: true }).fill(other)
+      await page.getByRole('button', { name: 'Add', exact: true }).click()
+      await page.getByRole('button', { name: 'Start' }).click()
+      await page.getByRole('dialog').waitFor({ state: 'detached' })
+      if (choice) await erin.getByRole('button', { name: 'Write without encryption' }).click()
+      else await say(erin, 'You cannot read this yet')
+    }
+    await until('all that can be kept', async () => {
+      const names = (await left('erin')).join(' ')
+      return ['device', 'draft', 'compared', 'waiting', 'plain', 'secrets'].every((what) => names.includes(what))
+    })
+    const before = await left('/erin/')
+    const tab = await page.context().newPage()
+    visitors.watch(tab)
+    visitors.expected = /WebSocket/
+    await tab.goto(server.url)
+    await tab.getByLabel('Token (JWT)').fill(token('erin'))
+    await tab.getByRole('button', { name: 'Sign in', exact: true }).click()
+    await erin.getByText('Erin is open in another tab').waitFor()
+    const reloaded = [page.waitForEvent('load'), tab.waitForEvent('load')]
+    await account(erin, 'Sign out')
+    await Promise.all(reloaded)
+    await pane(tab, 'Erin').getByText('Connected').waitFor() // with its own token, as a new device
+    expect((await left('/erin/')).filter((name) => before.includes(name))).toEqual([])
+    visitors.expected = undefined
+    await account(pane(tab, 'Erin'), 'Sign out')
+    await tab.getByRole('heading', { name: 'Sign in' }).waitFor()
+    await tab.close()
+    expect(await left('erin')).toEqual([])
+    await dana.getByText('Connected').waitFor()
+    expect((await left('/dana/')).length, 'what is kept of somebody else').toBeGreaterThan(0)
+  })
+
   test('a token that ends is asked for anew, and what was written goes out then', async () => {
     await page.getByLabel('Sign in somebody else').click()
     visitors.expected = /status of 401|WebSocket/
