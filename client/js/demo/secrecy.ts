@@ -72,7 +72,6 @@ export class Secrecy {
   #waiting: (() => void)[] = []
   #turn: AbortController | undefined // of the keys, which one tab has at a time
   #held: Promise<void> = Promise.resolve()
-  #tabs: BroadcastChannel
   readonly waiting: WaitingTexts
   #sending = new Map<string, Promise<void>>() // what waits, by conversation
   #looking: ReturnType<typeof setInterval>
@@ -90,8 +89,6 @@ export class Secrecy {
     this.#tell = tell
     this.waiting = new WaitingTexts(client.userId, () => this.#changed())
     this.#looking = setInterval(() => this.#look(), LOOK_MS)
-    this.#tabs = new BroadcastChannel(this.name)
-    this.#tabs.onmessage = () => this.#give()
     client.events.on('caught_up', () => {
       if (this.#readiness === 'failed') this.open() // the server may not have been there
       else void this.#tendAll()
@@ -116,7 +113,6 @@ export class Secrecy {
     const turn = new AbortController()
     this.#turn = turn
     this.#become('opening')
-    this.#tabs.postMessage('wanted')
     this.#held = this.#hold(turn).catch((error: unknown) => {
       if (this.#turn === turn) this.#become('failed', messageOf(error))
     })
@@ -125,6 +121,11 @@ export class Secrecy {
   async #hold(turn: AbortController): Promise<void> {
     if (!globalThis.isSecureContext) throw new Error('it needs HTTPS, or localhost')
     const given = new Promise<void>((resolve) => turn.signal.addEventListener('abort', () => resolve()))
+    // The last to ask has the turn, as the browser orders them: whoever had it loses it, and closes the keys before they are opened here.
+    navigator.locks.request(`${this.name}/turn`, { steal: true }, () => given).catch(() => {
+      turn.abort()
+      if (this.#turn === turn) this.#give()
+    })
     const holding = navigator.locks.request(this.name, { signal: turn.signal }, async () => {
       const module = (this.#module ??= await import('./mls.js'))
       await this.#client.load()
@@ -142,9 +143,13 @@ export class Secrecy {
       await given
       await mls.close()
     })
-    await holding.catch((error: unknown) => {
+    try {
+      await holding
+    } catch (error) {
       if (!turn.signal.aborted) throw error
-    })
+    } finally {
+      turn.abort()
+    }
   }
 
   /** Leaves the keys to another tab. */
@@ -161,7 +166,6 @@ export class Secrecy {
     clearInterval(this.#looking)
     this.waiting.close()
     this.#give()
-    this.#tabs.close()
     await this.#held
   }
 

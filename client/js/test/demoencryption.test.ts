@@ -307,5 +307,29 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await tab.close()
   })
 
+  test('of two tabs that open at once, one has the keys', async () => {
+    const context = page.context()
+    const alice = pane('Alice')
+    for (let i = 0; i < 5; i++) {
+      const tabs = await Promise.all([context.newPage(), context.newPage()])
+      for (const tab of tabs) visitors.watch(tab)
+      await Promise.all(tabs.map((tab) => tab.goto(`${server.url}/?as=alice`)))
+      const others = tabs.map((tab) => pane('Alice', tab))
+      await Promise.all(others.map((other) => other.locator('.thread', { hasText: 'I read both' }).click()))
+      const holders = async () => {
+        const sides = [alice, ...others]
+        const having = await Promise.all(sides.map((side) => side.getByLabel('Encrypted. Details', { exact: true }).count()))
+        const without = await Promise.all(sides.map((side) => side.getByText('The keys of this conversation are in use in another tab').count()))
+        return [having, without].map((counts) => counts.reduce((a, b) => a + b)).join()
+      }
+      await expect.poll(holders, { timeout: 20_000 }).toBe('1,2')
+      for (const tab of tabs) await tab.close()
+      await alice.getByRole('button', { name: 'Use them here' }).click()
+      await alice.getByLabel('Encrypted. Details', { exact: true }).waitFor()
+    }
+    await alice.getByRole('button', { name: 'Use here', exact: true }).click()
+    await alice.getByText('Connected').waitFor()
+  })
+
   test('nothing was wrong all along', () => expect(visitors.trouble).toEqual([]))
 })
