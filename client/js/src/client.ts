@@ -2,7 +2,7 @@ import { backoff, Changing, Emitter, pause } from './emitter.js'
 import { encodeText } from './bytes.js'
 import { jsonTransport } from './json.js'
 import type { Ending, Link, Transport } from './link.js'
-import { Outbox } from './outbox.js'
+import { Outbox, type Once } from './outbox.js'
 import { Rest, type Call } from './rest.js'
 import { MemoryStorage, type Outgoing, type Storage } from './storage.js'
 import { ThreadLog, type Home, type ThreadSnapshot } from './thread.js'
@@ -76,6 +76,8 @@ export interface SendOptions {
   ttlSeconds?: number
   attachmentId?: string
   attachmentSha256?: string
+  /** What is sent again with the same content is the same message, also after a reload: see nextOnce. Without it, each call sends another message. */
+  once?: Once
 }
 
 export interface ControlMessage {
@@ -239,12 +241,15 @@ export class Client {
     if (options.attachmentId) body.attachment_id = options.attachmentId
     if (options.attachmentSha256) body.attachment_sha256 = options.attachmentSha256
     this.#typed.delete(threadId) // who goes on writing is told of at once
-    return this.#outbox.add(threadId, body)
+    return this.#outbox.add(threadId, body, options.once)
   }
 
   sendText(threadId: string, text: string, options?: SendOptions): Promise<Outgoing> {
     return this.send(threadId, encodeText(text), options)
   }
+
+  /** For a message that is written now and sent later: whoever keeps this with it can send it again. */
+  nextOnce = (): Once => ({ key: crypto.randomUUID(), clientSeq: this.#outbox.nextSeq() })
 
   /** A client_seq that no other message of this device has. */
   nextClientSeq = (): number => this.#outbox.nextSeq()

@@ -1,4 +1,5 @@
 export { Client, type ClientOptions, type ClientSnapshot, type ControlMessage, type ClientEvents, type ConnectionState, type SendOptions, type ThreadSummary } from './client.js'
+export type { Once } from './outbox.js'
 export { ThreadLog, type ThreadSnapshot } from './thread.js'
 export { MemoryStorage, type Changes, type Outgoing, type Storage, type StoredMessage, type StoredThread } from './storage.js'
 export { Rest, ProblemError, type Call } from './rest.js'

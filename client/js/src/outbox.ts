@@ -3,6 +3,12 @@ import { ProblemError } from './rest.js'
 import type { Changes, Outgoing } from './storage.js'
 import type { Message, SendMessage } from './types.js'
 
+/** What makes a message the same at every try: a key, and a client_seq that no other message of this device has. */
+export interface Once {
+  key: string
+  clientSeq: number
+}
+
 /** What the outbox needs of its client. */
 export interface Post {
   /** Sends one message once; whether content differs from what this client_seq had sent before. */
@@ -53,9 +59,12 @@ export class Outbox {
     return this.#items.length
   }
 
-  async add(threadId: string, body: Omit<SendMessage, 'client_seq'>): Promise<Outgoing> {
+  /** Puts a message in. One that has the key of another one in it is that. */
+  async add(threadId: string, body: Omit<SendMessage, 'client_seq'>, once?: Once): Promise<Outgoing> {
+    const there = once && this.#items.find((i) => i.threadId === threadId && i.key === once.key)
+    if (there) return there
     const item: Outgoing = {
-      n: ++this.#n, threadId, key: crypto.randomUUID(), body: { client_seq: this.nextSeq(), ...body },
+      n: ++this.#n, threadId, key: once?.key ?? crypto.randomUUID(), body: { client_seq: once?.clientSeq ?? this.nextSeq(), ...body },
       createdAt: new Date().toISOString(), attempts: 0,
     }
     // It is shown once it is in storage: what is seen survives a reload.

@@ -178,6 +178,33 @@ test('every try of a message has the same key, and it is stored once', async () 
   expect(messages.length).toBe(1)
 })
 
+test('what is sent again after a reload, with what was kept of it, is the same message', async () => {
+  const [a, b] = [person(), client(person())]
+  const factory = new IDBFactory()
+  const first = client(a, { storage: new IndexedDBStorage('log', factory) })
+  await Promise.all([first.connect(), b.connect()])
+  await Promise.all([online(first), online(b)])
+  const thread = await first.createThread('1_TO_1', [b.userId])
+  const [once, other] = [first.nextOnce(), first.nextOnce()]
+  first.disconnect()
+  for (let i = 0; i < 2; i++) await first.sendText(thread, 'one', { once })
+  await first.sendText(thread, 'two', { once: other })
+  expect(first.getSnapshot().outgoing).toBe(2)
+  first.close()
+
+  const second = client(a, { storage: new IndexedDBStorage('log', factory) })
+  await second.load()
+  await second.sendText(thread, 'one', { once }) // it is in the outbox
+  expect(second.getSnapshot().outgoing).toBe(2)
+  await second.connect()
+  await until('both', () => texts(b, thread).join() === 'one,two')
+  await second.sendText(thread, 'one', { once }) // the server has it
+  await second.sendText(thread, 'three')
+  await until('what came after it', () => texts(b, thread).join() === 'one,two,three')
+  expect(texts(second, thread)).toEqual(['one', 'two', 'three'])
+  expect(second.getSnapshot().outgoing).toBe(0)
+})
+
 test('history comes page by page', async () => {
   const { a, b, thread } = await pair()
   for (let i = 0; i < 130; i++) await a.sendText(thread, String(i))
