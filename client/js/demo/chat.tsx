@@ -193,10 +193,10 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
         <Virtualizer ref={list} scrollRef={scroller} shift={prepending} data={rows}>
           {(item: StoredMessage | Outgoing | Waiting, i: number) => {
             if ('key' in item) return <OutgoingRow key={item.key} session={session} item={item} />
-            if ('waits' in item) {
+            if ('once' in item) {
               return (
                 <WaitingRow
-                  key={item.waits}
+                  key={item.once.key}
                   item={item}
                   onTakeBack={() => {
                     session.secrecy.waiting.remove(summary.id, item)

@@ -5,7 +5,7 @@ import { Changing } from '../src/emitter.js'
 import type { Encryption, Seen, Standing, Unreadable } from '../src/mls/index.js'
 import { nameOf } from './format.js'
 import { kept } from './kept.js'
-import { WaitingTexts } from './waiting.js'
+import { WaitingTexts, type Waiting } from './waiting.js'
 
 /** What a message says, and how it came. */
 export interface Content {
@@ -316,7 +316,7 @@ export class Secrecy {
     if (mode === shown && (mode === 'plain' || (mode === 'encrypted' && this.waiting.of(threadId).length === 0))) {
       return this.#sendNow(threadId, text, shown, options)
     }
-    this.waiting.add(threadId, text, options)
+    this.waiting.add(threadId, text, this.#client.nextOnce(), options)
     await this.#sendWaiting(threadId, shown).catch((error: unknown) => {
       if (!(error instanceof NotYet)) this.#tell(messageOf(error))
     })
@@ -334,11 +334,20 @@ export class Secrecy {
     if (this.waiting.of(threadId).length === 0) return
     const sending = (async () => {
       for (let next; !this.#closed && (next = this.waiting.of(threadId)[0]); this.waiting.remove(threadId, next)) {
-        await this.#sendNow(threadId, next.text, shown, next.options)
+        await this.#sendKept(threadId, next, shown)
       }
     })()
     this.#sending.set(threadId, sending)
     await sending.finally(() => this.#sending.delete(threadId))
+  }
+
+  /** What it is sent as is kept before it leaves: after a reload it is sent as the same message. */
+  async #sendKept(threadId: string, next: Waiting, shown: Mode): Promise<void> {
+    const { text, options, once, ciphertext } = next
+    const sealed = ciphertext ?? ((await this.#encrypts(threadId, shown)) ? await this.#need().group(threadId).encrypt(text) : encodeText(text))
+    if (!ciphertext && !this.waiting.seal(threadId, next, sealed)) return // it was taken back
+    await this.#client.send(threadId, sealed, { ...options, once })
+    if (this.#standings.get(threadId)?.state === 'none') this.refresh(threadId)
   }
 
   /** Asks how those conversations stand in which something waits. */

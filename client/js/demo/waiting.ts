@@ -1,11 +1,13 @@
 // What was written and cannot be encrypted yet. It is kept in this browser, and sent in the order in
 // which it was written.
-import type { SendOptions } from '../src/index.js'
+import type { Once, SendOptions } from '../src/index.js'
 import { kept } from './kept.js'
 
 export interface Waiting {
-  waits: string // which one it is
+  once: Once // by which it is the same message if it is sent again
   text: string
+  /** What is sent, once that is known: encrypted again, it would be another message. */
+  ciphertext?: string
   options: SendOptions
   createdAt: string
 }
@@ -48,13 +50,20 @@ export class WaitingTexts {
     return this.#known.get(threadId) ?? NONE
   }
 
-  add(threadId: string, text: string, options: SendOptions = {}): void {
-    this.#keep(threadId, [...this.of(threadId), { waits: crypto.randomUUID(), text, options, createdAt: new Date().toISOString() }])
+  add(threadId: string, text: string, once: Once, options: SendOptions = {}): void {
+    this.#keep(threadId, [...this.of(threadId), { once, text, options, createdAt: new Date().toISOString() }])
+  }
+
+  /** Keeps what one is sent as, before it is sent; false if it was taken back meanwhile. */
+  seal(threadId: string, { once }: Waiting, ciphertext: string): boolean {
+    const texts = this.of(threadId)
+    this.#keep(threadId, texts.map((other) => (other.once.key === once.key ? { ...other, ciphertext } : other)))
+    return texts.some((other) => other.once.key === once.key)
   }
 
   /** Takes one out: it is sent, or the person takes it back. */
-  remove(threadId: string, { waits }: Waiting): void {
-    this.#keep(threadId, this.of(threadId).filter((other) => other.waits !== waits))
+  remove(threadId: string, { once }: Waiting): void {
+    this.#keep(threadId, this.of(threadId).filter((other) => other.once.key !== once.key))
   }
 
   #keep(threadId: string, texts: readonly Waiting[]): void {

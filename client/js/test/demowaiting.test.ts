@@ -9,11 +9,14 @@ describe.skipIf(!executablePath)('what cannot be encrypted yet', { timeout: 120_
   const visitors = new Visitors(() => server.url)
   let page: Page
 
-  const begin = async (where: Locator, user: string) => {
+  const begin = async (where: Locator, ...users: string[]) => {
     await where.getByLabel('New conversation').first().click()
-    await page.getByLabel('User id', { exact: true }).fill(user)
-    await page.getByRole('button', { name: 'Add', exact: true }).click()
-    await page.getByRole('button', { name: 'Start' }).click()
+    for (const user of users) {
+      await page.getByLabel('User id', { exact: true }).fill(user)
+      await page.getByRole('button', { name: 'Add', exact: true }).click()
+    }
+    if (users.length > 1) await page.getByLabel('Name of the group').fill('Three')
+    await page.getByRole('button', { name: users.length > 1 ? 'Create the group' : 'Start' }).click()
     await page.getByRole('dialog').waitFor({ state: 'detached' })
   }
   /** What the server has of the newest thread of Alice, the oldest message first. */
@@ -26,6 +29,17 @@ describe.skipIf(!executablePath)('what cannot be encrypted yet', { timeout: 120_
       const { messages } = (await answer.json()) as { messages: { ciphertext: string; content_type: string }[] }
       return messages.filter((m) => m.content_type !== 'control').map((m) => m.ciphertext).reverse()
     })
+
+  /** Holds what is sent, as the commit with which an encryption begins, until it is let go. */
+  const holdCommits = async (): Promise<() => void> => {
+    let go = () => {}
+    const held = new Promise<void>((resolve) => (go = resolve))
+    await page.route('**/v1/threads/*/messages', async (route) => {
+      if (route.request().method() === 'POST') await held
+      await route.continue()
+    })
+    return go
+  }
 
   beforeAll(async () => {
     await server.start()
@@ -85,12 +99,7 @@ describe.skipIf(!executablePath)('what cannot be encrypted yet', { timeout: 120_
     const alice = pane(page, 'Alice')
     const phone = await visitors.page({ viewport: { width: 390, height: 844 } })
     await open(phone, `${server.url}/?as=bob`)
-    let go = () => {}
-    const held = new Promise<void>((resolve) => (go = resolve))
-    await page.route('**/v1/threads/*/messages', async (route) => { // the commit with which it begins
-      if (route.request().method() === 'POST') await held
-      await route.continue()
-    })
+    const go = await holdCommits()
     await begin(alice, 'bob')
     await alice.getByRole('heading', { name: 'Bob' }).waitFor()
     await say(alice, 'At once')
@@ -98,9 +107,33 @@ describe.skipIf(!executablePath)('what cannot be encrypted yet', { timeout: 120_
     expect(await alice.getByLabel('Message', { exact: true }).inputValue()).toBe('')
     go()
     await bubble(alice, 'At once').getByLabel(/Details/).waitFor()
-    await page.unroute('**/v1/threads/*/messages')
     expect(await stored()).toEqual([expect.stringMatching(/^AAEAA/)])
     await phone.context().close()
+  })
+
+  test('is sent once, also when the page ends before it knows that it is sent', async () => {
+    const alice = pane(page, 'Alice')
+    const go = await holdCommits()
+    await begin(alice, 'bob', 'carol')
+    await alice.getByRole('heading', { name: 'Three' }).waitFor()
+    await say(alice, 'Once and no more')
+    await bubble(alice, 'Once and no more').getByText('Waits to be encrypted').waitFor()
+    await page.evaluate(() => { // the page ends before what is sent is taken out
+      Storage.prototype.removeItem = () => {}
+    })
+    go()
+    await bubble(alice, 'Once and no more').getByLabel(/Details/).waitFor()
+    expect(await stored()).toHaveLength(1)
+    const waits = () => page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('/waiting/')).length)
+    expect(await waits(), 'what waits, as the page that ended left it').toBeGreaterThan(0)
+    await page.reload()
+    await alice.getByText('Connected').waitFor()
+    await alice.locator('.thread', { hasText: 'Three' }).click()
+    await until('nothing waits', async () => (await waits()) === 0)
+    await say(alice, 'The end')
+    await bubble(alice, 'The end').getByLabel(/Details/).waitFor()
+    expect(await stored()).toHaveLength(2)
+    expect(await alice.locator('article.row .text').allTextContents()).toEqual(['Once and no more', 'The end'])
   })
 
   test('nothing was wrong all along', () => expect(visitors.trouble).toEqual([]))
