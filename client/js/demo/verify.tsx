@@ -34,6 +34,10 @@ export function Verify({ session, thread, onClose }: { session: Session; thread:
         <li>The server sees who writes to whom, when and how much, who reads, reactions, titles and pins.</li>
         <li>Keys are trusted on first use. Until you compare, the server could have put a device of its own among theirs.</li>
         <li>A device reads what is sent after it was let in. If its browser data is deleted, its texts are lost.</li>
+        <li>
+          This browser keeps keys, texts, drafts and what waits to be encrypted as they are. Whoever can read its data reads them; they go when you sign out, start as a new device, or
+          delete its data.
+        </li>
         <li>Neither this code nor the library beneath was audited.</li>
       </ul>
     </Dialog>
