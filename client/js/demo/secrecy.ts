@@ -211,8 +211,7 @@ export class Secrecy {
       const mls = await this.#opened()
       const standing = await mls?.standing(threadId)
       if (!standing || mls !== this.#mls) return
-      this.#standings.set(threadId, standing)
-      this.#changed()
+      this.#stands(threadId, standing)
       void this.#sendWaiting(threadId).catch(() => {}) // it goes on waiting
       if (standing.state === 'in') await this.#checkNumbers(threadId)
     }
@@ -234,7 +233,7 @@ export class Secrecy {
     const { thread, participants, messages, hasOlder } = this.#client.thread(threadId).view.getSnapshot()
     const others = participants.filter((p) => p.user_id !== this.#client.userId)
     const standing = this.#standings.get(threadId)
-    const begun = standing ? standing.state !== 'none' : (thread?.epoch ?? 0) > 0
+    const begun = this.#begun(threadId)
     const plain = !begun && !this.#beginning.has(threadId) && (this.#chosen(threadId) || hasOlder || messages.some((m) => m.content_type !== 'control' && !isSealed(m.ciphertext)))
     const mayBePlain = !begun
     if (this.#readiness === 'failed' || this.#readiness === 'elsewhere') {
@@ -247,6 +246,27 @@ export class Secrecy {
     if (plain) return { mode: 'plain', ...known }
     if (others.length > 0 && others.every((p) => without.includes(p.user_id))) return { mode: 'nobody', ...known }
     return { mode: state === 'in' ? 'encrypted' : 'new', ...known }
+  }
+
+  /** Whether the encryption of a conversation has begun, as far as that is known. */
+  #begun(threadId: string): boolean {
+    const standing = this.#standings.get(threadId)
+    return this.#wasEncrypted(threadId) || (standing ? standing.state !== 'none' : (this.#client.thread(threadId).record?.thread.epoch ?? 0) > 0)
+  }
+
+  /** Whether a message came as plain text into a conversation that is encrypted: the server can read it, and may have written it. */
+  isExposed({ ciphertext, thread_id }: Written): boolean {
+    return ciphertext !== '' && !isSealed(ciphertext) && this.#begun(thread_id)
+  }
+
+  /** Once encrypted, a conversation is never plain again: the server could say that it has no encryption. */
+  #wasEncrypted = (threadId: string): boolean => localStorage.getItem(this.#memory(threadId)) !== null
+  #memory = (threadId: string): string => kept(this.#client.userId, 'encrypted', threadId)
+
+  #stands(threadId: string, standing: Standing): void {
+    this.#standings.set(threadId, standing)
+    if (standing.state !== 'none' && !this.#wasEncrypted(threadId)) localStorage.setItem(this.#memory(threadId), 'seen')
+    this.#changed()
   }
 
   #chosen = (threadId: string): boolean => localStorage.getItem(this.#choice(threadId)) !== null
@@ -303,8 +323,7 @@ export class Secrecy {
   async #ask(threadId: string): Promise<void> {
     const mls = await this.#opened()
     if (!mls) return
-    this.#standings.set(threadId, await mls.standing(threadId))
-    this.#changed()
+    this.#stands(threadId, await mls.standing(threadId))
   }
 
   /**
