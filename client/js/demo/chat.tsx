@@ -12,6 +12,7 @@ import { SecrecyNotice } from './notice.js'
 import { ownEntries } from './own.js'
 import { Report } from './report.js'
 import { BlockedBar, RequestBar } from './request.js'
+import { Exposed } from './said.js'
 import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
 import { Avatar, DropdownMenu, IconButton } from './ui.js'
@@ -182,7 +183,10 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
         <div className="pinned">
           <Icon name="pin" size={16} />
           <button type="button" onClick={() => void jump(lastPin.message_id)}>
-            <strong>Pinned{pins.length > 1 ? ` · ${pins.length}` : ''}</strong>
+            <strong>
+              Pinned{pins.length > 1 ? ` · ${pins.length}` : ''}
+              {pinned && <Exposed session={session} message={pinned} />}
+            </strong>
             <span>{pinned ? previewOf(pinned, session) : 'An older message'}</span>
           </button>
           <IconButton icon="close" label="Unpin" size={16} onClick={() => void session.try(client.unpin(summary.id, lastPin.message_id))} />
@@ -229,7 +233,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
                   message={message}
                   kind={session.secrecy.contentOf(message).kind}
                   text={previewOf(message, session)}
-                  encrypted={secret.mode === 'encrypted'}
+                  exposed={!gone(message) && session.secrecy.isExposed(message)}
                   group={group}
                   participants={participants}
                   first={!joined}

@@ -4,6 +4,7 @@ import { nameOf, previewOf } from './format.js'
 import { Icon } from './icons.js'
 import { kept } from './kept.js'
 import { EmojiPicker } from './picker.js'
+import { Said } from './said.js'
 import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
 import { DropdownMenu, IconButton } from './ui.js'
@@ -92,7 +93,9 @@ export function Composer({ session, threadId, secret, reply, editing, takenBack,
           <Icon name={editing ? 'edit' : 'reply'} size={18} />
           <div>
             <strong>{editing ? 'Edit message' : `Reply to ${about.sender_id === session.person ? 'yourself' : nameOf(about.sender_id)}`}</strong>
-            <span>{previewOf(about, session)}</span>
+            <span>
+              <Said session={session} message={about} />
+            </span>
           </div>
           <IconButton icon="close" label="Cancel" size={18} onClick={cancel} />
         </div>

@@ -1,9 +1,10 @@
 import { useEffect, useState } from 'react'
 import type { Receipts, StoredMessage, ThreadSnapshot } from '../src/index.js'
 import { useClient, useSnapshot } from '../src/react.js'
-import { fullTimeOf, nameOf, previewOf } from './format.js'
+import { fullTimeOf, nameOf } from './format.js'
 import { Ticks } from './icons.js'
 import { people } from './people.js'
+import { Said } from './said.js'
 import type { Session } from './session.js'
 import { Avatar, Dialog, DropdownMenu, IconButton } from './ui.js'
 
@@ -71,7 +72,9 @@ export function MessageInfo({ session, message, onClose }: { session: Session; m
   }, [session, message])
   return (
     <Dialog title="Message details" onClose={onClose}>
-      <blockquote className="quoted">{previewOf(message, session)}</blockquote>
+      <blockquote className="quoted">
+        <Said session={session} message={message} />
+      </blockquote>
       <p className="facts">
         Sent {fullTimeOf(message.created_at)} by {nameOf(message.sender_id)}
         {message.edited_at && `, edited ${fullTimeOf(message.edited_at)}`}. Number {message.seq} of its thread.

@@ -4,6 +4,7 @@ import { QUICK } from './emoji.js'
 import { fullTimeOf, gone, hueOf, leftOf, nameOf, previewOf, timeOf } from './format.js'
 import { Icon, Ticks } from './icons.js'
 import { EmojiPicker } from './picker.js'
+import { Exposed } from './said.js'
 import type { Content } from './secrecy.js'
 import type { Session } from './session.js'
 import { DropdownMenu, IconButton } from './ui.js'
@@ -14,7 +15,7 @@ interface Props {
   message: StoredMessage
   kind: Content['kind']
   text: string
-  encrypted: boolean // the conversation is
+  exposed: boolean // it came as plain text into an encrypted conversation
   group: boolean
   participants: readonly Participant[]
   first: boolean
@@ -33,7 +34,7 @@ interface Props {
 const EDITABLE_MS = 15 * 60_000
 
 export const MessageRow = memo(function MessageRow(props: Props) {
-  const { session, message, kind, text, encrypted, group, participants, first, last, repliedTo, pinned, found, readOnly } = props
+  const { session, message, kind, text, exposed, group, participants, first, last, repliedTo, pinned, found, readOnly } = props
   const { client, person } = session
   const own = message.sender_id === person
   const [picking, setPicking] = useState(false)
@@ -53,14 +54,17 @@ export const MessageRow = memo(function MessageRow(props: Props) {
   return (
     <article
       className={`row ${own ? 'own' : ''} ${first ? 'first' : ''} ${last ? 'last' : ''} ${found ? 'found' : ''}`}
-      aria-label={`${own ? 'You' : nameOf(message.sender_id)}, ${timeOf(message.created_at)}: ${text}`}
+      aria-label={`${own ? 'You' : nameOf(message.sender_id)}, ${timeOf(message.created_at)}${exposed ? ', not encrypted' : ''}: ${text}`}
     >
       <div className="bubble-line">
         <div className={`bubble ${deleted ? 'gone' : ''} ${sealed ? 'sealed' : ''} ${big ? 'big' : ''}`} style={{ '--hue': hueOf(message.sender_id) } as React.CSSProperties}>
           {group && !own && first && <span className="sender">{nameOf(message.sender_id)}</span>}
           {repliedTo !== undefined && !deleted && (
             <button type="button" className="quote" onClick={() => props.onJump(message.reply_to_msg_id!)}>
-              <strong>{repliedTo ? (repliedTo.sender_id === person ? 'You' : nameOf(repliedTo.sender_id)) : 'Reply'}</strong>
+              <strong>
+                {repliedTo ? (repliedTo.sender_id === person ? 'You' : nameOf(repliedTo.sender_id)) : 'Reply'}
+                {repliedTo && <Exposed session={session} message={repliedTo} />}
+              </strong>
               <span>{repliedTo ? previewOf(repliedTo, session) : 'Go to the message'}</span>
             </button>
           )}
@@ -69,12 +73,7 @@ export const MessageRow = memo(function MessageRow(props: Props) {
             {text}
           </span>
           <span className="meta">
-            {encrypted && kind === 'plain' && !deleted && (
-              <span className="exposed" title="The server could read this message">
-                <Icon name="unlock" size={12} />
-                not encrypted
-              </span>
-            )}
+            {exposed && <Exposed session={session} message={message} />}
             {pinned && <Icon name="pin" size={12} />}
             {left !== undefined && !deleted && (
               <span className="lifetime" title={`Disappears ${fullTimeOf(message.expires_at!)}`}>
@@ -160,7 +159,6 @@ function useLifetime(message: StoredMessage): number | undefined {
   return end === undefined ? undefined : (end - now) / 1000
 }
 
-/** A message on its way out. */
 /** A message that waits to be encrypted. */
 export function WaitingRow({ item, onTakeBack }: { item: Waiting; onTakeBack: () => void }) {
   return (
@@ -184,6 +182,7 @@ export function WaitingRow({ item, onTakeBack }: { item: Waiting; onTakeBack: ()
   )
 }
 
+/** A message on its way out. */
 export function OutgoingRow({ session, item }: { session: Session; item: Outgoing }) {
   const { kind, text } = session.secrecy.contentOf({ ciphertext: item.body.ciphertext, thread_id: item.threadId, sender_id: session.person })
   return (

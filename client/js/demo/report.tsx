@@ -1,7 +1,8 @@
 import { useState } from 'react'
 import type { ReportReason, StoredMessage } from '../src/index.js'
 import { blockedOf } from './blocked.js'
-import { nameOf, previewOf } from './format.js'
+import { nameOf } from './format.js'
+import { Said } from './said.js'
 import type { Session } from './session.js'
 import { Dialog } from './ui.js'
 
@@ -22,7 +23,9 @@ export function Report({ session, message, onClose }: { session: Session; messag
   }
   return (
     <Dialog title="Report a message" onClose={onClose}>
-      <blockquote className="quoted">{previewOf(message, session)}</blockquote>
+      <blockquote className="quoted">
+        <Said session={session} message={message} />
+      </blockquote>
       <fieldset className="choices">
         <legend>What is wrong with it?</legend>
         {REASONS.map(([value, label]) => (

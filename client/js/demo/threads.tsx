@@ -1,9 +1,10 @@
 import { useEffect, useState } from 'react'
 import { progressOf, type ThreadSummary } from '../src/index.js'
 import { useClient } from '../src/react.js'
-import { nameOf, otherOf, previewOf, shortTimeOf, titleOf } from './format.js'
+import { nameOf, otherOf, shortTimeOf, titleOf } from './format.js'
 import { Icon, Ticks } from './icons.js'
 import { isMuted, isUnread, ownEntries, PLACES, placeOf, type Place } from './own.js'
+import { Exposed, Said } from './said.js'
 import { useSearch, type Hit } from './search.js'
 import type { Session } from './session.js'
 import { Avatar, DropdownMenu, IconButton, Segments } from './ui.js'
@@ -131,7 +132,8 @@ function Found({ session, hit, onSelect }: { session: Session; hit: Hit; onSelec
             <time>{shortTimeOf(message.created_at)}</time>
           </span>
           <span className="thread-preview">
-            {message.sender_id === session.person ? 'You' : nameOf(message.sender_id)}: {hit.before}
+            {message.sender_id === session.person ? 'You' : nameOf(message.sender_id)}: <Exposed session={session} message={message} short />
+            {hit.before}
             <mark>{hit.found}</mark>
             {hit.after}
           </span>
@@ -178,7 +180,8 @@ function ThreadItem({ session, thread, selected, onSelect }: { session: Session;
             ) : (
               <span className="thread-preview">
                 {newest && own && !newest.deleted && <Ticks state={progressOf(newest, thread.participants).state} />}
-                {newest ? `${!own && !other ? `${nameOf(newest.sender_id)}: ` : ''}${previewOf(newest, session)}` : 'No messages yet'}
+                {newest && !own && !other && `${nameOf(newest.sender_id)}: `}
+                {newest ? <Said session={session} message={newest} /> : 'No messages yet'}
               </span>
             )}
             {me.pinned && <Mark icon="pin" label="pinned to the top" />}

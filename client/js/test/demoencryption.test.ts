@@ -1,7 +1,7 @@
 // The encryption of the demo page, in Chromium, against the real server.
 import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { bubble, choose, does, edit, executablePath, noViolations, pane as paneOn, say, Visitors } from './browser.js'
+import { bubble, choose, does, edit, executablePath, noViolations, open, pane as paneOn, say, Visitors } from './browser.js'
 import { DevServer } from './server.js'
 
 /** What the server has of a thread, as a user of it gets it. */
@@ -189,7 +189,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     // Her browser forgets everything but which device it is.
     await tab.goto(`${server.url}/docs`)
     await tab.evaluate(async () => {
-      const hers = (await indexedDB.databases()).map(({ name }) => name!).filter((name) => name.startsWith('parley-carol'))
+      const hers = (await indexedDB.databases()).map(({ name }) => name!).filter((name) => name.includes('carol'))
       await Promise.all(hers.map((name) => new Promise((resolve, reject) => {
         const request = indexedDB.deleteDatabase(name)
         request.onsuccess = resolve
@@ -281,7 +281,57 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
     await bubble(alice, 'The script goes on').getByText('not encrypted').waitFor()
     expect(await bubble(alice, 'Sealed now').getByText('not encrypted').count()).toBe(0)
     expect((await stored('alice', 'From a script')).messages[2]!.ciphertext).toMatch(/^AAEAA/)
+
+    // Wherever it is shown.
+    await alice.locator('.thread', { hasText: 'From a script' }).getByLabel('not encrypted').waitFor()
+    await does(bubble(alice, 'The script goes on'), 'Pin')
+    await alice.locator('.pinned', { hasText: 'The script goes on' }).getByText('not encrypted').waitFor()
+    await does(bubble(alice, 'The script goes on'), 'Reply')
+    await alice.locator('.about', { hasText: 'The script goes on' }).getByLabel('not encrypted').waitFor()
     await noViolations(page)
+    await say(alice, 'An encrypted answer')
+    await bubble(alice, 'An encrypted answer').locator('.quote').getByText('not encrypted').waitFor()
+    await alice.getByLabel('Search conversations and messages').fill('script goes')
+    await alice.locator('.found-message').getByLabel('not encrypted').waitFor()
+    await noViolations(page)
+    await alice.getByLabel('Search conversations and messages').fill('')
+    await does(alice.locator('article.row', { hasText: 'The script goes on' }).first(), 'Details')
+    await page.getByRole('dialog').getByLabel('not encrypted').waitFor()
+    await page.keyboard.press('Escape')
+  })
+
+  test('what was encrypted once is never plain again, whatever the server says', async () => {
+    const tab = await visitors.page()
+    await open(tab, `${server.url}/?as=carol`)
+    const carol = pane('Carol', tab)
+    await carol.locator('.thread', { hasText: 'From a script' }).click()
+    await carol.getByLabel('Encrypted. Details', { exact: true }).waitFor()
+    visitors.expected = /ERR_FAILED/
+    await tab.route('**/assets/mls-*', (route) => route.abort())
+    await tab.route('**/v1/threads**', async (route) => {
+      const response = await route.fetch()
+      const body = await response.text()
+      await route.fulfill({ response, body: body.replace(/"epoch": ?\d+/g, '"epoch":0') })
+    })
+    await tab.reload()
+    await carol.locator('.thread', { hasText: 'From a script' }).click()
+    await carol.getByText('Encryption does not work here').waitFor()
+    await carol.getByText('Connected').waitFor()
+    await carol.getByLabel('To be encrypted. Details').waitFor()
+    await carol.getByLabel('Message', { exact: true }).fill('Not in the clear')
+    expect(await carol.getByLabel('Send', { exact: true }).isDisabled()).toBe(true)
+    expect(await carol.getByRole('button', { name: 'without encryption' }).count()).toBe(0)
+    await bubble(carol, 'The script goes on').getByText('not encrypted').waitFor()
+    await carol.locator('.thread', { hasText: 'From a script' }).waitFor()
+    await noViolations(tab)
+
+    // A browser that has not seen it encrypted believes the server.
+    await tab.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('/encrypted/')).forEach((key) => localStorage.removeItem(key)))
+    await tab.reload()
+    await carol.locator('.thread', { hasText: 'From a script' }).click()
+    await carol.getByLabel('Not encrypted. Details').waitFor()
+    visitors.expected = undefined
+    await tab.context().close()
   })
 
   test('two tabs of one device have the keys one after the other', async () => {
