@@ -99,7 +99,11 @@ function applyThreadEvent(record: StoredThread, event: Extract<ThreadEvent, { t:
       record.thread = { ...record.thread, title: event.title }
       return
     case 'participant_added':
-      if (event.user_id === self) delete record.left
+      if (event.user_id === self) {
+        delete record.left
+        record.back = event.seq
+        record.unreadBefore = 0
+      }
       if (!record.participants.some((p) => p.user_id === event.user_id)) {
         setParticipants(record, [
           ...record.participants,

@@ -22,6 +22,8 @@ export interface StoredThread {
   older: string | null
   /** Unread messages older than the log. */
   unreadBefore: number
+  /** The event by which the user came back into the thread: the server shows it nothing of before any more. */
+  back?: number
   /** The user is not in the thread any more. */
   left?: true
 }

@@ -385,6 +385,7 @@ export class ThreadLog {
     let n = 0
     for (let i = this.#messages.length - 1; i >= 0 && this.#messages[i]!.id > mark; i--) {
       const message = this.#messages[i]!
+      if (message.seq < (this.record?.back ?? 0)) break
       if (message.sender_id !== this.#home.userId && !message.deleted && message.content_type !== 'control') n++
     }
     return n

@@ -121,6 +121,24 @@ test('a group: members come and go', async () => {
   expect(a.thread(group).view.getSnapshot().participants.map((p) => p.user_id)).toEqual([a.userId, c.userId])
 })
 
+test('who comes back into a group has nothing of before to read', async () => {
+  const { a, b } = await pair()
+  const group = await a.createThread('GROUP', [b.userId, person()])
+  await a.sendText(group, 'before')
+  const unread = () => b.getSnapshot().threads.find((t) => t.id === group)?.unread
+  await until('the first', () => unread() === 1)
+  await b.read(group, b.thread(group).newest!.id)
+  await a.removeParticipant(group, b.userId)
+  await until('the removal', () => b.thread(group).view.getSnapshot().left)
+  await a.addParticipant(group, b.userId)
+  await until('back', () => !b.thread(group).view.getSnapshot().left)
+  expect(unread()).toBe(0)
+  await a.sendText(group, 'after')
+  await until('the second', () => unread() === 1)
+  await b.read(group, b.thread(group).newest!.id)
+  await until('read', () => unread() === 0)
+})
+
 test('the log and the outbox survive a reload', async () => {
   const [a, b] = [person(), client(person())]
   const factory = new IDBFactory()
