@@ -62,7 +62,7 @@ export async function open(page: Page, url: string, people = 1): Promise<void> {
 export const pane = (page: Page, name: string): Locator => page.getByLabel(`${name}'s messenger`)
 export const bubble = (where: Locator, text: string | RegExp): Locator => where.locator('article.row', { hasText: text }).last()
 /** A conversation in the list, by its title. */
-export const listed = (where: Locator, title: string): Locator =>
+export const listed = (where: Locator, title: string | RegExp): Locator =>
   where.locator('.thread-item').filter({ has: where.page().locator('.thread-title', { hasText: title }) })
 
 export async function say(where: Locator, text: string): Promise<void> {

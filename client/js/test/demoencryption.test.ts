@@ -1,7 +1,7 @@
 // The encryption of the demo page, in Chromium, against the real server.
 import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { bubble, choose, does, edit, executablePath, noViolations, open, pane as paneOn, say, Visitors } from './browser.js'
+import { bubble, choose, does, edit, executablePath, listed, noViolations, open, pane as paneOn, say, Visitors } from './browser.js'
 import { DevServer } from './server.js'
 
 /** What the server has of a thread, as a user of it gets it. */
@@ -365,7 +365,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
       for (const tab of tabs) visitors.watch(tab)
       await Promise.all(tabs.map((tab) => tab.goto(`${server.url}/?as=alice`)))
       const others = tabs.map((tab) => pane('Alice', tab))
-      await Promise.all(others.map((other) => other.locator('.thread', { hasText: 'I read both' }).click()))
+      await Promise.all(others.map((other) => listed(other, /^Bob$/).locator('.thread').click()))
       const holders = async () => {
         const sides = [alice, ...others]
         const having = await Promise.all(sides.map((side) => side.getByLabel('Encrypted. Details', { exact: true }).count()))

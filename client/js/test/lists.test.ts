@@ -361,7 +361,9 @@ describe.skipIf(!executablePath)('without tokens of its own', { timeout: 240_000
     await signIn('', token('erin'))
     const [dana, erin] = [pane(page, 'Dana'), pane(page, 'Erin')]
     await erin.getByText('Connected').waitFor()
+    await erin.getByRole('radio', { name: /Requests/ }).click()
     await listed(erin, 'Dana').locator('.thread').click()
+    await erin.getByRole('button', { name: 'Accept' }).click()
     await listed(dana, 'Erin').locator('.thread').click()
     for (const side of [dana, erin]) await side.getByLabel('Encrypted. Details', { exact: true }).waitFor()
     await erin.getByLabel('Encrypted. Details', { exact: true }).click()
@@ -395,8 +397,9 @@ describe.skipIf(!executablePath)('without tokens of its own', { timeout: 240_000
     await pane(tab, 'Erin').getByText('Connected').waitFor() // with its own token, as a new device
     expect((await left('/erin/')).filter((name) => before.includes(name))).toEqual([])
     visitors.expected = undefined
+    const over = tab.waitForEvent('load')
     await account(pane(tab, 'Erin'), 'Sign out')
-    await tab.getByRole('heading', { name: 'Sign in' }).waitFor()
+    await over
     await tab.close()
     expect(await left('erin')).toEqual([])
     await dana.getByText('Connected').waitFor()
