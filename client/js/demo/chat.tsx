@@ -62,6 +62,10 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
   const [firstUnread, setFirstUnread] = useState<string>()
   const byId = useMemo(() => new Map(messages.map((m) => [m.id, m])), [messages])
 
+  const asked = session.secrecy.resending.of(summary.id).waiting
+  const lost = secret.mode === 'encrypted' && accepted && !thread.left ? messages.filter((m) => !gone(m) && session.secrecy.contentOf(m).lost) : []
+  const ask = (ids: string[]) => void session.try(session.secrecy.askAgain(summary.id, ids))
+
   const waiting = session.secrecy.waiting.of(summary.id)
   const rows = useMemo(() => [...messages, ...outgoing, ...waiting], [messages, outgoing, waiting])
   const count = rows.length
@@ -192,6 +196,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
           <IconButton icon="close" label="Unpin" size={16} onClick={() => void session.try(client.unpin(summary.id, lastPin.message_id))} />
         </div>
       )}
+      {lost.length > 0 && <LostBar open={lost.filter((m) => !asked.has(m.id)).map((m) => m.id)} of={lost.length} onAsk={ask} />}
       <div className="messages" ref={scroller} onScroll={scrolled} role="log" aria-label="Messages" tabIndex={0}>
         <div className="filler" />
         <Virtualizer ref={list} scrollRef={scroller} shift={prepending} data={rows}>
@@ -213,6 +218,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
             const before = messages[i - 1]
             const after = messages[i + 1]
             const joined = together(before, message)
+            const content = session.secrecy.contentOf(message)
             return (
               <div key={message.id}>
                 {i === 0 && !thread.hasOlder && secret.mode === 'encrypted' && (
@@ -231,8 +237,10 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
                 <MessageRow
                   session={session}
                   message={message}
-                  kind={session.secrecy.contentOf(message).kind}
+                  kind={content.kind}
                   text={previewOf(message, session)}
+                  again={!!content.again}
+                  lost={content.lost && !gone(message) && secret.mode === 'encrypted' ? (asked.has(message.id) ? 'asked' : 'open') : undefined}
                   exposed={!gone(message) && session.secrecy.isExposed(message)}
                   group={group}
                   participants={participants}
@@ -253,6 +261,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
                   onInfo={() => setInfo(message)}
                   onReport={() => setReported(message)}
                   onJump={(id) => void jump(id)}
+                  onAsk={() => ask([message.id])}
                 />
               </div>
             )
@@ -326,6 +335,26 @@ function Lock({ secret, onClick }: { secret: Secret; onClick: () => void }) {
       <Icon name={on ? 'lock' : 'unlock'} size={14} />
       {!on && <span>{label}</span>}
     </button>
+  )
+}
+
+/** Above the messages: how many of them cannot be read on this device, and that others can be asked for them. */
+function LostBar({ open, of, onAsk }: { open: string[]; of: number; onAsk: (ids: string[]) => void }) {
+  const count = (n: number) => `${n} ${n === 1 ? 'message' : 'messages'}`
+  return (
+    <div className="lost-bar" role="status">
+      <Icon name="lock" size={16} />
+      {open.length > 0 ? (
+        <>
+          <p>{count(open.length)} cannot be read on this device.</p>
+          <button type="button" className="text-button" onClick={() => onAsk(open)}>
+            Ask for {open.length === 1 ? 'it' : 'them'}
+          </button>
+        </>
+      ) : (
+        <p>Asked for {count(of)}. {of === 1 ? 'It comes' : 'They come'} when somebody who can read {of === 1 ? 'it' : 'them'} agrees.</p>
+      )}
+    </div>
   )
 }
 

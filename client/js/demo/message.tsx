@@ -15,6 +15,8 @@ interface Props {
   message: StoredMessage
   kind: Content['kind']
   text: string
+  again: boolean // it was sent again, later than it was written
+  lost: 'open' | 'asked' | undefined // it cannot be read here, and others may send it again
   exposed: boolean // it came as plain text into an encrypted conversation
   group: boolean
   participants: readonly Participant[]
@@ -29,12 +31,13 @@ interface Props {
   onInfo: () => void
   onReport: () => void
   onJump: (id: string) => void
+  onAsk: () => void
 }
 
 const EDITABLE_MS = 15 * 60_000
 
 export const MessageRow = memo(function MessageRow(props: Props) {
-  const { session, message, kind, text, exposed, group, participants, first, last, repliedTo, pinned, found, readOnly } = props
+  const { session, message, kind, text, again, lost, exposed, group, participants, first, last, repliedTo, pinned, found, readOnly } = props
   const { client, person } = session
   const own = message.sender_id === person
   const [picking, setPicking] = useState(false)
@@ -72,7 +75,14 @@ export const MessageRow = memo(function MessageRow(props: Props) {
             {sealed && <Icon name="lock" size={14} />}
             {text}
           </span>
+          {lost === 'open' && !readOnly && (
+            <button type="button" className="ask-again" onClick={props.onAsk}>
+              Ask to send again
+            </button>
+          )}
+          {lost === 'asked' && <span className="ask-again">Asked for</span>}
           <span className="meta">
+            {again && !deleted && <span title="It came later, from a device that could read it">sent again ·</span>}
             {exposed && <Exposed session={session} message={message} />}
             {pinned && <Icon name="pin" size={12} />}
             {left !== undefined && !deleted && (

@@ -1,5 +1,7 @@
+import { useState } from 'react'
 import { nameOf } from './format.js'
 import { Icon } from './icons.js'
+import type { Asking } from './resending.js'
 import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
 
@@ -7,8 +9,64 @@ const list = new Intl.ListFormat('en', { type: 'conjunction' })
 const named = (users: readonly string[]): string => list.format(users.map(nameOf))
 const have = (users: readonly string[]): string => (users.length === 1 ? 'has' : 'have')
 
-/** Above the composer: what keeps a message from being encrypted, or from being read, and what can be done. */
-export function SecrecyNotice({ session, threadId, secret, others, onVerify }: { session: Session; threadId: string; secret: Secret; others: number; onVerify: () => void }) {
+interface Props {
+  session: Session
+  threadId: string
+  secret: Secret
+  others: number
+  onVerify: () => void
+}
+
+/** Above the composer: what others ask for, and what keeps a message from being encrypted, or from being read. */
+export function SecrecyNotice(props: Props) {
+  const { session, threadId, secret } = props
+  const [asking] = secret.mode === 'encrypted' ? session.secrecy.resending.of(threadId).asking : []
+  return (
+    <>
+      {asking && <AskLine {...props} asking={asking} />}
+      <State {...props} />
+    </>
+  )
+}
+
+/** A device asks for texts: its person decides, and better knows whose device it is. */
+function AskLine({ session, threadId, asking, onVerify }: Props & { asking: Asking }) {
+  const { secrecy, person } = session
+  const [answering, setAnswering] = useState(false)
+  const { device, messages } = asking
+  const own = device.userId === person
+  const answer = (give: boolean) => {
+    setAnswering(true)
+    void session.try(secrecy.answer(threadId, asking, give)).then(() => setAnswering(false))
+  }
+  const whose = own ? 'Your' : `${nameOf(device.userId)}’s`
+  const what = `${messages} ${messages === 1 ? 'message' : 'messages'}`
+  return (
+    <div className="secrecy-line ask-line" role="status">
+      <Icon name="key" size={16} />
+      <p>
+        <strong>
+          {whose} device {device.deviceId} cannot read {own ? `${what} here` : `${messages} of your messages`}.
+        </strong>{' '}
+        Send {messages === 1 ? 'it' : 'them'} again?{' '}
+        <span>
+          {own ? 'Make sure that it is your device' : `Make sure that it is ${nameOf(device.userId)}’s`}: <button type="button" className="text-button" onClick={onVerify}>compare your safety numbers</button> first.
+        </span>
+      </p>
+      <div>
+        <button type="button" className="secondary small" disabled={answering} onClick={() => answer(false)}>
+          Not now
+        </button>
+        <button type="button" className="primary small" disabled={answering} onClick={() => answer(true)}>
+          Send again
+        </button>
+      </div>
+    </div>
+  )
+}
+
+function State(props: Props) {
+  const { session, threadId, secret, others, onVerify } = props
   const { secrecy } = session
   const { readiness, why } = secrecy.view.getSnapshot()
   const { mode, without, changed, mayBePlain } = secret
@@ -31,7 +89,7 @@ export function SecrecyNotice({ session, threadId, secret, others, onVerify }: {
         <Line icon="lock" text={`${named(without)} ${have(without)} no device with encryption, so nobody could read what you write.`} />
       )
     case 'outside':
-      return <Line icon="lock" text="This device is new here, or has lost its keys. Another device of this conversation lets it in when it is online; what was sent before stays unreadable." />
+      return <Line icon="lock" text="This device is new here, or has lost its keys. Another device of this conversation lets it in when it is online; what was sent before stays unreadable until somebody sends it again." />
     case 'unavailable':
       return readiness === 'elsewhere' ? (
         <Line icon="lock" text="The keys of this conversation are in use in another tab." action={{ label: 'Use them here', does: () => secrecy.open() }} />
@@ -55,7 +113,13 @@ export function SecrecyNotice({ session, threadId, secret, others, onVerify }: {
   }
 }
 
-function Line({ icon, text, action }: { icon: 'lock' | 'unlock'; text: string; action?: { label: string; does: () => void } }) {
+interface LineProps {
+  icon: 'lock' | 'unlock'
+  text: string
+  action?: { label: string; does: () => void } | undefined
+}
+
+function Line({ icon, text, action }: LineProps) {
   return (
     <div className={`secrecy-line ${icon}`} role="status">
       <Icon name={icon} size={16} />

@@ -5,6 +5,7 @@ import { Changing } from '../src/emitter.js'
 import type { Encryption, Seen, Standing, Unreadable } from '../src/mls/index.js'
 import { nameOf } from './format.js'
 import { kept } from './kept.js'
+import { Resending, type Asking } from './resending.js'
 import { WaitingTexts, type Waiting } from './waiting.js'
 
 /** What a message says, and how it came. */
@@ -15,6 +16,10 @@ export interface Content {
     | 'locked' // it is encrypted, and this device cannot read it: the text says why
     | 'waiting' // it is not decrypted yet
   text: string
+  /** Another device may be able to read it, and to send it again. */
+  lost?: true
+  /** It came later, from a device that could read it. */
+  again?: true
 }
 
 /** Whether this tab can encrypt. */
@@ -50,6 +55,9 @@ const WHY: Record<Unreadable, string> = {
   another_thread: 'Written in another conversation than the server says: not shown',
 }
 
+/** Another device could know what it says. */
+const LOST: readonly Unreadable[] = ['before_joining', 'no_key']
+
 /** So long after a failure what was missed is read again. */
 const AGAIN_MS = 3000
 /** So many conversations are looked after when the encryption opens; others when they are shown. */
@@ -83,6 +91,7 @@ export class Secrecy {
   #refreshing = new Map<string, 'once' | 'again'>()
   #wanted = new Map<string, Written>() // to be loaded, by ciphertext
   #unknown = new Set<string>() // ciphertexts that were tried
+  readonly resending = new Resending(() => this.#changed())
 
   constructor(client: Client, tell: (text: string) => void) {
     this.#client = client
@@ -135,6 +144,7 @@ export class Secrecy {
       mls.events.on('error', () => setTimeout(() => void this.#again(mls), AGAIN_MS))
       mls.events.on('identity_changed', ({ userId }) =>
         this.#tell(`${userId === this.#client.userId ? 'One of your devices' : `A device of ${nameOf(userId)}`} has a new key. Compare your safety numbers.`))
+      mls.events.on('asked', (id) => this.refresh(id))
       if (!turn.signal.aborted) {
         this.#mls = mls
         this.#become('open')
@@ -157,6 +167,7 @@ export class Secrecy {
     this.#turn?.abort()
     this.#mls = undefined
     this.#standings.clear()
+    this.resending.clear()
     this.#become('elsewhere')
   }
 
@@ -209,11 +220,14 @@ export class Secrecy {
     this.#refreshing.set(threadId, 'once')
     const ask = async (): Promise<void> => {
       const mls = await this.#opened()
-      const standing = await mls?.standing(threadId)
-      if (!standing || mls !== this.#mls) return
+      if (!mls) return
+      const standing = await mls.standing(threadId)
+      if (mls !== this.#mls) return
       this.#stands(threadId, standing)
       void this.#sendWaiting(threadId).catch(() => {}) // it goes on waiting
-      if (standing.state === 'in') await this.#checkNumbers(threadId)
+      if (standing.state !== 'in') return
+      await this.#checkNumbers(threadId)
+      await this.resending.read(mls, threadId)
     }
     void ask().catch(() => {}).finally(() => {
       const again = this.#refreshing.get(threadId) === 'again'
@@ -423,7 +437,8 @@ export class Secrecy {
     const { ciphertext } = message
     if (!isSealed(ciphertext)) return { kind: 'plain', text: plainOf(ciphertext) }
     const revealed = this.#mls?.reveal(message)
-    if (revealed) return 'text' in revealed ? { kind: 'text', text: revealed.text } : { kind: 'locked', text: WHY[revealed.why] }
+    if (revealed && 'text' in revealed) return { kind: 'text', text: revealed.text, ...(revealed.again ? { again: true } : {}) }
+    if (revealed) return { kind: 'locked', text: WHY[revealed.why], ...(LOST.includes(revealed.why) ? { lost: true } : {}) }
     if (this.#readiness === 'elsewhere') return { kind: 'locked', text: 'Encrypted: the keys are in use in another tab' }
     if (this.#readiness === 'failed') return { kind: 'locked', text: 'Encrypted: it cannot be read here' }
     if (this.#unknown.has(ciphertext)) return { kind: 'locked', text: 'Encrypted: not readable on this device yet' }
@@ -457,6 +472,16 @@ export class Secrecy {
     }
     this.#wanted.clear()
     this.#changed()
+  }
+
+  /** Asks those who can read these messages to send them again. */
+  askAgain(threadId: string, ids: string[]): Promise<void> {
+    return this.resending.ask(this.#need(), threadId, ids)
+  }
+
+  /** Sends a device the texts that it asks for, or does not. */
+  answer(threadId: string, asking: Asking, give: boolean): Promise<void> {
+    return this.resending.answer(this.#need(), threadId, asking, give)
   }
 
   /** What can be seen of a ciphertext without its key. */

@@ -33,7 +33,7 @@ export function Verify({ session, thread, onClose }: { session: Session; thread:
         <li>Texts are encrypted on your device (MLS, RFC 9420) and decrypted on those of the others. The server never has a key.</li>
         <li>The server sees who writes to whom, when and how much, who reads, reactions, titles and pins.</li>
         <li>Keys are trusted on first use. Until you compare, the server could have put a device of its own among theirs.</li>
-        <li>A device reads what is sent after it was let in. If its browser data is deleted, its texts are lost.</li>
+        <li>A device reads what is sent after it was let in. What was sent before, or what it has lost with its browser data, comes only if somebody who has it agrees to send it again.</li>
         <li>
           This browser keeps keys, texts, drafts and what waits to be encrypted as they are. Whoever can read its data reads them; they go when you sign out, start as a new device, or
           delete its data.

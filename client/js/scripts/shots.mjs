@@ -310,7 +310,45 @@ try {
     await say(pane('Alice'), 'Welcome to your new laptop')
     page = bobs
     await pane('Bob').locator('article.row', { hasText: 'new laptop' }).waitFor()
+    await pane('Bob').getByRole('button', { name: 'Ask for them' }).waitFor()
     await both('cannot-be-decrypted')
+
+    // What it cannot read is asked for, and sent again; plain text among it is marked wherever it is shown.
+    await pane('Bob').getByRole('button', { name: 'Ask for them' }).click()
+    await pane('Bob').getByText('Asked for 2 messages').waitFor()
+    await both('asked-for')
+    page = alices
+    await pane('Alice').locator('.ask-line').waitFor()
+    await both('is-asked')
+    await pane('Alice').getByRole('button', { name: 'Send again' }).click()
+    await pane('Alice').locator('.ask-line').waitFor({ state: 'detached' })
+    page = bobs
+    await pane('Bob').getByText('sent again').waitFor()
+    await both('sent-again')
+    await page.evaluate(async () => {
+      const as = async (user) => {
+        const { token } = await (await fetch(`/demo/token?user=${user}`, { method: 'POST' })).json()
+        return { Authorization: `Bearer ${token}`, 'X-Device-Id': 'script', 'Content-Type': 'application/json' }
+      }
+      const [thread] = (await (await fetch('/v1/threads', { headers: await as('bob') })).json()).threads
+      await fetch(`/v1/threads/${thread.id}/messages`, {
+        method: 'POST', headers: { ...(await as('alice')), 'Idempotency-Key': 'plain' }, body: JSON.stringify({ client_seq: 1, ciphertext: btoa('The gate code is 4711'), content_type: 'text' }),
+      })
+    })
+    const plain = pane('Bob').locator('article.row', { hasText: '4711' })
+    await plain.first().waitFor()
+    await plain.first().hover()
+    await plain.first().getByLabel('More').click()
+    await item('Pin').click()
+    await pane('Bob').locator('.pinned').waitFor()
+    await plain.first().hover()
+    await plain.first().getByLabel('Reply', { exact: true }).click()
+    await say(pane('Bob'), 'Please write that nowhere')
+    await both('plain-among-encrypted')
+    await pane('Bob').getByLabel('Search conversations and messages').fill('4711')
+    await pane('Bob').locator('.found-message').waitFor()
+    await shoot('plain-found')
+    await pane('Bob').getByLabel('Search conversations and messages').fill('')
   }
 
   page = await context.newPage()
