@@ -136,6 +136,8 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
     await place(alice, 'Inbox').click()
     expect(await listed(alice, 'Ridge walk').count()).toBe(0)
 
+    await listed(alice, 'Bob').locator('.thread').click() // what is open anywhere is read at once
+    await there.getByLabel('Back to conversations').click()
     await listed(bob, 'Ridge walk').locator('.thread').click()
     await say(bob, 'I am in') // which brings it back
     await listed(alice, 'Ridge walk').getByLabel('1 unread').waitFor()
