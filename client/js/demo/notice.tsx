@@ -1,9 +1,12 @@
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
+import type { Device } from '../src/mls/index.js'
+import { BeginAnew } from './anew.js'
 import { nameOf } from './format.js'
 import { Icon } from './icons.js'
 import type { Asking } from './resending.js'
 import type { Secret } from './secrecy.js'
 import type { Session } from './session.js'
+import { IconButton } from './ui.js'
 
 const list = new Intl.ListFormat('en', { type: 'conjunction' })
 const named = (users: readonly string[]): string => list.format(users.map(nameOf))
@@ -65,11 +68,33 @@ function AskLine({ session, threadId, asking, onVerify }: Props & { asking: Aski
   )
 }
 
+/** So long nobody has let this device in before another encryption is offered. */
+const OUTSIDE_MS = 8000
+
+function Outside({ session, threadId }: Props) {
+  const [long, setLong] = useState(false)
+  const [asked, setAsked] = useState(false)
+  useEffect(() => {
+    const timer = setTimeout(() => setLong(true), OUTSIDE_MS)
+    return () => clearTimeout(timer)
+  }, [])
+  return (
+    <>
+      <Line
+        icon="lock"
+        text="This device is new here, or has lost its keys. Another device of this conversation lets it in when it is online; what was sent before stays unreadable until somebody sends it again."
+        action={long ? { label: 'Begin a new encryption', does: () => setAsked(true) } : undefined}
+      />
+      {asked && <BeginAnew session={session} threadId={threadId} onClose={() => setAsked(false)} />}
+    </>
+  )
+}
+
 function State(props: Props) {
   const { session, threadId, secret, others, onVerify } = props
   const { secrecy } = session
   const { readiness, why } = secrecy.view.getSnapshot()
-  const { mode, without, changed, mayBePlain } = secret
+  const { mode, without, changed, added, mayBePlain } = secret
   const waiting = secrecy.waiting.of(threadId).length > 0
   const plainly = { label: `${waiting ? 'Send' : 'Write'} without encryption`, does: () => secrecy.choosePlain(threadId) }
   const begin = { label: 'Encrypt from now on', does: () => void session.try(secrecy.begin(threadId)) }
@@ -89,7 +114,7 @@ function State(props: Props) {
         <Line icon="lock" text={`${named(without)} ${have(without)} no device with encryption, so nobody could read what you write.`} />
       )
     case 'outside':
-      return <Line icon="lock" text="This device is new here, or has lost its keys. Another device of this conversation lets it in when it is online; what was sent before stays unreadable until somebody sends it again." />
+      return <Outside {...props} />
     case 'unavailable':
       return readiness === 'elsewhere' ? (
         <Line icon="lock" text="The keys of this conversation are in use in another tab." action={{ label: 'Use them here', does: () => secrecy.open() }} />
@@ -107,6 +132,20 @@ function State(props: Props) {
           />
         )
       }
+      if (added.length > 0) {
+        const [{ userId }] = added as [Device]
+        const devices = added.filter((device) => device.userId === userId).map(({ deviceId }) => deviceId)
+        const own = userId === session.person
+        const news = `${own ? 'You have' : `${nameOf(userId)} has`} ${devices.length === 1 ? 'a new device' : 'new devices'}: ${list.format(devices)}.`
+        return (
+          <Line
+            icon="lock"
+            text={`${news} ${own ? 'If it is not yours, remove it from your devices.' : 'Compare your safety numbers.'}`}
+            action={own ? undefined : { label: 'Compare', does: onVerify }}
+            onClose={() => secrecy.noted(threadId, userId)}
+          />
+        )
+      }
       return without.length > 0 ? <Line icon="lock" text={`${named(without)} ${have(without)} no device with encryption yet, and cannot read what is sent now.`} /> : null
     default:
       return null
@@ -117,9 +156,10 @@ interface LineProps {
   icon: 'lock' | 'unlock'
   text: string
   action?: { label: string; does: () => void } | undefined
+  onClose?: () => void
 }
 
-function Line({ icon, text, action }: LineProps) {
+function Line({ icon, text, action, onClose }: LineProps) {
   return (
     <div className={`secrecy-line ${icon}`} role="status">
       <Icon name={icon} size={16} />
@@ -129,6 +169,7 @@ function Line({ icon, text, action }: LineProps) {
           {action.label}
         </button>
       )}
+      {onClose && <IconButton icon="close" label="Dismiss" size={14} onClick={onClose} />}
     </div>
   )
 }

@@ -2,7 +2,7 @@
 // one tab at a time, and asked before every message how the conversation stands.
 import { decodeText, encodeText, toBase64, type Client, type SendOptions, type StoredMessage } from '../src/index.js'
 import { Changing } from '../src/emitter.js'
-import type { Encryption, Seen, Standing, Unreadable } from '../src/mls/index.js'
+import type { Device, Encryption, Seen, Standing, Unreadable } from '../src/mls/index.js'
 import { nameOf } from './format.js'
 import { kept } from './kept.js'
 import { Resending, type Asking } from './resending.js'
@@ -43,6 +43,8 @@ export interface Secret {
   changed: readonly string[]
   /** Whether to send without encryption is left to choose: nothing in it was encrypted before. */
   mayBePlain: boolean
+  /** Devices that have come to people here, and of which nobody has taken note yet. */
+  added: readonly Device[]
 }
 
 type Written = Pick<StoredMessage, 'ciphertext' | 'thread_id'> & { sender_id?: string }
@@ -142,8 +144,7 @@ export class Secrecy {
       mls.events.on('texts', () => this.#changed())
       mls.events.on('group', (id) => this.#asked.has(id) && this.refresh(id))
       mls.events.on('error', () => setTimeout(() => void this.#again(mls), AGAIN_MS))
-      mls.events.on('identity_changed', ({ userId }) =>
-        this.#tell(`${userId === this.#client.userId ? 'One of your devices' : `A device of ${nameOf(userId)}`} has a new key. Compare your safety numbers.`))
+      this.#watchDevices(mls)
       mls.events.on('asked', (id) => this.refresh(id))
       if (!turn.signal.aborted) {
         this.#mls = mls
@@ -251,11 +252,11 @@ export class Secrecy {
     const plain = !begun && !this.#beginning.has(threadId) && (this.#chosen(threadId) || hasOlder || messages.some((m) => m.content_type !== 'control' && !isSealed(m.ciphertext)))
     const mayBePlain = !begun
     if (this.#readiness === 'failed' || this.#readiness === 'elsewhere') {
-      return { mode: plain && thread ? 'plain' : 'unavailable', without: [], changed: [], mayBePlain: mayBePlain && this.#readiness === 'failed' }
+      return { mode: plain && thread ? 'plain' : 'unavailable', without: [], changed: [], added: [], mayBePlain: mayBePlain && this.#readiness === 'failed' }
     }
-    if (!standing || !thread) return { mode: 'opening', without: [], changed: [], mayBePlain: false }
+    if (!standing || !thread) return { mode: 'opening', without: [], changed: [], added: [], mayBePlain: false }
     const { state, without } = standing
-    const known = { without, changed: this.#numbersChanged.get(threadId) ?? [], mayBePlain }
+    const known = { without, changed: this.#numbersChanged.get(threadId) ?? [], added: this.#addedTo(threadId), mayBePlain }
     if (state === 'outside') return { mode: 'outside', ...known }
     if (plain) return { mode: 'plain', ...known }
     if (others.length > 0 && others.every((p) => without.includes(p.user_id))) return { mode: 'nobody', ...known }
@@ -484,6 +485,13 @@ export class Secrecy {
     return this.resending.answer(this.#need(), threadId, asking, give)
   }
 
+  /** Begins another encryption in a conversation that nobody lets this device into. */
+  async beginAnew(threadId: string): Promise<void> {
+    await this.#need().beginAnew(threadId)
+    await this.#ask(threadId)
+    this.refresh(threadId)
+  }
+
   /** What can be seen of a ciphertext without its key. */
   inspect(ciphertext: string): Seen | undefined {
     return this.#module?.inspect(ciphertext)
@@ -504,7 +512,37 @@ export class Secrecy {
   /** The person says that the other one sees the same number. */
   compared(threadId: string, userId: string, number: string): void {
     localStorage.setItem(this.#comparison(threadId, userId), number)
+    this.noted(threadId, userId)
     this.refresh(threadId)
+  }
+
+  /** Tells of devices that are others than before. One that came into several conversations is told of once. */
+  #watchDevices(mls: Encryption): void {
+    const told = new Set<string>()
+    mls.events.on('identity_changed', ({ userId }) =>
+      this.#tell(`${userId === this.#client.userId ? 'One of your devices' : `A device of ${nameOf(userId)}`} has a new key. Compare your safety numbers.`))
+    mls.events.on('device_added', ({ threadId, device }) => {
+      this.#note(threadId, [...this.#addedTo(threadId).filter((other) => !isSame(other, device)), device])
+      const name = `${device.userId}/${device.deviceId}`
+      const own = device.userId === this.#client.userId
+      const news = `${own ? 'You have' : `${nameOf(device.userId)} has`} a new device: ${device.deviceId}.`
+      if (!told.has(name)) this.#tell(own ? news : `${news} Compare your safety numbers.`)
+      told.add(name)
+    })
+  }
+
+  #addition = (threadId: string): string => kept(this.#client.userId, 'added', threadId)
+  #addedTo = (threadId: string): Device[] => JSON.parse(localStorage.getItem(this.#addition(threadId)) ?? '[]') as Device[]
+
+  /** The person has taken note of the devices that came to somebody. */
+  noted(threadId: string, userId: string): void {
+    this.#note(threadId, this.#addedTo(threadId).filter((device) => device.userId !== userId))
+  }
+
+  #note(threadId: string, added: readonly Device[]): void {
+    if (added.length > 0) localStorage.setItem(this.#addition(threadId), JSON.stringify(added))
+    else localStorage.removeItem(this.#addition(threadId))
+    this.#changed()
   }
 
   async #checkNumbers(threadId: string): Promise<void> {
@@ -519,6 +557,8 @@ export class Secrecy {
     this.#changed()
   }
 }
+
+const isSame = (a: Device, b: Device): boolean => a.userId === b.userId && a.deviceId === b.deviceId
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 

@@ -297,7 +297,12 @@ try {
     await row(pane('Bob'), 'Alice').click()
     await pane('Bob').getByText('This device is new here').waitFor()
     await pane('Bob').getByText('Sent before this device').first().waitFor().catch(() => {})
+    await pane('Bob').getByRole('button', { name: 'Begin a new encryption' }).waitFor()
     await both('outside')
+    await pane('Bob').getByRole('button', { name: 'Begin a new encryption' }).click()
+    await page.getByText('Everybody here moves to a new encryption').waitFor()
+    await both('begin-anew')
+    await page.getByRole('button', { name: 'Wait', exact: true }).click()
     page = alices
     await page.goto(`${sealed.url}/?as=alice`)
     await row(pane('Alice'), 'Bob').click()
@@ -325,6 +330,16 @@ try {
     page = bobs
     await pane('Bob').getByText('sent again').waitFor()
     await both('sent-again')
+
+    // A second device of Alice comes, which Bob is told of.
+    const phones = await browser.newContext({ reducedMotion: 'reduce' })
+    const phone = await phones.newPage()
+    await phone.goto(`${sealed.url}/?as=alice`)
+    await pane('Bob').locator('.secrecy-line', { hasText: 'Alice has a new device' }).waitFor()
+    await pane('Bob').locator('.toast').waitFor({ state: 'detached' })
+    await both('device-added')
+    await pane('Bob').getByRole('button', { name: 'Dismiss' }).click()
+    await phones.close()
     await page.evaluate(async () => {
       const as = async (user) => {
         const { token } = await (await fetch(`/demo/token?user=${user}`, { method: 'POST' })).json()

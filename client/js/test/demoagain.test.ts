@@ -1,4 +1,4 @@
-// Texts that are lost on a device of the demo page, and come again.
+// Texts that are lost on a device of the demo page, and come again; a new encryption where nobody has the old one.
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bubble, executablePath, listed, noViolations, open, pane, say, Visitors } from './browser.js'
@@ -102,6 +102,43 @@ describe.skipIf(!executablePath)('what a device cannot read', { timeout: 180_000
     await say(bob(), 'Another time')
     await bubble(alice(), 'Another time').waitFor()
     expect(await alice().getByText('The first of Bob').count()).toBe(0)
+  })
+
+  test('a new device is told of, until somebody has taken note', async () => {
+    const phone = await visitors.page({ viewport: { width: 390, height: 844 } })
+    await open(phone, `${server.url}/?as=alice`)
+    const device = await deviceOf(phone, 'alice')
+    await bob().locator('.toast', { hasText: `Alice has a new device: ${device}.` }).waitFor()
+    await bob().locator('.secrecy-line', { hasText: `Alice has a new device: ${device}.` }).waitFor()
+    await fits(bobs)
+    await bob().getByRole('button', { name: 'Dismiss' }).click()
+    await bob().locator('.secrecy-line').waitFor({ state: 'detached' })
+    await phone.context().close()
+  })
+
+  test('where all have lost their keys, one begins a new encryption', async () => {
+    await forget(alices, 'alice')
+    await forget(bobs, 'bob')
+    await Promise.all([shown(alices, 'Alice', 'Bob'), shown(bobs, 'Bob', 'Alice')])
+    for (const side of [alice(), bob()]) await side.getByText('This device is new here').waitFor()
+    const button = alice().getByRole('button', { name: 'Begin a new encryption' })
+    await button.waitFor()
+    await fits(alices)
+    await button.click()
+    const dialog = alices.getByRole('dialog')
+    await dialog.getByText('Everybody here moves to a new encryption').waitFor()
+    await noViolations(alices)
+    await dialog.getByRole('button', { name: 'Wait' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    await button.click()
+    await dialog.getByRole('button', { name: 'Begin', exact: true }).click()
+    await dialog.waitFor({ state: 'detached' })
+    for (const side of [alice(), bob()]) await side.getByLabel('Encrypted. Details', { exact: true }).waitFor()
+    await say(alice(), 'Here we are again')
+    await bubble(bob(), 'Here we are again').waitFor()
+    await say(bob(), 'So we are')
+    await bubble(alice(), 'So we are').waitFor()
+    expect(await bob().getByText('Another time').count()).toBe(0)
   })
 
   test('nothing was wrong all along', () => expect(visitors.trouble).toEqual([]))
