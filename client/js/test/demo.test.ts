@@ -94,18 +94,18 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
     await does(bubble(bob, 'A better answer'), 'Delete')
     await bubble(alice, 'This message was deleted').waitFor()
 
-    for (const opener of ['Disappearing messages', 'Connection', 'Conversation']) {
-      await alice.getByLabel(opener, { exact: true }).click()
-      await noViolations(page) // of a menu
-      await page.keyboard.press('Escape')
-    }
     await alice.getByLabel('Disappearing messages').click()
     await page.getByRole('menuitem', { name: '10 seconds' }).click()
     await say(alice, 'Gone soon')
     await bubble(bob, 'Gone soon').locator('.lifetime').waitFor()
-    await bubble(bob, 'This message has disappeared').waitFor()
     await alice.getByLabel(/^Disappearing messages/).click()
     await page.getByRole('menuitem', { name: 'Messages stay' }).click()
+    for (const opener of ['Disappearing messages', 'Connection', 'Conversation']) { // meanwhile
+      await alice.getByLabel(opener, { exact: true }).click()
+      await noViolations(page) // of a menu
+      await page.keyboard.press('Escape')
+    }
+    await bubble(bob, 'This message has disappeared').waitFor()
     await noViolations(page)
   })
 

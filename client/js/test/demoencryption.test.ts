@@ -360,7 +360,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', { timeout: 120_000 },
   test('of two tabs that open at once, one has the keys', async () => {
     const context = page.context()
     const alice = pane('Alice')
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 3; i++) {
       const tabs = await Promise.all([context.newPage(), context.newPage()])
       for (const tab of tabs) visitors.watch(tab)
       await Promise.all(tabs.map((tab) => tab.goto(`${server.url}/?as=alice`)))
