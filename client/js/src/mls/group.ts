@@ -172,6 +172,7 @@ export class Group {
         // Somebody has let it out: its person's devices are looked at, though they are the same as before.
         this.#renewed.set(whose, Date.now())
         this.#record = { ...this.#record!, checked: { ...this.#record!.checked, [whose]: 'asked' } }
+        this.home.membership.hear(whose)
       }
       this.#stale = true
     })

@@ -23,8 +23,19 @@ export interface Proposed {
   checked: Checked
 }
 
+/** So long it is waited, and twice as long after each further time in vain, but not longer than the second. */
+const VAIN_MS = [5_000, 10 * 60_000] as const
+
+interface Addition {
+  device: Device
+  proposal: Proposal
+}
+
 /** Whom a group has to let in and out to be those who are in its thread, each with all devices that have keys. */
 export class Membership {
+  /** People whose keys were asked for in vain, as their devices were then: when to ask again, and how long to wait after that. */
+  #vain = new Map<string, { changed: string; until: number; wait: number }>()
+
   constructor(private client: Client, private cs: CiphersuiteImpl, private self: Device) {}
 
   /**
@@ -57,12 +68,13 @@ export class Membership {
       for (const leaf of again) if (stays.delete(nameOf(leaf.device))) renewing.push(leaf)
       if (!devices || [...devices.keys()].some((deviceId) => !stays.has(nameOf({ userId: user_id, deviceId })))) missing.push(user_id)
     }
-    const additions = await this.#additions(threadId, missing, stays)
+    const due = missing.filter((user) => this.#isDue(user, seen[user]!))
+    const { additions, unable } = await this.#additions(threadId, due, stays)
+    for (const user of due) this.#note(user, seen[user]!, unable.has(user))
     const comes = new Set(additions.map(({ device }) => nameOf(device)))
     out.push(...renewing.filter(({ device }) => comes.has(nameOf(device))))
-    const added = new Set(additions.map(({ device }) => device.userId))
     // Who has keys and could not be let in now is looked at again.
-    for (const { user_id, devices_at } of participants) if (devices_at && missing.includes(user_id) && !added.has(user_id)) delete seen[user_id]
+    for (const user of missing) if (seen[user] !== '' && (unable.has(user) || !due.includes(user))) delete seen[user]
     const removals = out.map(({ index }): Proposal => ({ proposalType: 'remove', remove: { removed: index } }))
     return { proposals: [...removals, ...additions.map(({ proposal }) => proposal)], checked: seen }
   }
@@ -80,23 +92,48 @@ export class Membership {
     }
   }
 
-  /** Takes a key package of each device that is to be let in. One without a good key stays out until it has one. */
-  async #additions(threadId: string, userIds: string[], there: Set<string>): Promise<{ device: Device; proposal: Proposal }[]> {
-    const proposals: { device: Device; proposal: Proposal }[] = []
+  /** A device of that person asks to be let in: its keys may be there now. */
+  hear(userId: string): void {
+    this.#vain.delete(userId)
+  }
+
+  #isDue(userId: string, changed: string): boolean {
+    const before = this.#vain.get(userId)
+    return before?.changed !== changed || Date.now() >= before.until
+  }
+
+  /** The first time in vain is followed by another try at once: the keys may just be coming. */
+  #note(userId: string, changed: string, inVain: boolean): void {
+    const before = this.#vain.get(userId)
+    if (!inVain) this.#vain.delete(userId)
+    else if (before?.changed !== changed) this.#vain.set(userId, { changed, until: 0, wait: VAIN_MS[0] })
+    else this.#vain.set(userId, { changed, until: Date.now() + before.wait, wait: Math.min(2 * before.wait, VAIN_MS[1]) })
+  }
+
+  /**
+   * Takes a key package of each device that is to be let in. One without a good key stays out until it has
+   * one: its user is among those who were asked for in vain.
+   */
+  async #additions(threadId: string, userIds: string[], there: Set<string>): Promise<{ additions: Addition[]; unable: Set<string> }> {
+    const additions: Addition[] = []
+    const unable = new Set<string>()
     for (let asked = userIds; asked.length > 0; ) {
       const body = await this.#prekeys(threadId, asked)
-      if (!body) return proposals
-      for (const { user_id, devices } of body.bundles) {
+      if (!body) return { additions, unable: new Set([...unable, ...asked]) }
+      for (const user of body.unavailable) unable.add(user)
+      for (const { user_id, devices, unavailable_devices } of body.bundles) {
+        if (unavailable_devices.some((deviceId) => !there.has(nameOf({ userId: user_id, deviceId })))) unable.add(user_id)
         for (const bundle of devices) {
           const device = { userId: user_id, deviceId: bundle.device_id }
           if (there.has(nameOf(device)) || nameOf(device) === nameOf(this.self)) continue
           const keyPackage = this.#keyPackageOf(device, bundle)
-          if (keyPackage) proposals.push({ device, proposal: { proposalType: 'add', add: { keyPackage } } })
+          if (keyPackage) additions.push({ device, proposal: { proposalType: 'add', add: { keyPackage } } })
+          else unable.add(user_id)
         }
       }
       asked = body.remaining
     }
-    return proposals
+    return { additions, unable }
   }
 
   /** Key packages of these people; undefined when this device has asked too often. */
