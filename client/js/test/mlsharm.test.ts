@@ -1,6 +1,6 @@
 // What people of a thread, the server and a failing disk can do to a group.
 import WebSocket from 'ws'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
   createCommit, createGroup, decodeGroupState, decodeMlsMessage, encodeMlsMessage, getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl, type ClientState, type Proposal,
 } from 'ts-mls'
@@ -145,6 +145,37 @@ describe('a key package that no group can take', () => {
 
     const other = await cat.mls.createThread('GROUP', [bob.id, eve.id])
     expect(await cat.group(other)).toEqual(names(cat, bob, eve))
+  })
+
+  test('is asked for less and less often', async () => {
+    const [ann, bob] = await Person.many(2) as [Person, Person]
+    const thread = await ann.mls.createThread('GROUP', [bob.id])
+    const device = await connected(bob.id, 'e2')
+    const key = { key_id: 1, public_key: 'AAAA', signature: 'AAAA' }
+    const body = { identity_key: 'AAAA', signed_prekey: key, last_resort_prekey: key, one_time_prekeys: [] }
+    await device.rest.request('PUT', '/v1/users/me/prekeys', { body })
+    const { rest } = ann.client
+    const request = vi.spyOn(rest, 'request')
+    const now = vi.spyOn(Date, 'now')
+    const asked = async (at: number) => {
+      now.mockReturnValue(at)
+      request.mockClear()
+      for (let n = 0; n < 5; n++) {
+        ann.mls.group(thread).changed()
+        await ann.mls.sendText(thread, 'for bob')
+      }
+      return request.mock.calls.filter(([, path]) => path.endsWith('/prekeys')).length
+    }
+    try {
+      const start = Date.now()
+      const times = [0, 4, 5, 14, 15, 34, 35].map((seconds) => start + 1000 * seconds)
+      const counts: number[] = []
+      for (const at of times) counts.push(await asked(at))
+      expect(counts).toEqual([2, 0, 1, 0, 1, 0, 1])
+      expect(await ann.group(thread)).toEqual(names(ann, bob))
+    } finally {
+      vi.restoreAllMocks()
+    }
   })
 })
 
