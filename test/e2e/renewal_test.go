@@ -24,25 +24,28 @@ func (d *device) lasting(t testing.TB, seconds int, change ...func(claimSet)) st
 	return mint(t, secret, claims)
 }
 
-// A connection lives on with new tokens, through traffic, and ends with the last one.
+// A connection lives on with new tokens, through traffic, and ends with the last one, not
+// before. A token lasts as long as a busy machine may take for a step.
 func TestTokensOfLiveConnectionsAreRenewed(t *testing.T) {
 	t.Parallel()
+	const seconds = 20
 	s := startServer(t)
 	for _, p := range []protocol{jsonProtocol, mqtt5TCP, mqtt311TCP} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			ann, bob := s.device(t, "ann-"+p.name, "a"), s.device(t, "bob-"+p.name, "b")
 			group := ann.createGroup(t, bob.user)
-			bob.token = bob.lasting(t, 4)
+			bob.token = bob.lasting(t, seconds)
 			line := p.live(t, bob, options{})
 			eventually(t, "the client is told that its token expires", func() bool {
 				return line.has(func(f frame) bool { return f.T == "token_expiring" })
 			})
 			tick := time.NewTicker(time.Second)
 			defer tick.Stop()
+			var last time.Time
 			for i := range 6 {
 				<-tick.C
-				if err := line.renew(bob.lasting(t, 4)); err != nil {
+				if err := line.renew(bob.lasting(t, seconds)); err != nil {
 					t.Fatalf("renewal %d: %v", i, err)
 				}
 				confirmed := line.untilType(t, "auth")
@@ -51,8 +54,15 @@ func TestTokensOfLiveConnectionsAreRenewed(t *testing.T) {
 					t.Errorf("confirmed until %s, expiring at %s", confirmed.ExpiresAt, warned.ExpiresAt)
 				}
 				line.untilMessage(t, ann.send(t, group.ID, strconv.Itoa(i)).ID)
+				var err error
+				if last, err = time.Parse(time.RFC3339, confirmed.ExpiresAt); err != nil {
+					t.Fatal(err)
+				}
 			}
 			line.awaitEnd(t, map[string]int{"JSON": 4401, "MQTT5-tcp": 0x87, "MQTT311-tcp": 0}[p.name])
+			if now := time.Now(); now.Before(last) {
+				t.Errorf("it ended at %s, before the last token, at %s", now, last)
+			}
 		})
 	}
 }
