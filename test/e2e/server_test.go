@@ -175,10 +175,16 @@ func (s *server) args() []string {
 	return append(args, s.extra...)
 }
 
-// start runs the process and waits until it listens.
+// start runs the process and waits until it listens. A store that was too slow for the time
+// of a start is given another one, as a supervisor would.
 func (s *server) start(t testing.TB) {
 	t.Helper()
-	if err := s.tryStart(); err != nil {
+	err := s.tryStart()
+	for n := 0; n < 10 && err != nil && strings.Contains(err.Error(), "timed out waiting for server response"); n++ {
+		t.Log(err)
+		err = s.tryStart()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
