@@ -23,8 +23,11 @@ export interface Proposed {
   checked: Checked
 }
 
-/** So long it is waited, and twice as long after each further time in vain, but not longer than the second. */
-const VAIN_MS = [5_000, 10 * 60_000] as const
+/**
+ * So long it is waited, and four times as long after each further time in vain, but not longer than the second:
+ * the server gives a person's keys to another one six times in ten minutes, and somebody may need them.
+ */
+const VAIN_MS = [30_000, 10 * 60_000] as const
 
 interface Addition {
   device: Device
@@ -107,7 +110,7 @@ export class Membership {
     const before = this.#vain.get(userId)
     if (!inVain) this.#vain.delete(userId)
     else if (before?.changed !== changed) this.#vain.set(userId, { changed, until: 0, wait: VAIN_MS[0] })
-    else this.#vain.set(userId, { changed, until: Date.now() + before.wait, wait: Math.min(2 * before.wait, VAIN_MS[1]) })
+    else this.#vain.set(userId, { changed, until: Date.now() + before.wait, wait: Math.min(4 * before.wait, VAIN_MS[1]) })
   }
 
   /**
