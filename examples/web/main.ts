@@ -43,3 +43,4 @@ element('form').addEventListener('submit', (event) => {
   if (input.value) void client.sendText(thread, input.value)
   input.value = ''
 })
+element('send').removeAttribute('disabled') // before, the page would have sent the form itself

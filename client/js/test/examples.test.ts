@@ -60,11 +60,12 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-test.skipIf(!found || !caddy)('two people talk on the example page', { timeout: 60_000 }, async () => {
+test.skipIf(!found || !caddy)('two people talk on the example page', async () => {
   const open = async (user: string, other: string) => {
     const context = await browser.newContext()
     await context.addCookies([{ name: 'session', value: `session-of-${user}`, url }])
     const page = await context.newPage()
+    page.setDefaultTimeout(Number(process.env.PARLEY_WAIT ?? 60_000))
     const errors: string[] = []
     page.on('pageerror', (error) => errors.push(String(error)))
     await page.goto(`${url}/?user=${user}&with=${other}`)
