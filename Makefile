@@ -95,13 +95,16 @@ e2e-mongo: test-prepare $(if $(NEW_NODE),$(CLIENT_MODULES)) ## the same on a Mon
 LONG_MINUTES ?= 20
 
 .PHONY: test-long
-test-long: ## the model's 20 long histories on each store, as many as LONG_MINUTES (20) allow, the hammer's long backlog, the hammer with many steps of the clock, users with 3,000 threads, and every fault of a cluster
+test-long: test-prepare $(if $(NEW_NODE),$(CLIENT_MODULES)) ## the model's 20 long histories on each store, as many as LONG_MINUTES (20) allow, the hammer's long backlog, the hammer with many steps of the clock, users with 3,000 threads, every fault of a cluster, and the page with 10,000 messages
 	cd test/model && $(GO_TEST) -race -count=1 -run '^Test(Pebble|MongoDB)$$' \
 	  -model.histories 20 -model.operations 2000 -model.budget $(LONG_MINUTES)m
 	$(GO_TEST) -race -count=1 -run '^TestModel$$' ./store/pebble ./store/mongo -storetest.times 3
 	$(GO_TEST) -race -count=1 -run '^Test(CommandsOfBigUsers|CostsOfOwnStates)$$' ./store/mongo -users.threads 3000
 	cd $(E2E) && PARLEY_E2E_STORE=pebble PARLEY_E2E_LONG=1 $(GO_TEST) -race -count=1 -run '^Test(Hammer(WithAClockThatIsSet)?|ManyFiltersOfPresenceHoldNobodyUp)$$' .
 	cd $(E2E) && PARLEY_E2E_STORE=mongodb PARLEY_E2E_LONG=1 $(GO_TEST) -race -count=1 -parallel 4 -run '^Test(Cluster|CostOfSeveralNodes|CostOfARepair)' .
+ifneq ($(NEW_NODE),)
+	cd $(CLIENT) && PARLEY_LONG=1 PARLEY_BINARY=$(BIN)/parley-race npm run --silent test -- test/long.test.ts
+endif
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint lint-contracts ## formatting, vet, the linters of .golangci.yml, and lint-contracts
