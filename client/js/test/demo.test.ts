@@ -13,7 +13,7 @@ const root = new URL('..', import.meta.url).pathname
 const dist = join(root, '../../rest/demo/dist')
 const files = (dir: string) => (readdirSync(dir, { recursive: true }) as string[]).filter((name) => name.includes('.')).sort()
 
-test('the embedded page is what its source builds to, and is small', { timeout: 600_000 }, () => {
+test('the embedded page is what its source builds to, and is small', () => {
   const fresh = mkdtempSync(join(tmpdir(), 'parley-demo-'))
   try {
     execFileSync('npm', ['run', '--silent', 'demo', '--', '--logLevel', 'error'], { cwd: root, env: { ...process.env, NODE_ENV: 'production', PARLEY_DEMO_OUT: fresh }, stdio: 'pipe' })
@@ -39,7 +39,7 @@ test('the embedded page is what its source builds to, and is small', { timeout: 
 
 if (!executablePath) console.log('there is no chromium on this machine: the demo page is not opened')
 
-describe.skipIf(!executablePath)('in a browser', { timeout: 300_000 }, () => {
+describe.skipIf(!executablePath)('in a browser', () => {
   const server = new DevServer()
   const visitors = new Visitors(() => server.url)
   let page: Page

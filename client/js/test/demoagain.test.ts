@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bubble, executablePath, listed, noViolations, open, pane, say, Visitors } from './browser.js'
 import { DevServer } from './server.js'
 
-describe.skipIf(!executablePath)('what a device cannot read', { timeout: 180_000 }, () => {
+describe.skipIf(!executablePath)('what a device cannot read', () => {
   const server = new DevServer()
   const visitors = new Visitors(() => server.url)
   let alices: Page

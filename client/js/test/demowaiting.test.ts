@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bubble, executablePath, noViolations, open, pane, say, Visitors } from './browser.js'
 import { DevServer, until } from './server.js'
 
-describe.skipIf(!executablePath)('what cannot be encrypted yet', { timeout: 120_000 }, () => {
+describe.skipIf(!executablePath)('what cannot be encrypted yet', () => {
   const server = new DevServer()
   const visitors = new Visitors(() => server.url)
   let page: Page

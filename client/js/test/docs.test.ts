@@ -31,7 +31,7 @@ test('the embedded reference is what the documents make, and is small', () => {
   }
 })
 
-test.skipIf(!executablePath)('in a browser: all is there, no error, no request elsewhere, no violation', { timeout: 120_000 }, async () => {
+test.skipIf(!executablePath)('in a browser: all is there, no error, no request elsewhere, no violation', async () => {
   const server = new DevServer()
   await server.start()
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })

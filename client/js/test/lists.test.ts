@@ -20,7 +20,7 @@ const protocol = async (where: ReturnType<typeof pane>, name: 'JSON' | 'MQTT') =
 }
 const place = (where: ReturnType<typeof pane>, name: string) => where.getByRole('radio', { name })
 
-describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
+describe.skipIf(!executablePath)('in a browser', () => {
   const server = new DevServer()
   const visitors = new Visitors(() => server.url)
   let page: Page // Alice and Bob, side by side
@@ -259,7 +259,7 @@ describe.skipIf(!executablePath)('in a browser', { timeout: 240_000 }, () => {
   test('nothing was wrong all along', () => expect(visitors.trouble).toEqual([]))
 })
 
-describe.skipIf(!executablePath)('without tokens of its own', { timeout: 240_000 }, () => {
+describe.skipIf(!executablePath)('without tokens of its own', () => {
   const server = new Server('--demo')
   const visitors = new Visitors(() => server.url)
   let page: Page
