@@ -79,7 +79,7 @@ class Person {
 
   async reads(thread: string, ...want: string[]): Promise<void> {
     let got: string[] = []
-    await until('it', async () => (got = await this.texts(thread)).join() === want.join(), 10_000).catch(() => {
+    await until('it', async () => (got = await this.texts(thread)).join() === want.join()).catch(() => {
       throw new Error(`${this.id} reads ${got}, not ${want}`)
     })
   }

@@ -87,7 +87,7 @@ export function token(sub: string, seconds = 3600, scope = 'chat.read chat.write
 }
 
 /** Waits until something holds. */
-export async function until<T>(what: string, holds: () => T | Promise<T>, ms = 20_000): Promise<NonNullable<T>> {
+export async function until<T>(what: string, holds: () => T | Promise<T>, ms = Number(process.env.PARLEY_WAIT ?? 120_000)): Promise<NonNullable<T>> {
   for (const end = Date.now() + ms; ; ) {
     const got = await holds()
     if (got) return got as NonNullable<T>
