@@ -116,7 +116,15 @@ export class Again {
   /** Messages and people that they were sent to: that never changes. */
   #sentTo = new Set<string>()
 
+  #closed = false
+
   constructor(private home: AgainHome) {}
+
+  /** Nothing is sent after it. It resolves when what is under way has ended. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#sending.values()].map((sending) => sending.catch(() => {})))
+  }
 
   /** Asks for these messages, those of them that this device has tried to read: for 2,000 at most. */
   async askAgain(threadId: string, ids: string[]): Promise<void> {
@@ -214,6 +222,7 @@ export class Again {
   /** Goes on with all that is kept, when the server is there. What is too old goes. */
   async resume(): Promise<void> {
     for (const threadId of [...(await this.#index()).keys()]) {
+      if (this.#closed) return
       try {
         await this.home.group(threadId).use(async (_, changes) => this.#keep(threadId, await this.#kept(threadId, changes), changes))
         this.home.asked(threadId)
@@ -299,7 +308,7 @@ export class Again {
     const { client, secrets } = this.home
     for (;;) {
       const [key] = (await this.#kept(threadId, new Map())).out
-      if (key === undefined || !client.online) return
+      if (key === undefined || !client.online || this.#closed) return
       const parcel = await secrets.get<Parcel>(parcelKey(key))
       let refused: unknown
       if (parcel) {

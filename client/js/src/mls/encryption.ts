@@ -160,11 +160,11 @@ export class Encryption {
   /** Ends it, when what is under way has come to its end. */
   async close(): Promise<void> {
     for (const stop of this.#stops) stop()
-    for (const timer of this.#tending.values()) clearTimeout(timer)
-    this.#tending.clear()
-    for (const timer of this.#asking.values()) clearTimeout(timer)
     await this.#offering?.catch(() => {})
+    await this.#again.close()
     await Promise.all([...this.#groups.values()].map((group) => group.close()))
+    // What was under way may have set one.
+    for (const timer of [...this.#tending.values(), ...this.#asking.values()]) clearTimeout(timer)
     this.#secrets.close()
   }
 
