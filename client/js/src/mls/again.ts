@@ -41,7 +41,7 @@ const TEXT_BYTES = 90 * 1024
 /** So many receipts are asked for side by side. */
 const SIDE_BY_SIDE = 8
 
-/** So many times it is remembered that a message was sent to somebody. */
+/** So many times it is remembered whether a message was sent to somebody. */
 const REMEMBERED = 10_000
 
 /** What the private control messages are marked with: none of them is taken for a text, and no text for one of them. */
@@ -113,9 +113,8 @@ export class Again {
   /** Threads of which something is kept, with the number of asks in them. It is changed in place: what is written last is right. */
   #threads: Promise<Map<string, number>> | undefined
   #sending = new Map<string, Promise<void>>()
-  /** Messages and people that they were sent to: that never changes. */
-  #sentTo = new Set<string>()
-
+  /** Whether messages were sent to people, where that cannot change any more. */
+  #sentTo = new Map<string, boolean>()
   #closed = false
 
   constructor(private home: AgainHome) {}
@@ -417,9 +416,9 @@ export class Again {
     const joined = participants.find(({ user_id }) => user_id === asker.userId)?.joined_at
     if (joined === undefined) return () => false
     const may = await inTurns(ids, async (id) => {
+      if (!(await this.#wasSentTo(id, asker.userId))) return []
       const message = await this.#message(threadId, id)
-      const seen = message?.sender_id === this.home.device.userId && Date.parse(joined) <= Date.parse(message.created_at)
-      return seen && (await this.#wasSentTo(id, asker.userId)) ? [id] : []
+      return message?.sender_id === this.home.device.userId && Date.parse(joined) <= Date.parse(message.created_at) ? [id] : []
     })
     const allowed = new Set(may.flat())
     return (id) => allowed.has(id)
@@ -427,11 +426,14 @@ export class Again {
 
   async #wasSentTo(id: string, userId: string): Promise<boolean> {
     const key = `${id}/${userId}`
-    if (this.#sentTo.has(key)) return true
+    const known = this.#sentTo.get(key)
+    if (known !== undefined) return known
     const receipts = await this.home.client.receipts(id).catch(noneIfGone)
-    const sent = receipts?.states.some(({ recipient_id, state }) => recipient_id === userId && state !== 'FAILED') ?? false
+    const state = receipts?.states.find(({ recipient_id }) => recipient_id === userId)?.state
+    const sent = state !== undefined && state !== 'FAILED'
     if (this.#sentTo.size >= REMEMBERED) this.#sentTo.clear()
-    if (sent) this.#sentTo.add(key)
+    // Who was in the thread when it was sent has a receipt, and nobody else ever gets one. A failed one may be tried again.
+    if (receipts && state !== 'FAILED') this.#sentTo.set(key, sent)
     return sent
   }
 
