@@ -1,57 +1,44 @@
 // Texts that a device cannot decrypt, and that those who have them send it again.
-import { createApplicationMessage, decodeGroupState, emptyPskIndex, encodeMlsMessage, getCiphersuiteFromName, getCiphersuiteImpl, processPrivateMessage, type CiphersuiteImpl } from 'ts-mls'
+import { createApplicationMessage, decodeGroupState, emptyPskIndex, encodeMlsMessage, processPrivateMessage, type CiphersuiteImpl } from 'ts-mls'
 import { defaultClientConfig } from 'ts-mls/clientConfig.js'
-import WebSocket from 'ws'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fromBase64, toBase64 } from '../src/bytes.js'
-import { Client, jsonTransport, type Message } from '../src/index.js'
+import type { Client, Message } from '../src/index.js'
 import { Encryption, inspect, MemorySecrets, type Ask } from '../src/mls/index.js'
 import { decodePrivate, encodePrivate } from '../src/mls/envelope.js'
 import { decodeMls } from '../src/mls/leaves.js'
 import { concat } from '../src/mls/identity.js'
 import { encodeGiven, encodeRequest, parseGiven, parseRequest, type Given } from '../src/mls/requests.js'
-import { Server, token, until } from './server.js'
+import { begin, connected, Encrypting, end } from './people.js'
+import { until } from './server.js'
 
-const server = new Server()
-const ends: (() => void)[] = []
 let cs: CiphersuiteImpl
 beforeAll(async () => {
-  await server.start()
-  cs = await getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'))
+  cs = await begin()
 })
-afterAll(async () => {
-  for (const end of ends) end()
-  await server.remove()
-})
+afterAll(end)
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const MARK = bytes('parley again 1')
 
 let people = 0
 
-/** A connected device that encrypts. */
-class Person {
+class Person extends Encrypting {
   readonly errors: unknown[] = []
   readonly asked: string[] = []
-  private constructor(readonly client: Client, readonly mls: Encryption, readonly secrets: MemorySecrets) {
+  private constructor(client: Client, mls: Encryption, secrets: MemorySecrets) {
+    super(client, mls, secrets)
     mls.events.on('error', (error) => this.errors.push(error))
     mls.events.on('asked', (thread) => this.asked.push(thread))
   }
 
   static async come(userId = `again${++people}`, deviceId = 'd', secrets = new MemorySecrets()): Promise<Person> {
-    const client = new Client({ url: server.url, userId, deviceId, token: () => token(userId), transport: jsonTransport({ WebSocket: WebSocket as never }) })
-    ends.push(() => client.close())
-    await client.connect()
-    await until(`${userId} online`, () => client.online)
+    const client = await connected(userId, deviceId)
     return new Person(client, await Encryption.open(client, { secrets, packages: 10 }), secrets)
   }
 
   static many(n: number): Promise<Person[]> {
     return Promise.all(Array.from({ length: n }, () => Person.come()))
-  }
-
-  get id(): string {
-    return this.client.userId
   }
 
   get device() {
@@ -108,13 +95,6 @@ class Person {
       const revealed = await this.mls.load(message)
       return !revealed ? '…' : 'text' in revealed ? revealed.text : `(${revealed.why})`
     }))
-  }
-
-  async reads(thread: string, ...want: string[]): Promise<void> {
-    let got: string[] = []
-    await until('it', async () => (got = await this.texts(thread)).join() === want.join()).catch(() => {
-      throw new Error(`${this.id}/${this.client.deviceId} reads ${got}, not ${want}; errors: ${this.errors}`)
-    })
   }
 
   /** Sends texts, and waits until the server has them. */
@@ -252,6 +232,9 @@ test('who came later gets nothing, and does not read what others get', async () 
     return (await ann.secrets.get<{ asks: Ask[] }>(`again/${thread}`))?.asks.length === 1
   })
   expect(await ann.mls.asks(thread)).toEqual([])
+  const receipts = vi.spyOn(ann.client, 'receipts')
+  expect(await ann.mls.asks(thread)).toEqual([]) // and it costs nothing any more
+  expect(receipts).not.toHaveBeenCalled()
   await ann.mls.answer(thread, key, true)
   expect((await ann.controls(thread)).length).toBe(1)
 

@@ -1,49 +1,33 @@
 // Devices that cannot go on with the group of a thread, and how they come into it, or into a new one.
-import WebSocket from 'ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createGroup, decodeGroupState, encodeGroupState, encodeMlsMessage, getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl, type ClientState } from 'ts-mls'
+import { createGroup, decodeGroupState, encodeGroupState, encodeMlsMessage, type CiphersuiteImpl, type ClientState } from 'ts-mls'
 import { defaultClientConfig } from 'ts-mls/clientConfig.js'
-import { Client, jsonTransport, toBase64, type Message } from '../src/index.js'
+import { toBase64, type Message } from '../src/index.js'
 import { makeCommit } from '../src/mls/commit.js'
 import { encodeEnvelope } from '../src/mls/envelope.js'
 import { decodeKeyPackage, makeKeyPackage, type Device } from '../src/mls/identity.js'
 import { Encryption, MemorySecrets } from '../src/mls/index.js'
 import { leavesOf } from '../src/mls/leaves.js'
 import { groupIdOf, groupOf, type GroupRecord } from '../src/mls/record.js'
-import { Server, token, until } from './server.js'
+import { begin, connected, Encrypting, end } from './people.js'
+import { until } from './server.js'
 
-const server = new Server()
-const ends: (() => void)[] = []
 let cs: CiphersuiteImpl
 beforeAll(async () => {
-  await server.start()
-  cs = await getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'))
+  cs = await begin()
 })
-afterAll(async () => {
-  for (const end of ends) end()
-  await server.remove()
-})
+afterAll(end)
 
 let people = 0
 
-/** A connected device that encrypts. */
-class Person {
-  private constructor(readonly client: Client, readonly mls: Encryption, readonly secrets: MemorySecrets) {}
-
+class Person extends Encrypting {
   static async come(userId = `anew${++people}`, deviceId = 'd', secrets = new MemorySecrets(), packages = 20): Promise<Person> {
-    const client = new Client({ url: server.url, userId, deviceId, token: () => token(userId), transport: jsonTransport({ WebSocket: WebSocket as never }) })
-    ends.push(() => client.close())
-    await client.connect()
-    await until(`${userId} online`, () => client.online)
+    const client = await connected(userId, deviceId)
     return new Person(client, await Encryption.open(client, { secrets, packages }), secrets)
   }
 
   static many(n: number): Promise<Person[]> {
     return Promise.all(Array.from({ length: n }, () => Person.come()))
-  }
-
-  get id(): string {
-    return this.client.userId
   }
 
   async leave(): Promise<void> {
@@ -64,13 +48,6 @@ class Person {
     return (await Promise.all(shown)).map((revealed) => (!revealed ? '…' : 'text' in revealed ? revealed.text : `(${revealed.why})`))
   }
 
-  async reads(thread: string, ...want: string[]): Promise<void> {
-    let got: string[] = []
-    await until('it', async () => (got = await this.texts(thread)).join() === want.join()).catch(() => {
-      throw new Error(`${this.id} reads ${got}, not ${want}`)
-    })
-  }
-
   async control(thread: string, ciphertext: string): Promise<void> {
     const epoch = (await this.epoch(thread)) + 1
     await this.client.sendControl(thread, { key: crypto.randomUUID(), clientSeq: this.client.nextClientSeq(), ciphertext, epoch })
@@ -79,10 +56,6 @@ class Person {
   async controls(thread: string): Promise<Message[]> {
     const { messages } = await this.client.rest.get<{ messages: Message[] }>(`/v1/threads/${thread}/messages`, { content_type: 'control' })
     return messages.filter((m) => m.content_type === 'control').reverse()
-  }
-
-  async epoch(thread: string): Promise<number> {
-    return (await this.client.rest.get<{ epoch: number }>(`/v1/threads/${thread}`)).epoch
   }
 
   async state(thread: string): Promise<ClientState | undefined> {

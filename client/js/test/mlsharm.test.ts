@@ -1,38 +1,24 @@
 // What people of a thread, the server and a failing disk can do to a group.
-import WebSocket from 'ws'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
-  createCommit, createGroup, decodeGroupState, decodeMlsMessage, encodeMlsMessage, getCiphersuiteFromName, getCiphersuiteImpl, type CiphersuiteImpl, type ClientState, type Proposal,
+  createCommit, createGroup, decodeGroupState, decodeMlsMessage, encodeMlsMessage, type CiphersuiteImpl, type ClientState, type Proposal,
 } from 'ts-mls'
 import { defaultClientConfig } from 'ts-mls/clientConfig.js'
-import { Client, jsonTransport, toBase64 } from '../src/index.js'
+import { toBase64 } from '../src/index.js'
 import { makeCommit, type Made } from '../src/mls/commit.js'
 import { decodeEnvelope, encodeEnvelope } from '../src/mls/envelope.js'
 import { decodeKeyPackage, makeKeyPackage, type Identity } from '../src/mls/identity.js'
 import { Encryption, MemorySecrets } from '../src/mls/index.js'
 import { joinGroup } from '../src/mls/join.js'
 import { leavesOf } from '../src/mls/leaves.js'
-import { Server, token, until } from './server.js'
+import { begin, connected, Encrypting, end, server } from './people.js'
+import { until } from './server.js'
 
-const server = new Server()
-const ends: (() => void)[] = []
 let cs: CiphersuiteImpl
 beforeAll(async () => {
-  await server.start()
-  cs = await getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'))
+  cs = await begin()
 })
-afterAll(async () => {
-  for (const end of ends) end()
-  await server.remove()
-})
-
-async function connected(userId: string, deviceId: string): Promise<Client> {
-  const client = new Client({ url: server.url, userId, deviceId, token: () => token(userId), transport: jsonTransport({ WebSocket: WebSocket as never }) })
-  ends.push(() => client.close())
-  await client.connect()
-  await until(`${userId} online`, () => client.online)
-  return client
-}
+afterAll(end)
 
 /** Fails to write what has a key that begins so, once. */
 class FailingSecrets extends MemorySecrets {
@@ -48,10 +34,7 @@ class FailingSecrets extends MemorySecrets {
 
 let people = 0
 
-/** A connected device that encrypts. */
-class Person {
-  private constructor(readonly client: Client, readonly mls: Encryption, readonly secrets: MemorySecrets) {}
-
+class Person extends Encrypting {
   static async come(userId = `harm${++people}`, deviceId = 'd', secrets = new MemorySecrets()): Promise<Person> {
     const client = await connected(userId, deviceId)
     return new Person(client, await Encryption.open(client, { secrets, packages: 20 }), secrets)
@@ -59,10 +42,6 @@ class Person {
 
   static many(n: number): Promise<Person[]> {
     return Promise.all(Array.from({ length: n }, () => Person.come()))
-  }
-
-  get id(): string {
-    return this.client.userId
   }
 
   /** The devices in the group of a thread, as this one sees it. */
@@ -77,13 +56,6 @@ class Person {
     return (await Promise.all(shown)).map((revealed) => (!revealed ? '…' : 'text' in revealed ? revealed.text : `(${revealed.why})`))
   }
 
-  async reads(thread: string, ...want: string[]): Promise<void> {
-    let got: string[] = []
-    await until('it', async () => (got = await this.texts(thread)).join() === want.join()).catch(() => {
-      throw new Error(`${this.id} reads ${got}, not ${want}`)
-    })
-  }
-
   async control(thread: string, ciphertext: string, epoch?: number): Promise<void> {
     await this.client.sendControl(thread, { key: crypto.randomUUID(), clientSeq: this.client.nextClientSeq(), ciphertext, ...(epoch ? { epoch } : {}) })
   }
@@ -94,9 +66,6 @@ class Person {
     return { ...decodeGroupState(state, 0)![0], clientConfig: defaultClientConfig }
   }
 
-  async epoch(thread: string): Promise<number> {
-    return (await this.client.rest.get<{ epoch: number }>(`/v1/threads/${thread}`)).epoch
-  }
 }
 
 const names = (...of: Person[]) => of.map((p) => `${p.id}/${p.client.deviceId}`).sort()
