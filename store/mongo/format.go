@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parleyhq/parley/store/base"
 )
@@ -235,21 +236,29 @@ func (s *Store) keepOldBuildsOut(ctx context.Context) error {
 	return wrap("mark the database as prepared", err)
 }
 
-// checkIndexes refuses a store without its indexes: to make them may take hours.
+// checkIndexes refuses a store without its indexes: to make them may take hours. It asks for
+// several collections at once, as a start has a few seconds and the database may be far away.
 func (s *Store) checkIndexes(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
 	for name, wanted := range wantedIndexes {
-		found, err := listIndexes(ctx, s.db.Collection(name).Indexes())
-		if err != nil {
-			return fmt.Errorf("list the indexes of collection %s: %w", name, err)
+		group.Go(func() error { return s.checkIndexesOf(ctx, name, wanted) })
+	}
+	return group.Wait()
+}
+
+func (s *Store) checkIndexesOf(ctx context.Context, collection string, wanted []index) error {
+	found, err := listIndexes(ctx, s.db.Collection(collection).Indexes())
+	if err != nil {
+		return fmt.Errorf("list the indexes of collection %s: %w", collection, err)
+	}
+	for _, w := range wanted {
+		spec, there := found[w.name]
+		if !there {
+			return fmt.Errorf("index %s of collection %s is missing: run parley store prepare", w.name, collection)
 		}
-		for _, w := range wanted {
-			spec, there := found[w.name]
-			if !there {
-				return fmt.Errorf("index %s of collection %s is missing: run parley store prepare", w.name, name)
-			}
-			if err := w.check(spec); err != nil {
-				return fmt.Errorf("index %s of collection %s: %w", w.name, name, err)
-			}
+		if err := w.check(spec); err != nil {
+			return fmt.Errorf("index %s of collection %s: %w", w.name, collection, err)
 		}
 	}
 	return nil
