@@ -180,7 +180,7 @@ func (s *server) args() []string {
 func (s *server) start(t testing.TB) {
 	t.Helper()
 	err := s.tryStart()
-	for n := 0; n < 10 && err != nil && strings.Contains(err.Error(), "timed out waiting for server response"); n++ {
+	for n := 0; n < 10 && err != nil && strings.Contains(err.Error(), "deadline exceeded"); n++ {
 		t.Log(err)
 		err = s.tryStart()
 	}
