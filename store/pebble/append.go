@@ -28,7 +28,7 @@ func (s *Store) Append(ctx context.Context, head chat.Head, events []chat.Event)
 	}
 	defer done()
 
-	stored, err := v.head(thread)
+	stored, err := s.heads.get(v, thread)
 	switch {
 	case err != nil:
 		return 0, err
@@ -82,12 +82,14 @@ func (w *logWriter) addUntilRefused(ctx context.Context, events []chat.Event, si
 
 // commitLog commits a logWriter's batch with the head that its last event leads to.
 func (s *Store) commitLog(ctx context.Context, thread chat.ThreadID, w *logWriter) error {
-	w.set(headKey(thread), encodeHead(headRecord{w.head.Head, w.pinned}))
+	head := headRecord{w.head.Head, w.pinned}
+	w.set(headKey(thread), encodeHead(head))
 	b := w.batch
 	w.batch = nil // commit closes it
-	if err := s.state.commitEvents(ctx, b, w.head.Head.ID); err != nil {
+	if err := s.state.commitEvents(ctx, b, head.ID); err != nil {
 		return fmt.Errorf("append to thread %s: %w", thread, err)
 	}
+	s.heads.put(thread, head)
 	return nil
 }
 

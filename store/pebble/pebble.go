@@ -79,6 +79,7 @@ type Store struct {
 	locks             keylock.Locks
 	clientSeqs        *clientSeqCache
 	blockers          *blockerCache
+	heads             *headCache
 	keyDays           keyDays
 	conns             atomic.Int64 // how many connections were admitted since the store was opened
 	removals          removals
@@ -130,7 +131,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	}
 	s := &Store{
 		id: id, db: db, lock: lock, state: newDurable(db, ceiling, opts.Log, opts.costs, newRoom(opts.FS, dir)), newest: ceiling,
-		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(),
+		clientSeqs: newClientSeqCache(), blockers: newBlockerCache(), heads: newHeadCache(),
 		idempotencyWindow: opts.IdempotencyWindow, now: opts.Now, log: opts.Log, failed: make(chan error, 1),
 	}
 	if err := s.readKeyDays(); err != nil {
