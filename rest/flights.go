@@ -57,7 +57,7 @@ type flight struct {
 	of    *flights
 	user  chat.UserID
 	bytes int
-	begun chan struct{} // closed when it may begin
+	begun chan struct{} // closed when it may begin; nil if it never had to wait
 }
 
 func newFlights() *flights {
@@ -75,7 +75,7 @@ func (f *flights) shard(user chat.UserID) *flightShard {
 // begin begins a request that holds so many bytes, or has it wait. The caller waits, and
 // ends it.
 func (f *flights) begin(user chat.UserID, bytes int) *flight {
-	r := &flight{of: f, user: user, bytes: bytes, begun: make(chan struct{})}
+	r := &flight{of: f, user: user, bytes: bytes}
 	sh := f.shard(user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -86,14 +86,17 @@ func (f *flights) begin(user chat.UserID, bytes int) *flight {
 	}
 	if len(u.waiting) == 0 && u.mayBegin(bytes) {
 		u.add(bytes)
-		close(r.begun)
 		return r
 	}
+	r.begun = make(chan struct{})
 	u.waiting = append(u.waiting, r)
 	return r
 }
 
 func (r *flight) waits() bool {
+	if r.begun == nil {
+		return false
+	}
 	select {
 	case <-r.begun:
 		return false
@@ -102,7 +105,7 @@ func (r *flight) waits() bool {
 	}
 }
 
-// wait waits until the request may begin. After an error it does not.
+// wait waits until the request, which waits, may begin. After an error it does not.
 func (r *flight) wait(ctx context.Context) error {
 	select {
 	case <-r.begun:
