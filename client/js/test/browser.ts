@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from 'playwright-core'
 import { expect } from 'vitest'
+import { patience, until } from './server.js'
 
 export const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
 
@@ -38,7 +39,7 @@ export class Visitors {
   }
 
   watch(page: Page): void {
-    page.setDefaultTimeout(Number(process.env.PARLEY_WAIT ?? 60_000))
+    page.setDefaultTimeout(patience)
     page.on('pageerror', (error) => this.trouble.push(error.message))
     page.on('console', (line) => {
       const slower = line.text().includes('status of 409') // than another commit of the encryption
@@ -94,7 +95,7 @@ export async function does(row: Locator, what: string): Promise<void> {
 export async function edit(where: Locator, text: string, better: string): Promise<void> {
   await does(bubble(where, text), 'Edit')
   const input = where.getByLabel('Message', { exact: true })
-  await expect.poll(() => input.inputValue()).toBe(text)
+  await until('the old text', async () => (await input.inputValue()) === text)
   await input.fill(better)
   await where.getByLabel('Save').click()
 }

@@ -187,7 +187,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await page.setViewportSize({ width: 1440, height: 900 })
     await alice.locator('.thread', { hasText: 'Bob' }).click()
     await connection(alice, 'Send 200 messages')
-    await bubble(alice, 'Message 200 of 200').getByLabel(/Details/).waitFor({ timeout: 240_000 }) // the server has it
+    await bubble(alice, 'Message 200 of 200').getByLabel(/Details/).waitFor() // the server has it
     expect(await alice.locator('article.row').count(), 'rows of 200 messages in the page').toBeLessThan(80)
     expect(visitors.trouble).toEqual([])
   })

@@ -2,7 +2,7 @@
 import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bubble, choose, does, edit, executablePath, listed, noViolations, open, pane as paneOn, say, Visitors } from './browser.js'
-import { DevServer } from './server.js'
+import { DevServer, until } from './server.js'
 
 /** What the server has of a thread, as a user of it gets it. */
 interface Stored {
@@ -376,7 +376,7 @@ describe.skipIf(!executablePath)('the demo page encrypts', () => {
         const without = await Promise.all(sides.map((side) => side.getByText('The keys of this conversation are in use in another tab').count()))
         return [having, without].map((counts) => counts.reduce((a, b) => a + b)).join()
       }
-      await expect.poll(holders, { timeout: 20_000 }).toBe('1,2')
+      await until('one tab that has the keys', async () => (await holders()) === '1,2')
       for (const tab of tabs) await tab.close()
       await alice.getByRole('button', { name: 'Use them here' }).click()
       await alice.getByLabel('Encrypted. Details', { exact: true }).waitFor()

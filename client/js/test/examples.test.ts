@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { chromium, type Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { build } from 'vite'
-import { secret, Server, until } from './server.js'
+import { patience, secret, Server, until } from './server.js'
 
 const found = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => spawnSync(path, ['--version']).status === 0)
 const caddy = spawnSync('caddy', ['version']).status === 0
@@ -65,7 +65,7 @@ test.skipIf(!found || !caddy)('two people talk on the example page', async () =>
     const context = await browser.newContext()
     await context.addCookies([{ name: 'session', value: `session-of-${user}`, url }])
     const page = await context.newPage()
-    page.setDefaultTimeout(Number(process.env.PARLEY_WAIT ?? 60_000))
+    page.setDefaultTimeout(patience)
     const errors: string[] = []
     page.on('pageerror', (error) => errors.push(String(error)))
     await page.goto(`${url}/?user=${user}&with=${other}`)

@@ -47,7 +47,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await bubble(alice, `Message ${COUNT}.`).waitFor()
     const began = Date.now()
     await alice.locator('.pinned button').first().click() // the first message, behind all others
-    await alice.locator('article.row.found', { hasText: 'Message 1.' }).waitFor({ timeout: 200_000 })
+    await alice.locator('article.row.found', { hasText: 'Message 1.' }).waitFor()
     console.log(`from the newest of ${COUNT} messages to the first in ${Date.now() - began} ms`)
     expect(await alice.locator('article.row').count(), 'rows in the page').toBeLessThan(100)
 

@@ -86,8 +86,11 @@ export function token(sub: string, seconds = 3600, scope = 'chat.read chat.write
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`
 }
 
+/** How long a test waits for what it wants to see: a busy machine may be slow. Who looks for a fault waits less. */
+export const patience = Number(process.env.PARLEY_WAIT ?? 240_000)
+
 /** Waits until something holds. */
-export async function until<T>(what: string, holds: () => T | Promise<T>, ms = Number(process.env.PARLEY_WAIT ?? 120_000)): Promise<NonNullable<T>> {
+export async function until<T>(what: string, holds: () => T | Promise<T>, ms = patience): Promise<NonNullable<T>> {
   for (const end = Date.now() + ms; ; ) {
     const got = await holds()
     if (got) return got as NonNullable<T>
