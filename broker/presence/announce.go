@@ -11,6 +11,10 @@ import (
 // lookTimeout bounds one announcement and one part of a greeting.
 const lookTimeout = 5 * time.Second
 
+// announceAgainAfter is when an announcement that failed is made again: the store may be slow,
+// or away.
+const announceAgainAfter = 2 * time.Second
+
 // Greet has a connection told what its greeting says. Nothing is told after Close.
 func (t *Tracker) Greet(g Guest) {
 	t.mu.Lock()
@@ -41,23 +45,56 @@ func (t *Tracker) announce(ctx context.Context, id chat.UserID) {
 	}
 	news, elsewhere := u.announced != now.Online, u.last != t.cfg.Node
 	u.queued, u.orphan, u.announced = false, false, now.Online
-	if !now.Online {
-		t.forgetLater(sh, u, id)
-	}
 	sh.mu.Unlock()
-	if !news {
+	if news && !t.tell(ctx, now, elsewhere) {
+		t.announceAgain(now)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	if now.Online {
+		return
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if u == sh.users[id] && u.gone && !u.queued {
+		t.forgetLater(sh, u, id)
+	}
+}
+
+// tell tells a user's presence, and reports false if that failed and nobody was told.
+func (t *Tracker) tell(ctx context.Context, p chat.Presence, elsewhere bool) bool {
+	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if elsewhere && !now.Online {
-		if err := t.cfg.PutLastSeen(ctx, id, now.LastSeen); err != nil && ctx.Err() == nil {
-			t.cfg.Log.Warn("not stored when a user was last connected", "user", id, "error", err)
+	if elsewhere && !p.Online {
+		if err := t.cfg.PutLastSeen(look, p.User, p.LastSeen); err != nil && ctx.Err() == nil {
+			t.cfg.Log.Warn("not stored when a user was last connected", "user", p.User, "error", err)
 		}
 	}
-	if err := t.cfg.Chat.AnnouncePresence(ctx, now); err != nil && ctx.Err() == nil {
-		t.cfg.Log.Warn("a user's presence was not announced", "user", id, "online", now.Online, "error", err)
+	err := t.cfg.Chat.AnnouncePresence(look, p)
+	if err != nil && ctx.Err() == nil {
+		t.cfg.Log.Warn("a user's presence was not announced, and is announced later", "user", p.User, "online", p.Online, "error", err)
 	}
+	return err == nil
+}
+
+// announceAgain has a presence that nobody could be told announced after a while, unless it
+// has changed by then: else the others would see the user as it was until it comes or goes
+// again.
+func (t *Tracker) announceAgain(p chat.Presence) {
+	sh := t.shard(p.User)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.users[p.User]
+	if u == nil {
+		return
+	}
+	u.announced = !p.Online
+	time.AfterFunc(announceAgainAfter, func() {
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		if u == sh.users[p.User] && u.gone != p.Online {
+			t.change(u, p.User)
+		}
+	})
 }
 
 // forgetLater forgets a user who is gone: at once on a node that is alone, else once no other

@@ -18,11 +18,16 @@ type announcements struct {
 	mu     sync.Mutex
 	said   []string
 	online []chat.UserID
+	fails  int // so many announcements
 }
 
 func (a *announcements) AnnouncePresence(_ context.Context, p chat.Presence) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.fails > 0 {
+		a.fails--
+		return context.DeadlineExceeded
+	}
 	what := " is offline"
 	if p.Online {
 		what = " is online"
@@ -93,6 +98,41 @@ func TestGrace(t *testing.T) {
 		if tracker.Online("ann") {
 			t.Error("ann is online after the grace")
 		}
+	})
+}
+
+// An announcement that fails, as when the store is slow, is made again until it does not.
+func TestAnnouncementThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &announcements{fails: 3}
+		tracker := newTracker(t, a)
+		tracker.Came(connectionOf("ann"))
+		a.want(t)
+		time.Sleep(4 * announceAgainAfter)
+		a.want(t, "ann is online")
+		a.fails = 3
+		tracker.Left(connectionOf("ann"))
+		time.Sleep(10 * time.Second)
+		a.want(t, "ann is online")
+		time.Sleep(4 * announceAgainAfter)
+		a.want(t, "ann is online", "ann is offline")
+		if len(tracker.shard("ann").users) > 0 {
+			t.Error("who is gone is remembered")
+		}
+		// Of what changes while it fails, only what is so at the end is told, if it is news.
+		tracker.Came(connectionOf("ben"))
+		a.want(t, "ann is online", "ann is offline", "ben is online")
+		a.fails = 1
+		tracker.Left(connectionOf("ben"))
+		time.Sleep(11 * time.Second)
+		tracker.Came(connectionOf("ben"))
+		time.Sleep(time.Minute)
+		a.want(t, "ann is online", "ann is offline", "ben is online")
+		a.fails = 1
+		tracker.Came(connectionOf("eve"))
+		tracker.Left(connectionOf("eve"))
+		time.Sleep(time.Minute)
+		a.want(t, "ann is online", "ann is offline", "ben is online", "eve is online", "eve is offline")
 	})
 }
 
