@@ -46,7 +46,7 @@ func newGated(t *testing.T) (*world, *gated) {
 	w := newWorld(t, func(cfg *Config) {
 		g.Chat = cfg.Chat
 		cfg.Chat = g
-		cfg.Limits.WriteTimeout, cfg.Limits.TurnTimeout = time.Hour, time.Hour // on a slow machine too
+		cfg.Limits.CallTimeout, cfg.Limits.TurnTimeout, cfg.Limits.WriteTimeout = time.Hour, time.Hour, time.Hour // on a slow machine too
 	})
 	return w, g
 }
