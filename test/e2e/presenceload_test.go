@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -36,8 +38,8 @@ func TestManyFiltersOfPresenceHoldNobodyUp(t *testing.T) {
 
 	done := make(chan struct{})
 	var storm sync.WaitGroup
-	connects := make([]int, 4)
-	for n := range connects {
+	var connects, refused atomic.Int64
+	for n := range 4 {
 		storm.Go(func() {
 			d := s.device(t, heavy.user, fmt.Sprint("h", n))
 			for {
@@ -47,12 +49,16 @@ func TestManyFiltersOfPresenceHoldNobodyUp(t *testing.T) {
 				default:
 				}
 				c, err := mqtt5TCP.connect(d, options{filters: asked})
-				if err != nil {
+				switch {
+				case err == nil:
+					connects.Add(1)
+					c.drop()
+				case strings.HasPrefix(err.Error(), "subscribing:"): // with 0x80, if the store was slow
+					refused.Add(1)
+				default:
 					t.Errorf("the user of many threads: %v", err)
 					return
 				}
-				connects[n]++
-				c.drop()
 			}
 		})
 	}
@@ -64,8 +70,9 @@ func TestManyFiltersOfPresenceHoldNobodyUp(t *testing.T) {
 		c.close()
 	}
 	took := time.Since(began)
+	eventually(t, "a connect of the user of many threads", func() bool { return connects.Load() > 0 })
 	close(done)
 	storm.Wait()
-	t.Logf("%d threads, %d connects with %d filters of presence; another user was greeted %d times meanwhile, each after %v with connecting",
-		threads, connects[0]+connects[1]+connects[2]+connects[3], filters, greetings, (took / greetings).Round(time.Millisecond))
+	t.Logf("%d threads, %d connects with %d filters of presence, %d more whose filters were refused; another user was greeted %d times meanwhile, each after %v with connecting",
+		threads, connects.Load(), filters, refused.Load(), greetings, (took / greetings).Round(time.Millisecond))
 }
