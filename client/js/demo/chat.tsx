@@ -139,7 +139,6 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
     atBottom.current = false
     requestAnimationFrame(() => scrollTo(index, 'center'))
     setFound(id)
-    setTimeout(() => setFound(undefined), 1800)
   }
 
   useEffect(() => {
@@ -258,6 +257,7 @@ export function Chat({ session, summary, active, target, onBack, onLeft }: Props
                     setReply(undefined)
                     setEditing(message)
                   }}
+                  onFound={() => setFound(undefined)}
                   onInfo={() => setInfo(message)}
                   onReport={() => setReported(message)}
                   onJump={(id) => void jump(id)}

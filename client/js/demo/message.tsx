@@ -28,6 +28,7 @@ interface Props {
   readOnly: boolean // nothing can be answered here
   onReply: () => void
   onEdit: () => void
+  onFound: () => void // it was shown as the found one for a moment
   onInfo: () => void
   onReport: () => void
   onJump: (id: string) => void
@@ -35,6 +36,7 @@ interface Props {
 }
 
 const EDITABLE_MS = 15 * 60_000
+const FOUND_MS = 1800
 
 export const MessageRow = memo(function MessageRow(props: Props) {
   const { session, message, kind, text, again, lost, exposed, group, participants, first, last, repliedTo, pinned, found, readOnly } = props
@@ -42,6 +44,11 @@ export const MessageRow = memo(function MessageRow(props: Props) {
   const own = message.sender_id === person
   const [picking, setPicking] = useState(false)
   const left = useLifetime(message)
+  useEffect(() => {
+    if (!found) return
+    const timer = setTimeout(props.onFound, FOUND_MS) // from when it is there, which may be late
+    return () => clearTimeout(timer)
+  }, [found])
   const deleted = gone(message)
   const progress = own ? progressOf(message, participants) : undefined
   const readable = kind === 'text' || kind === 'plain'
