@@ -19,6 +19,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -61,7 +62,7 @@ type Page struct {
 type file struct {
 	contentType string
 	plain       []byte
-	zipped      []byte // nil: it gets no smaller
+	zipped      func() []byte // nil if it gets no smaller; made when it is asked for first, as it takes a while
 	tag         string
 }
 
@@ -86,9 +87,7 @@ func New(secret []byte, now func() time.Time) (*Page, error) {
 		}
 	}
 	for name, content := range map[string][]byte{"/openapi.yaml": contracts.OpenAPI, "/asyncapi.yaml": contracts.AsyncAPI} {
-		if p.files[docsPath+name], err = newFile(name, content); err != nil {
-			return nil, fmt.Errorf("prepare %s: %w", name, err)
-		}
+		p.files[docsPath+name] = newFile(name, content)
 	}
 	return p, nil
 }
@@ -99,30 +98,34 @@ func (p *Page) add(at, name string) error {
 	if err != nil {
 		return err
 	}
-	if p.files[at], err = newFile(name, content); err != nil {
-		return fmt.Errorf("prepare %s: %w", name, err)
-	}
+	p.files[at] = newFile(name, content)
 	return nil
 }
 
-func newFile(name string, content []byte) (file, error) {
+func newFile(name string, content []byte) file {
 	sum := sha256.Sum256(content)
-	f := file{contentType: contentTypes[path.Ext(name)], plain: content, tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+	f := file{
+		contentType: contentTypes[path.Ext(name)],
+		plain:       content,
+		zipped:      sync.OnceValue(func() []byte { return zip(content) }),
+		tag:         `"` + hex.EncodeToString(sum[:8]) + `"`,
+	}
 	if f.contentType == "" {
 		f.contentType = mime.TypeByExtension(path.Ext(name))
 	}
+	return f
+}
+
+// zip compresses a file, or returns nil if that makes it no smaller.
+func zip(content []byte) []byte {
 	var zipped bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&zipped, gzip.BestCompression) // the level is one
-	if _, err := w.Write(content); err != nil {
-		return file{}, err
+	_, _ = w.Write(content)                                    // a buffer takes all
+	_ = w.Close()
+	if zipped.Len() >= len(content) {
+		return nil
 	}
-	if err := w.Close(); err != nil {
-		return file{}, err
-	}
-	if zipped.Len() < len(content) {
-		f.zipped = zipped.Bytes()
-	}
-	return f, nil
+	return zipped.Bytes()
 }
 
 // contentTypes are the same on every machine, unlike those of the system's list.
@@ -177,9 +180,11 @@ func (p *Page) serve(c *fiber.Ctx) error {
 		return c.SendStatus(fiber.StatusNotModified)
 	}
 	c.Set(fiber.HeaderContentType, f.contentType)
-	if f.zipped != nil && strings.Contains(c.Get(fiber.HeaderAcceptEncoding), "gzip") {
-		c.Set(fiber.HeaderContentEncoding, "gzip")
-		return c.Send(f.zipped)
+	if strings.Contains(c.Get(fiber.HeaderAcceptEncoding), "gzip") {
+		if zipped := f.zipped(); zipped != nil {
+			c.Set(fiber.HeaderContentEncoding, "gzip")
+			return c.Send(zipped)
+		}
 	}
 	return c.Send(f.plain)
 }
