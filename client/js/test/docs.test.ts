@@ -1,13 +1,13 @@
 // The reference at /docs, in Chromium, as the real server serves it.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { chromium } from 'playwright-core'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { axe, violations } from './browser.js'
 import { DevServer } from './server.js'
 
 const root = join(import.meta.dirname, '..')
@@ -60,11 +60,8 @@ test.skipIf(!executablePath)('in a browser: all is there, no error, no request e
       expect(twice, path).toEqual([])
       for (const scheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme: scheme })
-        await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'))
-        const found = await page.evaluate(async () => {
-          const { violations } = await (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } }).axe.run()
-          return violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(' | ').slice(0, 600)}`)
-        })
+        await page.evaluate(axe())
+        const found = await violations(page, scheme === 'dark')
         expect(found, `${path} ${scheme}`).toEqual([])
       }
       await page.setViewportSize({ width: 390, height: 844 })
