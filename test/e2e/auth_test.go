@@ -113,6 +113,7 @@ func TestTokenAsSubprotocol(t *testing.T) {
 }
 
 func TestConnectionEndsWithItsToken(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	s := startServer(t)
 	ann := s.device(t, "ann", "a").withClaims(t, func(c claimSet) { c["exp"] = time.Now().Add(5 * time.Second).Unix() })

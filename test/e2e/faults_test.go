@@ -96,6 +96,7 @@ func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
 }
 
 func TestConnectionWithoutConnectIsClosed(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	const limit = 10 * time.Second
 	s := startServer(t)

@@ -183,6 +183,7 @@ func forgeries(t *testing.T, keys []issuerKey) map[string]string {
 // The issuer changes its keys, and for a while does not answer. Tokens of the keys in the
 // set stay good throughout, and those of a removed key are refused.
 func TestKeyRotation(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	before, after := newIssuerKey(t, "ES256", "before"), newIssuerKey(t, "ES256", "after")
 	started, issuer := time.Now(), startIssuer(t, before)

@@ -162,6 +162,7 @@ func doesNotStart(t *testing.T, dir, says string, args ...string) string {
 }
 
 func TestVersionAndToken(t *testing.T) {
+	beforeTheStore(t)
 	out, err := exec.Command(parleyBinary, "version").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "go1.") {
 		t.Errorf("parley version: %v\n%s", err, out)

@@ -175,6 +175,7 @@ func TestUnknownPayloadFormat(t *testing.T) {
 // A client of 3.1.1 cannot be told another keep-alive, so it has its own: none, or a long
 // one. MQTT 5 is told.
 func TestKeepAliveOfEachVersion(t *testing.T) {
+	beforeTheStore(t)
 	s := startServer(t)
 	d := s.device(t, "ann", "a")
 	for _, seconds := range []uint16{0, 601, 65535} {

@@ -205,6 +205,7 @@ func TestRefusedRenewalsOfMQTT(t *testing.T) {
 // A key that is missing from two fetches of the key set running ends the connections of its
 // tokens, and no others.
 func TestConnectionsEndWithTheKeyOfTheirToken(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	old, stays := newIssuerKey(t, "EdDSA", "old"), newIssuerKey(t, "EdDSA", "stays")
 	issuer := startIssuer(t, old, stays)

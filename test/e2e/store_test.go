@@ -40,8 +40,8 @@ func bulk(n int) int {
 	return n
 }
 
-// beforeTheStore is called by tests of what is decided before a store is asked for
-// anything: it is the same whatever the store, so one run tests it.
+// beforeTheStore is called by tests of what is decided before a store is asked, or without
+// one: it is the same whatever the store, so one run tests it.
 func beforeTheStore(t *testing.T) {
 	t.Helper()
 	if onMongo {

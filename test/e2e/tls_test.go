@@ -204,6 +204,7 @@ func awaitPayload(t *testing.T, got <-chan string, id string) {
 // The certificate is renewed while people talk: new connections get the new one, and open
 // ones go on.
 func TestRenewedCertificate(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	s, files := startSecureServer(t)
 	ann, bob, cid := s.device(t, "ann", "a"), s.device(t, "bob", "b"), s.device(t, "cid", "c")

@@ -10,6 +10,7 @@ import (
 // A client can be written with the types that openapi-typescript makes of openapi.yaml:
 // typescript/events.ts reads every event with them, and has to compile.
 func TestOpenAPITypesTheEvents(t *testing.T) {
+	beforeTheStore(t)
 	modules := nodeModules(t, "typescript")
 	dir := t.TempDir()
 	for from, to := range map[string]string{

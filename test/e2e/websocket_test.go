@@ -554,6 +554,7 @@ func TestWebSocketUpgrade(t *testing.T) {
 
 // A WebSocket that carries MQTT is pinged, also while the client is silent.
 func TestPingsOnMQTT(t *testing.T) {
+	beforeTheStore(t)
 	t.Parallel()
 	s := startServer(t, "--ping-interval", "200ms")
 	d := s.device(t, "ann", "phone")
