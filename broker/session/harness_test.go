@@ -479,7 +479,7 @@ func (b *batch) Put(d Delivery) bool {
 func (d *device) await(what string, want func([]frame) bool) []frame {
 	d.n.t.Helper()
 	expired := false
-	timer := time.AfterFunc(20*time.Second, func() {
+	timer := time.AfterFunc(2*time.Minute, func() {
 		d.mu.Lock()
 		expired = true
 		d.cond.Broadcast()

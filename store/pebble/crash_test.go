@@ -85,7 +85,7 @@ func TestCrash(t *testing.T) {
 
 func waitForEvents(t *testing.T, ack *acknowledged, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		if len(ack.sofar().events) >= n || t.Failed() {
 			return
 		}

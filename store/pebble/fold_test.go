@@ -137,7 +137,7 @@ func TestDeletedContentLeavesTheDisk(t *testing.T) {
 func wantInTables(t *testing.T, disk vfs.FS, when string, secrets [][]byte, want ...bool) {
 	t.Helper()
 	var got []bool
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); runtime.Gosched() {
 		tables := tablesOf(t, disk)
 		got = got[:0]
 		for _, secret := range secrets {

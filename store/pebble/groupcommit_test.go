@@ -268,7 +268,7 @@ func writesAside(t *testing.T, s *Store, sent chat.Event) []func() error {
 // from then on a store that read it directly would fail the test.
 func waitUntilPebbleShows(t *testing.T, s *Store, key []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		if value, closer, err := s.db.Get(key); err == nil {
@@ -285,7 +285,7 @@ func waitUntilPebbleShows(t *testing.T, s *Store, key []byte) {
 // waitUntilTwoWant waits until one operation holds a name and another waits for it.
 func waitUntilTwoWant(t *testing.T, s *Store, name string) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); runtime.Gosched() {
 		if s.locks.Wanted(name) >= 2 {
 			return
 		}

@@ -42,8 +42,9 @@ export class Visitors {
     page.on('pageerror', (error) => this.trouble.push(error.message))
     page.on('console', (line) => {
       const slower = line.text().includes('status of 409') // than another commit of the encryption
+      const often = line.text().includes('status of 429') && line.location().url.endsWith('/prekeys') // as a reloaded page does not know what it asked for before
       const icon = line.location().url.endsWith('/favicon.ico') // which pages beside the demo do not name
-      if (['error', 'warning'].includes(line.type()) && !slower && !icon && !this.expected?.test(line.text())) this.trouble.push(`${line.text()} (${line.location().url})`)
+      if (['error', 'warning'].includes(line.type()) && !slower && !often && !icon && !this.expected?.test(line.text())) this.trouble.push(`${line.text()} (${line.location().url})`)
     })
     page.on('request', (request) => {
       if (!request.url().startsWith(this.url()) && !request.url().startsWith(this.url().replace('http', 'ws'))) this.trouble.push(`a request to ${request.url()}`)

@@ -151,7 +151,7 @@ func serve(t *testing.T, play func(s *script)) (addr string) {
 			return
 		}
 		defer nc.Close()
-		nc.SetDeadline(time.Now().Add(10 * time.Second))
+		nc.SetDeadline(time.Now().Add(2 * time.Minute))
 		play(&script{t, nc})
 	}()
 	t.Cleanup(func() {
@@ -218,7 +218,7 @@ func TestMQTTConversation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	if err := c.Subscribe("t"); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestJSONConversation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	for err == nil {
 		err = c.Receive()
 	}
@@ -286,7 +286,7 @@ func TestMQTTOverWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	for len(got) < 2 {
 		if err := c.Receive(); err != nil {
 			t.Fatal(err)
