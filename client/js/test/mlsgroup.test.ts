@@ -90,7 +90,8 @@ test.skipIf(!nodes.length)('sixteen people, whose group is changed by several at
   for (const p of late) {
     const reads = await p.reads(thread)
     expect(sorted(reads.filter((text) => text.startsWith('2:'))), p.id).toEqual(sorted(said[2]!))
-    for (const text of reads) expect(text === 'before_joining' || said.flat().includes(text), `${p.id} reads ${text}`).toBe(true)
+    // What was encrypted before they came may be stored after that: there is no key for it then.
+    for (const text of reads) expect(['before_joining', 'no_key', ...said.flat()], p.id).toContain(text)
   }
   for (const p of members) {
     const leaves = await p.mls.group(thread).members()
