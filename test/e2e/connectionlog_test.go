@@ -63,7 +63,6 @@ func ofDevice(user, device string) func(logLine) bool {
 }
 
 func TestEveryEndOfAConnectionIsOneLine(t *testing.T) {
-	beforeTheStore(t)
 	s := startServer(t, "--ping-interval", "300ms")
 	kinds := map[string]struct{ protocol, over string }{
 		"JSON": {"json", "websocket"}, "MQTT5-ws": {"mqtt5", "websocket"}, "MQTT5-tcp": {"mqtt5", "tcp"},

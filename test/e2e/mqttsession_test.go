@@ -431,7 +431,6 @@ func TestPublishesArriveInOrder(t *testing.T) {
 // A client whose Maximum Packet Size is too small for the CONNACK is not connected, and no
 // session of it is left.
 func TestClientThatTakesNoConnack(t *testing.T) {
-	beforeTheStore(t)
 	s := startServer(t)
 	ann := s.device(t, "ann", "a")
 	for range 3 {

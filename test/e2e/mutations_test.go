@@ -21,7 +21,6 @@ const mutations = 200
 // one packet of those that a client sends, on a connection of its own. No mutation may harm
 // the server or another client.
 func TestMutatedPackets(t *testing.T) {
-	beforeTheStore(t)
 	n := seed(t)
 	s := startServer(t)
 	by := newBystander(t, s)

@@ -14,9 +14,6 @@ import (
 // One user asks for large pages on 80 connections and reads no answer. What the server holds
 // for that user is bounded, others are served meanwhile, and each page comes once it is read.
 func TestSlowReadersOfPages(t *testing.T) {
-	if onMongo {
-		t.Skip("this is about what REST holds: the run on the embedded store tests it")
-	}
 	const (
 		readers = 80
 		size    = 64 << 10

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(mongod.Main(m)) }
 // TestPebble runs histories on the embedded store.
 func TestPebble(t *testing.T) {
 	t.Parallel()
-	Run(t, storetest.Subject{Open: openPebble}, Effort{Histories: 3, Operations: 2000})
+	Run(t, storetest.Subject{Open: openPebble}, Effort{Histories: 6, Operations: 2000})
 }
 
 func openPebble(tb storetest.TB, now func() time.Time) chat.Store {
