@@ -42,7 +42,7 @@ export class Visitors {
     page.on('pageerror', (error) => this.trouble.push(error.message))
     page.on('console', (line) => {
       const slower = line.text().includes('status of 409') // than another commit of the encryption
-      const often = line.text().includes('status of 429') && line.location().url.endsWith('/prekeys') // as a reloaded page does not know what it asked for before
+      const often = line.text().includes('status of 429') && line.location().url.endsWith('/prekeys') // a reloaded page has forgotten what it asked for before
       const icon = line.location().url.endsWith('/favicon.ico') // which pages beside the demo do not name
       if (['error', 'warning'].includes(line.type()) && !slower && !often && !icon && !this.expected?.test(line.text())) this.trouble.push(`${line.text()} (${line.location().url})`)
     })
@@ -112,8 +112,8 @@ export async function noViolations(page: Page): Promise<void> {
 }
 
 /**
- * What axe, which is in the page, finds there. Contrast takes it longer than all the rest, so it looks at one text of
- * each kind: those that are alike have the same colour and size, and the same behind them.
+ * What axe, which is in the page, finds there. Its rule of contrast takes longer than all the others, so it looks at
+ * one text of each kind: texts of a kind have the same colour and size, and the same backgrounds.
  */
 export async function violations(page: Page, onlyColours: boolean): Promise<string[]> {
   return page.evaluate(async (onlyColours) => {
@@ -136,7 +136,7 @@ export async function violations(page: Page, onlyColours: boolean): Promise<stri
     }
     const { axe } = globalThis as unknown as { axe: Axe }
     const quick = { resultTypes: ['violations'], selectors: false }
-    const results = [await axe.run({ include: [...texts.values()] }, { ...quick, runOnly: ['color-contrast'] })]
+    const results = [await axe.run({ include: [...texts.values()] }, { ...quick, runOnly: ['color-contrast', 'link-in-text-block'] })]
     if (!onlyColours) results.push(await axe.run(document, { ...quick, rules: { 'color-contrast': { enabled: false } } }))
     return results.flatMap(({ violations }) => violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).join(' | ').slice(0, 800)}`))
   }, onlyColours)
